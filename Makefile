@@ -1,0 +1,48 @@
+# On a fresh machine `make demo` and `make test` do everything; nothing is installed or built again when nothing changed.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip install --quiet --constraint constraints.txt
+NATIVE := CMakeLists.txt $(wildcard native/*)
+
+.PHONY: help demo setup test lint bench sanitize clean
+
+help:
+	@echo "make demo      fit, evaluate and report on bundled real data, about a minute of training"
+	@echo "make test      lint, types and every test"
+	@echo "make setup     the developer's environment in $(VENV)"
+	@echo "make lint      ruff, mypy, clang-format"
+	@echo "make clean     remove $(VENV), build/ and caches"
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# The build tools live in the environment, so a rebuild compiles only what changed and needs no network.
+$(VENV)/.tools: constraints.txt | $(BIN)/python
+	$(PIP) scikit-build-core nanobind cmake ninja
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.tools pyproject.toml $(NATIVE)
+	$(PIP) --no-build-isolation --editable '.[train,series]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.demo
+	$(PIP) --no-build-isolation --editable '.[dev]'
+	@touch $@
+
+demo: $(VENV)/.demo
+	$(BIN)/memfold demo
+
+setup: $(VENV)/.dev
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run --Werror $(wildcard native/*.hpp native/*.cpp)
+
+test: lint
+	$(BIN)/pytest
+
+clean:
+	rm -rf $(VENV) build demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
