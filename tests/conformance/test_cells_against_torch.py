@@ -22,7 +22,8 @@ TOLERANCE = {np.float64: 1e-12, np.float32: 1e-6}
 def test_fold_equals_torch_nn(name, directions, given_state, bias, sizes, dtype, record_difference):
     steps, batch, input_size, hidden_size = sizes
     rng = np.random.default_rng(steps)
-    cell, proj_size = (name, 0) if name in ("rnn_tanh", "rnn_relu", "lstm", "gru") else ("lstm", hidden_size - 1)
+    cell = name.removeprefix("projected ")
+    proj_size = 0 if cell == name else hidden_size - 1
     weights = random_weights(
         rng, cell, input_size, hidden_size, bias=bias, proj_size=proj_size, bidirectional=directions == 2, dtype=dtype
     )
@@ -48,10 +49,22 @@ def _fold(cell, x, weights, state, lengths, directions):
     return y, [s[None] for s in final]
 
 
+def test_lengths_may_be_a_list_an_array_or_a_tensor():
+    rng = np.random.default_rng(1)
+    weights, x = random_weights(rng, "gru", 2, 3), rng.standard_normal((5, 3, 2))
+    results = [
+        cells.fold("gru", x, weights, lengths=lengths)[0]
+        for lengths in ([5, 0, 2], np.array([5, 0, 2], np.uint8), torch.tensor([5, 0, 2]))
+    ]
+    assert (results[0] == results[1]).all()
+    assert (results[0] == results[2]).all()
+
+
 @pytest.mark.parametrize("name", CELLS)
 def test_fold_backward_equals_torch_autograd(name, record_difference):
     rng = np.random.default_rng(1)
-    cell, proj_size = (name, 0) if name in ("rnn_tanh", "rnn_relu", "lstm", "gru") else ("lstm", 3)
+    cell = name.removeprefix("projected ")
+    proj_size = 0 if cell == name else 3
     weights = random_weights(rng, cell, 4, 6, proj_size=proj_size)
     x = rng.standard_normal((7, 3, 4))
     state = random_state(rng, cell, (3, proj_size or 6), (3, 6))

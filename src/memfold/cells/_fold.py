@@ -35,7 +35,8 @@ def fold(
         state: initial ``(h,)``, for LSTMs ``(h, c)``, each ``(B, H)``; zeros when None.
         lengths: steps of each row, ``(B,)`` integers from 0 to T; what x holds past them changes nothing.
         resets: ``(T, B)`` bool. True at t cuts the sequence between t-1 and t: the state is set to 0 there, before step
-            t when folding forward, before step t-1 in reverse. At 0 it drops the initial state of a forward fold.
+            t when folding forward, before step t-1 in reverse. At 0 it drops the initial state of a forward fold; past
+            a row's length it changes nothing.
         reverse: start at each row's last step and end at its first; ``y[t]`` still belongs to ``x[t]``.
         clip: bound of every pre-activation.
         zoneout: probability that a unit keeps its value of the step before (Krueger et al. 2017), of which this is the

@@ -13,9 +13,9 @@ from memfold.cells._step import LAYER_NORM_EPS, Array, Values, Weights, gru, lay
 class Gradients(NamedTuple):
     """Derivatives of a loss by what went into a step or a fold.
 
-    Args:
+    Attributes:
         x: by the input, in its shape.
-        state: by the initial state, ``(h,)`` or ``(h, c)``.
+        state: by the state before, ``(h,)`` or ``(h, c)``.
         weights: by each weight, under its name.
     """
 
@@ -29,7 +29,10 @@ def rnn_backward(x: Array, h: Array, weights: Weights, dh: Array, *, nonlinearit
 
     Args:
         x, h, weights, nonlinearity: as in the forward step.
-        dh: derivative by the new hidden state, ``(B, H)``.
+        dh: derivative of the loss by the new hidden state, ``(B, H)``.
+
+    Returns:
+        The derivatives by x, ``(h,)`` and each weight.
 
     Raises:
         ValueError: an unknown nonlinearity, or shapes that do not fit.
@@ -50,8 +53,11 @@ def lstm_backward(
 
     Args:
         x, h, c, weights, coupled: as in the forward step.
-        dh: derivative by the new hidden state, ``(B, H)``, or ``(B, P)`` with a projection.
+        dh: derivative of the loss by the new hidden state, ``(B, H)``, or ``(B, P)`` with a projection.
         dc: derivative by the new cell state, ``(B, H)``.
+
+    Returns:
+        The derivatives by x, ``(h, c)`` and each weight.
 
     Raises:
         ValueError: shapes that do not fit.
@@ -67,7 +73,10 @@ def lstm_backward(
     if "weight_hr" in weights:
         by_name["weight_hr"] = dh.T @ (o * tanh_c)
         dh = dh @ weights["weight_hr"]
-    p_i, *p_f, p_o = parts(weights, "weight_ph", 2 if coupled else 3)
+    if coupled:
+        p_i, p_o = parts(weights, "weight_ph", 2)
+    else:
+        p_i, p_f, p_o = parts(weights, "weight_ph", 3)
 
     d_o = dh * tanh_c * o * (1 - o)
     dc_by_h = dh * o * (1 - tanh_c**2)
@@ -83,7 +92,7 @@ def lstm_backward(
         d_i = dc * g * i * (1 - i)
         d_f = dc * c * f * (1 - f)
         pre, seen = [d_i, d_f, d_g, d_o], [d_i * c, d_f * c, d_o * new_c]
-        dc_prev = dc * f + d_i * p_i + d_f * p_f[0]
+        dc_prev = dc * f + d_i * p_i + d_f * p_f
 
     if "weight_ph" in weights:
         by_name["weight_ph"] = np.concatenate(seen, axis=-1).sum(axis=0)
@@ -96,7 +105,10 @@ def gru_backward(x: Array, h: Array, weights: Weights, dh: Array, *, reset_after
 
     Args:
         x, h, weights, reset_after: as in the forward step.
-        dh: derivative by the new hidden state, ``(B, H)``.
+        dh: derivative of the loss by the new hidden state, ``(B, H)``.
+
+    Returns:
+        The derivatives by x, ``(h,)`` and each weight.
 
     Raises:
         ValueError: shapes that do not fit.
@@ -129,9 +141,8 @@ def gru_backward(x: Array, h: Array, weights: Weights, dh: Array, *, reset_after
         "bias_ih": from_x.sum(axis=0),
         "bias_hh": from_h.sum(axis=0),
     }
-    return Gradients(
-        from_x @ weights["weight_ih"], (dh * z + dh_prev,), {k: v for k, v in by_name.items() if k in weights}
-    )
+    by_name = {name: d for name, d in by_name.items() if name in weights}
+    return Gradients(from_x @ weights["weight_ih"], (dh * z + dh_prev,), by_name)
 
 
 def _through_product(x: Array, h: Array, weights: Weights, pre: Array) -> Gradients:

@@ -289,11 +289,11 @@ class Bidirectional:
             ValueError: a shape that does not fit.
         """
         batch, dy = _batched(x), _batched(dy)
-        ahead, back = dy[..., : self.forward_cell.hidden_size], dy[..., self.forward_cell.hidden_size :]
-        d = fold_backward(self.forward_cell.cell, batch, self.forward_cell.weights(), ahead)
-        e = fold_backward(self.reverse_cell.cell, batch, self.reverse_cell.weights(), back, reverse=True)
-        dx = (d.x + e.x).reshape(np.shape(x))
-        return dx, self.forward_cell.gradients(d.weights), self.reverse_cell.gradients(e.weights)
+        d_ahead, d_back = np.split(dy, [self.forward_cell.hidden_size], axis=-1)
+        ahead = fold_backward(self.forward_cell.cell, batch, self.forward_cell.weights(), d_ahead)
+        back = fold_backward(self.reverse_cell.cell, batch, self.reverse_cell.weights(), d_back, reverse=True)
+        dx = (ahead.x + back.x).reshape(np.shape(x))
+        return dx, self.forward_cell.gradients(ahead.weights), self.reverse_cell.gradients(back.weights)
 
 
 def _batched(x: ArrayLike) -> Array:
