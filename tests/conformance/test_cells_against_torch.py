@@ -87,14 +87,14 @@ def test_fold_backward_equals_torch_autograd(name, record_difference):
 
 @pytest.mark.parametrize("peephole", [False, True])
 @pytest.mark.parametrize("coupled", [False, True])
-def test_layer_norm_lstm_equals_the_equations_in_torch_operators(coupled, peephole, record_difference):
+def test_layer_norm_lstm_and_its_gradients_equal_the_equations_in_torch_operators(coupled, peephole, record_difference):
     rng = np.random.default_rng(2)
     cell = "coupled_lstm" if coupled else "lstm"
     weights = random_weights(rng, cell, 4, 6, layer_norm=True, peephole=peephole)
     x = rng.standard_normal((5, 3, 4))
     y, (h, c) = cells.fold(cell, x, weights)
 
-    w = {name: torch.from_numpy(weight) for name, weight in weights.items()}
+    w = {name: torch.from_numpy(weight).requires_grad_() for name, weight in weights.items()}
     functional = torch.nn.functional
     p = list(w["weight_ph"].split(6)) if peephole else [torch.zeros(6, dtype=torch.float64)] * 3
     torch_h = torch_c = torch.zeros(3, 6, dtype=torch.float64)
@@ -109,7 +109,15 @@ def test_layer_norm_lstm_equals_the_equations_in_torch_operators(coupled, peepho
         o = torch.sigmoid(o + p[-1] * torch_c)
         torch_h = o * torch.tanh(functional.layer_norm(torch_c, (6,), w["ln_c"]))
         outputs.append(torch_h)
-    difference = largest_difference([y, h, c], [torch.stack(outputs).numpy(), torch_h.numpy(), torch_c.numpy()])
+    torch_y = torch.stack(outputs)
+    difference = largest_difference([y, h, c], [t.detach().numpy() for t in (torch_y, torch_h, torch_c)])
     name = "peephole " * peephole + "layer-norm " + cell
     record_difference("torch float64", name, difference)
+    assert difference <= 1e-12
+
+    dy = rng.standard_normal(y.shape)
+    torch_y.backward(torch.from_numpy(dy))
+    ours = cells.fold_backward(cell, x, weights, dy).weights
+    difference = largest_difference([ours[k] for k in weights], [w[k].grad.numpy() for k in weights])
+    record_difference("torch gradients", name, difference)
     assert difference <= 1e-12
