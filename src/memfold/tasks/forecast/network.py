@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from memfold.nn import LSTM
 
-__all__ = ["ForecastNetwork", "NetworkSize", "Window", "quantile_loss"]
+__all__ = ["ForecastNetwork", "NetworkSize", "Window", "quantile_loss", "standardised"]
 
 
 SUMMARY, STEP_CODE, DECODER = 64, 8, 128  # widths in the decoder
@@ -68,9 +68,9 @@ class ForecastNetwork(nn.Module):
     """Quantiles of the next K values from the last C.
 
     The window is centred on its mean and divided by its mean absolute deviation. An LSTM reads it patch by patch. One
-    small network, the same for every step ahead, then takes what the LSTM remembers, the step's own code, the values one
-    period before it with their neighbours, and the covariates ahead; it mixes those periods (a softmax) and adds a
-    correction for every quantile. At the start it is the plain mean of the seasonal naive forecasts.
+    small network, the same for every step ahead, then takes what the LSTM remembers, the step's own code, the values
+    one period before it with their neighbours, and the covariates ahead; it mixes those periods (a softmax) and adds
+    a correction for every quantile. At the start it is the plain mean of the seasonal naive forecasts.
     """
 
     def __init__(self, size: NetworkSize) -> None:
@@ -105,7 +105,7 @@ class ForecastNetwork(nn.Module):
         """
         size, batch = self.size, len(window.y)
         level, scale = level_and_scale(window.y, window.seen)
-        z = torch.where(window.seen, (window.y - level) / scale, 0.0).float()  # (B, C)
+        z = torch.where(window.seen, standardised(window.y, level, scale), 0.0).float()  # (B, C)
         past = [z[..., None], window.seen[..., None].float(), window.past, window.known[:, : size.context]]
         patches = torch.cat(past, -1).reshape(batch, size.context // size.patch, -1)  # (B, C/P, P*F)
         _, (hidden, _) = self.lstm(patches)
@@ -135,14 +135,21 @@ def lag_index(size: NetworkSize) -> Tensor:
 
 
 def level_and_scale(y: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
-    """The mean and the mean absolute deviation of what was seen of each window, (B, 1) each; the scale is never 0."""
+    """The mean and the mean absolute deviation of what was seen of each window, (B, 1) each.
+
+    The scale is at least a thousandth of the mean absolute value. It is 0 where all is 0, and so is the forecast then.
+    """
     count = seen.sum(1, keepdim=True).clamp(min=1)
     y = torch.where(seen, y, 0.0)
     level = y.sum(1, keepdim=True) / count
     deviation = torch.where(seen, (y - level).abs(), 0.0).sum(1, keepdim=True) / count
     floor = 1e-3 * y.abs().sum(1, keepdim=True) / count
-    scale = torch.maximum(deviation, floor)
-    return level, torch.where(scale > 0, scale, 1.0)
+    return level, torch.maximum(deviation, floor)
+
+
+def standardised(y: Tensor, level: Tensor, scale: Tensor) -> Tensor:
+    """``y`` in units of the window's scale; a scale of 0 divides as 1."""
+    return (y - level) / torch.where(scale > 0, scale, 1.0)
 
 
 def quantile_loss(quantiles: Tensor, target: Tensor, levels: Sequence[float]) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from memfold.data.tables import ID, TARGET, TIME, SeriesTable
 from memfold.errors import InputError
-from memfold.tasks.forecast.network import ForecastNetwork, NetworkSize, Window, quantile_loss
+from memfold.tasks.forecast.network import ForecastNetwork, NetworkSize, Window, quantile_loss, standardised
 from memfold.training import Problem
 
 __all__ = ["Calendar", "ForecastProblem", "SeriesTensors"]
@@ -178,7 +178,8 @@ class ForecastProblem(Problem):
     def loss(self, batch: Window) -> Tensor:
         quantiles, level, scale = self.model(batch)
         assert batch.target is not None
-        return quantile_loss(quantiles, ((batch.target - level) / scale).float(), self.model.size.quantiles)
+        target = standardised(batch.target, level, scale).float()
+        return quantile_loss(quantiles, target, self.model.size.quantiles)
 
     def validate(self) -> float:
         losses = [self.loss(window).item() * len(window.y) for window in self.valid]
