@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+
+from memfold import cells
+from memfold.engine import fold
+
+
+def weights(rng: np.random.Generator, inputs: int, hidden: int, dtype: type) -> dict[str, np.ndarray]:
+    shapes = {"weight_ih": (4 * hidden, inputs), "weight_hh": (4 * hidden, hidden)}
+    shapes |= {"bias_ih": (4 * hidden,), "bias_hh": (4 * hidden,)}
+    return {name: rng.normal(scale=0.5, size=shape).astype(dtype) for name, shape in shapes.items()}
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 1e-6), (np.float64, 1e-12)])
+@pytest.mark.parametrize(
+    ("time", "batch", "inputs", "hidden"), [(1, 1, 1, 1), (7, 3, 5, 4), (50, 2, 16, 33), (0, 2, 3, 4)]
+)
+def test_the_engine_is_the_specification(
+    dtype: type, tolerance: float, time: int, batch: int, inputs: int, hidden: int
+) -> None:
+    rng = np.random.default_rng(0)
+    w = weights(rng, inputs, hidden, dtype)
+    x = rng.normal(size=(time, batch, inputs)).astype(dtype)
+    state = tuple(rng.normal(size=(batch, hidden)).astype(dtype) for _ in range(2))
+    y, (h, c) = fold("lstm", x, w, state)
+    expected, (expected_h, expected_c) = cells.fold("lstm", x, w, state)
+    assert y.dtype == dtype
+    for ours, theirs in ((y, expected), (h, expected_h), (c, expected_c)):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=tolerance)
+
+
+def test_the_state_given_is_left_alone_and_can_be_carried() -> None:
+    rng = np.random.default_rng(0)
+    w = weights(rng, 3, 4, np.float64)
+    x = rng.normal(size=(6, 2, 3))
+    whole, final = fold("lstm", x, w)
+    first, state = fold("lstm", x[:2], w)
+    kept = [part.copy() for part in state]
+    second, end = fold("lstm", x[2:], w, state)
+    np.testing.assert_array_equal(np.concatenate([first, second]), whole)
+    np.testing.assert_array_equal(end, final)
+    np.testing.assert_array_equal(state, kept)
+
+
+def test_what_does_not_fit_is_refused_with_its_shape() -> None:
+    w = weights(np.random.default_rng(0), 3, 4, np.float64)
+    with pytest.raises(ValueError, match=r"x must be \(T, B, I\), got shape \(2, 3\)"):
+        fold("lstm", np.zeros((2, 3)), w)
+    with pytest.raises(ValueError, match=r"weight_ih must be \(16, 5\), got shape \(16, 3\)"):
+        fold("lstm", np.zeros((2, 3, 5)), w)
+    with pytest.raises(ValueError, match=r"h must be \(3, 4\), got shape \(1, 4\)"):
+        fold("lstm", np.zeros((2, 3, 3)), w, (np.zeros((1, 4)), np.zeros((1, 4))))
+    with pytest.raises(ValueError, match="weights lack weight_hh"):
+        fold("lstm", np.zeros((2, 3, 3)), {"weight_ih": w["weight_ih"]})
+    with pytest.raises(ValueError, match="cell must be 'lstm', got 'lstn'"):
+        fold("lstn", np.zeros((2, 3, 3)), w)
+    with pytest.raises(TypeError, match="x must be float32 or float64, got int64"):
+        fold("lstm", np.zeros((2, 3, 3), np.int64), w)
