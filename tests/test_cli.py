@@ -108,6 +108,8 @@ def test_evaluate_and_predict_use_the_saved_model(model: Path, tmp_path: Path) -
         (["fit", "forecast", "{data}", "--out", "{data}"], "is a file; --out names a folder"),
         (["evaluate", "none", "{data}"], "none: no such model folder"),
         (["predict", ".", "{data}"], "has no config.json; not a memfold model"),
+        (["demo", "--budget", "soon"], "budget 'soon': expected"),
+        (["data"], "Missing command"),
         (["sing"], "No such command 'sing'"),
         (["fit", "--loud"], "No such option"),
     ],
@@ -186,6 +188,12 @@ def test_every_help_text_has_an_example() -> None:
         done = run(*command, "--help")
         assert done.returncode == 0
         assert "Example: memfold" in done.stdout, command
+
+
+def test_without_a_command_it_helps() -> None:
+    done = run()
+    assert done.returncode == 0
+    assert "Example: memfold demo" in done.stdout
 
 
 def test_data_list_names_every_set() -> None:

@@ -19,18 +19,20 @@ __all__ = ["app", "run"]
 
 app = typer.Typer(
     name="memfold",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Recurrent networks on your own data.\n\nExample: memfold demo",
 )
-data_app = typer.Typer(no_args_is_help=True, help="Data sets known by name.\n\nExample: memfold data list")
+data_app = typer.Typer(help="Data sets known by name.\n\nExample: memfold data list")
 app.add_typer(data_app, name="data")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else.")]
-Set = Annotated[list[str], typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the task; repeatable.")]
+Set = Annotated[
+    list[str],
+    typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the task, such as hidden_size=64; repeatable."),
+]
 Data = Annotated[str, typer.Argument(help="A file, or @NAME of a known data set.")]
 Origins = Annotated[
     int | None, typer.Option(min=1, help="Forecast origins to score, the last one horizon before the end; else 1.")
@@ -41,7 +43,7 @@ Every = Annotated[int | None, typer.Option(min=1, help="Steps between two origin
 def run() -> int:
     """Run the command line and return its exit code: 0 done, 2 wrong usage or bad input, 130 interrupted."""
     try:
-        return app(standalone_mode=False) or 0
+        return app(args=sys.argv[1:] or ["--help"], standalone_mode=False) or 0
     except InputError as error:
         print(f"memfold: {error}", file=sys.stderr)
         return 2
@@ -99,15 +101,15 @@ def fit(
     begun = time.monotonic()
     parts = model.parts(data)
     model.fit(parts.train, budget, valid, out=out, resume=resume)
-    report = None
-    if model.training_.stopped in ("budget", "patience"):
-        print("scoring beside the baselines ...", file=sys.stderr)
-        report = model.evaluate(parts.whole, parts.origins, name=data)
-        report.seconds = time.monotonic() - begun
-    model.save(out, report, shlex.join(["memfold", *sys.argv[1:]]))
-    if report is None:
+    command = shlex.join(["memfold", *sys.argv[1:]])
+    model.save(out, command=command)  # before the scoring, which may be interrupted
+    if model.training_.stopped not in ("budget", "patience"):
         print(f"memfold: {model.training_.message}; the model is in {out}", file=sys.stderr)
         return 130 if model.training_.stopped == "interrupted" else 2
+    print("scoring beside the baselines ...", file=sys.stderr)
+    report = model.evaluate(parts.whole, parts.origins, name=data)
+    report.seconds = time.monotonic() - begun
+    model.save(out, report, command)
     _print(report, as_json)
     print(f"the model is in {out}; memfold predict {out} {data} forecasts on", file=sys.stderr)
     return 0

@@ -12,6 +12,7 @@ from memfold.data.datasets import dataset, load_split
 from memfold.display import score_table
 from memfold.tasks.forecast import Forecaster
 from memfold.tasks.forecast.report import write_report
+from memfold.training import Budget
 
 __all__ = ["run_demo"]
 
@@ -29,6 +30,7 @@ def run_demo(budget: str, out: Path, quiet: bool = False) -> dict[str, Any]:
     Returns:
         The scores ``with_storm`` and ``without_storm``, in the form of ``--json``.
     """
+    Budget.parse(budget)  # refuse it before anything is said or read
     begun = time.monotonic()
     console = Console(quiet=quiet)
     console.print(
@@ -37,7 +39,6 @@ def run_demo(budget: str, out: Path, quiet: bool = False) -> dict[str, Any]:
     )
     split = load_split("nyc-taxi")
     model = Forecaster(**dataset("nyc-taxi").parameters)
-    out.mkdir(parents=True, exist_ok=True)
     model.fit(split.train, budget)
     forecasts = model.backtest(split.whole, origins=14)
     calm = forecasts.filter(pl.col("ds") < STORM)
