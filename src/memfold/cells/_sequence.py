@@ -1,0 +1,153 @@
+"""What a fold works on: the table of cells, and a fold's arguments, checked once."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from memfold.cells._gradient import Gradients, gru_backward, lstm_backward, rnn_backward
+from memfold.cells._step import Array, Values, Weights, gru, lstm, rnn
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What a fold must know of a cell."""
+
+    step: Callable[..., Values]
+    backward: Callable[..., Gradients]
+    gates: int  # rows of weight_ih, in units of H
+    values: tuple[str, ...]  # what a step returns, in its order
+    state: tuple[str, ...]  # those of them that the next step receives
+
+
+CELLS = {
+    "rnn_tanh": Cell(rnn, rnn_backward, 1, ("h",), ("h",)),
+    "rnn_relu": Cell(partial(rnn, nonlinearity="relu"), partial(rnn_backward, nonlinearity="relu"), 1, ("h",), ("h",)),
+    "lstm": Cell(lstm, lstm_backward, 4, ("i", "f", "g", "o", "c", "h"), ("h", "c")),
+    "coupled_lstm": Cell(
+        partial(lstm, coupled=True), partial(lstm_backward, coupled=True), 3, ("i", "f", "g", "o", "c", "h"), ("h", "c")
+    ),
+    "gru": Cell(gru, gru_backward, 3, ("r", "z", "n", "h"), ("h",)),
+    "gru_reset_before": Cell(
+        partial(gru, reset_after=False), partial(gru_backward, reset_after=False), 3, ("r", "z", "n", "h"), ("h",)
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Folding:
+    """The checked arguments of a fold."""
+
+    cell: Cell
+    x: Array  # (T, B, I), 0 past a row's length
+    weights: Values
+    state: list[Array]  # initial, (B, H) each
+    valid: Array  # (T, B), True within a row's length
+    cut: Array  # (T, B), True where the state is set to 0 before the step
+    order: range  # the steps, in the order of the fold
+
+    @classmethod
+    def checked(
+        cls,
+        cell: str,
+        x: Array,
+        weights: Mapping[str, ArrayLike],
+        state: Sequence[ArrayLike] | None,
+        lengths: ArrayLike | None,
+        resets: ArrayLike | None,
+        reverse: bool,
+    ) -> "Folding":
+        if cell not in CELLS:
+            raise ValueError(f"cell must be one of {', '.join(CELLS)}, got {cell!r}")
+        x = np.asarray(x)
+        if x.dtype not in (np.float32, np.float64):
+            raise TypeError(f"x must be float32 or float64, got {x.dtype}")
+        if x.ndim != 3:
+            raise ValueError(f"x must be (T, B, I), got shape {x.shape}")
+        steps, batch, input_size = x.shape
+        own = _checked_weights(cell, {k: np.asarray(w, x.dtype) for k, w in weights.items()}, input_size)
+        hidden, output = sizes(own)
+        shapes = [(batch, output), (batch, hidden)]
+        start = checked_state(state, CELLS[cell].state, shapes, x.dtype)
+        valid = np.arange(steps)[:, None] < _checked_lengths(lengths, steps, batch)
+        cut = _checked_resets(resets, steps, batch) & valid
+        if reverse:  # a cut between t-1 and t comes before step t-1
+            cut = np.concatenate([cut[1:], np.zeros_like(cut[:1])])
+        order = range(steps - 1, -1, -1) if reverse else range(steps)
+        return cls(CELLS[cell], np.where(valid[..., None], x, 0), own, start, valid, cut, order)
+
+
+def sizes(weights: Weights) -> tuple[int, int]:
+    """Width of the cell and width of its output: H and H, or H and P with a projection."""
+    output = weights["weight_hh"].shape[-1]
+    return (weights["weight_hr"].shape[-1] if "weight_hr" in weights else output), output
+
+
+def _checked_weights(cell: str, weights: Values, input_size: int) -> Values:
+    if missing := {"weight_ih", "weight_hh"} - set(weights):
+        raise ValueError(f"weights lack {', '.join(sorted(missing))}")
+    hidden, output = sizes(weights)
+    rows = CELLS[cell].gates * hidden
+    shapes: dict[str, tuple[int, ...]] = {
+        "weight_ih": (rows, input_size),
+        "weight_hh": (rows, output),
+        "bias_ih": (rows,),
+        "bias_hh": (rows,),
+    }
+    if "c" in CELLS[cell].state:
+        shapes |= {"weight_ph": (rows - hidden,), "weight_hr": (output, hidden)}
+        shapes |= {"ln_ih": (rows,), "ln_hh": (rows,), "ln_c": (hidden,)}
+    for name, weight in weights.items():
+        if name not in shapes:
+            raise ValueError(f"{cell} has no weight {name!r}")
+        if weight.shape != shapes[name]:
+            raise ValueError(f"{name} must be {shapes[name]}, got shape {weight.shape}")
+    layer_norm = {"ln_ih", "ln_hh", "ln_c"}
+    if 0 < len(lacking := layer_norm - set(weights)) < 3:
+        raise ValueError(f"weights lack {', '.join(sorted(lacking))}")
+    return weights
+
+
+def checked_state(
+    state: Sequence[ArrayLike] | None,
+    names: tuple[str, ...],
+    shapes: Sequence[tuple[int, ...]],
+    dtype: np.dtype[np.generic],
+    prefix: str = "",
+) -> list[Array]:
+    if state is None:
+        return [np.zeros(shape, dtype) for _, shape in zip(names, shapes, strict=False)]
+    if len(state) != len(names):
+        raise ValueError(f"the state must be ({', '.join(names)}), got {len(state)} arrays")
+    arrays = [np.array(s, dtype) for s in state]
+    for name, array, shape in zip(names, arrays, shapes, strict=False):
+        if array.shape != shape:
+            raise ValueError(f"{prefix}{name} must be {shape}, got shape {array.shape}")
+    return arrays
+
+
+def _checked_lengths(lengths: ArrayLike | None, steps: int, batch: int) -> Array:
+    if lengths is None:
+        return np.full(batch, steps)
+    array = np.asarray(lengths)
+    if array.shape != (batch,):
+        raise ValueError(f"lengths must be ({batch},), got shape {array.shape}")
+    if batch and not np.issubdtype(array.dtype, np.integer):
+        raise TypeError(f"lengths must be integers, got {array.dtype}")
+    for row, length in enumerate(array):
+        if not 0 <= length <= steps:
+            raise ValueError(f"lengths must be from 0 to T = {steps}, got {length} in row {row}")
+    return array
+
+
+def _checked_resets(resets: ArrayLike | None, steps: int, batch: int) -> Array:
+    if resets is None:
+        return np.zeros((steps, batch), bool)
+    array = np.asarray(resets)
+    if array.shape != (steps, batch):
+        raise ValueError(f"resets must be {(steps, batch)}, got shape {array.shape}")
+    if array.dtype != bool:
+        raise TypeError(f"resets must be bool, got {array.dtype}")
+    return array
