@@ -1,9 +1,9 @@
 // Each cell's gates: the formula of one step over a vector of hidden units, and nothing else.
 //
 // A cell says how many accumulators a unit needs, which of them the input product and the hidden product add to, and
-// which of the weights' gates each of these is. Accumulators that both products add to start from the sum of the biases.
-// Old values are blended as z*h + (1-z)*n rather than n + z*(h-n): a gate that is wholly open then keeps its value to the
-// last bit, over any number of steps.
+// which of the weights' gates each of these is. Accumulators that both products add to start from the sum of the
+// biases. Old values are blended as z*h + (1-z)*n rather than n + z*(h-n): a gate that is wholly open then keeps its
+// value to the last bit, over any number of steps.
 #pragma once
 
 #include "engine.hpp"
@@ -46,7 +46,8 @@ struct Rnn {
     static constexpr bool cell_state = false;
 
     template <bool relu, typename Real>
-    static MEMFOLD_INLINE void step_as(const Vec<Real>* pre, const Settings<Real>& s, Unit<Real>& unit, Vec<Real>* kept) {
+    static MEMFOLD_INLINE void step_as(const Vec<Real>* pre, const Settings<Real>& s, Unit<Real>& unit,
+                                       Vec<Real>* kept) {
         const Vec<Real> z = s.bound(pre[0]);
         const Vec<Real> h = relu ? at_least(z, Vec<Real>{}) : tanh<Real>(z);
         unit.h = s.zones ? zoned<Real>(s.zoneout_h, unit.h, h) : h;

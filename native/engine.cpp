@@ -15,12 +15,18 @@ auto with_cell(const Layer& layer, Visit visit) {
         return visit(cell, Full<Real>{});
     };
     switch (layer.kind) {
-        case Kind::rnn_tanh: return with_format(RnnTanh{});
-        case Kind::rnn_relu: return with_format(RnnRelu{});
-        case Kind::lstm: return with_format(Lstm{});
-        case Kind::coupled_lstm: return with_format(CoupledLstm{});
-        case Kind::gru: return with_format(Gru{});
-        case Kind::linear: break;
+        case Kind::rnn_tanh:
+            return with_format(RnnTanh{});
+        case Kind::rnn_relu:
+            return with_format(RnnRelu{});
+        case Kind::lstm:
+            return with_format(Lstm{});
+        case Kind::coupled_lstm:
+            return with_format(CoupledLstm{});
+        case Kind::gru:
+            return with_format(Gru{});
+        case Kind::linear:
+            break;
     }
     return with_format(Linear{});
 }
@@ -60,7 +66,7 @@ void step(const Step<Real>& s) {
 }
 
 template <typename Real>
-constexpr Functions<Real> functions = {packed_bytes<Real>, pack<Real>, row_length<Real>, plan<Real>,
+constexpr Functions<Real> functions = {packed_bytes<Real>,    pack<Real>, row_length<Real>, plan<Real>,
                                        workspace_bytes<Real>, fold<Real>, step<Real>};
 
 #define MEMFOLD_TEXT_OF(name) #name

@@ -22,11 +22,11 @@ inline constexpr bool has_cell_state(Kind kind) { return kind == Kind::lstm || k
 // Row-major, gate after gate, G*H rows; null where there is none.
 template <typename Real>
 struct Weights {
-    const Real* input;     // (G*H, I)
-    const Real* hidden;    // (G*H, H)
+    const Real* input;        // (G*H, I)
+    const Real* hidden;       // (G*H, H)
     const Real* input_bias;   // (G*H)
     const Real* hidden_bias;  // (G*H)
-    const Real* peephole;  // (3H) i f o; coupled (2H) i o
+    const Real* peephole;     // (3H) i f o; coupled (2H) i o
 };
 
 template <typename Real>
@@ -52,7 +52,7 @@ struct Direction {
     const Real *h_first, *c_first;  // (B, H), null for zeros
     Real *h_last, *c_last;          // (B, H)
     Strided<Real> y;                // H wide
-    Strided<Real> kept;             // the cell's values of each step, one after the other, H wide each; data null: not kept
+    Strided<Real> kept;  // the cell's values of each step, one after the other, H wide each; data null: not kept
 };
 
 template <typename Real>
@@ -68,8 +68,8 @@ struct Fold {
     int direction_count;
 };
 
-// How the work of a fold is laid out: every direction is folded in `blocks` independent blocks of rows, each by `shares`
-// threads which divide the hidden units and meet after every step.
+// How the work of a fold is laid out: every direction is folded in `blocks` independent blocks of rows, each by
+// `shares` threads which divide the hidden units and meet after every step.
 struct Plan {
     int blocks, shares;
     int64_t chunk;  // steps whose input product is made in advance; 0: it is made within the step

@@ -5,8 +5,8 @@
 
 namespace memfold::MEMFOLD_ISA {
 
-// The rows of one block of a fold. With lengths the blocks take turns in the order of length, so that each has its share
-// of the long rows and the rows still running are always the first ones; without, a block is a run of neighbours.
+// The rows of one block of a fold. With lengths the blocks take turns in the order of length, so that each has its
+// share of the long rows and the rows still running are always the first ones; without, a block is a run of neighbours.
 template <typename Real>
 struct Rows {
     const Fold<Real>& fold;

@@ -89,8 +89,8 @@ void fold(const std::vector<const PackedLayer*>& directions, bool reverse, View<
     run(engine(), call, threads);
 }
 
-// A buffer of this element type whose last axis is contiguous, seen without allocating; `data` is null when the object is
-// not one.
+// A buffer of this element type whose last axis is contiguous, seen without allocating; `data` is null when the object
+// is not one.
 template <typename Real>
 struct Rows {
     Py_buffer buffer{};
@@ -124,21 +124,22 @@ template <typename Real>
 void bind_stack(nb::module_& m, const char* name) {
     using S = Stack<Real>;
     nb::class_<S>(m, name)
-        .def("__init__", [](S* self, int64_t streams) { new (self) S(engine(), streams); }, "streams"_a)
-        .def("add",
-             [](S& self, const PackedLayer& layer, Real clip, Real zoneout_h, Real zoneout_c) {
-                 self.add(layer.layer, {clip, zoneout_h, zoneout_c}, layer.memory);
-             })
+        .def(
+            "__init__", [](S* self, int64_t streams) { new (self) S(engine(), streams); }, "streams"_a)
+        .def("add", [](S& self, const PackedLayer& layer, Real clip, Real zoneout_h,
+                       Real zoneout_c) { self.add(layer.layer, {clip, zoneout_h, zoneout_c}, layer.memory); })
         .def(
             "step",
             [](S& self, nb::handle x, nb::handle y) {
-                const Rows<Real> from(x, self.streams(), self.input(), false), to(y, self.streams(), self.output(), true);
+                const Rows<Real> from(x, self.streams(), self.input(), false),
+                    to(y, self.streams(), self.output(), true);
                 if (!from.data || !to.data) return false;
                 self.step(from.data, from.stride, to.data, to.stride);
                 return true;
             },
             "False, and nothing done, when x or y is not an array of the right type, shape and layout.")
-        .def("get", [](const S& self, size_t level, bool cell, Output<Real, 2> to) { self.get(level, cell, to.data()); })
+        .def("get",
+             [](const S& self, size_t level, bool cell, Output<Real, 2> to) { self.get(level, cell, to.data()); })
         .def("set", [](S& self, size_t level, bool cell, Input<Real, 2> from) { self.set(level, cell, from.data()); })
         .def("reset", &S::reset);
 }
@@ -146,8 +147,7 @@ void bind_stack(nb::module_& m, const char* name) {
 template <typename Real>
 void bind_functions(nb::module_& m) {
     m.def("pack", &pack_layer<Real>, "kind"_a, "half"_a, "weight_ih"_a.noconvert(), "weight_hh"_a.noconvert().none(),
-          "bias_ih"_a.noconvert().none(), "bias_hh"_a.noconvert().none(), "weight_ph"_a.noconvert().none(),
-          "hidden"_a);
+          "bias_ih"_a.noconvert().none(), "bias_hh"_a.noconvert().none(), "weight_ph"_a.noconvert().none(), "hidden"_a);
     m.def("fold", &fold<Real>, "directions"_a, "reverse"_a, "x"_a.noconvert(), "h_first"_a.noconvert().none(),
           "c_first"_a.noconvert().none(), "h_last"_a.noconvert(), "c_last"_a.noconvert().none(), "y"_a.noconvert(),
           "kept"_a.noconvert().none(), "lengths"_a.noconvert().none(), "resets"_a.noconvert().none(), "clip"_a,

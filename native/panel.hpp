@@ -1,8 +1,8 @@
 // Packed weights, and the register tile that multiplies them.
 //
-// A panel holds the weights of one vector's width of hidden units: for every inner index k, one vector for each gate. The
-// tile multiplies a few rows by a few panels; each accumulator runs over the whole inner dimension by itself, so what a
-// row gets does not depend on which other rows or panels are in its tile.
+// A panel holds the weights of one vector's width of hidden units: for every inner index k, one vector for each gate.
+// The tile multiplies a few rows by a few panels; each accumulator runs over the whole inner dimension by itself, so
+// what a row gets does not depend on which other rows or panels are in its tile.
 #pragma once
 
 #include "engine.hpp"
@@ -162,8 +162,7 @@ MEMFOLD_INLINE void multiply(Full<Real>, Vec<Real> (&acc)[Rows][Panels][Accumula
         for (int panel = 0; panel < Panels; ++panel) {
 #pragma GCC unroll 4
             for (int gate = 0; gate < gates; ++gate) {
-                weight[panel][gate] =
-                    load<Vec<Real>>(panels + panel * panel_stride + (k * gates + gate) * width<Real>);
+                weight[panel][gate] = load<Vec<Real>>(panels + panel * panel_stride + (k * gates + gate) * width<Real>);
             }
         }
         accumulate<first, gates, Real>(acc, weight, rows, k);
@@ -179,8 +178,8 @@ MEMFOLD_INLINE void multiply(Half, Vec<float> (&acc)[Rows][Panels][Accumulators]
         for (int panel = 0; panel < Panels; ++panel) {
 #pragma GCC unroll 4
             for (int gate = 0; gate < gates; ++gate) {
-                const auto both = load<Vectors<float>::Bits>(panels + panel * panel_stride +
-                                                             (pair * gates + gate) * width<float>);
+                const auto both =
+                    load<Vectors<float>::Bits>(panels + panel * panel_stride + (pair * gates + gate) * width<float>);
                 even[panel][gate] = Vec<float>(both << 16);
                 odd[panel][gate] = Vec<float>(both & 0xffff0000u);
             }

@@ -1,7 +1,7 @@
 // The worker threads. One fold at a time has the team; whoever comes meanwhile works alone.
 //
-// Beside PyTorch the team is OpenMP's, borrowed: its workers spin for a while after every parallel region, and a team of
-// our own would fight them for the cores.
+// Beside PyTorch the team is OpenMP's, borrowed: its workers spin for a while after every parallel region, and a team
+// of our own would fight them for the cores.
 #pragma once
 
 #include <dlfcn.h>
@@ -60,8 +60,8 @@ struct Work {
     void* data;
 };
 
-// The library's own threads. They sleep between folds, after a short spin in case the next one comes at once, and live as
-// long as the process.
+// The library's own threads. They sleep between folds, after a short spin in case the next one comes at once, and live
+// as long as the process.
 class OwnThreads {
   public:
     void run(const Work& work, int threads) {

@@ -1,5 +1,5 @@
-// One step of a cell: the tiles that multiply and then apply the cell's formula, and the sweep of tiles over all rows and
-// panels.
+// One step of a cell: the tiles that multiply and then apply the cell's formula, and the sweep of tiles over all rows
+// and panels.
 #pragma once
 
 #include "cells.hpp"
@@ -89,9 +89,9 @@ struct Tile {
         const Real* rows[Rows];
 #pragma GCC unroll 8
         for (int row = 0; row < Rows; ++row) rows[row] = f.h + (first_row + row) * f.row_length;
-        multiply<Cell::hidden_first, Cell::hidden_gates, Real>(
-            Format{}, acc, f.packed.hidden + first_panel * f.packed.hidden_panel, f.packed.hidden_panel, rows,
-            f.hidden);
+        multiply<Cell::hidden_first, Cell::hidden_gates, Real>(Format{}, acc,
+                                                               f.packed.hidden + first_panel * f.packed.hidden_panel,
+                                                               f.packed.hidden_panel, rows, f.hidden);
     }
 
     MEMFOLD_INLINE void finish(const F& f, int64_t panel, int64_t row, const V* pre) {
@@ -106,7 +106,8 @@ struct Tile {
         if (f.h_next) store(f.h_next + at, unit.h);
         if (Cell::cell_state) store(f.c + at, unit.c);
         if (f.y) store_units(f.y[row], unit_at, f.hidden, unit.h);
-        for (int k = 0; f.kept && k < Cell::kept; ++k) store_units(f.kept[row] + k * f.hidden, unit_at, f.hidden, kept[k]);
+        for (int k = 0; f.kept && k < Cell::kept; ++k)
+            store_units(f.kept[row] + k * f.hidden, unit_at, f.hidden, kept[k]);
     }
 
     // The input product of many rows, kept for later steps.
@@ -135,7 +136,8 @@ struct Tile {
                 for (int panel = 0; panel < Panels; ++panel) {
                     const Real* const from = tile.projected(f, first_panel + panel, first_row + row);
 #pragma GCC unroll 4
-                    for (int g = 0; g < G; ++g) tile.acc[row][panel][Cell::input_first + g] = load<V>(from + g * width<Real>);
+                    for (int g = 0; g < G; ++g)
+                        tile.acc[row][panel][Cell::input_first + g] = load<V>(from + g * width<Real>);
                 }
             }
         } else {
@@ -171,21 +173,27 @@ template <Pass pass, int Panels, typename Cell, typename Real, typename Format>
 inline void run_rows(const Frame<Cell, Real, Format>& f, int64_t panel, int64_t row, int64_t rows) {
     static_assert(most_rows == 3 || most_rows == 6);
     switch (rows) {
-        case 1: return run_tile<pass, Cell, Real, Format, 1, Panels>(f, panel, row);
-        case 2: return run_tile<pass, Cell, Real, Format, 2, Panels>(f, panel, row);
-        case 3: return run_tile<pass, Cell, Real, Format, 3, Panels>(f, panel, row);
+        case 1:
+            return run_tile<pass, Cell, Real, Format, 1, Panels>(f, panel, row);
+        case 2:
+            return run_tile<pass, Cell, Real, Format, 2, Panels>(f, panel, row);
+        case 3:
+            return run_tile<pass, Cell, Real, Format, 3, Panels>(f, panel, row);
     }
     if constexpr (most_rows == 6) {
         switch (rows) {
-            case 4: return run_tile<pass, Cell, Real, Format, 4, Panels>(f, panel, row);
-            case 5: return run_tile<pass, Cell, Real, Format, 5, Panels>(f, panel, row);
-            case 6: return run_tile<pass, Cell, Real, Format, 6, Panels>(f, panel, row);
+            case 4:
+                return run_tile<pass, Cell, Real, Format, 4, Panels>(f, panel, row);
+            case 5:
+                return run_tile<pass, Cell, Real, Format, 5, Panels>(f, panel, row);
+            case 6:
+                return run_tile<pass, Cell, Real, Format, 6, Panels>(f, panel, row);
         }
     }
 }
 
-// All rows by the panels from `panel` to `end`: as many panels at once as `at_once` allows, then half as many, and so on.
-// The rows are divided evenly, so that no tile is left with a single row to wait for.
+// All rows by the panels from `panel` to `end`: as many panels at once as `at_once` allows, then half as many, and so
+// on. The rows are divided evenly, so that no tile is left with a single row to wait for.
 template <Pass pass, int Panels, typename Cell, typename Real, typename Format>
 inline void sweep(const Frame<Cell, Real, Format>& f, int64_t panel, int64_t end, int64_t rows, int at_once) {
     if (Panels <= at_once) {

@@ -1,13 +1,51 @@
+from collections.abc import Sequence
 from typing import Any
 
 from numpy.typing import NDArray
 
-def lstm_fold(
+class Packed:
+    input_size: int
+    hidden_size: int
+    double: bool
+
+def pack(
+    kind: int,
+    half: bool,
+    weight_ih: NDArray[Any] | None,
+    weight_hh: NDArray[Any] | None,
+    bias_ih: NDArray[Any] | None,
+    bias_hh: NDArray[Any] | None,
+    weight_ph: NDArray[Any] | None,
+    hidden: int,
+) -> Packed: ...
+def fold(
+    directions: Sequence[Packed],
+    reverse: bool,
     x: NDArray[Any],
-    weight_ih: NDArray[Any],
-    weight_hh: NDArray[Any],
-    bias: NDArray[Any],
-    h: NDArray[Any],
-    c: NDArray[Any],
+    h_first: NDArray[Any] | None,
+    c_first: NDArray[Any] | None,
+    h_last: NDArray[Any] | None,
+    c_last: NDArray[Any] | None,
     y: NDArray[Any],
+    kept: NDArray[Any] | None,
+    lengths: NDArray[Any] | None,
+    resets: NDArray[Any] | None,
+    clip: float,
+    zoneout_h: float,
+    zoneout_c: float,
+    threads: int,
 ) -> None: ...
+
+class StackFloat:
+    def __init__(self, streams: int) -> None: ...
+    def add(self, layer: Packed, clip: float, zoneout_h: float, zoneout_c: float) -> None: ...
+    def step(self, x: object, y: object) -> bool: ...
+    def get(self, level: int, cell: bool, to: NDArray[Any]) -> None: ...
+    def set(self, level: int, cell: bool, values: NDArray[Any]) -> None: ...
+    def reset(self, stream: int) -> None: ...
+
+class StackDouble(StackFloat): ...
+
+def isa() -> str: ...
+def borrow_openmp() -> None: ...
+def fingerprint(address: int, bytes: int) -> int: ...
