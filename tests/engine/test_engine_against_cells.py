@@ -109,7 +109,9 @@ def test_strides_of_x_and_out_are_taken_as_they_are() -> None:
     np.testing.assert_array_equal(wide[..., :19].swapaxes(0, 1), expected)
     assert (wide[..., 19:] == 7).all()
     every_other = np.repeat(x, 2, axis=2)[..., ::2]
-    np.testing.assert_array_equal(engine.fold("gru", every_other, call.weights, call.state, **call.options)[0], expected)
+    np.testing.assert_array_equal(
+        engine.fold("gru", every_other, call.weights, call.state, **call.options)[0], expected
+    )
     backwards = np.ascontiguousarray(x[::-1])[::-1]
     np.testing.assert_array_equal(engine.fold("gru", backwards, call.weights, call.state, **call.options)[0], expected)
 
