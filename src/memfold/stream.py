@@ -198,7 +198,7 @@ class Stream:
 
         Raises:
             FileNotFoundError: no such file.
-            ValueError: a file that is truncated, altered or not a stream's; it names the file and the check that failed.
+            ValueError: a file that is truncated, altered or foreign; it names the file and the check that failed.
         """
         config_file, model_file = Path(path) / "config.json", Path(path) / "model.safetensors"
         try:
