@@ -19,6 +19,8 @@ struct Layer {
 
 inline constexpr bool has_cell_state(Kind kind) { return kind == Kind::lstm || kind == Kind::coupled_lstm; }
 
+inline constexpr bool has_gates(Kind kind) { return has_cell_state(kind) || kind == Kind::gru; }
+
 // Row-major, gate after gate, G*H rows; null where there is none.
 template <typename Real>
 struct Weights {

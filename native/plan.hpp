@@ -6,19 +6,28 @@
 
 namespace memfold::MEMFOLD_ISA {
 
+// With four rows or more for every thread, each thread folds rows of its own and makes the input product within the
+// step: a tile of four rows reads its weights slowly enough for the second-level cache. With fewer, the threads share
+// the hidden units, as long as a step is worth a meeting; and the input product of many steps is made in advance, where
+// the steps stand for the rows that the batch lacks.
 template <typename Real>
 Plan plan(const Fold<Real>& f, int threads) {
-    const int for_each = threads / f.direction_count > 1 ? threads / f.direction_count : 1;
-    Plan plan{1, 1, 0};
-    const int64_t blocks = f.batch / 4;
-    plan.blocks = int(blocks < 1 ? 1 : blocks < for_each ? blocks : for_each);
-    const int64_t rows = (f.batch + plan.blocks - 1) / plan.blocks;
-    const int64_t chunk = 64 / (rows > 0 ? rows : 1);
-    plan.chunk = chunk > 1 ? chunk : 1;
-    if (f.layer.input < 8) plan.chunk = 0;
-    return plan;
+    constexpr int64_t enough_rows = 4;
+    constexpr int64_t worth_a_meeting = 8192;  // multiply-adds of a share's hidden product in a step
+    const auto between = [](int64_t low, int64_t value, int64_t high) {
+        return value < low ? low : value > high ? high : value;
+    };
+    const int64_t hidden = f.layer.hidden, gates = f.layer.kind == Kind::lstm ? 4 : has_gates(f.layer.kind) ? 3 : 1;
+    const int64_t team = between(1, threads / f.direction_count, threads);
+    const int64_t blocks = between(1, f.batch / enough_rows, team);
+    const int64_t rows = (f.batch + blocks - 1) / blocks;
+    const int64_t panels = (hidden + width<Real> - 1) / width<Real>;
+    const int64_t useful = between(1, rows * gates * hidden * hidden / worth_a_meeting, panels > 1 ? panels : 1);
+    const bool in_advance = rows < enough_rows && f.layer.input >= width<Real>;
+    return {int(blocks), int(between(1, team / blocks, useful)), in_advance ? 64 / between(1, rows, 64) : 0};
 }
 
+// 64 bits that change with any change of the data, at the speed of reading it.
 inline uint64_t fingerprint(const void* data, size_t bytes) {
     using Bits = Vectors<double>::Bits;
     constexpr int streams = 4;

@@ -27,7 +27,7 @@ inline void relax() {
 // Spins for a moment, which is all that a step's end takes when every thread has a core, then gives way.
 template <typename Done>
 void wait_until(Done done) {
-    for (int spins = 0; !done(); ++spins) spins < 2000 ? relax() : std::this_thread::yield();
+    for (int spins = 0; !done(); ++spins) spins < 128 ? relax() : std::this_thread::yield();
 }
 
 // A barrier for a fixed number of threads that come again and again.

@@ -148,7 +148,7 @@ struct Tile {
         V pre[Rows][Panels][A];
         __builtin_memcpy(pre, tile.acc, sizeof pre);
         asm volatile("" : : "r"(pre) : "memory");
-#pragma GCC unroll 1
+#pragma GCC unroll 2
         for (int row = 0; row < Rows; ++row) {
 #pragma GCC unroll 1
             for (int panel = 0; panel < Panels; ++panel) {
