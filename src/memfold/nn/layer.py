@@ -1,0 +1,355 @@
+"""What the layers share: parameters under torch.nn's names, the way of a call, and the choice of what serves it."""
+
+import warnings
+from typing import Any, Literal, Self, TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import _VF, Tensor, nn
+from torch.autograd import forward_ad
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+from memfold.nn import composition
+from memfold.nn.composition import CELLS, State, Values, Weights, Zoneout
+from memfold.nn.options import (
+    VARIANTS,
+    Device,
+    checked_clip,
+    checked_probability,
+    checked_sizes,
+    checked_zoneout,
+    described,
+)
+from memfold.nn.ragged import Integers, checked_lengths, checked_resets
+from memfold.nn.weights import checked_init, initialise, shapes
+
+__all__ = ["Recurrent", "served_by"]
+
+Layer = TypeVar("Layer", bound=nn.Module)
+
+
+class Recurrent(nn.Module):
+    """A stack of recurrent layers in one direction or both, whatever the cell."""
+
+    # Options that torch.nn's layer of the same name takes too.
+    TORCH_OPTIONS: tuple[str, ...] = (
+        "input_size",
+        "hidden_size",
+        "num_layers",
+        "bias",
+        "batch_first",
+        "dropout",
+        "bidirectional",
+    )
+
+    def __init__(
+        self,
+        cell: str,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int,
+        bias: bool,
+        batch_first: bool,
+        dropout: float,
+        bidirectional: bool,
+        device: Device,
+        dtype: torch.dtype | None,
+        *,
+        clip: float | None,
+        recurrent_dropout: float,
+        zoneout: float | tuple[float, float],
+        init: str,
+        proj_size: int = 0,
+        peephole: bool = False,
+        layer_norm: bool = False,
+        forget_bias: float = 1.0,
+    ) -> None:
+        super().__init__()
+        checked_sizes(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
+        if not isinstance(bias, bool) or not isinstance(batch_first, bool):
+            raise TypeError(f"bias and batch_first must be bool, got {bias!r} and {batch_first!r}")
+        if not 0 <= proj_size < hidden_size:
+            raise ValueError(f"proj_size must be 0 (none) or below hidden_size={hidden_size}, got {proj_size}")
+        self.cell = cell
+        self.input_size = input_size
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.bias = bias
+        self.batch_first = batch_first
+        self.dropout = checked_probability("dropout", dropout)
+        self.bidirectional = bidirectional
+        self.proj_size = proj_size
+        self.clip = checked_clip(clip)
+        self.recurrent_dropout = checked_probability("recurrent_dropout", recurrent_dropout)
+        self._zoneout = checked_zoneout(zoneout, CELLS[cell].state)
+        self.zoneout = zoneout if any(self._zoneout) else 0.0
+        self.init = checked_init(init, cell, bias, forget_bias)
+        self.forget_bias = forget_bias
+        if dropout > 0 and num_layers == 1:
+            warnings.warn(f"dropout={dropout} acts between layers, and num_layers is 1", stacklevel=3)
+        self._weight_names: list[dict[str, str]] = []  # by layer and direction, from {"weight_ih": "weight_ih_l0"} on
+        for layer in range(num_layers):
+            width = input_size if layer == 0 else self.output_size
+            named = shapes(
+                cell, width, hidden_size, bias=bias, projection=proj_size, peephole=peephole, layer_norm=layer_norm
+            )
+            for suffix in (f"l{layer}", f"l{layer}_reverse")[: self.num_directions]:
+                self._weight_names.append({name: f"{name}_{suffix}" for name in named})
+                for name, shape in named.items():
+                    empty = torch.empty(shape, device=device, dtype=dtype)
+                    self.register_parameter(f"{name}_{suffix}", nn.Parameter(empty))
+        self.reset_parameters()
+
+    @property
+    def num_directions(self) -> int:
+        """D: 2 when bidirectional, else 1."""
+        return 2 if self.bidirectional else 1
+
+    @property
+    def output_size(self) -> int:
+        """Features of the output: D*P with a projection, else D*H."""
+        return self.num_directions * (self.proj_size or self.hidden_size)
+
+    @property
+    def all_weights(self) -> list[list[nn.Parameter]]:
+        """Parameters by layer and direction, in torch.nn's order."""
+        return [[getattr(self, name) for name in names.values()] for names in self._weight_names]
+
+    def flatten_parameters(self) -> None:
+        """Do nothing: there is no joint buffer to rebuild. Code written for torch.nn calls it."""
+
+    def reset_parameters(self) -> None:
+        """Draw every parameter anew, as ``init`` says."""
+        for row in range(len(self._weight_names)):
+            initialise(self.cell, self._weights(row), self.init, self.forget_bias)
+
+    def extra_repr(self) -> str:
+        return described(self)
+
+    def trace(
+        self,
+        x: Tensor,
+        hx: Any = None,
+        *,
+        lengths: Integers | None = None,
+        resets: Any = None,
+    ) -> dict[str, Values]:
+        """Every gate, cell and hidden value of a call.
+
+        Args and errors: as :meth:`forward`; a PackedSequence is not taken.
+
+        Returns:
+            For each layer and direction, ``"l0"``, ``"l0_reverse"``, ``"l1"`` …, the values by name: ``i f g o c h`` of
+            an LSTM, ``r z n h`` of a GRU, ``h`` of an RNN. Each is ``(T, B, H)``, also with ``batch_first``; ``h`` is
+            ``(T, B, P)`` with a projection; for an unbatched x there is no B. They are 0 past a row's length, part of
+            torch's graph, and under zoneout c and h are those that the next step receives.
+        """
+        if not isinstance(x, Tensor):
+            raise TypeError(f"trace takes a tensor, with lengths where rows end early, got {type(x).__name__}")
+        call = self._prepared(x, hx, lengths, resets)
+        _, _, traces = self._composed(*call, keep=True)
+        if x.dim() == 3:
+            return traces
+        return {key: {name: v.squeeze(1) for name, v in values.items()} for key, values in traces.items()}
+
+    @classmethod
+    def from_torch(cls, module: nn.RNNBase) -> Self:
+        """The same layer as torch.nn's ``module``, with copies of its weights.
+
+        Raises:
+            TypeError: ``module`` is not torch.nn's layer of this class's name.
+        """
+        if type(module) is not cls._torch_class():
+            raise TypeError(f"{cls.__name__}.from_torch takes a torch.nn.{cls.__name__}, got {type(module).__name__}")
+        options = {name: getattr(module, name) for name in cls.TORCH_OPTIONS}
+        return _with_weights_of(module, cls(**options, init="torch", device="meta"))
+
+    def to_torch(self) -> nn.RNNBase:
+        """The same layer of torch.nn, with copies of the weights.
+
+        Raises:
+            ValueError: torch.nn has no such cell.
+        """
+        if variants := [f"{name}={getattr(self, name)}" for name in self._variants()]:
+            raise ValueError(f"torch.nn.{type(self).__name__} has no {', '.join(variants)}")
+        options = {name: getattr(self, name) for name in self.TORCH_OPTIONS}
+        return _with_weights_of(self, self._torch_class()(**options, device="meta"))
+
+    @classmethod
+    def _torch_class(cls) -> type[nn.RNNBase]:
+        layer: type[nn.RNNBase] = getattr(nn, cls.__name__)
+        return layer
+
+    def _variants(self) -> list[str]:
+        """Options in use that torch.nn's layer of this name has not."""
+        return [name for name, without in VARIANTS.items() if getattr(self, name, without) != without]
+
+    def _weights(self, row: int) -> Weights:
+        """Parameters of one layer and direction by their names without the suffix."""
+        return {short: getattr(self, name) for short, name in self._weight_names[row].items()}
+
+    def _call(
+        self, x: Tensor | PackedSequence, hx: Any, lengths: Integers | None, resets: Any
+    ) -> tuple[Tensor | PackedSequence, State]:
+        if isinstance(x, PackedSequence):
+            return self._call_packed(x, hx, lengths, resets)
+        if not isinstance(x, Tensor):
+            raise AttributeError(f"x must be a tensor or a PackedSequence, got {type(x).__name__}")
+        time_first, state, checked, cuts = self._prepared(x, hx, lengths, resets)
+        if served_by(self, ragged=checked is not None or cuts is not None) == "torch":
+            y, state = self._torch(time_first, None, state)
+        else:
+            y, state, _ = self._composed(time_first, state, checked, cuts)
+        if x.dim() == 2:
+            return y.squeeze(1), tuple(s.squeeze(1) for s in state)
+        return y.transpose(0, 1) if self.batch_first else y, state
+
+    def _call_packed(
+        self, packed: PackedSequence, hx: Any, lengths: Integers | None, resets: Any
+    ) -> tuple[PackedSequence, State]:
+        if lengths is not None:
+            raise ValueError("a PackedSequence holds its own lengths: leave lengths out beside it")
+        data, batch_sizes, sorted_indices, unsorted_indices = packed
+        self._check_features(data)
+        batch = int(batch_sizes[0])
+        state = self._initial_state(data, hx, batch, batched=True)
+        cuts = None
+        if resets is not None:
+            cuts = checked_resets(resets, len(batch_sizes), batch, self.batch_first, data.device)
+        if sorted_indices is not None:
+            state = tuple(s.index_select(1, sorted_indices) for s in state)
+            cuts = None if cuts is None else cuts.index_select(1, sorted_indices)
+        if served_by(self, ragged=cuts is not None) == "torch":
+            y, state = self._torch(data, batch_sizes, state)
+        else:
+            x, rows = pad_packed_sequence(PackedSequence(data, batch_sizes))
+            y, state, _ = self._composed(x, state, rows.to(data.device), cuts)
+            y = pack_padded_sequence(y, rows).data
+        if unsorted_indices is not None:
+            state = tuple(s.index_select(1, unsorted_indices) for s in state)
+        return PackedSequence(y, batch_sizes, sorted_indices, unsorted_indices), state
+
+    def _torch(self, x: Tensor, batch_sizes: Tensor | None, state: State) -> tuple[Tensor, State]:
+        """Fold on torch's own operator: x is ``(T, B, I)``, or a PackedSequence's data beside its batch sizes."""
+        weights = [getattr(self, name) for names in self._weight_names for name in names.values()]
+        hx = state if len(state) > 1 else state[0]
+        options = (self.bias, self.num_layers, self.dropout, self.training, self.bidirectional)
+        operator = getattr(_VF, self.cell)
+        if batch_sizes is None:
+            y, *final = operator(x, hx, weights, *options, False)
+        else:
+            y, *final = operator(x, batch_sizes, hx, weights, *options)
+        return y, tuple(final)
+
+    def _composed(
+        self, x: Tensor, state: State, lengths: Tensor | None, resets: Tensor | None, *, keep: bool = False
+    ) -> tuple[Tensor, State, dict[str, Values]]:
+        """Fold on the composition: output, final state and, of ``keep``, every value by layer and direction."""
+        finals, traces = [], {}
+        for layer in range(self.num_layers):
+            outputs = []
+            for direction, suffix in enumerate(("", "_reverse")[: self.num_directions]):
+                row = layer * self.num_directions + direction
+                start = tuple(s[row] for s in state)
+                values, final = composition.fold(
+                    self.cell,
+                    x,
+                    self._weights(row),
+                    start,
+                    lengths=lengths,
+                    resets=resets,
+                    reverse=direction == 1,
+                    clip=self.clip,
+                    recurrent_mask=self._recurrent_mask(start[0]),
+                    zoneout=self._zoneout_of(start, x.shape[0]),
+                    keep=keep,
+                )
+                outputs.append(values["h"])
+                finals.append(final)
+                traces[f"l{layer}{suffix}"] = values
+            x = torch.cat(outputs, dim=-1)  # (T, B, D*H)
+            if layer < self.num_layers - 1:
+                x = F.dropout(x, self.dropout, self.training)
+        return x, tuple(torch.stack(parts) for parts in zip(*finals, strict=True)), traces
+
+    def _recurrent_mask(self, h: Tensor) -> Tensor | None:
+        if not (self.training and self.recurrent_dropout):
+            return None
+        return F.dropout(torch.ones_like(h), self.recurrent_dropout)
+
+    def _zoneout_of(self, state: State, steps: int) -> list[Zoneout]:
+        """Masks for every step in training, probabilities in evaluation."""
+        if not self.training:
+            return list(self._zoneout)
+        return [
+            torch.rand(steps, *s.shape, device=s.device, dtype=s.dtype) < p if p else p
+            for s, p in zip(state, self._zoneout, strict=True)
+        ]
+
+    def _prepared(
+        self, x: Tensor, hx: Any, lengths: Integers | None, resets: Any
+    ) -> tuple[Tensor, State, Tensor | None, Tensor | None]:
+        """A call's arguments, checked, with time first and a batch."""
+        if x.dim() not in (2, 3):
+            raise ValueError(f"{type(self).__name__} takes x (T, I) or (T, B, I), got shape {tuple(x.shape)}")
+        self._check_features(x)
+        batched = x.dim() == 3
+        if not batched:
+            x = x.unsqueeze(1)
+            lengths = None if lengths is None else torch.as_tensor(lengths).reshape(-1)
+            resets = None if resets is None else torch.as_tensor(resets).unsqueeze(0 if self.batch_first else 1)
+        elif self.batch_first:
+            x = x.transpose(0, 1)
+        steps, batch, _ = x.shape
+        if steps == 0:
+            raise RuntimeError("x must have at least one step, got T=0")
+        state = self._initial_state(x, hx, batch, batched)
+        rows = None if lengths is None else checked_lengths(lengths, steps, batch, x.device)
+        cuts = None if resets is None else checked_resets(resets, steps, batch, self.batch_first, x.device)
+        return x, state, rows, cuts
+
+    def _check_features(self, x: Tensor) -> None:
+        weight = self.get_parameter("weight_ih_l0")
+        if x.dtype != weight.dtype and not torch.is_autocast_enabled(x.device.type):
+            raise ValueError(f"x is {x.dtype}, the weights are {weight.dtype}: convert one with .to(dtype)")
+        if x.shape[-1] != self.input_size:
+            raise RuntimeError(f"x must have input_size={self.input_size} features, got shape {tuple(x.shape)}")
+
+    def _initial_state(self, x: Tensor, hx: Any, batch: int, batched: bool) -> State:
+        names = CELLS[self.cell].state
+        rows = self.num_layers * self.num_directions
+        widths = (self.proj_size or self.hidden_size, self.hidden_size)[: len(names)]
+        if hx is None:
+            return tuple(x.new_zeros(rows, batch, width) for width in widths)
+        state = []
+        for name, width, part in zip(names, widths, (hx,) if len(names) == 1 else (hx[0], hx[1]), strict=True):
+            if not isinstance(part, Tensor):
+                raise AttributeError(f"{name} of hx must be a tensor, got {type(part).__name__}")
+            expected = (rows, batch, width) if batched else (rows, width)
+            if part.shape != expected:
+                raise RuntimeError(f"{name} of hx must be {expected}, got shape {tuple(part.shape)}")
+            if part.dtype != x.dtype and not torch.is_autocast_enabled(x.device.type):
+                raise RuntimeError(f"{name} of hx is {part.dtype}, x is {x.dtype}")
+            state.append(part if batched else part.unsqueeze(1))
+        return tuple(state)
+
+
+def served_by(layer: Recurrent, *, ragged: bool) -> Literal["torch", "composition"]:
+    """Which implementation serves a call: the one place where this is decided.
+
+    torch's own operators know neither the variants nor lengths and resets, cannot be mapped by vmap, have no
+    forward-mode derivative of oneDNN's LSTM, and break the graph of torch.compile. The composition serves all of these.
+    """
+    in_use = [name for name in layer._variants() if name != "recurrent_dropout" or layer.training]
+    transformed = torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
+    if in_use or ragged or transformed or torch.compiler.is_compiling():
+        return "composition"
+    return "torch"
+
+
+def _with_weights_of(source: nn.Module, layer: Layer) -> Layer:
+    """``layer``, made on the meta device, with copies of the source's weights and its mode."""
+    layer.load_state_dict({name: weight.clone() for name, weight in source.state_dict().items()}, assign=True)
+    for own, other in zip(layer.parameters(), source.parameters(), strict=True):
+        own.requires_grad_(other.requires_grad)
+    return layer.train(source.training)
