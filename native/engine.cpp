@@ -69,6 +69,9 @@ template <typename Real>
 constexpr Functions<Real> functions = {packed_bytes<Real>,    pack<Real>, row_length<Real>, plan<Real>,
                                        workspace_bytes<Real>, fold<Real>, step<Real>};
 
+static_assert(Lstm::kept == kept_values(Kind::lstm) && CoupledLstm::kept == kept_values(Kind::coupled_lstm) &&
+              Gru::kept == kept_values(Kind::gru) && Rnn::kept == kept_values(Kind::rnn_tanh));
+
 #define MEMFOLD_TEXT_OF(name) #name
 #define MEMFOLD_TEXT(name) MEMFOLD_TEXT_OF(name)
 

@@ -21,6 +21,19 @@ inline constexpr bool has_cell_state(Kind kind) { return kind == Kind::lstm || k
 
 inline constexpr bool has_gates(Kind kind) { return has_cell_state(kind) || kind == Kind::gru; }
 
+// How many vectors of H a cell keeps of a step: cells.hpp says which.
+inline constexpr int kept_values(Kind kind) {
+    switch (kind) {
+        case Kind::lstm:
+        case Kind::gru:
+            return 5;
+        case Kind::coupled_lstm:
+            return 4;
+        default:
+            return 1;
+    }
+}
+
 // Row-major, gate after gate, G*H rows; null where there is none.
 template <typename Real>
 struct Weights {

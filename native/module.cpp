@@ -3,11 +3,14 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/vector.h>
 
 #include <cstdlib>
 #include <optional>
+#include <tuple>
+#include <utility>
 
 #include "isa.hpp"
 #include "run.hpp"
@@ -32,8 +35,6 @@ template <typename Real, size_t Rank>
 using Input = nb::ndarray<const Real, nb::ndim<Rank>, nb::c_contig, nb::device::cpu>;
 template <typename Real, size_t Rank>
 using Output = nb::ndarray<Real, nb::ndim<Rank>, nb::c_contig, nb::device::cpu>;
-template <typename T, size_t Rank>
-using View = nb::ndarray<T, nb::ndim<Rank>, nb::device::cpu>;
 
 // One direction of a layer, packed for this process's instruction set.
 struct PackedLayer {
@@ -53,40 +54,54 @@ PackedLayer pack_layer(int kind, bool half, Input<Real, 2> weight_ih, std::optio
     return {layer, sizeof(Real) == sizeof(double), pack(engine(), layer, weights)};
 }
 
-template <typename T>
-Strided<T> strided(const View<T, 3>& array) {
-    return {array.data(), array.stride(0), array.stride(1)};
-}
+// What a fold reads and writes, by address; 0 for what is not there. Strides count elements.
+struct Addresses {
+    uintptr_t x, h_first, c_first, h_last, c_last, y, kept, lengths, resets;
+    std::pair<int64_t, int64_t> size, x_strides, y_strides, resets_strides;  // of time and batch
+};
 
 template <typename Real>
-void fold(const std::vector<const PackedLayer*>& directions, bool reverse, View<const Real, 3> x,
-          std::optional<Input<Real, 3>> h_first, std::optional<Input<Real, 3>> c_first, Output<Real, 3> h_last,
-          std::optional<Output<Real, 3>> c_last, View<Real, 3> y, std::optional<View<Real, 4>> kept,
-          std::optional<Input<int64_t, 1>> lengths, std::optional<View<const bool, 2>> resets, Real clip,
-          Real zoneout_h, Real zoneout_c, int threads) {
+void fold_memory(const std::vector<const PackedLayer*>& directions, bool reverse, const Addresses& at, Real clip,
+                 Real zoneout_h, Real zoneout_c, int threads) {
+    const auto real = [](uintptr_t address) { return reinterpret_cast<Real*>(address); };
     Fold<Real> call{};
     call.layer = directions.front()->layer;
     call.options = {clip, zoneout_h, zoneout_c};
-    call.time = int64_t(x.shape(0));
-    call.batch = int64_t(x.shape(1));
-    call.x = strided(x);
-    if (lengths) call.lengths = lengths->data();
-    if (resets) call.resets = {resets->data(), resets->stride(0), resets->stride(1)};
+    std::tie(call.time, call.batch) = at.size;
+    call.x = {real(at.x), at.x_strides.first, at.x_strides.second};
+    call.lengths = reinterpret_cast<const int64_t*>(at.lengths);
+    call.resets = {reinterpret_cast<const bool*>(at.resets), at.resets_strides.first, at.resets_strides.second};
     call.direction_count = int(directions.size());
     const int64_t hidden = call.layer.hidden, state = call.batch * hidden;
+    const int64_t kept = kept_values(call.layer.kind) * hidden;  // of one step, row and direction
     for (int d = 0; d < call.direction_count; ++d) {
         Direction<Real>& own = call.directions[d];
         own.packed = directions[size_t(d)]->memory.get();
         own.reverse = reverse || d > 0;
-        own.h_first = h_first ? h_first->data() + d * state : nullptr;
-        own.c_first = c_first ? c_first->data() + d * state : nullptr;
-        own.h_last = h_last.data() + d * state;
-        own.c_last = c_last ? c_last->data() + d * state : nullptr;
-        own.y = {y.data() + d * hidden, y.stride(0), y.stride(1)};
-        if (kept) own.kept = {kept->data() + d * kept->stride(2), kept->stride(0), kept->stride(1)};
+        own.h_first = at.h_first ? real(at.h_first) + d * state : nullptr;
+        own.c_first = at.c_first ? real(at.c_first) + d * state : nullptr;
+        own.h_last = real(at.h_last) + d * state;
+        own.c_last = at.c_last ? real(at.c_last) + d * state : nullptr;
+        own.y = {real(at.y) + d * hidden, at.y_strides.first, at.y_strides.second};
+        const int64_t all_kept = kept * call.direction_count;
+        if (at.kept) own.kept = {real(at.kept) + d * kept, all_kept * call.batch, all_kept};
     }
     nb::gil_scoped_release unlocked;
     run(engine(), call, threads);
+}
+
+void fold(const std::vector<const PackedLayer*>& directions, bool reverse, std::pair<int64_t, int64_t> size,
+          uintptr_t x, std::pair<int64_t, int64_t> x_strides, uintptr_t h_first, uintptr_t c_first, uintptr_t h_last,
+          uintptr_t c_last, uintptr_t y, std::pair<int64_t, int64_t> y_strides, uintptr_t kept, uintptr_t lengths,
+          uintptr_t resets, std::pair<int64_t, int64_t> resets_strides, double clip, double zoneout_h, double zoneout_c,
+          int threads) {
+    const Addresses at{x,      h_first, c_first,   h_last,    c_last,        y, kept, lengths,
+                       resets, size,    x_strides, y_strides, resets_strides};
+    if (directions.front()->is_double) {
+        fold_memory<double>(directions, reverse, at, clip, zoneout_h, zoneout_c, threads);
+    } else {
+        fold_memory<float>(directions, reverse, at, float(clip), float(zoneout_h), float(zoneout_c), threads);
+    }
 }
 
 // A buffer of this element type whose last axis is contiguous, seen without allocating; `data` is null when the object
@@ -145,13 +160,9 @@ void bind_stack(nb::module_& m, const char* name) {
 }
 
 template <typename Real>
-void bind_functions(nb::module_& m) {
+void bind_pack(nb::module_& m) {
     m.def("pack", &pack_layer<Real>, "kind"_a, "half"_a, "weight_ih"_a.noconvert(), "weight_hh"_a.noconvert().none(),
           "bias_ih"_a.noconvert().none(), "bias_hh"_a.noconvert().none(), "weight_ph"_a.noconvert().none(), "hidden"_a);
-    m.def("fold", &fold<Real>, "directions"_a, "reverse"_a, "x"_a.noconvert(), "h_first"_a.noconvert().none(),
-          "c_first"_a.noconvert().none(), "h_last"_a.noconvert(), "c_last"_a.noconvert().none(), "y"_a.noconvert(),
-          "kept"_a.noconvert().none(), "lengths"_a.noconvert().none(), "resets"_a.noconvert().none(), "clip"_a,
-          "zoneout_h"_a, "zoneout_c"_a, "threads"_a);
 }
 
 }  // namespace
@@ -161,15 +172,26 @@ NB_MODULE(_engine, m) {
         .def_prop_ro("input_size", [](const PackedLayer& p) { return p.layer.input; })
         .def_prop_ro("hidden_size", [](const PackedLayer& p) { return p.layer.hidden; })
         .def_prop_ro("double", [](const PackedLayer& p) { return p.is_double; });
-    bind_functions<float>(m);
-    bind_functions<double>(m);
+    bind_pack<float>(m);
+    bind_pack<double>(m);
+    m.def("fold", &fold, "directions"_a, "reverse"_a, "size"_a, "x"_a, "x_strides"_a, "h_first"_a, "c_first"_a,
+          "h_last"_a, "c_last"_a, "y"_a, "y_strides"_a, "kept"_a, "lengths"_a, "resets"_a, "resets_strides"_a, "clip"_a,
+          "zoneout_h"_a, "zoneout_c"_a, "threads"_a, "Everything by address; the caller has checked it and holds it.");
     bind_stack<float>(m, "StackFloat");
     bind_stack<double>(m, "StackDouble");
     m.def("isa", [] { return engine().isa; });
     m.def("borrow_openmp", [] { Team::of_process().borrow(); });
-    m.def("fingerprint", [](size_t address, size_t bytes) {
-        return engine().fingerprint(reinterpret_cast<const void*>(address), bytes);
-    });
+    m.def(
+        "fingerprint",
+        [](const std::vector<std::pair<uintptr_t, size_t>>& arrays) {
+            uint64_t result = 0;
+            for (const auto& [address, bytes] : arrays) {
+                result = result * 0x9e3779b97f4a7c15u + (engine().fingerprint(reinterpret_cast<void*>(address), bytes));
+                result = (result ^ result >> 29) + address;
+            }
+            return result;
+        },
+        "64 bits that change with any address or byte of these arrays, each (address, bytes).");
     // The first call chooses the instruction set: a wrong choice is an error of the import, not of some later call.
     engine();
 }

@@ -21,15 +21,19 @@ def pack(
 def fold(
     directions: Sequence[Packed],
     reverse: bool,
-    x: NDArray[Any],
-    h_first: NDArray[Any] | None,
-    c_first: NDArray[Any] | None,
-    h_last: NDArray[Any] | None,
-    c_last: NDArray[Any] | None,
-    y: NDArray[Any],
-    kept: NDArray[Any] | None,
-    lengths: NDArray[Any] | None,
-    resets: NDArray[Any] | None,
+    size: tuple[int, int],
+    x: int,
+    x_strides: tuple[int, int],
+    h_first: int,
+    c_first: int,
+    h_last: int,
+    c_last: int,
+    y: int,
+    y_strides: tuple[int, int],
+    kept: int,
+    lengths: int,
+    resets: int,
+    resets_strides: tuple[int, int],
     clip: float,
     zoneout_h: float,
     zoneout_c: float,
@@ -48,4 +52,4 @@ class StackDouble(StackFloat): ...
 
 def isa() -> str: ...
 def borrow_openmp() -> None: ...
-def fingerprint(address: int, bytes: int) -> int: ...
+def fingerprint(arrays: Sequence[tuple[int, int]]) -> int: ...

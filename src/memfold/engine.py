@@ -234,22 +234,32 @@ def _run(
     rows = None if lengths is None else np.ascontiguousarray(checked_lengths(lengths, steps, batch), np.int64)
     cuts = None if resets is None else checked_resets(resets, steps, batch)
 
-    def stacked(arrays: Sequence[Array] | None, k: int) -> Array | None:
-        return None if arrays is None or k >= len(arrays) else arrays[k].reshape(directions, batch, hidden)
+    if x.strides[2] != x.itemsize and input_size > 1:
+        x = np.ascontiguousarray(x)
+
+    def address(array: Array | None) -> int:
+        return 0 if array is None else int(array.ctypes.data)
+
+    def strides(array: Array | None) -> tuple[int, int]:
+        return (0, 0) if array is None else (array.strides[0] // array.itemsize, array.strides[1] // array.itemsize)
 
     borrow_threads()
     _engine.fold(
         packed.directions,
         reverse,
-        x if x.strides[2] == x.itemsize or input_size == 1 else np.ascontiguousarray(x),
-        stacked(first, 0),
-        stacked(first, 1),
-        stacked(final, 0),
-        stacked(final, 1),
-        y,
-        kept.reshape(steps, batch, directions, -1) if keep else None,
-        rows,
-        cuts,
+        (steps, batch),
+        address(x),
+        strides(x),
+        address(first[0] if first else None),
+        address(first[1] if first and len(first) > 1 else None),
+        address(final[0]),
+        address(final[1] if len(final) > 1 else None),
+        address(y),
+        strides(y),
+        address(kept) if keep else 0,
+        address(rows),
+        address(cuts),
+        strides(cuts),
         math.inf if clip is None else clip,
         zoned["h"],
         zoned.get("c", 0.0),

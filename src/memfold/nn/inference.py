@@ -26,17 +26,22 @@ def serves(layer: "Recurrent", x: Tensor, state: State) -> bool:
     """Whether the engine serves this call: a cell it has, in memory it can read, and nobody asks for a derivative."""
     if _transformed():
         return False
-    tensors = (x, *state, *layer.parameters())
-    return (
-        layer.cell in engine.KINDS
-        and not layer.proj_size
-        and not getattr(layer, "layer_norm", False)
-        and not (layer.training and (layer.recurrent_dropout or layer.zoneout))
-        and not (torch.is_grad_enabled() and any(t.requires_grad for t in tensors))
-        and x.dtype in (torch.float32, torch.float64)
-        and all(type(t) in (Tensor, nn.Parameter) and t.device.type == "cpu" and t.dtype == x.dtype for t in tensors)
-        and not torch.is_autocast_enabled("cpu")
-    )
+    if (
+        layer.cell not in engine.KINDS
+        or layer.proj_size
+        or getattr(layer, "layer_norm", False)
+        or (layer.training and (layer.recurrent_dropout or layer.zoneout))
+        or x.dtype not in (torch.float32, torch.float64)
+        or torch.is_autocast_enabled("cpu")
+    ):
+        return False
+    dtype, asks = x.dtype, torch.is_grad_enabled()
+    for tensor in (x, *state, *_weights(layer)):
+        if type(tensor) not in (Tensor, nn.Parameter) or tensor.dtype != dtype or not tensor.is_cpu:
+            return False
+        if asks and tensor.requires_grad:
+            return False
+    return True
 
 
 def fold(
@@ -45,40 +50,41 @@ def fold(
     """Fold all layers: x is ``(T, B, I)``, state, lengths and resets as :meth:`Recurrent._prepared` leaves them."""
     steps, batch, _ = x.shape
     directions, hidden = layer.num_directions, layer.hidden_size
-    zoneout = dict(zip(("h", "c"), layer._zoneout, strict=False))
-    final = tuple(torch.empty_like(s, memory_format=torch.contiguous_format) for s in state)
-    rows = None if lengths is None else lengths.contiguous().numpy()
-    cuts = None if resets is None else resets.numpy()
+    first = [s.contiguous() for s in state]  # (L*D, B, H)
+    final = [torch.empty_like(s) for s in first]
+    rows = None if lengths is None else lengths.contiguous()
     engine.borrow_threads()
     for k, packed in enumerate(_cache.packed(layer)):
-        own = slice(k * directions, (k + 1) * directions)
         if x.stride(2) != 1 and x.shape[2] > 1:
             x = x.contiguous()
-        shape = (batch, steps, directions * hidden) if layer.batch_first else (steps, batch, directions * hidden)
-        y = x.new_empty(shape)
         if layer.batch_first:
-            y = y.transpose(0, 1)
-        first = [s[own].detach().contiguous().numpy() for s in state]
-        last = [s[own].numpy() for s in final]
+            y = x.new_empty(batch, steps, directions * hidden).transpose(0, 1)
+        else:
+            y = x.new_empty(steps, batch, directions * hidden)
+        below = k * directions * batch * hidden * x.element_size()  # bytes of the states of the layers below
         _engine.fold(
             packed,
             False,
-            x.detach().numpy(),
-            first[0],
-            first[1] if len(first) > 1 else None,
-            last[0],
-            last[1] if len(last) > 1 else None,
-            y.numpy(),
-            None,
-            rows,
-            cuts,
+            (steps, batch),
+            x.data_ptr(),
+            (x.stride(0), x.stride(1)),
+            first[0].data_ptr() + below,
+            first[1].data_ptr() + below if len(first) > 1 else 0,
+            final[0].data_ptr() + below,
+            final[1].data_ptr() + below if len(final) > 1 else 0,
+            y.data_ptr(),
+            (y.stride(0), y.stride(1)),
+            0,
+            0 if rows is None else rows.data_ptr(),
+            0 if resets is None else resets.data_ptr(),
+            (0, 0) if resets is None else (resets.stride(0), resets.stride(1)),
             math.inf if layer.clip is None else layer.clip,
-            zoneout["h"],
-            zoneout.get("c", 0.0),
+            layer._zoneout[0],
+            layer._zoneout[-1] if len(layer._zoneout) > 1 else 0.0,
             engine.get_num_threads(),
         )
         x = F.dropout(y, layer.dropout, layer.training) if k < layer.num_layers - 1 else y
-    return x, final
+    return x, tuple(final)
 
 
 def stream(layer: "Recurrent", streams: int, bfloat16: bool) -> Stream:
@@ -103,6 +109,10 @@ def stream(layer: "Recurrent", streams: int, bfloat16: bool) -> Stream:
     return Stream(layers, streams=streams, dtype=layers[0].weights["weight_ih"].dtype)  # type: ignore[union-attr]
 
 
+def _weights(layer: "Recurrent") -> list[Tensor]:
+    return [getattr(layer, name) for names in layer._weight_names for name in names.values()]
+
+
 def _transformed() -> bool:
     """Inside vmap, forward-mode AD, torch.compile, tracing or a dispatch mode, where tensors are not what they seem."""
     return bool(
@@ -118,7 +128,7 @@ def _transformed() -> bool:
 class _Entry:
     """One layer's packed weights, and what they were packed from."""
 
-    key: tuple[int, ...]
+    key: int  # of the weights' addresses and bytes
     packed: Sequence[_engine.Packed]
 
 
@@ -141,14 +151,8 @@ class _Cache:
         result = []
         for k in range(layer.num_layers):
             rows = range(k * layer.num_directions, (k + 1) * layer.num_directions)
-            weights = [{name: w.detach().contiguous() for name, w in layer._weights(row).items()} for row in rows]
-            tensors = [w for own in weights for w in own.values()]
-            key = tuple(
-                number
-                for w in tensors
-                for address in [w.data_ptr()]
-                for number in (address, _engine.fingerprint(address, w.numel() * w.element_size()))
-            )
+            weights = [{name: w.contiguous() for name, w in layer._weights(row).items()} for row in rows]
+            key = _engine.fingerprint([(w.data_ptr(), w.nbytes) for own in weights for w in own.values()])
             entry = entries.get(k)
             if entry is None or entry.key != key:
                 entry = _Entry(key, [_pack(layer.cell, own) for own in weights])
@@ -158,7 +162,7 @@ class _Cache:
 
 
 def _pack(cell: str, weights: dict[str, Tensor]) -> _engine.Packed:
-    arrays = {name: w.numpy() for name, w in weights.items()}
+    arrays = {name: w.detach().numpy() for name, w in weights.items()}
     return engine.pack(cell, arrays, arrays["weight_ih"].dtype).directions[0]
 
 
