@@ -1,5 +1,6 @@
 // The engine for one instruction set. CMake compiles this file once for each.
 #include "fold.hpp"
+#include "peak.hpp"
 #include "plan.hpp"
 
 namespace memfold::MEMFOLD_ISA {
@@ -78,6 +79,7 @@ static_assert(Lstm::kept == kept_values(Kind::lstm) && CoupledLstm::kept == kept
 }  // namespace
 
 extern const Engine engine;
-const Engine engine = {MEMFOLD_TEXT(MEMFOLD_ISA), vector_bytes, functions<float>, functions<double>, fingerprint};
+const Engine engine = {MEMFOLD_TEXT(MEMFOLD_ISA), vector_bytes, functions<float>,
+                       functions<double>,         fingerprint,  spend_operations};
 
 }  // namespace memfold::MEMFOLD_ISA

@@ -128,6 +128,7 @@ struct Engine {
     Functions<float> single;
     Functions<double> both;
     uint64_t (*fingerprint)(const void* data, size_t bytes);
+    double (*spend_operations)(int64_t rounds);  // for the benchmarks
 };
 
 inline constexpr size_t alignment = 64;

@@ -192,6 +192,13 @@ NB_MODULE(_engine, m) {
             return result;
         },
         "64 bits that change with any address or byte of these arrays, each (address, bytes).");
+    m.def(
+        "spend_operations",
+        [](int64_t rounds) {
+            nb::gil_scoped_release unlocked;
+            return engine().spend_operations(rounds);
+        },
+        "Multiply-adds in registers alone, for as many rounds; returns the number of operations.");
     // The first call chooses the instruction set: a wrong choice is an error of the import, not of some later call.
     engine();
 }
