@@ -311,13 +311,14 @@ void test_fingerprint(const Engine& engine) {
 
 }  // namespace
 
-int main() {
+// With any argument the test of fork is left out: qemu's user mode does not survive one beside threads.
+int main(int count, char**) {
     for (const Engine* engine : usable_engines()) {
         test_folds<float>(*engine);
         test_folds<double>(*engine);
         test_many_callers(*engine);
         test_steps(*engine);
-        test_fork(*engine);
+        if (count == 1) test_fork(*engine);
         test_fingerprint(*engine);
         std::printf("%s: %s\n", engine->isa, failures == 0 ? "right" : "wrong");
     }
