@@ -333,7 +333,7 @@ class Recurrent(nn.Module):
         return x, state, rows, cuts
 
     def _check_features(self, x: Tensor) -> None:
-        weight = self.get_parameter("weight_ih_l0")
+        weight = self._weights(0)["weight_ih"]
         if x.dtype != weight.dtype and not torch.is_autocast_enabled(x.device.type):
             raise ValueError(f"x is {x.dtype}, the weights are {weight.dtype}: convert one with .to(dtype)")
         if x.shape[-1] != self.input_size:

@@ -32,6 +32,11 @@ VARIANTS: Mapping[str, Any] = {
 }
 
 
+# Options of some layer or cell that another lacks.
+_ELSEWHERE = {*VARIANTS, "forget_bias", "proj_size", "nonlinearity"}
+_ELSEWHERE |= {"num_layers", "batch_first", "dropout", "bidirectional"}
+
+
 def refuse(layer: str, options: Mapping[str, object]) -> None:
     """Raise for options that a layer does not have.
 
@@ -40,7 +45,7 @@ def refuse(layer: str, options: Mapping[str, object]) -> None:
         TypeError: an option of none.
     """
     for name in options:
-        if name in {*VARIANTS, "forget_bias", "proj_size", "nonlinearity"}:
+        if name in _ELSEWHERE:
             raise ValueError(f"{layer} has no option {name!r}")
         raise TypeError(f"{layer}() got an unexpected keyword argument {name!r}")
 

@@ -54,4 +54,10 @@ def checked_resets(resets: Any, steps: int, batch: int, batch_first: bool, devic
 
 def _has_values(lengths: Tensor) -> bool:
     """False under vmap and torch.compile, where there is no value to look at."""
-    return not (torch._C._functorch.is_batchedtensor(lengths) or torch.compiler.is_compiling())
+    if torch.compiler.is_compiling():
+        return False
+    while torch._C._functorch.is_functorch_wrapped_tensor(lengths):
+        if torch._C._functorch.is_batchedtensor(lengths):
+            return False
+        lengths = torch._C._functorch.get_unwrapped(lengths)
+    return True

@@ -1,9 +1,13 @@
-"""The largest difference to every oracle, by cell, printed at the end of a run."""
+"""The largest difference to every oracle, by cell, printed at the end of a run; and torch on one thread."""
 
 from collections import defaultdict
 from collections.abc import Callable
 
 import pytest
+import torch
+
+# The tests' tensors are small, and two threads would mostly wait for each other.
+torch.set_num_threads(1)
 
 _DIFFERENCES: dict[tuple[str, str], list[float]] = defaultdict(list)
 

@@ -1,0 +1,191 @@
+"""Bad options and bad calls: torch.nn's kinds of exception, and messages that name what was wrong."""
+
+import pytest
+import torch
+from torch.nn.utils.rnn import pack_sequence
+
+from memfold import nn
+
+LAYERS = ["LSTM", "GRU", "RNN"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "option"),
+    [
+        ("GRU", "peephole"),
+        ("GRU", "coupled"),
+        ("GRU", "layer_norm"),
+        ("GRU", "forget_bias"),
+        ("GRU", "proj_size"),
+        ("RNN", "peephole"),
+        ("RNN", "reset_after"),
+        ("LSTM", "reset_after"),
+        ("LSTM", "nonlinearity"),
+        ("LSTMCell", "recurrent_dropout"),
+        ("LSTMCell", "proj_size"),
+        ("LSTMCell", "num_layers"),
+        ("GRUCell", "peephole"),
+        ("RNNCell", "bidirectional"),
+    ],
+)
+def test_an_option_the_cell_lacks_is_named_with_the_cell(kind, option):
+    with pytest.raises(ValueError, match=f"{kind} has no option '{option}'"):
+        getattr(nn, kind)(3, 4, **{option: True})
+
+
+def test_an_option_of_no_cell_is_a_type_error():
+    with pytest.raises(TypeError, match="peepholes"):
+        nn.LSTM(3, 4, peepholes=True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "message"),
+    [
+        ("LSTM", {"clip": 0.0}, "clip"),
+        ("LSTM", {"zoneout": 1.5}, "zoneout"),
+        ("LSTM", {"zoneout": (0.1, 0.1, 0.1)}, "zoneout"),
+        ("GRU", {"zoneout": (0.1, 0.1)}, "zoneout"),
+        ("LSTM", {"recurrent_dropout": -0.1}, "recurrent_dropout"),
+        ("LSTM", {"init": "zeros"}, "init"),
+        ("LSTM", {"init": "torch:3"}, "init"),
+        ("LSTM", {"init": "chrono:2"}, "lag"),
+        ("LSTM", {"init": "chrono:long"}, "lag"),
+        ("LSTM", {"init": "chrono", "bias": False}, "bias"),
+        ("RNN", {"init": "chrono"}, "RNN"),
+        ("LSTM", {"init": "torch", "forget_bias": 2.0}, "forget_bias"),
+    ],
+    ids=str,
+)
+def test_an_option_out_of_range_is_a_value_error(kind, options, message):
+    with pytest.raises(ValueError, match=message):
+        getattr(nn, kind)(3, 4, **options)
+
+
+BAD_CONSTRUCTION = [
+    ((3.0, 4), {}),
+    ((3, 4.0), {}),
+    ((0, 4), {}),
+    ((3, 0), {}),
+    ((3, -1), {}),
+    ((3, 4, 0), {}),
+    ((3, 4, 1.5), {}),
+    ((3, 4), {"bias": 1}),
+    ((3, 4), {"batch_first": "yes"}),
+    ((3, 4, 2), {"dropout": 1.5}),
+    ((3, 4, 2), {"dropout": True}),
+    ((3, 4), {"proj_size": 4}),
+    ((3, 4), {"proj_size": -1}),
+    ((3, 4), {"bidirectionnal": True}),
+]
+
+
+@pytest.mark.parametrize(("args", "options"), BAD_CONSTRUCTION, ids=str)
+@pytest.mark.parametrize("kind", LAYERS)
+def test_bad_construction_raises_as_torch(kind, args, options):
+    _raises_alike(lambda: getattr(nn, kind)(*args, **options), lambda: getattr(torch.nn, kind)(*args, **options))
+
+
+def test_bad_nonlinearity_raises_as_torch():
+    _raises_alike(lambda: nn.RNN(3, 4, nonlinearity="gelu"), lambda: torch.nn.RNN(3, 4, nonlinearity="gelu"))
+
+
+def test_dropout_on_one_layer_warns_as_torch():
+    for module in (nn, torch.nn):
+        with pytest.warns(UserWarning, match="dropout"):
+            module.LSTM(3, 4, dropout=0.5)
+
+
+def _state(kind, *shape, dtype=torch.float32):
+    return (torch.zeros(shape, dtype=dtype),) * 2 if kind == "LSTM" else torch.zeros(shape, dtype=dtype)
+
+
+BAD_CALLS = {
+    "1-D x": lambda kind: (torch.zeros(3), None),
+    "4-D x": lambda kind: (torch.zeros(2, 2, 2, 3), None),
+    "x of other features": lambda kind: (torch.zeros(5, 2, 4), None),
+    "x of another dtype": lambda kind: (torch.zeros(5, 2, 3, dtype=torch.float64), None),
+    "integer x": lambda kind: (torch.zeros(5, 2, 3, dtype=torch.int64), None),
+    "no steps": lambda kind: (torch.zeros(0, 2, 3), None),
+    "a list": lambda kind: ([1.0], None),
+    "2-D hx": lambda kind: (torch.zeros(5, 2, 3), _state(kind, 1, 4)),
+    "3-D hx for unbatched x": lambda kind: (torch.zeros(5, 3), _state(kind, 1, 1, 4)),
+    "hx of another batch": lambda kind: (torch.zeros(5, 2, 3), _state(kind, 1, 3, 4)),
+    "hx of another width": lambda kind: (torch.zeros(5, 2, 3), _state(kind, 1, 2, 5)),
+    "hx of other layers": lambda kind: (torch.zeros(5, 2, 3), _state(kind, 2, 2, 4)),
+    "hx of another dtype": lambda kind: (torch.zeros(5, 2, 3), _state(kind, 1, 2, 4, dtype=torch.float64)),
+    "hx of the other kind": lambda kind: (torch.zeros(5, 2, 3), _state("GRU" if kind == "LSTM" else "LSTM", 1, 2, 4)),
+    "hx of numbers": lambda kind: (torch.zeros(5, 2, 3), (1.0, 1.0) if kind == "LSTM" else 1.0),
+}
+
+
+@pytest.mark.parametrize("call", BAD_CALLS)
+@pytest.mark.parametrize("kind", LAYERS)
+def test_a_bad_call_raises_as_torch(kind, call):
+    x, hx = BAD_CALLS[call](kind)
+    _raises_alike(lambda: getattr(nn, kind)(3, 4)(x, hx), lambda: getattr(torch.nn, kind)(3, 4)(x, hx))
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_a_bad_packed_call_raises_as_torchs_gru_and_rnn(kind):  # torch's LSTM looks at neither
+    layer = getattr(nn, kind)(3, 4)
+    with pytest.raises(RuntimeError, match=r"input_size=3.*\(5, 4\)"):
+        layer(pack_sequence([torch.zeros(5, 4)]))
+    with pytest.raises(RuntimeError, match=r"\(1, 1, 4\), got shape \(1, 2, 4\)"):
+        layer(pack_sequence([torch.zeros(5, 3)]), _state(kind, 1, 2, 4))
+
+
+BAD_STEPS = {
+    "3-D x": lambda kind: (torch.zeros(2, 2, 3), None),
+    "x of other features": lambda kind: (torch.zeros(2, 4), None),
+    "x of another dtype": lambda kind: (torch.zeros(2, 3, dtype=torch.float64), None),
+    "3-D hx": lambda kind: (torch.zeros(2, 3), _state(kind, 1, 2, 4)),
+    "hx of another batch": lambda kind: (torch.zeros(2, 3), _state(kind, 3, 4)),
+    "hx of another width": lambda kind: (torch.zeros(2, 3), _state(kind, 2, 5)),
+    "hx of another dtype": lambda kind: (torch.zeros(2, 3), _state(kind, 2, 4, dtype=torch.float64)),
+}
+
+
+@pytest.mark.parametrize("call", BAD_STEPS)
+@pytest.mark.parametrize("kind", LAYERS)
+def test_a_bad_step_raises_as_torch(kind, call):
+    x, hx = BAD_STEPS[call](kind)
+    _raises_alike(
+        lambda: getattr(nn, kind + "Cell")(3, 4)(x, hx), lambda: getattr(torch.nn, kind + "Cell")(3, 4)(x, hx)
+    )
+
+
+def test_messages_show_both_shapes():
+    with pytest.raises(RuntimeError, match=r"input_size=3.*\(5, 2, 4\)"):
+        nn.LSTM(3, 4)(torch.zeros(5, 2, 4))
+    with pytest.raises(RuntimeError, match=r"\(1, 2, 4\), got shape \(1, 3, 4\)"):
+        nn.GRU(3, 4)(torch.zeros(5, 2, 3), torch.zeros(1, 3, 4))
+
+
+def _raises_alike(ours, theirs):
+    with pytest.raises(Exception) as expected:  # noqa: PT011
+        theirs()
+    with pytest.raises(Exception) as got:  # noqa: PT011
+        ours()
+    assert got.type is expected.type
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        ({"lengths": [6, 2]}, ValueError, "T=5, got 6 in row 0"),
+        ({"lengths": [5, -1]}, ValueError, "got -1 in row 1"),
+        ({"lengths": [5]}, ValueError, r"\(2,\), got shape \(1,\)"),
+        ({"lengths": [5.0, 2.0]}, TypeError, "integers"),
+        ({"resets": torch.zeros(2, 5, dtype=torch.bool)}, ValueError, r"\(5, 2\), got shape \(2, 5\)"),
+        ({"resets": torch.zeros(5, 2)}, TypeError, "bool"),
+    ],
+    ids=str,
+)
+def test_bad_lengths_and_resets_are_refused(call, error, message):
+    with pytest.raises(error, match=message):
+        nn.LSTM(3, 4)(torch.zeros(5, 2, 3), **call)
+
+
+def test_packed_input_brings_its_own_lengths():
+    with pytest.raises(ValueError, match="PackedSequence"):
+        nn.LSTM(3, 4)(pack_sequence([torch.zeros(5, 3)]), lengths=[5])
