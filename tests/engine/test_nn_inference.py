@@ -14,7 +14,7 @@ from torch import nn
 import memfold.nn as mnn
 from memfold import engine
 from memfold.nn import inference
-from memfold.nn.layer import Recurrent, served_by
+from memfold.nn.layer import Recurrent
 
 LAYERS: dict[str, Callable[[], Recurrent]] = {
     "lstm": lambda: mnn.LSTM(7, 20),
@@ -35,7 +35,7 @@ def composed(layer: Recurrent, x: torch.Tensor, **ragged: torch.Tensor) -> torch
 
 
 def the_engine_serves(layer: Recurrent, x: torch.Tensor) -> bool:
-    return served_by(layer, x, layer._initial_state(x, None, 4, True), ragged=False) == "engine"
+    return inference.serves(layer, x, layer._initial_state(x, None, 4, True))
 
 
 @torch.no_grad()

@@ -213,10 +213,9 @@ class Recurrent(nn.Module):
         if not isinstance(x, Tensor):
             raise AttributeError(f"x must be a tensor or a PackedSequence, got {type(x).__name__}")
         time_first, state, checked, cuts = self._prepared(x, hx, lengths, resets)
-        server = served_by(self, time_first, state, ragged=checked is not None or cuts is not None)
-        if server == "engine":
+        if inference.serves(self, time_first, state):
             y, state = inference.fold(self, time_first, state, checked, cuts)
-        elif server == "torch":
+        elif served_by(self, ragged=checked is not None or cuts is not None) == "torch":
             y, state = self._torch(time_first, None, state)
         else:
             y, state, _ = self._composed(time_first, state, checked, cuts)
@@ -239,12 +238,12 @@ class Recurrent(nn.Module):
         if sorted_indices is not None:
             state = tuple(s.index_select(1, sorted_indices) for s in state)
             cuts = None if cuts is None else cuts.index_select(1, sorted_indices)
-        server = served_by(self, data, state, ragged=cuts is not None)
-        if server == "torch":
+        without_gradient = inference.serves(self, data, state)
+        if not without_gradient and served_by(self, ragged=cuts is not None) == "torch":
             y, state = self._torch(data, batch_sizes, state)
         else:
             x, rows = pad_packed_sequence(PackedSequence(data, batch_sizes))
-            if server == "engine":
+            if without_gradient:
                 y, state = inference.fold(self, x, state, rows, cuts)
             else:
                 y, state, _ = self._composed(x, state, rows.to(data.device), cuts)
@@ -358,15 +357,12 @@ class Recurrent(nn.Module):
         return tuple(state)
 
 
-def served_by(layer: Recurrent, x: Tensor, state: State, *, ragged: bool) -> Literal["engine", "torch", "composition"]:
-    """Which implementation serves a call: the one place where this is decided.
+def served_by(layer: Recurrent, *, ragged: bool) -> Literal["torch", "composition"]:
+    """Which implementation serves a call that the engine leaves: the one place where this is decided.
 
-    The engine, where it has the cell and no derivative is asked for. torch's own operators know neither the variants
-    nor lengths and resets, cannot be mapped by vmap, have no forward-mode derivative of oneDNN's LSTM, and break the
-    graph of torch.compile. The composition serves all of these.
+    torch's own operators know neither the variants nor lengths and resets, cannot be mapped by vmap, have no
+    forward-mode derivative of oneDNN's LSTM, and break the graph of torch.compile. The composition serves all of these.
     """
-    if inference.serves(layer, x, state):
-        return "engine"
     in_use = [name for name in layer._variants() if name != "recurrent_dropout" or layer.training]
     transformed = torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
     if in_use or ragged or transformed or torch.compiler.is_compiling():
