@@ -1,0 +1,192 @@
+"""The command line: parses, calls, prints. PyTorch is imported by the commands that need it, not by ``--help``."""
+
+import json
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from typer.exceptions import Abort, TyperException
+
+from memfold.errors import InputError
+
+if TYPE_CHECKING:
+    from memfold.tasks.base import Report
+
+__all__ = ["app", "run"]
+
+app = typer.Typer(
+    name="memfold",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Recurrent networks on your own data.\n\nExample: memfold demo",
+)
+data_app = typer.Typer(no_args_is_help=True, help="Data sets known by name.\n\nExample: memfold data list")
+app.add_typer(data_app, name="data")
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else.")]
+Set = Annotated[list[str], typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the task; repeatable.")]
+Data = Annotated[str, typer.Argument(help="A file, or @NAME of a known data set.")]
+Origins = Annotated[
+    int | None, typer.Option(min=1, help="Forecast origins to score, the last one horizon before the end; else 1.")
+]
+Every = Annotated[int | None, typer.Option(min=1, help="Steps between two origins; one horizon when not given.")]
+
+
+def run() -> int:
+    """Run the command line and return its exit code: 0 done, 2 wrong usage or bad input, 130 interrupted."""
+    try:
+        return app(standalone_mode=False) or 0
+    except InputError as error:
+        print(f"memfold: {error}", file=sys.stderr)
+        return 2
+    except TyperException as error:
+        print(f"memfold: {error.format_message()}", file=sys.stderr)
+        return 2
+    except (KeyboardInterrupt, Abort):
+        print("memfold: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+
+
+@app.command()
+def demo(
+    budget: Annotated[str, typer.Option(help="Time to train, such as 60s, or epochs such as 20ep.")] = "60s",
+    out: Annotated[Path, typer.Option(help="Folder for the report and the model.")] = Path("demo"),
+    as_json: Json = False,
+) -> None:
+    """Forecast New York's taxi demand, in about a minute of training, and write demo/report.html.
+
+    Example: memfold demo
+    """
+    from memfold.demo import run_demo
+
+    summary = run_demo(budget, out, quiet=as_json)
+    if as_json:
+        print(json.dumps(summary))
+
+
+@app.command()
+def fit(
+    task: Annotated[str, typer.Argument(help="forecast")],
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Folder for the model.")],
+    budget: Annotated[str, typer.Option(help="Time to train, such as 90s, 3m or 1h, or epochs such as 20ep.")] = "3m",
+    valid: Annotated[
+        str | None, typer.Option(help="Data to validate on; else the end of each training series.")
+    ] = None,
+    settings: Set = [],  # noqa: B006
+    seed: Annotated[int, typer.Option(help="Of the initial weights, the order of the data and dropout.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the unfinished training in --out.")] = False,
+    as_json: Json = False,
+) -> int:
+    """Fit a model to your data and score it once on the part held out: the last horizon of each series.
+
+    Example: memfold fit forecast sales.csv --out model --budget 3m --set horizon=14
+    """
+    from memfold.tasks.base import task_class
+    from memfold.tasks.parameters import parse_settings
+
+    kind = task_class(task)
+    model = kind(**{**kind.known_parameters(data), **parse_settings(kind, settings), "seed": seed})
+    begun = time.monotonic()
+    parts = model.parts(data)
+    model.fit(parts.train, budget, valid, out=out, resume=resume)
+    report = None
+    if model.training_.stopped in ("budget", "patience"):
+        print("scoring beside the baselines ...", file=sys.stderr)
+        report = model.evaluate(parts.whole, parts.origins, name=data)
+        report.seconds = time.monotonic() - begun
+    model.save(out, report, shlex.join(["memfold", *sys.argv[1:]]))
+    if report is None:
+        print(f"memfold: {model.training_.message}; the model is in {out}", file=sys.stderr)
+        return 130 if model.training_.stopped == "interrupted" else 2
+    _print(report, as_json)
+    print(f"the model is in {out}; memfold predict {out} {data} forecasts on", file=sys.stderr)
+    return 0
+
+
+@app.command()
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="A model's folder.")],
+    data: Data,
+    origins: Origins = None,
+    every: Every = None,
+    as_json: Json = False,
+) -> None:
+    """Score a model beside the baselines on the ends of the series, which it must not have been fitted to.
+
+    Example: memfold evaluate model sales.csv --origins 4
+    """
+    from memfold.tasks.base import load
+
+    task = load(model)
+    parts = task.parts(data)
+    _print(task.evaluate(parts.whole, origins or parts.origins, every, data), as_json)
+
+
+@app.command()
+def predict(
+    model: Annotated[Path, typer.Argument(help="A model's folder.")],
+    data: Annotated[str, typer.Argument(metavar="INPUT", help="A file, or @NAME of a known data set.")],
+    out: Annotated[
+        Path | None, typer.Option(help="File to write, .csv or .parquet; standard output when not given.")
+    ] = None,
+) -> None:
+    """Forecast what follows each series' last value (of @NAME: of its training part), with 80 % intervals.
+
+    Example: memfold predict model sales.csv --out forecast.csv
+    """
+    from memfold.tasks.base import load
+
+    task = load(model)
+    forecast = task.predict(task.parts(data).train if data.startswith("@") else data)
+    if out is None:
+        sys.stdout.write(forecast.write_csv())
+        return
+    from memfold.formats.checkpoint import write_aside
+
+    if out.suffix not in (".csv", ".parquet"):
+        raise InputError(f"{out}: expected a name that ends in .csv or .parquet")
+    write_aside(out, forecast.write_parquet if out.suffix == ".parquet" else forecast.write_csv)
+
+
+@data_app.command("list")
+def data_list() -> None:
+    """List the known data sets.
+
+    Example: memfold data list
+    """
+    from memfold.data.datasets import DATASETS
+
+    for dataset in DATASETS.values():
+        print(f"@{dataset.name:<12} {dataset.task:<10} {dataset.what} [{dataset.licence}]")
+
+
+@data_app.command("get")
+def data_get(name: Annotated[str, typer.Argument(help="A name from memfold data list.")]) -> None:
+    """Download a data set unless it is there already, and print its folder.
+
+    Example: memfold data get m4-hourly
+    """
+    from memfold.data.datasets import find
+
+    print(find(name.removeprefix("@")))
+
+
+def _print(report: "Report", as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(report.as_json()))
+        return
+    from rich.console import Console
+
+    from memfold.display import score_table
+
+    Console().print(score_table({"memfold": report.metrics, **report.baselines}, report.data))

@@ -1,0 +1,142 @@
+"""Data sets known by name: ``@m4-hourly`` on the command line, a folder of files on the disk.
+
+A set is taken from ``$MEMFOLD_DATA/NAME`` where that exists, from the package where it is small enough to be shipped,
+and else downloaded once, its hash checked.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from memfold.data.tables import ID, TARGET, TIME, SeriesTable, read_series
+from memfold.errors import InputError
+
+__all__ = ["DATASETS", "DataSet", "SeriesSplit", "dataset", "find", "load_split"]
+
+TAXI_DAYS = 14  # at the end, the test part
+_M4 = "https://raw.githubusercontent.com/Mcompetitions/M4-methods/master/Dataset"
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A named data set.
+
+    Attributes:
+        task: the task it is for.
+        files: file name -> (address, SHA-256); empty for a set that is shipped in the package.
+        parameters: what the task needs to know of it.
+    """
+
+    name: str
+    task: str
+    what: str
+    licence: str
+    files: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+DATASETS = {
+    known.name: known
+    for known in (
+        DataSet(
+            "nyc-taxi",
+            "forecast",
+            "half-hourly taxi passengers in New York, July 2014 to January 2015 (from NAB); shipped with memfold",
+            "MIT",
+            parameters={"time": "timestamp", "target": "value", "horizon": 48, "hidden_size": 64},
+        ),
+        DataSet(
+            "m4-hourly",
+            "forecast",
+            "414 hourly series of the M4 competition, 48 hours to forecast",
+            "none stated; research",
+            {
+                "Hourly-train.csv": (
+                    f"{_M4}/Train/Hourly-train.csv",
+                    "ea59b7783573c49077a835ab6465c7d66f1474783360f310988a9a737fbca62f",
+                ),
+                "Hourly-test.csv": (
+                    f"{_M4}/Test/Hourly-test.csv",
+                    "71a57fccb15e534d973626ada4fb87febf789e9317715b7cc6dd3b5f90db6f42",
+                ),
+            },
+            {"horizon": 48, "seasons": (24, 168)},
+        ),
+    )
+}
+
+
+@dataclass(frozen=True)
+class SeriesSplit:
+    """A table of series to train on, and the same with the part that follows and is scored once."""
+
+    train: SeriesTable
+    whole: SeriesTable
+
+
+def dataset(name: str) -> DataSet:
+    """A known data set.
+
+    Raises:
+        InputError: there is no such set.
+    """
+    if name not in DATASETS:
+        raise InputError(f"@{name}: no such data set; known are {', '.join('@' + n for n in DATASETS)}")
+    return DATASETS[name]
+
+
+def find(name: str) -> Path:
+    """The folder that holds a set's files; downloads them when they are nowhere yet.
+
+    Raises:
+        InputError: no such set, or a file cannot be had or is not the one expected.
+    """
+    known = dataset(name)
+    if (root := os.environ.get("MEMFOLD_DATA")) and (Path(root) / name).is_dir():
+        return Path(root) / name
+    if not known.files:
+        return Path(str(files("memfold.data") / "bundled"))
+    import pooch
+
+    folder = Path(pooch.os_cache("memfold")) / name
+    for file, (address, digest) in known.files.items():
+        try:
+            pooch.retrieve(address, known_hash=digest, fname=file, path=folder)
+        except (OSError, ValueError) as error:
+            hint = "download it yourself and set MEMFOLD_DATA to the folder that holds it"
+            raise InputError(f"@{name}: {file} cannot be had from {address} ({error}); {hint}/{name}/{file}") from None
+    return folder
+
+
+def load_split(name: str) -> SeriesSplit:
+    """Read a named set of series and its test part.
+
+    Raises:
+        InputError: no such set, or a file that is missing or cannot be read.
+    """
+    folder = find(name)
+    if name == "m4-hourly":
+        train, test = (_wide(folder / f"Hourly-{part}.csv") for part in ("train", "test"))
+        last = train.group_by(ID).agg(pl.col(TIME).last().alias("last"))
+        test = test.join(last, on=ID, how="left").with_columns(pl.col(TIME) + pl.col("last")).drop("last")
+        return SeriesSplit(SeriesTable(train, "1"), SeriesTable(pl.concat([train, test]).sort(ID, TIME), "1"))
+    parameters = dataset(name).parameters
+    whole = read_series(folder / "nyc_taxi.csv", time=parameters["time"], target=parameters["target"])
+    return SeriesSplit(whole.head(TAXI_DAYS * parameters["horizon"]), whole)
+
+
+def _wide(path: Path) -> pl.DataFrame:
+    """M4's layout: a series a row, its name first, then its values; shorter rows end in empty cells."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    table = pl.read_csv(path, infer_schema_length=None)
+    names = table.columns[0]
+    long = table.unpivot(index=names, variable_name="column", value_name=TARGET).drop_nulls()
+    return long.select(
+        pl.col(names).alias(ID), pl.int_range(1, pl.len() + 1).over(names).alias(TIME), pl.col(TARGET).cast(pl.Float64)
+    ).sort(ID, TIME)

@@ -1,0 +1,103 @@
+"""What a terminal shows: how far a training is (on standard error), and tables of scores."""
+
+import sys
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+from rich.table import Table
+
+from memfold.training import Validation
+
+__all__ = ["Display", "score_table"]
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(int(seconds), 60)
+    return f"{minutes}:{seconds:02d}"
+
+
+class Display:
+    """Shows steps and validations of one training, live in a terminal, a line per validation elsewhere.
+
+    Args:
+        title: what is being trained.
+    """
+
+    def __init__(self, title: str) -> None:
+        self.console = Console(file=sys.stderr)
+        self.title = title
+        self.live = self.console.is_terminal
+        self.bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f}%  {task.fields[left]} left  epoch {task.fields[epoch]}"),
+            TextColumn("loss {task.fields[loss]}  {task.fields[score]}"),
+            console=self.console,
+            refresh_per_second=4,
+        )
+        self.task = self.bar.add_task(title, total=1.0, left="-:--", epoch=1, loss="-", score="")
+        self.begun, self.first = time.monotonic(), 0.0
+        self.loss: float | None = None
+
+    def __enter__(self) -> Self:
+        if self.live:
+            self.bar.start()
+        else:
+            print(f"{self.title} ...", file=sys.stderr)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.live:
+            self.bar.stop()
+
+    def step(self, fraction: float, epoch: int, loss: float) -> None:
+        """Move the bar to ``fraction`` of the budget."""
+        self.loss = loss if self.loss is None else 0.98 * self.loss + 0.02 * loss
+        if not self.live:
+            return
+        now = time.monotonic()
+        if self.first == 0.0:
+            self.begun, self.first = now, fraction
+        done = fraction - self.first
+        left = _clock((now - self.begun) / done * (1 - fraction)) if done > 0 else "-:--"
+        self.bar.update(self.task, completed=fraction, left=left, epoch=epoch + 1, loss=f"{self.loss:.4f}")
+
+    def validated(self, row: Validation, metric: str, best: bool) -> None:
+        """Show a validation's score, starred when it is the best so far."""
+        text = f"{metric} {row.score:.4f}{' *' if best else ''}"
+        if self.live:
+            self.bar.update(self.task, score=text)
+        else:
+            print(
+                f"  {_clock(row.seconds)}  step {row.step}  epoch {row.epoch + 1}  loss {row.train_loss:.4f}  {text}",
+                file=sys.stderr,
+            )
+
+
+def score_table(scores: Mapping[str, Mapping[str, float]], title: str) -> Table:
+    """A table of scores, a row a model, the best of every column in bold.
+
+    Args:
+        scores: by model, by flat name.
+    """
+    columns = list(dict.fromkeys(name for row in scores.values() for name in row))
+    table = Table(title=title or None, title_justify="left")
+    table.add_column("")
+    for name in columns:
+        table.add_column(name, justify="right")
+    for model, row in scores.items():
+        cells = []
+        for name in columns:
+            best = min(other[name] for other in scores.values() if name in other)
+            text = f"{row[name]:.3f}" if name in row else ""
+            lower_is_better = name != "coverage80"
+            cells.append(f"[bold]{text}[/bold]" if text and lower_is_better and row[name] == best else text)
+        table.add_row(model, *cells)
+    return table

@@ -1,0 +1,141 @@
+"""A model on disk: a folder with ``config.json``, ``model.safetensors`` and a model card, checked before it is loaded.
+
+``config.json`` holds the task, its parameters, what fitting found, and the size and SHA-256 of the weights. The model
+card is a person's to edit and is not checked.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from memfold.errors import InputError
+from memfold.formats.checkpoint import sync_folder
+
+__all__ = ["read_config", "read_weights", "write_model"]
+
+FORMAT = "memfold-model"
+VERSION = 1
+CONFIG, WEIGHTS, CARD, CHECKPOINT = "config.json", "model.safetensors", "README.md", "checkpoint.safetensors"
+
+
+def write_model(
+    path: Path, config: Mapping[str, Any], weights: Mapping[str, Tensor], card: str, *, keep_checkpoint: bool = False
+) -> None:
+    """Write a model folder aside and put it in place; a model or checkpoint that stood there before is replaced.
+
+    Args:
+        keep_checkpoint: carry an unfinished training's checkpoint over, so that it can still be resumed.
+
+    Raises:
+        InputError: ``path`` holds something else, or cannot be written; it is untouched then.
+    """
+    refuse_foreign_folder(path)
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    replaced = path.with_name(f".{path.name}.{os.getpid()}.replaced")
+    try:
+        aside.mkdir(parents=True)
+        save_file({name: value.contiguous() for name, value in weights.items()}, aside / WEIGHTS)
+        (aside / CARD).write_text(card, encoding="utf-8")
+        if keep_checkpoint and (path / CHECKPOINT).exists():
+            os.link(path / CHECKPOINT, aside / CHECKPOINT)
+        head = {"format": FORMAT, "format_version": VERSION}
+        files = {WEIGHTS: _fingerprint(aside / WEIGHTS)}
+        text = json.dumps({**head, **config, "files": files}, indent=2, ensure_ascii=False)
+        (aside / CONFIG).write_text(text + "\n", encoding="utf-8")
+        for file in aside.iterdir():
+            with open(file, "rb") as handle:
+                os.fsync(handle.fileno())
+        sync_folder(aside)
+        if path.exists():
+            path.rename(replaced)
+        aside.rename(path)
+        sync_folder(path.parent)
+    except (OSError, SafetensorError) as error:
+        if replaced.exists() and not path.exists():
+            replaced.rename(path)
+        raise InputError(f"{path}: cannot be written ({error}); what was there before is untouched") from None
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+def refuse_foreign_folder(path: Path) -> None:
+    """Raise InputError when ``path`` is a file, or a folder that holds anything but a model or a checkpoint."""
+    if not path.exists():
+        return
+    if not path.is_dir():
+        raise InputError(f"{path}: is a file; --out names a folder")
+    foreign = sorted(file.name for file in path.iterdir() if file.name not in {CONFIG, WEIGHTS, CARD, CHECKPOINT})
+    if foreign:
+        raise InputError(f"{path}: holds {foreign[0]!r}, which is not part of a model; choose another folder")
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Read and check ``config.json``, and the size and hash of the weights.
+
+    Raises:
+        InputError: the folder is no memfold model, or its weights are missing, truncated or altered.
+    """
+    if not path.is_dir():
+        raise InputError(f"{path}: no such model folder")
+    file = path / CONFIG
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        hint = "an unfinished training: go on with --resume" if (path / CHECKPOINT).exists() else "not a memfold model"
+        raise InputError(f"{path}: has no {CONFIG}; {hint}") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file}: not readable as JSON ({error})") from None
+    if not isinstance(config, dict) or config.get("format") != FORMAT:
+        raise InputError(f"{file}: not a memfold model (its 'format' is not {FORMAT!r})")
+    if config.get("format_version") != VERSION:
+        raise InputError(f"{file}: format version {config.get('format_version')!r}, this memfold reads {VERSION}")
+    weights = path / WEIGHTS
+    if not weights.is_file():
+        raise InputError(f"{weights}: missing")
+    expected = (config.get("files") or {}).get(WEIGHTS) or {}
+    if (size := weights.stat().st_size) != expected.get("bytes"):
+        raise InputError(f"{weights}: {size} bytes, {expected.get('bytes')} expected; truncated or replaced")
+    if _fingerprint(weights) != expected:
+        raise InputError(f"{weights}: its SHA-256 differs from the one in {CONFIG}; altered")
+    return config
+
+
+def read_weights(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Read ``model.safetensors`` after holding every name, shape and dtype against ``expected`` (meta tensors serve).
+
+    Raises:
+        InputError: a tensor is missing, unexpected, or of another shape or dtype.
+    """
+    file = path / WEIGHTS
+    try:
+        with safe_open(file, framework="pt") as stored:
+            names = set(stored.keys())
+            for name in sorted(names ^ set(expected)):
+                raise InputError(f"{file}: tensor {name!r} is {'unexpected' if name in names else 'missing'}")
+            for name, tensor in expected.items():
+                part = stored.get_slice(name)
+                if (shape := tuple(part.get_shape())) != tuple(tensor.shape):
+                    raise InputError(f"{file}: tensor {name!r} has shape {shape}, the model {tuple(tensor.shape)}")
+                if (dtype := part.get_dtype()) != _DTYPES[tensor.dtype]:
+                    raise InputError(f"{file}: tensor {name!r} is {dtype}, the model {_DTYPES[tensor.dtype]}")
+            return {name: stored.get_tensor(name) for name in expected}
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{file}: not readable as safetensors ({error})") from None
+
+
+_DTYPES = {torch.float32: "F32", torch.float64: "F64", torch.int64: "I64", torch.bool: "BOOL"}
+
+
+def _fingerprint(file: Path) -> dict[str, Any]:
+    with open(file, "rb") as handle:
+        return {"bytes": file.stat().st_size, "sha256": hashlib.file_digest(handle, "sha256").hexdigest()}

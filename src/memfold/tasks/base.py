@@ -1,0 +1,272 @@
+"""What all tasks share: parameters in scikit-learn's manner, and models saved and loaded."""
+
+import importlib
+import inspect
+import json
+import math
+import platform
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import nn
+
+from memfold.data.datasets import dataset
+from memfold.errors import InputError
+from memfold.formats.directory import CHECKPOINT, read_config, read_weights, refuse_foreign_folder, write_model
+from memfold.training import Problem, Result, Settings, train
+
+__all__ = ["TASKS", "Parts", "Report", "Task", "load", "task_class"]
+
+TASKS = {"forecast": "memfold.tasks.forecast:Forecaster"}
+
+
+def task_class(name: str) -> "type[Task]":
+    """The class of a task.
+
+    Raises:
+        InputError: there is no such task.
+    """
+    if name not in TASKS:
+        raise InputError(f"no task {name!r}; there is {', '.join(TASKS)}")
+    module, _, attribute = TASKS[name].partition(":")
+    found: type[Task] = getattr(importlib.import_module(module), attribute)
+    return found
+
+
+def load(path: str | Path) -> "Task":
+    """Load a model that a task saved; everything is checked before anything is allocated.
+
+    Raises:
+        InputError: the folder holds no model, or one that is truncated, altered or of another version.
+    """
+    path = Path(path)
+    config = read_config(path)
+    if config.get("task") not in TASKS:
+        raise InputError(f"{path}: is a model for the task {config.get('task')!r}; this memfold has {', '.join(TASKS)}")
+    return task_class(config["task"]).from_folder(path, config)
+
+
+@dataclass
+class Report:
+    """The outcome of a fit or an evaluation, as ``--json`` prints it.
+
+    Attributes:
+        metrics: of the model, by flat name.
+        baselines: by name, the first one being the task's standard one; each by the same flat names.
+    """
+
+    task: str
+    data: str
+    metrics: dict[str, float]
+    baselines: dict[str, dict[str, float]]
+    parameters: int
+    seed: int
+    seconds: float = 0.0
+    notes: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """One flat object of the contract's names."""
+        (name, first), *_ = self.baselines.items()
+        return {
+            "task": self.task,
+            "data": self.data,
+            "metrics": _numbers(self.metrics),
+            "baseline": {"name": name, **_numbers(first)},
+            "baselines": [{"name": name, **_numbers(scores)} for name, scores in self.baselines.items()],
+            "seconds": round(self.seconds, 2),
+            "seed": self.seed,
+            "parameters": self.parameters,
+            "memfold": version("memfold"),
+            "torch": torch.__version__,
+        }
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Data for a fit: the part to train on, and the whole, whose end is scored from so many origins."""
+
+    train: Any
+    whole: Any
+    origins: int
+
+
+def _numbers(scores: Mapping[str, float]) -> dict[str, float | None]:
+    """Scores as JSON has them: what is undefined is null."""
+    return {name: value if math.isfinite(value) else None for name, value in scores.items()}
+
+
+class Task(ABC):
+    """A model for one kind of data: ``fit``, ``predict``, ``evaluate``, ``save``.
+
+    A subclass's constructor stores its arguments under their own names and does nothing else, so that scikit-learn's
+    ``clone`` and searches work. What fitting finds ends in an underscore.
+    """
+
+    name: ClassVar[str]
+    network_: nn.Module
+    training_: Result
+    seed: int
+
+    # -- parameters ------------------------------------------------------------------------------------------
+
+    @classmethod
+    def parameter_names(cls) -> list[str]:
+        """The constructor's arguments."""
+        return list(inspect.signature(cls).parameters)
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The constructor's arguments and their values."""
+        return {name: getattr(self, name) for name in self.parameter_names()}
+
+    def set_params(self, **params: Any) -> Self:
+        """Change some of them.
+
+        Raises:
+            ValueError: there is no such parameter.
+        """
+        for name, value in params.items():
+            if name not in self.parameter_names():
+                raise InputError(f"{self.name} has no parameter {name!r}; it has {', '.join(self.parameter_names())}")
+            setattr(self, name, value)
+        return self
+
+    def __repr__(self) -> str:
+        defaults = {name: p.default for name, p in inspect.signature(type(self)).parameters.items()}
+        changed = [f"{k}={v!r}" for k, v in self.get_params().items() if v != defaults[k]]
+        return f"{type(self).__name__}({', '.join(changed)})"
+
+    # -- data, fitting, scores: the task's own ---------------------------------------------------------------
+
+    @classmethod
+    def known_parameters(cls, data: str) -> dict[str, Any]:
+        """The parameters that a known data set (``@name``) comes with; none for a person's own data.
+
+        Raises:
+            InputError: there is no such data set.
+        """
+        return dict(dataset(data[1:]).parameters) if data.startswith("@") else {}
+
+    @abstractmethod
+    def parts(self, data: str) -> Parts:
+        """The parts of a file or of a known data set (``@name``)."""
+
+    @abstractmethod
+    def fit(self, data: Any, budget: str, valid: Any, *, out: Path | None, resume: bool, progress: bool = True) -> Self:
+        """Fit the model."""
+
+    @abstractmethod
+    def predict(self, data: Any) -> Any:
+        """The model's answer, a data frame."""
+
+    @abstractmethod
+    def evaluate(self, data: Any, origins: int = 1, every: int | None = None, name: str = "") -> Report:
+        """Score the model beside the baselines."""
+
+    # -- training --------------------------------------------------------------------------------------------
+
+    def _train(
+        self,
+        problem: Problem,
+        settings: Settings,
+        identity: Mapping[str, Any],
+        out: Path | None,
+        resume: bool,
+        show: bool,
+    ) -> None:
+        """Run the loop with its display, its checkpoint in the folder ``out``."""
+        from memfold.display import Display
+
+        checkpoint = None
+        if out is not None:
+            refuse_foreign_folder(out)
+            checkpoint = out / CHECKPOINT
+            if checkpoint.exists() and not resume:
+                raise InputError(f"{out}: holds an unfinished training; go on with --resume, or choose another folder")
+            out.mkdir(parents=True, exist_ok=True)
+        text = json.dumps({"task": self.name, "parameters": self.get_params(), **identity}, sort_keys=True, default=str)
+        self.network_ = problem.model
+        title = f"{self.name}: {self.parameter_count:,} parameters"
+        if show:
+            with Display(title) as display:
+                result = train(problem, settings, checkpoint=checkpoint, resume=resume, identity=text, progress=display)
+        else:
+            result = train(problem, settings, checkpoint=checkpoint, resume=resume, identity=text)
+        self.training_ = result
+
+    @property
+    def parameter_count(self) -> int:
+        """The number of weights that are trained."""
+        return sum(p.numel() for p in self.network_.parameters())
+
+    # -- models on disk --------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def fitted_state(self) -> dict[str, Any]:
+        """What fitting found besides the weights, as plain JSON values."""
+
+    @abstractmethod
+    def restore_fitted(self, state: dict[str, Any]) -> nn.Module:
+        """Take back what `fitted_state` gave; returns the network, made under whatever device is the default."""
+
+    def save(self, path: str | Path, report: Report | None = None, command: str = "") -> None:
+        """Save the fitted model as a folder: configuration, weights and model card.
+
+        Args:
+            report: scores for the model card.
+            command: for the model card, what made the model.
+
+        Raises:
+            InputError: not fitted yet, or the folder cannot be written.
+        """
+        if not hasattr(self, "network_"):
+            raise InputError(f"this {type(self).__name__} is not fitted yet: call fit first")
+        config = {
+            "task": self.name,
+            "memfold": version("memfold"),
+            "torch": torch.__version__,
+            "parameters": self.get_params(),
+            "fitted": self.fitted_state(),
+        }
+        weights = dict(self.network_.state_dict())
+        unfinished = self.training_.stopped == "interrupted"
+        write_model(Path(path), config, weights, self._card(report, command), keep_checkpoint=unfinished)
+
+    @classmethod
+    def from_folder(cls, path: Path, config: dict[str, Any]) -> Self:
+        """The model in a folder whose ``config.json`` has been read and checked."""
+        try:
+            task = cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in config["parameters"].items()})
+            with torch.device("meta"):
+                expected = task.restore_fitted(config["fitted"]).state_dict()
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise InputError(f"{path / 'config.json'}: does not describe a {cls.name} model ({error})") from None
+        weights = read_weights(path, expected)
+        task.network_ = task.restore_fitted(config["fitted"])
+        task.network_.load_state_dict(weights)
+        task.network_.eval()
+        task.training_ = Result()
+        return task
+
+    def _card(self, report: Report | None, command: str) -> str:
+        lines = [f"# A memfold {self.name} model", ""]
+        lines += [f"Made by `{command}`." if command else f"Made by `{self!r}`.", ""]
+        result = self.training_
+        lines += [
+            f"- training: {result.steps} steps in {result.seconds:.0f} s, ended by {result.stopped}; "
+            f"best validation score {result.best_score:.4f} at step {result.best_step}; seed {self.seed}",
+            f"- {self.parameter_count:,} parameters; memfold {version('memfold')}, torch {torch.__version__}, "
+            f"{platform.machine()}, {torch.get_num_threads()} threads",
+        ]
+        if report is not None:
+            names = list(report.metrics)
+            lines += [f"- data: {report.data}", "", f"| | {' | '.join(names)} |", f"|---|{'---|' * len(names)}"]
+            for name, scores in {"this model": report.metrics, **report.baselines}.items():
+                cells = [f"{scores[n]:.4g}" if n in scores else "" for n in names]
+                lines.append(f"| {name} | {' | '.join(cells)} |")
+        lines += ["", "The weights bear the licence that you give them; mind that of the data.", ""]
+        return "\n".join(lines)

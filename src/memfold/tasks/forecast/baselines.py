@@ -1,0 +1,116 @@
+"""The forecasts to beat: Naive2 as the M4 competition defines it, and statsforecast's SeasonalNaive and AutoTheta."""
+
+import os
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from memfold.data.tables import FROM_END, ID, TARGET, TIME, SeriesTable
+
+__all__ = ["baseline_forecasts", "is_seasonal", "naive2"]
+
+THETA_POINTS = 2000  # AutoTheta sees at most so many of the last values
+_MANY = 50  # series from which on a second process pays
+
+
+def is_seasonal(y: NDArray[np.float64], season: int) -> bool:
+    """M4's test: is the autocorrelation at lag ``season`` beyond the 90 % limits, given the shorter lags?
+
+    Bartlett's formula, as in the competition's benchmark code (Makridakis, Spiliotis & Assimakopoulos 2020, sec. 2.4).
+    """
+    if season <= 1 or len(y) < 3 * season:
+        return False
+    centred = y - y.mean()
+    variance = np.dot(centred, centred)
+    if variance == 0:
+        return False
+    acf = np.array([np.dot(centred[lag:], centred[:-lag]) for lag in range(1, season + 1)]) / variance
+    limit = 1.645 * np.sqrt((1 + 2 * np.sum(acf[:-1] ** 2)) / len(y))
+    return bool(abs(acf[-1]) > limit)
+
+
+def seasonal_indices(y: NDArray[np.float64], season: int) -> NDArray[np.float64]:
+    """Multiplicative indices by classical decomposition, one a phase, with mean 1; phase 0 is that of ``y[0]``.
+
+    The trend is a centred moving average over one season (Hyndman & Athanasopoulos, Forecasting, sec. 3.4).
+    """
+    if season % 2:
+        weights = np.full(season, 1 / season)
+    else:
+        weights = np.concatenate([[0.5], np.ones(season - 1), [0.5]]) / season
+    trend = np.convolve(y, weights, mode="valid")
+    begin = len(weights) // 2
+    ratio = np.full(len(y), np.nan)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio[begin : begin + len(trend)] = y[begin : begin + len(trend)] / trend
+    ratio[~np.isfinite(ratio)] = np.nan
+    padded = np.concatenate([ratio, np.full(-len(y) % season, np.nan)]).reshape(-1, season)
+    indices = np.nanmean(padded, axis=0)
+    result: NDArray[np.float64] = indices / indices.mean()
+    return result
+
+
+def naive2(y: NDArray[np.float64], horizon: int, season: int) -> NDArray[np.float64]:
+    """M4's Naive2: the last value of the seasonally adjusted series, seasonalised again; plain naive where not
+    seasonal.
+
+    Args:
+        y: the series, (N,).
+        horizon: steps to forecast, K.
+        season: the period in steps.
+
+    Returns:
+        The forecast, (K,).
+
+    >>> naive2(np.tile([1.0, 3.0], 10), 3, 2)
+    array([1., 3., 1.])
+    """
+    if not is_seasonal(y, season) or y.min() <= 0:
+        return np.full(horizon, y[-1])
+    indices = seasonal_indices(y, season)
+    adjusted = y[-1] / indices[(len(y) - 1) % season]
+    return np.asarray(adjusted * indices[(len(y) + np.arange(horizon)) % season])
+
+
+def baseline_forecasts(table: SeriesTable, horizon: int, seasons: Sequence[int]) -> pl.DataFrame:
+    """Every baseline's forecast of the next ``horizon`` values of every series.
+
+    Args:
+        seasons: the seasonal naive's periods; Naive2 and AutoTheta use the first.
+
+    Returns:
+        Columns ``unique_id``, ``ds``, ``Naive2``, ``SeasonalNaive`` (see `seasonal_naive_name`) and ``AutoTheta``.
+    """
+    from statsforecast import StatsForecast
+    from statsforecast.models import AutoTheta, SeasonalNaive
+
+    frame = table.known.select(ID, TIME, TARGET)
+    freq = int(table.step) if frame.schema[TIME].is_integer() else table.step
+    naive = StatsForecast([SeasonalNaive(s, alias=seasonal_naive_name(s, seasons)) for s in seasons], freq)
+    recent = frame.filter(FROM_END < THETA_POINTS)
+    jobs = min(os.cpu_count() or 1, 4) if len(table.ids) >= _MANY else 1
+    theta = StatsForecast(
+        [AutoTheta(seasons[0])], freq, n_jobs=jobs, fallback_model=SeasonalNaive(1, alias="AutoTheta")
+    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Historical data .* is shorter than season_length")
+        forecasts = [naive.forecast(df=frame, h=horizon), theta.forecast(df=recent, h=horizon)]
+    columns = [forecast.select(pl.exclude(ID, TIME)) for forecast in forecasts]
+    values = np.concatenate([naive2(y, horizon, seasons[0]) for y in table.values])
+    result = pl.concat([table.times_after(horizon).with_columns(Naive2=values), *columns], how="horizontal")
+    # A series shorter than a season repeats its last value, as Naive2 does there.
+    return result.with_columns(
+        pl.when(pl.col(c).is_nan()).then("Naive2").otherwise(c).alias(c) for c in result.columns[3:]
+    )
+
+
+def seasonal_naive_name(season: int, seasons: Sequence[int]) -> str:
+    """``SeasonalNaive``, with its period in brackets where there are several.
+
+    >>> seasonal_naive_name(48, (48, 336)), seasonal_naive_name(12, (12,))
+    ('SeasonalNaive(48)', 'SeasonalNaive')
+    """
+    return "SeasonalNaive" if len(seasons) == 1 else f"SeasonalNaive({season})"

@@ -1,0 +1,165 @@
+"""The forecasting network: one LSTM for all series, over windows that are scaled one by one."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from memfold.nn import LSTM
+
+__all__ = ["ForecastNetwork", "NetworkSize", "Window", "quantile_loss", "standardised"]
+
+
+SUMMARY, STEP_CODE, DECODER = 64, 8, 128  # widths in the decoder
+
+
+@dataclass(frozen=True)
+class NetworkSize:
+    """What fixes the network's shapes.
+
+    Attributes:
+        context: steps of the past that it sees, C; a multiple of ``patch``.
+        horizon: steps it forecasts, K.
+        patch: steps that enter the LSTM at once, P.
+        lags: periods, in steps, after which a series tends to repeat itself.
+        past: covariates known up to now.
+        known: covariates known ahead too, calendar included.
+        quantiles: levels of the forecast's quantiles, rising; the middle one is 0.5.
+    """
+
+    context: int
+    horizon: int
+    patch: int
+    lags: tuple[int, ...]
+    past: int
+    known: int
+    quantiles: tuple[float, ...]
+    hidden_size: int
+    num_layers: int
+    dropout: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values for a configuration file."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Window:
+    """A batch of windows.
+
+    Attributes:
+        y: values up to the origin, float64, (B, C); anything where ``seen`` is False.
+        seen: whether the series had begun, (B, C).
+        past: covariates known up to the origin, (B, C, F_past).
+        known: covariates known ahead, (B, C + K, F_known).
+        target: values after the origin, float64, (B, K); None when they are to be forecast.
+    """
+
+    y: Tensor
+    seen: Tensor
+    past: Tensor
+    known: Tensor
+    target: Tensor | None = None
+
+
+class ForecastNetwork(nn.Module):
+    """Quantiles of the next K values from the last C.
+
+    The window is centred on its mean and divided by its mean absolute deviation. An LSTM reads it patch by patch. One
+    small network, the same for every step ahead, then takes what the LSTM remembers, the step's own code, the values
+    one period before it with their neighbours, and the covariates ahead; it mixes those periods (a softmax) and adds
+    a correction for every quantile. At the start it is the plain mean of the seasonal naive forecasts.
+    """
+
+    def __init__(self, size: NetworkSize) -> None:
+        super().__init__()
+        self.size = size
+        self.lstm = LSTM(
+            size.patch * (2 + size.past + size.known),
+            size.hidden_size,
+            size.num_layers,
+            batch_first=True,
+            dropout=size.dropout if size.num_layers > 1 else 0.0,
+        )
+        self.summary = nn.Linear(size.hidden_size, SUMMARY)
+        self.step_code = nn.Parameter(0.1 * torch.randn(size.horizon, STEP_CODE))
+        out = nn.Linear(DECODER, len(size.lags) + len(size.quantiles))
+        self.decoder = nn.Sequential(
+            nn.Linear(SUMMARY + STEP_CODE + 3 * len(size.lags) + size.known, DECODER),
+            nn.ReLU(),
+            nn.Dropout(size.dropout),
+            out,
+        )
+        nn.init.zeros_(out.weight)
+        nn.init.zeros_(out.bias)
+        self.lag_index: Tensor
+        self.register_buffer("lag_index", lag_index(size), persistent=False)
+
+    def forward(self, window: Window) -> tuple[Tensor, Tensor, Tensor]:
+        """Forecast a batch of windows.
+
+        Returns:
+            The quantiles in units of the window's scale, (B, K, Q), and that level and scale, float64, (B, 1) each.
+        """
+        size, batch = self.size, len(window.y)
+        level, scale = level_and_scale(window.y, window.seen)
+        z = torch.where(window.seen, standardised(window.y, level, scale), 0.0).float()  # (B, C)
+        past = [z[..., None], window.seen[..., None].float(), window.past, window.known[:, : size.context]]
+        patches = torch.cat(past, -1).reshape(batch, size.context // size.patch, -1)  # (B, C/P, P*F)
+        _, (hidden, _) = self.lstm(patches)
+        summary = torch.relu(self.summary(hidden[-1]))  # (B, S)
+        lagged = z[:, self.lag_index]  # (B, K, L)
+        before = torch.cat([lagged[:, :1], lagged[:, :-1]], 1)
+        after = torch.cat([lagged[:, 1:], lagged[:, -1:]], 1)
+        features = [
+            summary[:, None].expand(-1, size.horizon, -1),
+            self.step_code.expand(batch, -1, -1),
+            lagged,
+            before,
+            after,
+            window.known[:, size.context :],
+        ]
+        out = self.decoder(torch.cat(features, -1))  # (B, K, L + Q)
+        mixture, correction = out.split([len(size.lags), len(size.quantiles)], -1)
+        naive = (mixture.softmax(-1) * lagged).sum(-1, keepdim=True)  # (B, K, 1)
+        return naive + correction, level, scale
+
+
+def lag_index(size: NetworkSize) -> Tensor:
+    """Where in the window the value stands that is whole periods before each step ahead, (K, L)."""
+    ahead = torch.arange(size.horizon)[:, None]
+    lags = torch.tensor(size.lags)[None, :]
+    return size.context + ahead - lags * (ahead // lags + 1)
+
+
+def level_and_scale(y: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+    """The mean and the mean absolute deviation of what was seen of each window, (B, 1) each.
+
+    The scale is at least a thousandth of the mean absolute value. It is 0 where all is 0, and so is the forecast then.
+    """
+    count = seen.sum(1, keepdim=True).clamp(min=1)
+    y = torch.where(seen, y, 0.0)
+    level = y.sum(1, keepdim=True) / count
+    deviation = torch.where(seen, (y - level).abs(), 0.0).sum(1, keepdim=True) / count
+    floor = 1e-3 * y.abs().sum(1, keepdim=True) / count
+    return level, torch.maximum(deviation, floor)
+
+
+def standardised(y: Tensor, level: Tensor, scale: Tensor) -> Tensor:
+    """``y`` in units of the window's scale; a scale of 0 divides as 1."""
+    return (y - level) / torch.where(scale > 0, scale, 1.0)
+
+
+def quantile_loss(quantiles: Tensor, target: Tensor, levels: Sequence[float]) -> Tensor:
+    """Twice the pinball loss, averaged: an estimate of the CRPS (Gneiting & Raftery 2007, sec. 6).
+
+    Args:
+        quantiles: (B, K, Q).
+        target: (B, K).
+        levels: Q of them.
+    """
+    tau = torch.tensor(levels, dtype=quantiles.dtype)
+    error = target[..., None] - quantiles
+    return 2 * torch.maximum(tau * error, (tau - 1) * error).mean()

@@ -1,0 +1,58 @@
+"""Scores of forecasts, by utilsforecast, in the M4 competition's definitions."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+from utilsforecast.losses import coverage, mase, scaled_crps, smape
+
+__all__ = ["NAIVE2", "point_scores", "quantile_scores"]
+
+NAIVE2 = "Naive2"
+
+
+def point_scores(
+    forecasts: pl.DataFrame, train: pl.DataFrame, season: int, models: Sequence[str]
+) -> dict[str, dict[str, float]]:
+    """sMAPE, MASE and OWA of every model (Makridakis, Spiliotis & Assimakopoulos 2020, sec. 2.3).
+
+    Args:
+        forecasts: columns ``unique_id``, ``cutoff``, ``ds``, ``y`` and one a model, Naive2's among them.
+        train: ``unique_id``, ``ds``, ``y``, up to the last cutoff at least: MASE is scaled by the mean absolute
+            seasonal difference up to each cutoff.
+        season: the period of that difference, in steps.
+
+    Returns:
+        By model: ``smape`` in per cent (0 to 200) and ``mase``, both averaged over series and cutoffs, and ``owa``,
+        the mean of the two ratios to Naive2's. A series whose seasonal difference is 0 throughout is left out of
+        MASE; what is then undefined is NaN.
+    """
+    names = list(models)
+    percent = smape(forecasts, names).select(pl.col(names).mean() * 200).row(0, named=True)
+    scaled = mase(forecasts, names, seasonality=season, train_df=train)
+    finite = scaled.filter(pl.all_horizontal(pl.col(names).is_finite()))
+    ratio = {name: float(finite[name].to_numpy().mean()) if finite.height else math.nan for name in names}
+    scores = {}
+    for name in names:
+        perfect = percent[NAIVE2] == 0 or ratio[NAIVE2] == 0  # nothing to compare with
+        owa = math.nan if perfect else (percent[name] / percent[NAIVE2] + ratio[name] / ratio[NAIVE2]) / 2
+        scores[name] = {"smape": percent[name], "mase": ratio[name], "owa": owa}
+    return scores
+
+
+def quantile_scores(forecasts: pl.DataFrame, levels: Sequence[float], columns: Sequence[str]) -> dict[str, float]:
+    """``crps``, scaled by the mean absolute value of each series, and ``coverage80`` in per cent.
+
+    The CRPS is estimated from the quantiles (Rangapuram et al. 2021, sec. 4; the mean over series of twice the summed
+    pinball loss over the summed absolute values).
+
+    Args:
+        levels: rising, 0.1 and 0.9 among them.
+        columns: the quantiles' columns, in the order of ``levels``.
+    """
+    crps = scaled_crps(forecasts, {"model": list(columns)}, quantiles=np.array(levels))["model"].mean()
+    low, high = columns[levels.index(0.1)], columns[levels.index(0.9)]
+    bands = forecasts.rename({low: "model-lo-80", high: "model-hi-80"}).with_columns(model=pl.lit(0.0))
+    inside = coverage(bands, ["model"], level=80)["model"].mean()
+    return {"crps": float(crps), "coverage80": 100 * float(inside)}  # type: ignore[arg-type]

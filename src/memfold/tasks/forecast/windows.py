@@ -1,0 +1,200 @@
+"""Windows of series: cut from all series at once, in training at random origins, in validation at fixed ones."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from memfold.data.tables import ID, TARGET, TIME, SeriesTable
+from memfold.errors import InputError
+from memfold.tasks.forecast.network import ForecastNetwork, NetworkSize, Window, quantile_loss, standardised
+from memfold.training import Problem
+
+__all__ = ["Calendar", "ForecastProblem", "SeriesTensors"]
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """The cycles of the calendar that a data set can teach: covered at least twice and sampled finely enough."""
+
+    day: bool = False
+    week: bool = False
+    year: bool = False
+
+    @classmethod
+    def of(cls, times: pl.Series, step: str) -> "Calendar":
+        """The cycles that ``times``, ``step`` apart, cover."""
+        if times.dtype.is_integer():
+            return cls()
+        first, last = times.min(), times.max()
+        assert isinstance(first, datetime)
+        assert isinstance(last, datetime)
+        span = last - first
+        unit = step.lstrip("0123456789")
+        within_day, within_week = unit in ("h", "m", "s", "us"), unit not in ("w", "mo", "y")
+        return cls(
+            day=within_day and span >= timedelta(days=2),
+            week=within_week and span >= timedelta(days=14),
+            year=unit != "y" and span >= timedelta(days=730),
+        )
+
+    @property
+    def size(self) -> int:
+        """The number of features."""
+        return 2 * self.day + 7 * self.week + 2 * self.year
+
+    def features(self, times: pl.Series) -> NDArray[np.float32]:
+        """Sine and cosine of the time of day and of the year, the day of the week as one of seven, (N, F)."""
+        columns = []
+        if self.day:
+            columns += _circle((times.dt.hour() * 60.0 + times.dt.minute()).to_numpy() / 1440)
+        if self.week:
+            weekday = times.dt.weekday().to_numpy()
+            columns += [(weekday == day).astype(np.float32) for day in range(1, 8)]
+        if self.year:
+            columns += _circle(times.dt.ordinal_day().to_numpy() / 365.25)
+        return np.stack(columns, -1).astype(np.float32) if columns else np.zeros((len(times), 0), np.float32)
+
+
+def _circle(turns: NDArray[Any]) -> list[NDArray[Any]]:
+    return [np.sin(2 * np.pi * turns), np.cos(2 * np.pi * turns)]
+
+
+@dataclass(frozen=True)
+class SeriesTensors:
+    """All series one after another, N rows.
+
+    Attributes:
+        y: float64, (N,).
+        past: standardised covariates known up to now, (N, F_past).
+        known: calendar and standardised covariates known ahead, (N, F_known).
+        starts: the first row of each series, (S,).
+        lengths: the number of its rows whose y is known, (S,).
+    """
+
+    y: Tensor
+    past: Tensor
+    known: Tensor
+    starts: Tensor
+    lengths: Tensor
+
+    @classmethod
+    def of(
+        cls,
+        table: SeriesTable,
+        calendar: Calendar,
+        past: Sequence[str],
+        future: Sequence[str],
+        scaling: dict[str, tuple[float, float]],
+        ahead: int = 0,
+    ) -> "SeriesTensors":
+        """Tensors of a table.
+
+        Args:
+            scaling: mean and standard deviation of every covariate.
+            ahead: rows to add after each series' last value, to forecast into.
+
+        Raises:
+            InputError: a covariate that is to be known ahead is not.
+        """
+        frame = table.known
+        if ahead:
+            rows = table.times_after(ahead).join(
+                table.ahead.drop(TARGET), on=[ID, TIME], how="left", maintain_order="left"
+            )
+            for column in future:
+                if (holes := rows.filter(pl.col(column).is_null())).height:
+                    row = holes.row(0, named=True)
+                    raise InputError(
+                        f"series {row[ID]!r} has no {column!r} at {row[TIME]}: a covariate known ahead must be given "
+                        f"for the {ahead} steps to forecast, in rows whose {TARGET!r} is empty"
+                    )
+            frame = pl.concat([frame, rows.with_columns(pl.lit(None, pl.Float64).alias(TARGET)).select(frame.columns)])
+            frame = frame.sort(ID, TIME)
+
+        def scaled(columns: Sequence[str]) -> NDArray[np.float32]:
+            parts = [(frame[c].fill_null(scaling[c][0]).to_numpy() - scaling[c][0]) / scaling[c][1] for c in columns]
+            return np.stack(parts, -1).astype(np.float32) if parts else np.zeros((frame.height, 0), np.float32)
+
+        known = np.concatenate([calendar.features(frame[TIME]), scaled(future)], -1)
+        lengths = torch.from_numpy(table.lengths)
+        starts = torch.cumsum(lengths + ahead, 0) - lengths - ahead
+        y = torch.tensor(frame[TARGET].fill_null(0.0).to_numpy(), dtype=torch.float64)
+        return cls(y, torch.from_numpy(scaled(past)), torch.from_numpy(known), starts, lengths)
+
+    def windows(self, series: Tensor, origins: Tensor, size: NetworkSize, target: bool) -> Window:
+        """The windows of the given series that end before the given rows of them, (B,) each."""
+        offset = torch.arange(-size.context, size.horizon)[None, :]
+        row = origins[:, None] + offset  # (B, C + K), counted within the series
+        seen = row[:, : size.context] >= 0
+        index = self.starts[series][:, None] + row.clamp(min=0)
+        before, after = index[:, : size.context], index[:, size.context :]
+        return Window(self.y[before], seen, self.past[before], self.known[index], self.y[after] if target else None)
+
+
+class ForecastProblem(Problem):
+    """Training on windows with random origins.
+
+    An epoch visits every series as often as its horizon fits into the part to learn from; the validation part is the
+    end of every series, a tenth of it or one horizon.
+    """
+
+    metric = "valid CRPS"
+
+    def __init__(
+        self, model: ForecastNetwork, data: SeriesTensors, valid: SeriesTensors | None, batch_size: int, seed: int
+    ) -> None:
+        self.model: ForecastNetwork = model
+        self.data, self.batch_size, self.seed = data, batch_size, seed
+        size, lengths = model.size, data.lengths
+        held_out = torch.clamp(lengths // 10 // size.horizon, min=1) * size.horizon if valid is None else 0 * lengths
+        self.first = torch.minimum(torch.full_like(lengths, max(size.lags)), lengths // 2)  # origins start here
+        self.last = lengths - held_out - size.horizon  # and end here
+        self.usable = torch.nonzero(self.last >= self.first).flatten()
+        if len(self.usable) == 0:
+            raise InputError(
+                f"the longest series has {int(lengths.max())} values: too short to learn a horizon of {size.horizon} "
+                f"from; give longer series or a smaller horizon"
+            )
+        counts = (self.last - self.first)[self.usable] // size.horizon + 1
+        self.pool = self.usable.repeat_interleave(counts)
+        self.steps_per_epoch = -(-len(self.pool) // batch_size)
+        self.valid = _validation_windows(valid or data, size, held_out if valid is None else None)
+
+    def batches(self, epoch: int) -> Iterator[Window]:
+        generator = torch.Generator().manual_seed(1_000_003 * self.seed + epoch)
+        pool = self.pool[torch.randperm(len(self.pool), generator=generator)]
+        for series in torch.split(pool, self.batch_size):
+            span = (self.last - self.first)[series] + 1
+            origins = self.first[series] + (torch.rand(len(series), generator=generator) * span).long()
+            yield self.data.windows(series, origins, self.model.size, target=True)
+
+    def loss(self, batch: Window) -> Tensor:
+        quantiles, level, scale = self.model(batch)
+        assert batch.target is not None
+        target = standardised(batch.target, level, scale).float()
+        return quantile_loss(quantiles, target, self.model.size.quantiles)
+
+    def validate(self) -> float:
+        losses = [self.loss(window).item() * len(window.y) for window in self.valid]
+        return sum(losses) / sum(len(window.y) for window in self.valid)
+
+
+def _validation_windows(data: SeriesTensors, size: NetworkSize, held_out: Tensor | None) -> list[Window]:
+    """Windows over the last ``held_out`` rows of every series, or over all rows of a table given for it."""
+    series, origins = [], []
+    for index, length in enumerate(data.lengths.tolist()):
+        first = min(size.context, length - size.horizon) if held_out is None else length - int(held_out[index])
+        for origin in range(length - size.horizon, max(first, 1) - 1, -size.horizon):
+            series.append(index)
+            origins.append(origin)
+    if not series:
+        raise InputError(f"no series to validate on is longer than the horizon of {size.horizon}")
+    blocks = zip(torch.split(torch.tensor(series), 256), torch.split(torch.tensor(origins), 256), strict=True)
+    return [data.windows(*block, size, target=True) for block in blocks]

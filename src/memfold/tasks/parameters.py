@@ -1,0 +1,59 @@
+"""``--set name=value``: text into the type that a task's constructor names."""
+
+from collections.abc import Sequence
+from types import NoneType
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
+
+from memfold.errors import InputError
+
+if TYPE_CHECKING:
+    from memfold.tasks.base import Task
+
+__all__ = ["parse_settings"]
+
+
+def parse_settings(task: "type[Task]", settings: Sequence[str]) -> dict[str, Any]:
+    """The parameters that a list of ``name=value`` texts gives.
+
+    Raises:
+        InputError: a text of another form, a name the task does not have, or a value of the wrong type.
+    """
+    hints = get_type_hints(task.__init__)
+    parsed = {}
+    for text in settings:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise InputError(f"--set {text!r}: expected NAME=VALUE")
+        if name not in task.parameter_names() or name == "seed":
+            names = ", ".join(n for n in task.parameter_names() if n != "seed")
+            raise InputError(f"--set {text}: {task.name} has no parameter {name!r}; it has {names}")
+        try:
+            parsed[name] = _value(hints[name], value)
+        except ValueError:
+            raise InputError(f"--set {text}: expected {_words(hints[name])}") from None
+    return parsed
+
+
+def _value(hint: Any, text: str) -> Any:
+    if get_origin(hint) is Literal:
+        if text not in get_args(hint):
+            raise ValueError(text)
+        return text
+    if get_origin(hint) is Sequence:
+        (element,) = get_args(hint)
+        return tuple(_value(element, part.strip()) for part in text.split(",") if part.strip())
+    if options := get_args(hint):  # a union with None
+        if text.lower() == "none" and NoneType in options:
+            return None
+        return _value(next(option for option in options if option is not NoneType), text)
+    return hint(text)
+
+
+def _words(hint: Any) -> str:
+    if get_origin(hint) is Literal:
+        return " or ".join(get_args(hint))
+    if get_origin(hint) is Sequence:
+        return f"{_words(get_args(hint)[0])}, or several with commas between"
+    if options := get_args(hint):
+        return _words(next(option for option in options if option is not NoneType))
+    return {int: "a whole number", float: "a number", str: "text"}[hint]

@@ -1,0 +1,384 @@
+"""The one training loop: a budget, a schedule that follows it, the best weights so far, and a checkpoint to resume
+from.
+
+It knows nothing of series, text or sound: a task describes itself as a `Problem`.
+"""
+
+import math
+import re
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from memfold.errors import InputError
+from memfold.formats.checkpoint import read_checkpoint, write_checkpoint
+
+__all__ = ["Budget", "Problem", "Result", "Settings", "Validation", "train"]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long to train: seconds from the first step to the last, validation included, or passes over the data.
+
+    >>> Budget.parse("3m"), Budget.parse("20ep")
+    (Budget(seconds=180.0, epochs=None), Budget(seconds=None, epochs=20))
+    """
+
+    seconds: float | None = None
+    epochs: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> "Budget":
+        """Read ``90s``, ``3m``, ``1.5h`` or ``20ep``.
+
+        Raises:
+            InputError: the text is none of these, or not positive.
+        """
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|h|ep)", text.strip())
+        if not match or float(match[1]) <= 0 or (match[2] == "ep" and "." in match[1]):
+            raise InputError(
+                f"budget {text!r}: expected a positive time such as 90s, 3m or 1.5h, or epochs such as 20ep"
+            )
+        if match[2] == "ep":
+            return cls(epochs=int(match[1]))
+        return cls(seconds=float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]])
+
+
+class Problem(ABC):
+    """What is trained.
+
+    So that a resumed training repeats itself, `batches` draws from a generator seeded by the epoch's number, and `loss`
+    from torch's global one.
+    """
+
+    model: nn.Module
+    metric: str  # the name of what `validate` returns
+    steps_per_epoch: int
+
+    @abstractmethod
+    def batches(self, epoch: int) -> Iterable[Any]:
+        """One pass over the training part; the same batches whenever it is asked for the same epoch."""
+
+    @abstractmethod
+    def loss(self, batch: Any) -> Tensor:
+        """The mean loss of a batch, a scalar with a gradient."""
+
+    @abstractmethod
+    def validate(self) -> float:
+        """The score on the validation part; lower is better. Called in eval mode and without gradients."""
+
+    def carried(self) -> dict[str, Tensor]:
+        """Tensors that one batch hands to the next, such as a recurrent state; they go into the checkpoint."""
+        return {}
+
+    def restore(self, carried: dict[str, Tensor]) -> None:  # noqa: B027
+        """Take back what `carried` gave."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The knobs of the loop.
+
+    Attributes:
+        lr: peak learning rate of AdamW.
+        warm_up: share of the budget over which the rate rises linearly; it then falls to a hundredth along a cosine
+            (Loshchilov & Hutter 2017, eq. 5).
+        clip_norm: bound of the gradient's Euclidean norm (Pascanu, Mikolov & Bengio 2013, algorithm 1).
+        average: decay a step of the running average of the weights, which is what is validated and kept (Polyak &
+            Juditsky 1992); it grows from 0, so that the first weights are soon forgotten.
+        validations: how often to validate, evenly over the budget.
+        patience: stop after so many validations without a better one; None never stops early.
+        checkpoint_seconds: write a checkpoint at least this often, and at every validation.
+    """
+
+    budget: Budget
+    lr: float = 2e-3
+    weight_decay: float = 1e-2
+    warm_up: float = 0.05
+    clip_norm: float = 1.0
+    average: float = 0.99
+    validations: int = 20
+    patience: int | None = None
+    checkpoint_seconds: float = 30.0
+
+
+@dataclass(frozen=True)
+class Validation:
+    """One row of the learning curve."""
+
+    step: int
+    epoch: int
+    seconds: float
+    train_loss: float  # mean since the row before
+    score: float
+
+
+@dataclass
+class Result:
+    """What a training did.
+
+    Attributes:
+        stopped: "budget", "patience", "interrupted" or "non-finite".
+        message: for a person, when it did not end as planned.
+    """
+
+    steps: int = 0
+    seconds: float = 0.0
+    best_score: float = math.inf
+    best_step: int = 0
+    curve: list[Validation] = field(default_factory=list)
+    stopped: str = "budget"
+    message: str = ""
+
+
+class Progress(Protocol):
+    """Where the loop tells how far it is."""
+
+    def step(self, fraction: float, epoch: int, loss: float) -> None: ...
+    def validated(self, row: Validation, metric: str, best: bool) -> None: ...
+
+
+def train(
+    problem: Problem,
+    settings: Settings,
+    *,
+    checkpoint: Path | None = None,
+    resume: bool = False,
+    identity: str = "",
+    progress: Progress | None = None,
+) -> Result:
+    """Train a problem's model within a budget and leave the best weights in it.
+
+    Args:
+        checkpoint: file to keep a checkpoint in; None keeps none.
+        resume: go on from that file when it is there.
+        identity: what a checkpoint must agree on to be resumed, such as a hash of the data and the settings.
+        progress: told after every step and every validation.
+
+    Returns:
+        What happened. Ctrl-C and a loss that is not finite end the training early, with the best weights so far
+        (the last good ones before the first validation) and a message in the result.
+
+    Raises:
+        InputError: the checkpoint is not one, or belongs to another training.
+    """
+    loop = _Loop(problem, settings, checkpoint, identity, progress)
+    if resume and checkpoint is not None and checkpoint.exists():
+        loop.load()
+    try:
+        loop.run()
+    except KeyboardInterrupt:
+        loop.result.stopped, loop.result.message = "interrupted", f"interrupted at step {loop.result.steps}"
+    except _NonFiniteError as error:
+        loop.result.stopped, loop.result.message = "non-finite", str(error)
+    loop.keep_best()
+    return loop.result
+
+
+class _NonFiniteError(Exception):
+    """The loss or its gradient left the finite numbers."""
+
+
+class _Loop:
+    def __init__(
+        self, problem: Problem, settings: Settings, checkpoint: Path | None, identity: str, progress: Progress | None
+    ) -> None:
+        self.problem, self.settings, self.progress = problem, settings, progress
+        self.checkpoint, self.identity = checkpoint, identity
+        self.model = problem.model
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, fused=True
+        )
+        self.average = {name: value.clone() for name, value in self.model.state_dict().items()}
+        self.result = Result()
+        self.best: dict[str, Tensor] | None = None
+        self.epoch, self.step_in_epoch = 0, 0
+        self.passed = 0  # of the evenly spaced points where a validation is due
+        self.since_best = 0  # validations
+        self.loss_sum, self.loss_count = 0.0, 0
+        self.validation_seconds = 0.0  # of the longest so far
+        self.started = time.monotonic()
+        self.saved = self.started
+
+    # -- where we are --------------------------------------------------------------------------------------------------
+
+    def elapsed(self) -> float:
+        return time.monotonic() - self.started
+
+    def fraction(self) -> float:
+        """The share of the budget that is used up, 0 to 1; the last validation's time is set aside."""
+        budget = self.settings.budget
+        if budget.epochs is not None:
+            return min(1.0, self.result.steps / (budget.epochs * self.problem.steps_per_epoch))
+        assert budget.seconds is not None
+        return min(1.0, self.elapsed() / max(budget.seconds - self.validation_seconds, 1e-9))
+
+    def rate(self, fraction: float) -> float:
+        s = self.settings
+        if fraction < s.warm_up:
+            return s.lr * max(fraction / s.warm_up, 0.01)
+        return s.lr * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (fraction - s.warm_up) / (1 - s.warm_up))))
+
+    # -- the loop ------------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        for batch in self.batches():
+            if self.done():
+                break
+            loss = self.take_step(batch, self.rate(self.fraction()))
+            fraction = self.fraction()
+            if self.progress:
+                self.progress.step(fraction, self.epoch, loss)
+            if int(fraction * self.settings.validations) > self.passed:
+                self.passed = int(fraction * self.settings.validations)
+                self.validate()
+                self.save()
+            elif time.monotonic() - self.saved > self.settings.checkpoint_seconds:
+                self.save()
+
+    def done(self) -> bool:
+        if self.settings.patience is not None and self.since_best >= self.settings.patience:
+            self.result.stopped = "patience"
+            return True
+        return self.passed >= self.settings.validations
+
+    def batches(self) -> Iterator[Any]:
+        """Batches of one epoch after another, from where a checkpoint left off."""
+        while True:
+            for batch in islice(self.problem.batches(self.epoch), self.step_in_epoch, None):
+                self.step_in_epoch += 1
+                yield batch
+            self.epoch, self.step_in_epoch = self.epoch + 1, 0
+
+    def take_step(self, batch: Any, rate: float) -> float:
+        self.model.train()
+        loss = self.problem.loss(batch)
+        value = loss.item()
+        if not math.isfinite(value):
+            raise _NonFiniteError(self.explain(f"the loss became {value}", rate))
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm).item()
+        if not math.isfinite(norm):
+            raise _NonFiniteError(self.explain(f"the gradient's norm became {norm} at a loss of {value:.4g}", rate))
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        self.result.steps += 1
+        self.update_average()
+        self.loss_sum, self.loss_count = self.loss_sum + value, self.loss_count + 1
+        return value
+
+    @torch.no_grad()
+    def update_average(self) -> None:
+        steps = self.result.steps
+        decay = min(self.settings.average, (1 + steps) / (10 + steps))
+        current = self.model.state_dict()
+        moving = [name for name, value in self.average.items() if value.is_floating_point()]
+        torch._foreach_lerp_([self.average[n] for n in moving], [current[n] for n in moving], 1 - decay)
+        for name in self.average.keys() - set(moving):
+            self.average[name].copy_(current[name])
+
+    def explain(self, what: str, rate: float) -> str:
+        before = f"{self.loss_sum / self.loss_count:.4g} on average before" if self.loss_count else "no step before"
+        first = self.result.steps < 3
+        cause = "an input that is not finite or far out of scale" if first else "a learning rate too high for this data"
+        kept = "the best weights so far are kept" if self.best else "the weights before that step are kept"
+        return (
+            f"step {self.result.steps + 1}, epoch {self.epoch + 1}: {what} ({before}, lr {rate:.2g}); "
+            f"the likely cause is {cause}; {kept}"
+        )
+
+    @torch.no_grad()
+    def validate(self) -> None:
+        begun = time.monotonic()
+        self.model.eval()
+        current = {name: value.clone() for name, value in self.model.state_dict().items()}
+        self.model.load_state_dict(self.average)
+        score = self.problem.validate()
+        self.model.load_state_dict(current)
+        result = self.result
+        better = score < result.best_score  # False for NaN
+        if better:
+            result.best_score, result.best_step, self.since_best = score, result.steps, 0
+            self.best = {name: value.clone() for name, value in self.average.items()}
+        else:
+            self.since_best += 1
+        row = Validation(result.steps, self.epoch, self.elapsed(), self.loss_sum / max(self.loss_count, 1), score)
+        self.loss_sum, self.loss_count = 0.0, 0
+        result.curve.append(row)
+        self.validation_seconds = max(self.validation_seconds, time.monotonic() - begun)
+        if self.progress:
+            self.progress.validated(row, self.problem.metric, better)
+
+    def keep_best(self) -> None:
+        if self.best is not None:
+            self.model.load_state_dict(self.best)
+        self.model.eval()
+        self.result.seconds = self.elapsed()
+
+    # -- checkpoints ---------------------------------------------------------------------------------------------------
+
+    def save(self) -> None:
+        if self.checkpoint is None:
+            return
+        tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        tensors |= {f"average.{name}": value for name, value in self.average.items()}
+        tensors |= {f"best.{name}": value for name, value in (self.best or {}).items()}
+        for index, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
+        tensors |= {f"carried.{name}": value for name, value in self.problem.carried().items()}
+        tensors["random.torch"] = torch.get_rng_state()
+        counters = {
+            "identity": self.identity,
+            "result": asdict(self.result),
+            "epoch": self.epoch,
+            "step_in_epoch": self.step_in_epoch,
+            "passed": self.passed,
+            "since_best": self.since_best,
+            "loss_sum": self.loss_sum,
+            "loss_count": self.loss_count,
+            "validation_seconds": self.validation_seconds,
+            "elapsed": self.elapsed(),
+        }
+        write_checkpoint(self.checkpoint, tensors, counters)
+        self.saved = time.monotonic()
+
+    def load(self) -> None:
+        assert self.checkpoint is not None
+        tensors, counters = read_checkpoint(self.checkpoint)
+        if counters["identity"] != self.identity:
+            raise InputError(
+                f"{self.checkpoint}: belongs to a training with other data or settings; "
+                "give the same ones to resume it, or another folder to start anew"
+            )
+        names = ("model", "average", "best", "optimizer", "carried", "random")
+        parts: dict[str, dict[str, Tensor]] = {name: {} for name in names}
+        for name, value in tensors.items():
+            part, _, rest = name.partition(".")
+            parts[part][rest] = value
+        self.model.load_state_dict(parts["model"])
+        self.average, self.best = parts["average"], parts["best"] or None
+        optimizer = self.optimizer.state_dict()
+        optimizer["state"] = {}
+        for name, value in parts["optimizer"].items():
+            index, _, entry = name.partition(".")
+            optimizer["state"].setdefault(int(index), {})[entry] = value
+        self.optimizer.load_state_dict(optimizer)
+        self.problem.restore(parts["carried"])
+        torch.set_rng_state(parts["random"]["torch"])
+        result = counters["result"]
+        result["curve"] = [Validation(**row) for row in result["curve"]]
+        self.result = Result(**result)
+        self.epoch, self.step_in_epoch = counters["epoch"], counters["step_in_epoch"]
+        self.passed, self.since_best = counters["passed"], counters["since_best"]
+        self.loss_sum, self.loss_count = counters["loss_sum"], counters["loss_count"]
+        self.validation_seconds = counters["validation_seconds"]
+        self.started = time.monotonic() - counters["elapsed"]

@@ -1,0 +1,125 @@
+from datetime import datetime
+from pathlib import Path
+
+import narwhals as nw
+import pandas as pd
+import polars as pl
+import pytest
+
+from memfold.data.tables import ID, TARGET, TIME, read_series
+from memfold.errors import InputError
+
+
+def write(folder: Path, text: str | bytes) -> Path:
+    path = folder / "series.csv"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+DAYS = "ds,y\n2020-01-01,1\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "the file is empty"),
+        ("unique_id,ds,y\n", "holds no rows"),
+        ("date;value\n2020-01-01;1\n", r"no column 'ds'; it has 'date', 'value' \(name the right one with --set time"),
+        (DAYS + "2020-01-02,x\n", "row 3, column 'y': 'x' is not a number"),
+        ("ds;y\n1;1,5\n", "row 2, column 'y': '1,5' is not a number"),
+        (DAYS + "2020-13-02,3\n", "row 3, column 'ds': '2020-13-02' is not a date"),
+        (DAYS + "yesterday,3\n", "row 3, column 'ds': 'yesterday' is not a date"),
+        (DAYS + ",3\n", "row 3, column 'ds': empty"),
+        (DAYS + "2020-01-02,inf\n", "row 3, column 'y': not a finite number"),
+        ("ds,y\n2020-01-01,1\n2020-01-02,caf\xe9\n".encode("latin-1"), "row 3: not UTF-8 text"),
+        ("ds,y\n1,1\n".encode("utf-16"), "row 1: not UTF-8 text"),
+        (DAYS + "2020-01-02,1,5\n", "row 3: 3 fields, the header has 2"),
+        (DAYS + "2020-01-02,NaN\n2020-01-03,2\n", "series 'y' has no 'y' at 2020-01-02.*missing=interpolate"),
+        (DAYS + "2020-01-02,1\n2020-01-04,2\n", "series 'y' has no row for 2020-01-03.*missing=interpolate"),
+        (DAYS + "2020-01-01,1\n2020-01-02,2\n", "row 3: series 'y' has 2020-01-01 00:00:00 twice.*--set id=COLUMN"),
+        (DAYS, "every series has one row"),
+        ("unique_id,ds,y\na,1,1\na,2,2\nb,1,\nb,2,\n", "series 'b' has no value"),
+        ("unique_id,ds,y\na,1,1\na,2,2\n,3,1\n", "row 4, column 'unique_id': empty"),
+    ],
+)
+def test_bad_tables_are_refused_in_one_line_that_says_where(tmp_path: Path, text: str | bytes, message: str) -> None:
+    with pytest.raises(InputError, match=message) as error:
+        read_series(write(tmp_path, text))
+    assert "\n" not in str(error.value)
+    assert "series.csv" in str(error.value)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none\.csv: no such file"):
+        read_series(tmp_path / "none.csv")
+
+
+def test_a_parquet_file_that_is_none_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.parquet").write_bytes(b"not parquet at all")
+    with pytest.raises(InputError, match="not readable as Parquet"):
+        read_series(tmp_path / "a.parquet")
+
+
+def test_something_that_is_no_table_is_refused() -> None:
+    with pytest.raises(InputError, match="a list is neither a path nor a data frame"):
+        read_series([1, 2, 3])
+
+
+@pytest.mark.parametrize(
+    ("times", "step"),
+    [
+        (["2020-01-01", "2020-01-02", "2020-01-03"], "1d"),
+        (["2020-01-01 00:00", "2020-01-01 00:30", "2020-01-01 01:00"], "30m"),
+        (["2020-01-31", "2020-02-29", "2020-03-31"], "1mo"),
+        (["2020-01-01", "2020-04-01", "2020-07-01"], "3mo"),
+        (["2020-01-01", "2021-01-01", "2022-01-01"], "1y"),
+        (["2020-01-06", "2020-01-13", "2020-01-20"], "1w"),
+        (["2020-01-01T00:00:00Z", "2020-01-01T00:00:01Z", "2020-01-01T00:00:02Z"], "1s"),
+        ([10, 20, 30], "10"),
+    ],
+)
+def test_the_step_is_found_and_continued(times: list[object], step: str) -> None:
+    table = read_series(pl.DataFrame({"ds": times, "y": [1.0, 2.0, 3.0]}))
+    assert table.step == step
+    after = table.times_after(2)[TIME].to_list()
+    assert after[1] > after[0] > table.frame[TIME][-1]
+
+
+def test_series_are_sorted_and_kept_apart() -> None:
+    frame = pl.DataFrame({"unique_id": ["b", "a", "b", "a"], "ds": [2, 1, 1, 2], "y": [4.0, 1.0, 3.0, 2.0]})
+    table = read_series(frame)
+    assert table.ids == ["a", "b"]
+    assert [values.tolist() for values in table.values] == [[1.0, 2.0], [3.0, 4.0]]
+    assert table.head(1).frame[TARGET].to_list() == [1.0, 3.0]
+    assert table.tail(1).frame[TARGET].to_list() == [2.0, 4.0]
+
+
+def test_a_series_shorter_than_what_is_dropped_leaves_the_table() -> None:
+    frame = pl.DataFrame({"unique_id": ["a", "b", "b"], "ds": [1, 1, 2], "y": [1.0, 2.0, 3.0]})
+    assert read_series(frame).head(1).ids == ["b"]
+
+
+def test_missing_values_and_rows_are_interpolated_on_demand(tmp_path: Path) -> None:
+    path = write(tmp_path, "ds,y,x\n1,,1\n2,1,\n3,NaN,3\n5,4,5\n6,5,6\n")
+    table = read_series(path, missing="interpolate", covariates=["x"])
+    assert table.frame[TIME].to_list() == [2, 3, 4, 5, 6]
+    assert table.frame[TARGET].to_list() == [1, 2, 3, 4, 5]
+    assert table.frame["x"].to_list() == [3, 3, 4, 5, 6]
+
+
+def test_rows_ahead_carry_covariates_and_no_value() -> None:
+    frame = pl.DataFrame({"ds": [1, 2, 3], "y": [1.0, 2.0, None], "x": [0.0, 1.0, 1.0]})
+    table = read_series(frame, covariates=["x"])
+    assert table.lengths.tolist() == [2]
+    assert table.ahead["x"].to_list() == [1.0]
+
+
+def test_every_kind_of_data_frame_reads_alike(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"unique_id": ["a", "a"], "ds": [datetime(2020, 1, 1), datetime(2020, 1, 2)], "y": [1, 2]})
+    expected = read_series(frame).frame
+    frame.write_parquet(tmp_path / "a.parquet")
+    frame.write_csv(tmp_path / "a.csv")
+    pandas = pd.DataFrame({name: frame[name].to_list() for name in frame.columns})
+    for source in (tmp_path / "a.parquet", str(tmp_path / "a.csv"), pandas, frame.to_arrow(), nw.from_native(frame)):
+        assert read_series(source).frame.equals(expected)
+    assert expected.columns == [ID, TIME, TARGET]

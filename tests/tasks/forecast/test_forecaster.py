@@ -1,0 +1,203 @@
+import json
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from sklearn.base import clone
+
+import memfold
+from memfold.data.tables import read_series
+from memfold.errors import InputError
+from memfold.tasks import Forecaster
+from memfold.tasks.forecast.network import NetworkSize, lag_index, level_and_scale, quantile_loss
+from memfold.tasks.forecast.windows import Calendar, SeriesTensors
+
+SEASON = np.array([10.0, 20.0, 30.0, 20.0, 15.0, 10.0, 25.0, 5.0])  # twice the season the model is told of
+
+
+def table(series: int = 3, seasons: int = 15) -> pl.DataFrame:
+    rng = np.random.default_rng(0)
+    frames = []
+    for index in range(series):
+        y = (index + 1) * (np.tile(SEASON, seasons) + rng.normal(scale=0.5, size=8 * seasons))
+        frames.append(pl.DataFrame({"unique_id": f"s{index}", "ds": np.arange(len(y)), "y": y}))
+    return pl.concat(frames)
+
+
+def small(**changes: object) -> Forecaster:
+    return Forecaster(**{"horizon": 4, "seasons": (4,), "context": 16, "hidden_size": 8, **changes})  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def fitted() -> Forecaster:
+    return small(lr=1e-2).fit(table(), budget="60ep", progress=False)
+
+
+def test_it_learns_a_season_that_it_was_not_told_of(fitted: Forecaster) -> None:
+    report = fitted.evaluate(table(), origins=3)
+    assert report.metrics["mase"] < report.baselines["SeasonalNaive"]["mase"] / 2
+    assert set(report.metrics) == {"smape", "mase", "owa", "crps", "coverage80"}
+    assert list(report.baselines) == ["Naive2", "SeasonalNaive", "AutoTheta"]
+
+
+def test_a_forecast_has_a_row_a_step_and_ordered_quantiles(fitted: Forecaster) -> None:
+    forecast = fitted.predict(table())
+    assert forecast.height == 3 * 4
+    assert forecast["ds"].to_list() == [120, 121, 122, 123] * 3
+    quantiles = forecast.select(pl.col("^q.*$")).to_numpy()
+    assert (np.diff(quantiles, axis=1) >= 0).all()
+    assert (forecast["lo80"] <= forecast["forecast"]).all()
+    assert (forecast["forecast"] <= forecast["hi80"]).all()
+
+
+def test_a_forecast_follows_scale_and_level(fitted: Forecaster) -> None:
+    base = fitted.predict(table())["forecast"].to_numpy()
+    moved = fitted.predict(table().with_columns(y=1000 * pl.col("y") + 5e6))["forecast"].to_numpy()
+    np.testing.assert_allclose((moved - 5e6) / 1000, base, rtol=1e-3)
+
+
+def test_a_series_is_forecast_alone_as_among_others(fitted: Forecaster) -> None:
+    together = fitted.predict(table()).filter(pl.col("unique_id") == "s1")["forecast"].to_numpy()
+    alone = fitted.predict(table().filter(pl.col("unique_id") == "s1"))["forecast"].to_numpy()
+    np.testing.assert_allclose(alone, together, rtol=1e-6)
+
+
+def test_the_future_does_not_reach_a_backtest(fitted: Forecaster) -> None:
+    frame = table()
+    spoiled = frame.with_columns(y=pl.when(pl.col("ds") >= 116).then(1e6).otherwise("y"))
+    before = fitted.backtest(frame, baselines=False)["forecast"].to_list()
+    assert fitted.backtest(spoiled, baselines=False)["forecast"].to_list() == before
+
+
+def test_origins_are_a_horizon_apart_and_can_be_closer(fitted: Forecaster) -> None:
+    assert sorted(set(fitted.backtest(table(), 3, baselines=False)["cutoff"])) == [107, 111, 115]
+    assert sorted(set(fitted.backtest(table(), 3, every=1, baselines=False)["cutoff"])) == [113, 114, 115]
+
+
+def test_a_saved_model_forecasts_the_same(fitted: Forecaster, tmp_path: Path) -> None:
+    fitted.save(tmp_path / "model", fitted.evaluate(table(), name="made up"))
+    loaded = memfold.load(tmp_path / "model")
+    assert isinstance(loaded, Forecaster)
+    assert loaded.get_params() == fitted.get_params()
+    assert loaded.predict(table()).equals(fitted.predict(table()))
+    card = (tmp_path / "model" / "README.md").read_text()
+    assert "made up" in card
+    assert "SeasonalNaive" in card
+
+
+def test_a_configuration_that_describes_another_model_is_refused(fitted: Forecaster, tmp_path: Path) -> None:
+    fitted.save(tmp_path / "model")
+    file = tmp_path / "model" / "config.json"
+    config = json.loads(file.read_text())
+    for change, message in (
+        ({"parameters": {"nonsense": 1}}, "does not describe a forecast model"),
+        ({"task": "brew coffee"}, "is a model for the task 'brew coffee'"),
+        ({"fitted": config["fitted"] | {"size": config["fitted"]["size"] | {"hidden_size": 10**7}}}, "has shape"),
+    ):
+        file.write_text(json.dumps(config | change))
+        with pytest.raises(InputError, match=message):
+            memfold.load(tmp_path / "model")
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_does_not() -> None:
+    first, again, other = (
+        small(seed=seed).fit(table(), budget="1ep", progress=False).network_.state_dict() for seed in (0, 0, 1)
+    )
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not all(torch.equal(first[name], other[name]) for name in first)
+
+
+def test_scikit_learn_can_clone_it() -> None:
+    model = Forecaster(horizon=4, seasons=(4,), past=("x",), hidden_size=5)
+    assert clone(model).get_params() == model.get_params()
+    assert repr(clone(model)) == "Forecaster(horizon=4, seasons=(4,), past=('x',), hidden_size=5)"
+    with pytest.raises(InputError, match="has no parameter 'colour'"):
+        model.set_params(colour=1)
+
+
+def test_a_covariate_known_ahead_is_used() -> None:
+    """The values are the covariate's, which no past can tell."""
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 2, 400).astype(float)
+    frame = pl.DataFrame({"ds": np.arange(400), "y": 10 + x, "x": x})
+    model = Forecaster(horizon=4, hidden_size=16, lr=1e-2, future=("x",)).fit(frame, budget="30ep", progress=False)
+    ahead = frame.with_columns(y=pl.when(pl.col("ds") < 396).then("y"))
+    np.testing.assert_allclose(model.predict(ahead)["forecast"].to_numpy(), 10 + x[-4:], atol=0.25)
+    scored = model.backtest(frame, baselines=False)
+    np.testing.assert_allclose(scored["forecast"].to_numpy(), 10 + x[-4:], atol=0.25)
+    with pytest.raises(InputError, match="series 'y' has no 'x' at 400: a covariate known ahead must be given"):
+        model.predict(frame)
+
+
+def test_a_covariate_of_the_past_is_read_and_not_needed_ahead() -> None:
+    frame = table(1).with_columns(x=pl.col("y") * 2)
+    model = small(past=("x",)).fit(frame, budget="1ep", progress=False)
+    assert model.predict(frame).height == 4
+    with pytest.raises(InputError, match="no column 'x'"):
+        model.predict(frame.drop("x"))
+
+
+def test_bad_requests_are_refused(fitted: Forecaster) -> None:
+    with pytest.raises(InputError, match="not fitted yet"):
+        Forecaster().predict(table())
+    with pytest.raises(InputError, match="too short to learn a horizon of 100 from"):
+        Forecaster(horizon=100).fit(table(), budget="1ep", progress=False)
+    with pytest.raises(InputError, match="horizon must be at least 1, got -1"):
+        Forecaster(horizon=-1).fit(table(), budget="1ep", progress=False)
+    with pytest.raises(InputError, match="context of 3 is shorter than the season of 4"):
+        small(context=3).fit(table(), budget="1ep", progress=False)
+    with pytest.raises(InputError, match="the rows are 2 apart, those the model was fitted to 1"):
+        fitted.predict(table().with_columns(ds=2 * pl.col("ds")))
+    with pytest.raises(InputError, match="no series is longer than the 400 steps"):
+        fitted.backtest(table(), origins=100)
+
+
+def test_a_constant_series_and_a_series_of_zeros_are_forecast(fitted: Forecaster) -> None:
+    for value in (0.0, 7.0):
+        forecast = fitted.predict(pl.DataFrame({"ds": range(40), "y": [value] * 40}))["forecast"].to_numpy()
+        np.testing.assert_allclose(forecast, value, atol=0.05 * max(value, 20))
+
+
+def test_a_series_shorter_than_the_context_is_forecast(fitted: Forecaster) -> None:
+    forecast = fitted.predict(pl.DataFrame({"ds": [1, 2, 3], "y": [5.0, 6.0, 7.0]}))
+    assert forecast["forecast"].is_finite().all()
+
+
+def test_seasons_are_found_from_the_calendar() -> None:
+    hours = [datetime(2024, 1, 1) + timedelta(hours=h) for h in range(24 * 30)]
+    model = Forecaster(hidden_size=4).fit(pl.DataFrame({"ds": hours, "y": 1.0}), budget="1ep", progress=False)
+    assert model.seasons_ == (24, 168)
+    assert model.size_.horizon == 24
+    assert model.calendar_ == Calendar(day=True, week=True, year=False)
+
+
+def test_lags_point_to_the_same_phase_before_the_origin() -> None:
+    size = NetworkSize(12, 6, 1, (4, 1), 0, 0, (0.5,), 4, 1, 0.0)
+    assert lag_index(size).T.tolist() == [[8, 9, 10, 11, 8, 9], [11, 11, 11, 11, 11, 11]]
+
+
+def test_what_was_not_seen_does_not_count_for_level_and_scale() -> None:
+    y = torch.tensor([[99.0, 1.0, 3.0]]).double()
+    seen = torch.tensor([[False, True, True]])
+    level, scale = level_and_scale(y, seen)
+    assert (level.item(), scale.item()) == (2.0, 1.0)
+
+
+def test_the_quantile_loss_is_least_at_the_quantile() -> None:
+    target = torch.arange(101.0)[:, None]
+    losses = [quantile_loss(torch.full((101, 1, 1), q), target, (0.9,)).item() for q in (80.0, 90.0, 100.0)]
+    assert min(losses) == losses[1]
+
+
+def test_windows_start_where_the_series_start() -> None:
+    tensors = SeriesTensors.of(read_series(table(2, 2)), Calendar(), (), (), {})
+    size = NetworkSize(4, 2, 1, (1,), 0, 0, (0.5,), 4, 1, 0.0)
+    window = tensors.windows(torch.tensor([1]), torch.tensor([2]), size, target=True)
+    assert window.seen.tolist() == [[False, False, True, True]]
+    series = read_series(table(2, 2)).values[1]
+    assert window.y[0, 2:].tolist() == series[:2].tolist()
+    assert window.target is not None
+    assert window.target[0].tolist() == series[2:4].tolist()

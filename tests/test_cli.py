@@ -1,0 +1,220 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from memfold.data.datasets import DATASETS
+
+MEMFOLD = [sys.executable, "-m", "memfold"]
+SMALL = ["--set", "horizon=4", "--set", "seasons=4", "--set", "hidden_size=8"]
+
+
+# One thread: the models are tiny, and two OpenMP teams on a busy machine wait for each other.
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def run(*arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*MEMFOLD, *arguments], capture_output=True, text=True, cwd=folder, timeout=120, env=ENVIRONMENT
+    )
+
+
+def refused(done: subprocess.CompletedProcess[str]) -> str:
+    """The one line of an error; asserts that it is one, and the exit code."""
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    lines = done.stderr.strip().splitlines()
+    assert lines[-1].startswith("memfold: ")
+    assert not any(line.startswith(("Traceback", "  File")) for line in lines)
+    return lines[-1]
+
+
+@pytest.fixture
+def series(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    y = np.tile([10.0, 20.0, 30.0, 20.0], 50) + rng.normal(size=200)
+    pl.DataFrame({"ds": np.arange(200), "y": y}).write_csv(tmp_path / "series.csv")
+    return tmp_path / "series.csv"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("fitted")
+    y = np.tile([10.0, 20.0, 30.0, 20.0], 50)
+    pl.DataFrame({"ds": np.arange(200), "y": y}).write_csv(folder / "series.csv")
+    done = run("fit", "forecast", str(folder / "series.csv"), "--out", str(folder / "m"), "--budget", "1ep", *SMALL)
+    assert done.returncode == 0, done.stderr
+    return folder / "m"
+
+
+def test_fit_prints_one_json_object_and_nothing_else(series: Path, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "m"
+    done = run("fit", "forecast", str(series), "--out", str(out), "--budget", "2ep", "--json", "--seed", "3", *SMALL)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert done.stdout.count("\n") == 1
+    assert set(report) >= {"task", "data", "metrics", "baseline", "seconds", "seed", "parameters", "memfold", "torch"}
+    assert set(report["metrics"]) == {"smape", "mase", "owa", "crps", "coverage80"}
+    assert report["baseline"]["name"] == "Naive2"
+    assert report["baseline"]["owa"] == 1.0
+    assert report["seed"] == 3
+    assert isinstance(report["parameters"], int)
+    assert "valid CRPS" in done.stderr
+    assert sorted(path.name for path in out.iterdir()) == ["README.md", "config.json", "model.safetensors"]
+
+
+def test_fit_prints_a_table_for_people(series: Path, tmp_path: Path) -> None:
+    done = run("fit", "forecast", str(series), "--out", str(tmp_path / "m"), "--budget", "1ep", *SMALL)
+    assert done.returncode == 0, done.stderr
+    for name in ("memfold", "Naive2", "SeasonalNaive", "AutoTheta", "coverage80"):
+        assert name in done.stdout
+
+
+def test_evaluate_and_predict_use_the_saved_model(model: Path, tmp_path: Path) -> None:
+    data = str(model.parent / "series.csv")
+    report = json.loads(run("evaluate", str(model), data, "--origins", "2", "--json").stdout)
+    assert report["task"] == "forecast"
+    done = run("predict", str(model), data)
+    assert done.stdout.splitlines()[0].startswith("unique_id,ds,forecast,lo80,hi80,q10")
+    assert len(done.stdout.splitlines()) == 5
+    for name in ("a.csv", "a.parquet"):
+        assert run("predict", str(model), data, "--out", str(tmp_path / name)).returncode == 0
+    assert pl.read_parquet(tmp_path / "a.parquet").shape == pl.read_csv(tmp_path / "a.csv").shape
+    assert "expected a name that ends in .csv" in refused(run("predict", str(model), data, "--out", "a.xls"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["fit", "knit", "{data}", "--out", "m"], "no task 'knit'; there is forecast"),
+        (["fit", "forecast", "none.csv", "--out", "m"], "none.csv: no such file"),
+        (["fit", "forecast", "@nothing", "--out", "m"], "@nothing: no such data set"),
+        (["fit", "forecast", "{data}"], "Missing option '--out'"),
+        (["fit", "forecast", "{data}", "--out", "m", "--budget", "soon"], "budget 'soon': expected"),
+        (["fit", "forecast", "{data}", "--out", "m", "--set", "colour=red"], "forecast has no parameter 'colour'"),
+        (["fit", "forecast", "{data}", "--out", "m", "--set", "horizon=two"], "horizon=two: expected a whole number"),
+        (["fit", "forecast", "{data}", "--out", "m", "--set", "missing=guess"], "expected error or interpolate"),
+        (["fit", "forecast", "{data}", "--out", "m", "--set", "horizon"], "expected NAME=VALUE"),
+        (["fit", "forecast", "{data}", "--out", "m", "--set", "target=z"], "no column 'z'; it has 'ds', 'y'"),
+        (["fit", "forecast", "{data}", "--out", "m", "--set", "horizon=500"], "no series is longer than the horizon"),
+        (["fit", "forecast", "{data}", "--out", "{data}"], "is a file; --out names a folder"),
+        (["evaluate", "none", "{data}"], "none: no such model folder"),
+        (["predict", ".", "{data}"], "has no config.json; not a memfold model"),
+        (["sing"], "No such command 'sing'"),
+        (["fit", "--loud"], "No such option"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_nothing_is_written(
+    series: Path, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    done = run(*(argument.format(data=series) for argument in arguments), folder=tmp_path)
+    assert message in refused(done)
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_a_foreign_out_folder_is_not_written_over(series: Path, tmp_path: Path) -> None:
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "letter.txt").write_text("dear")
+    done = run("fit", "forecast", str(series), "--out", str(tmp_path / "m"), "--budget", "1ep", *SMALL)
+    assert "holds 'letter.txt', which is not part of a model" in refused(done)
+    assert [path.name for path in (tmp_path / "m").iterdir()] == ["letter.txt"]
+
+
+def test_a_loss_that_is_not_finite_exits_with_2_and_keeps_the_last_good_model(series: Path, tmp_path: Path) -> None:
+    arguments = [*SMALL, "--set", "lr=1e38", "--budget", "20ep"]
+    done = run("fit", "forecast", str(series), "--out", str(tmp_path / "m"), *arguments)
+    assert "the likely cause is" in refused(done)
+    assert run("predict", str(tmp_path / "m"), str(series)).returncode == 0
+
+
+def start(series: Path, out: Path, log: Path, *more: str) -> subprocess.Popen[bytes]:
+    arguments = [*MEMFOLD, "fit", "forecast", str(series), "--out", str(out), *SMALL, *more]
+    with open(log, "wb") as file:
+        return subprocess.Popen(arguments, stdout=file, stderr=file, env=ENVIRONMENT)
+
+
+def wait_until(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+@pytest.mark.slow
+def test_a_training_killed_half_way_and_resumed_ends_with_the_same_bits(series: Path, tmp_path: Path) -> None:
+    budget, log = ["--budget", "200ep"], tmp_path / "log"
+    assert start(series, tmp_path / "whole", log, *budget).wait(120) == 0
+    killed = start(series, tmp_path / "killed", log, *budget)
+    wait_until((tmp_path / "killed" / "checkpoint.safetensors").exists)
+    time.sleep(0.3)
+    killed.send_signal(signal.SIGKILL)
+    assert killed.wait(60) == -signal.SIGKILL
+    refusal = run("fit", "forecast", str(series), "--out", str(tmp_path / "killed"), *SMALL, *budget)
+    assert "holds an unfinished training; go on with --resume" in refused(refusal)
+    assert "unfinished training" in refused(run("predict", str(tmp_path / "killed"), str(series)))
+    assert start(series, tmp_path / "killed", log, *budget, "--resume").wait(120) == 0
+    whole_weights, resumed_weights = (
+        (tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "killed")
+    )
+    assert whole_weights == resumed_weights
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_the_best_model_and_exits_with_130(series: Path, tmp_path: Path) -> None:
+    out, log = tmp_path / "m", tmp_path / "log"
+    training = start(series, out, log, "--budget", "10s")
+    wait_until((out / "checkpoint.safetensors").exists)
+    training.send_signal(signal.SIGINT)
+    assert training.wait(60) == 130
+    assert "memfold: interrupted at step" in log.read_text()
+    assert run("predict", str(out), str(series)).returncode == 0
+    assert (out / "checkpoint.safetensors").exists()  # it can still be resumed
+
+
+def test_every_help_text_has_an_example() -> None:
+    for command in (["demo"], ["fit"], ["evaluate"], ["predict"], ["data"], ["data", "list"], ["data", "get"], []):
+        done = run(*command, "--help")
+        assert done.returncode == 0
+        assert "Example: memfold" in done.stdout, command
+
+
+def test_data_list_names_every_set() -> None:
+    done = run("data", "list")
+    assert all(f"@{name}" in done.stdout for name in DATASETS)
+
+
+def test_data_get_prints_the_folder() -> None:
+    assert Path(run("data", "get", "nyc-taxi").stdout.strip(), "nyc_taxi.csv").is_file()
+
+
+def seconds(code: str) -> float:
+    """The least of five runs of a program, so that a busy machine does not count."""
+    times = []
+    for _ in range(5):
+        begun = time.perf_counter()
+        subprocess.run([sys.executable, *code.split(" ", 1)], check=True, capture_output=True, env=os.environ)
+        times.append(time.perf_counter() - begun)
+    return min(times)
+
+
+def test_help_comes_at_once_and_imports_no_torch() -> None:
+    code = (
+        "import sys; sys.argv[1:] = ['--help']; from memfold.cli import run; run(); assert 'torch' not in sys.modules"
+    )
+    assert seconds(f"-c {code}") < 0.5
+
+
+def test_import_memfold_is_quick_and_imports_no_torch() -> None:
+    code = "import sys, memfold, memfold.cells, memfold.engine; assert 'torch' not in sys.modules"
+    assert seconds(f"-c {code}") < 0.4
+    assert seconds("-c import memfold") < 0.2

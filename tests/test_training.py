@@ -1,0 +1,182 @@
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from memfold.errors import InputError
+from memfold.formats.checkpoint import read_checkpoint
+from memfold.training import Budget, Problem, Settings, Validation, train
+
+
+class Line(Problem):
+    """Least squares on a line, with dropout, so that a run depends on torch's generator, and a carried sum."""
+
+    metric = "valid loss"
+    steps_per_epoch = 4
+
+    def __init__(self, broken_at: int | None = None) -> None:
+        torch.manual_seed(0)
+        self.model = nn.Sequential(nn.Dropout(0.1), nn.Linear(3, 1))
+        self.broken_at, self.steps = broken_at, 0
+        self.total = torch.zeros(1)
+
+    def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        generator = torch.Generator().manual_seed(epoch)
+        for _ in range(self.steps_per_epoch):
+            x = torch.randn(8, 3, generator=generator)
+            yield x, x @ torch.tensor([[1.0], [2.0], [3.0]])
+
+    def loss(self, batch: tuple[Tensor, Tensor]) -> Tensor:
+        self.steps += 1
+        self.total = self.total + batch[0].sum()
+        loss = (self.model(batch[0]) - batch[1]).square().mean()
+        return loss * (math.nan if self.steps == self.broken_at else 1)
+
+    def validate(self) -> float:
+        return (self.model[1].weight - torch.tensor([[1.0, 2.0, 3.0]])).square().sum().item()
+
+    def carried(self) -> dict[str, Tensor]:
+        return {"total": self.total}
+
+    def restore(self, carried: dict[str, Tensor]) -> None:
+        self.total = carried["total"]
+
+
+class Stop(KeyboardInterrupt):
+    """Raised by `StopAt`, as Ctrl-C would be."""
+
+
+class StopAt:
+    """Progress that presses Ctrl-C at a step."""
+
+    def __init__(self, step: int) -> None:
+        self.left = step
+
+    def step(self, fraction: float, epoch: int, loss: float) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise Stop
+
+    def validated(self, row: Validation, metric: str, best: bool) -> None:
+        pass
+
+
+def settings(**changes: object) -> Settings:
+    return Settings(**{"budget": Budget(epochs=6), "lr": 0.1, "checkpoint_seconds": 0.0, **changes})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("text", ["", "3", "0m", "-1m", "1.5ep", "0ep", "3 minutes", "ep"])
+def test_a_budget_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match="expected a positive time"):
+        Budget.parse(text)
+
+
+def test_training_learns_and_ends_with_its_best_weights() -> None:
+    problem = Line()
+    before = problem.validate()
+    result = train(problem, settings(budget=Budget(epochs=100)))
+    assert result.steps == 400
+    assert result.stopped == "budget"
+    assert result.best_score < before / 10
+    assert problem.validate() == result.best_score == min(row.score for row in result.curve)
+    assert not problem.model.training
+
+
+def test_a_budget_in_seconds_is_kept_validation_included() -> None:
+    problem = Line()
+    begun = time.monotonic()
+    result = train(problem, settings(budget=Budget(seconds=0.5)))
+    assert 0.3 < result.seconds <= time.monotonic() - begun
+    assert time.monotonic() - begun < 2
+    assert len(result.curve) >= 2
+
+
+@pytest.mark.parametrize("stop", [2, 5, 8, 13, 23, 24])
+def test_a_resumed_training_ends_with_the_same_bits(tmp_path: Path, stop: int) -> None:
+    whole = Line()
+    expected = train(whole, settings())
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    stopped = Line()
+    assert train(stopped, settings(), checkpoint=checkpoint, progress=StopAt(stop)).stopped == "interrupted"
+    resumed = Line()
+    torch.manual_seed(99)  # whatever a new process starts with
+    result = train(resumed, settings(), checkpoint=checkpoint, resume=True)
+    assert [(row.step, row.score, row.train_loss) for row in result.curve] == [
+        (row.step, row.score, row.train_loss) for row in expected.curve
+    ]
+    assert torch.equal(resumed.total, whole.total)
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(resumed.model.state_dict()[name], value), name
+
+
+def test_resuming_a_finished_training_takes_no_step(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    first = train(Line(), settings(), checkpoint=checkpoint)
+    again = train(Line(), settings(), checkpoint=checkpoint, resume=True)
+    assert again.steps == first.steps
+
+
+def test_ctrl_c_keeps_the_best_so_far() -> None:
+    problem = Line()
+    result = train(problem, settings(budget=Budget(epochs=100)), progress=StopAt(201))
+    assert result.stopped == "interrupted"
+    assert result.steps == 201
+    assert problem.validate() == result.best_score < 14
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_last_good_weights_and_names_the_step() -> None:
+    problem = Line(broken_at=15)
+    result = train(problem, settings())
+    assert result.stopped == "non-finite"
+    assert "step 15, epoch 4: the loss became nan" in result.message
+    assert "learning rate" in result.message
+    assert all(value.isfinite().all() for value in problem.model.state_dict().values())
+    assert problem.validate() == result.best_score
+
+
+def test_a_first_loss_that_is_not_finite_is_put_down_to_the_input() -> None:
+    assert "an input that is not finite" in train(Line(broken_at=1), settings()).message
+
+
+def test_patience_stops_early() -> None:
+    problem = Line()
+    problem.validate = lambda: 1.0  # type: ignore[method-assign]
+    result = train(problem, settings(budget=Budget(epochs=100), patience=3))
+    assert result.stopped == "patience"
+    assert len(result.curve) == 4
+
+
+def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    train(Line(), settings(), checkpoint=checkpoint, identity="a")
+    with pytest.raises(InputError, match="belongs to a training with other data or settings"):
+        train(Line(), settings(), checkpoint=checkpoint, resume=True, identity="b")
+
+
+def test_a_truncated_checkpoint_is_refused(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    train(Line(), settings(), checkpoint=checkpoint)
+    checkpoint.write_bytes(checkpoint.read_bytes()[:-10])
+    with pytest.raises(InputError, match="not a readable checkpoint"):
+        train(Line(), settings(), checkpoint=checkpoint, resume=True)
+
+
+def test_a_full_disk_leaves_the_last_checkpoint_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    train(Line(), settings(budget=Budget(epochs=1)), checkpoint=checkpoint)
+    before = checkpoint.read_bytes()
+
+    def full(tensors: object, path: Path, metadata: object) -> None:
+        path.write_bytes(b"half a file")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("memfold.formats.checkpoint.save_file", full)
+    with pytest.raises(InputError, match=r"No space left on device.*untouched"):
+        train(Line(), settings(), checkpoint=checkpoint)
+    assert checkpoint.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [checkpoint]
+    read_checkpoint(checkpoint)
