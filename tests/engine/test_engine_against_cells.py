@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -155,7 +156,9 @@ def test_every_instruction_set_of_this_machine_passes_these_tests(isa: str) -> N
         assert f"MEMFOLD_ISA is '{isa}'; this machine has" in found.stderr
         pytest.skip(found.stderr.strip().splitlines()[-1])
     assert found.stdout.strip() == isa
-    tests = [__file__, os.path.join(os.path.dirname(__file__), "test_engine_identity.py")]
+    folder = Path(__file__).parent
+    tests = [__file__, folder / "test_engine_identity.py", folder / "test_engine_accuracy.py"]
+    tests.append(folder.parent / "conformance" / "test_engine_against_torch.py")
     run = [sys.executable, "-m", "pytest", "-q", "-k", "not instruction_set", "-p", "no:cacheprovider", *tests]
     done = subprocess.run(run, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:]
