@@ -79,7 +79,6 @@ static_assert(Lstm::kept == kept_values(Kind::lstm) && CoupledLstm::kept == kept
 }  // namespace
 
 extern const Engine engine;
-const Engine engine = {MEMFOLD_TEXT(MEMFOLD_ISA), vector_bytes, functions<float>,
-                       functions<double>,         fingerprint,  spend_operations};
+const Engine engine = {MEMFOLD_TEXT(MEMFOLD_ISA), functions<float>, functions<double>, fingerprint, spend_operations};
 
 }  // namespace memfold::MEMFOLD_ISA

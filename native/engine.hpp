@@ -124,7 +124,6 @@ struct Functions {
 
 struct Engine {
     const char* isa;
-    int vector_bytes;
     Functions<float> single;
     Functions<double> both;
     uint64_t (*fingerprint)(const void* data, size_t bytes);

@@ -168,10 +168,7 @@ void bind_pack(nb::module_& m) {
 }  // namespace
 
 NB_MODULE(_engine, m) {
-    nb::class_<PackedLayer>(m, "Packed")
-        .def_prop_ro("input_size", [](const PackedLayer& p) { return p.layer.input; })
-        .def_prop_ro("hidden_size", [](const PackedLayer& p) { return p.layer.hidden; })
-        .def_prop_ro("double", [](const PackedLayer& p) { return p.is_double; });
+    nb::class_<PackedLayer>(m, "Packed");
     bind_pack<float>(m);
     bind_pack<double>(m);
     m.def("fold", &fold, "directions"_a, "reverse"_a, "size"_a, "x"_a, "x_strides"_a, "h_first"_a, "c_first"_a,

@@ -3,10 +3,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-class Packed:
-    input_size: int
-    hidden_size: int
-    double: bool
+class Packed: ...
 
 def pack(
     kind: int,

@@ -110,7 +110,7 @@ def stream(layer: "Recurrent", streams: int, bfloat16: bool) -> Stream:
 
 
 def _weights(layer: "Recurrent") -> list[Tensor]:
-    return [getattr(layer, name) for names in layer._weight_names for name in names.values()]
+    return [weight for row in range(len(layer._weight_names)) for weight in layer._weights(row).values()]
 
 
 def _transformed() -> bool:

@@ -203,7 +203,11 @@ class Recurrent(nn.Module):
 
     def _weights(self, row: int) -> Weights:
         """Parameters of one layer and direction by their names without the suffix."""
-        return {short: getattr(self, name) for short, name in self._weight_names[row].items()}
+        own = self._parameters  # not getattr alone, which is slow; a parametrized weight is not among them
+        return {
+            short: getattr(self, name) if (weight := own.get(name)) is None else weight
+            for short, name in self._weight_names[row].items()
+        }
 
     def _call(
         self, x: Tensor | PackedSequence, hx: Any, lengths: Integers | None, resets: Any
