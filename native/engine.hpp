@@ -124,8 +124,8 @@ struct Functions {
 
 struct Engine {
     const char* isa;
-    Functions<float> single;
-    Functions<double> both;
+    Functions<float> float32;
+    Functions<double> float64;
     uint64_t (*fingerprint)(const void* data, size_t bytes);
     double (*spend_operations)(int64_t rounds);  // for the benchmarks
 };

@@ -24,9 +24,9 @@ inline Memory allocate(size_t bytes) { return Memory(::operator new(bytes, std::
 template <typename Real>
 const Functions<Real>& functions_of(const Engine& engine) {
     if constexpr (sizeof(Real) == sizeof(float)) {
-        return engine.single;
+        return engine.float32;
     } else {
-        return engine.both;
+        return engine.float64;
     }
 }
 

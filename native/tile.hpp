@@ -13,29 +13,18 @@ template <typename Cell, typename Real, typename Format>
 struct Frame {
     Packed<Cell, Real, Format> packed;
     Settings<Real> settings;
-    int64_t input, hidden, row_length;
-    const Real* const* x;  // a pointer for each row
-    Real* projected;       // pre-activations of the input, (panel, row, input gates, width)
-    int64_t projected_panel;
-    const Real* h;
-    Real *h_next, *c;
-    Real* const* y;     // a pointer for each row, or null
-    Real* const* kept;  // likewise
+    int64_t input, hidden;
+    int64_t row_length = 0;
+    const Real* const* x = nullptr;  // a pointer for each row
+    Real* projected = nullptr;       // pre-activations of the input, (panel, row, input gates, width)
+    int64_t projected_panel = 0;
+    const Real* h = nullptr;
+    Real *h_next = nullptr, *c = nullptr;
+    Real* const* y = nullptr;     // a pointer for each row, or null
+    Real* const* kept = nullptr;  // likewise
 
     Frame(const Layer& layer, const Options<Real>& options, const void* weights)
-        : packed(layer, const_cast<void*>(weights)),
-          settings(options),
-          input(layer.input),
-          hidden(layer.hidden),
-          row_length(0),
-          x(nullptr),
-          projected(nullptr),
-          projected_panel(0),
-          h(nullptr),
-          h_next(nullptr),
-          c(nullptr),
-          y(nullptr),
-          kept(nullptr) {}
+        : packed(layer, const_cast<void*>(weights)), settings(options), input(layer.input), hidden(layer.hidden) {}
 };
 
 // Elements from one row of the state to the next: whole vectors, and one more so that rows of a power of two do not all

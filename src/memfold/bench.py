@@ -260,12 +260,13 @@ def _without_gradient(call: Call) -> Call:
 def _medians(calls: Mapping[str, Call], rounds: int, turn: float = 0.05) -> dict[str, float]:
     """Median seconds of each call.
 
-    A turn begins with a pause, in which the threads of the one before stop spinning, and a few calls that do not count.
+    A turn begins with a pause, in which the threads of the one before stop spinning (ONNX Runtime's go on for over
+    5 ms, and halve the speed of whoever comes next), and a few calls that do not count.
     """
     taken: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():
-            time.sleep(0.005)
+            time.sleep(0.25)
             for _ in range(3):
                 call()
             end = time.perf_counter() + turn
