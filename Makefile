@@ -5,13 +5,16 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 NATIVE := CMakeLists.txt $(wildcard native/*)
 
-.PHONY: help demo setup test lint bench sanitize clean
+.PHONY: help demo setup test lint bench peers sanitize clean
 
 help:
 	@echo "make demo      fit, evaluate and report on bundled real data, about a minute of training"
 	@echo "make test      lint, types and every test"
 	@echo "make setup     the developer's environment in $(VENV)"
 	@echo "make lint      ruff, mypy, clang-format"
+	@echo "make bench     measure against the peers and write benchmarks/README.md"
+	@echo "make peers     the peers to measure against, in $(VENV)"
+	@echo "make sanitize  the engine under the address, undefined-behaviour and thread sanitizers, and for NEON under qemu"
 	@echo "make clean     remove $(VENV), build/ and caches"
 
 $(BIN)/python:
@@ -39,10 +42,23 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/clang-format --dry-run --Werror $(wildcard native/*.hpp native/*.cpp)
+	$(BIN)/clang-format --dry-run --Werror $(wildcard native/*.hpp native/*.cpp tests/native/*.cpp)
 
 test: lint
 	$(BIN)/pytest
+
+# The peers beside torch: measured against, never depended on.
+$(VENV)/.peers: $(VENV)/.demo
+	$(PIP) onnx onnxruntime
+	@touch $@
+
+peers: $(VENV)/.peers
+
+bench: peers
+	$(BIN)/python benchmarks/table.py
+
+sanitize:
+	tests/native/sanitize
 
 clean:
 	rm -rf $(VENV) build demo .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,46 +1,251 @@
 // A cell over time.
 #pragma once
 
-#include <cstddef>
-#include <vector>
+#include "tile.hpp"
 
-#include "cells.hpp"
+namespace memfold::MEMFOLD_ISA {
 
-namespace memfold {
+// The rows of one block of a fold. With lengths the blocks take turns in the order of length, so that each has its
+// share of the long rows and the rows still running are always the first ones; without, a block is a run of neighbours.
+template <typename Real>
+struct Rows {
+    const Fold<Real>& fold;
+    int64_t first, stride, count;
 
-struct Shape {
-    std::size_t time, batch, input, hidden;
+    Rows(const Fold<Real>& f, int64_t block, int64_t blocks)
+        : fold(f),
+          first(f.order ? block : f.batch * block / blocks),
+          stride(f.order ? blocks : 1),
+          count(f.order ? (f.batch - block + blocks - 1) / blocks : f.batch * (block + 1) / blocks - first) {}
+
+    int64_t operator[](int64_t i) const {
+        const int64_t place = first + i * stride;
+        return fold.order ? fold.order[place] : place;
+    }
+    int64_t length(int64_t i) const { return fold.lengths ? fold.lengths[(*this)[i]] : fold.time; }
 };
 
-// The weights of one LSTM layer in one direction, gates i f g o, row-major. `bias` is the sum of the two biases.
+// The most rows any block has.
 template <typename Real>
-struct LstmWeights {
-    const Real* ih;    // (4H, I)
-    const Real* hh;    // (4H, H)
-    const Real* bias;  // (4H)
-};
+int64_t block_rows(const Fold<Real>& f, const Plan& plan) {
+    return (f.batch + plan.blocks - 1) / plan.blocks;
+}
 
-// Folds an LSTM over x (T, B, I) into y (T, B, H). The state h, c (B, H) is read as the initial and left as the final
-// one.
-template <typename Real>
-void lstm_fold(const Shape& shape, const Real* x, const LstmWeights<Real>& weights, Real* h, Real* c, Real* y) {
-    const auto [time, batch, input, hidden] = shape;
-    std::vector<Real> pre(4 * hidden);
-    for (std::size_t t = 0; t < time; ++t) {
-        for (std::size_t b = 0; b < batch; ++b) {
-            const Real* x_row = x + (t * batch + b) * input;
-            Real* h_row = h + b * hidden;
-            for (std::size_t k = 0; k < 4 * hidden; ++k) {
-                Real sum = weights.bias[k];
-                for (std::size_t j = 0; j < input; ++j) sum += weights.ih[k * input + j] * x_row[j];
-                for (std::size_t j = 0; j < hidden; ++j) sum += weights.hh[k * hidden + j] * h_row[j];
-                pre[k] = sum;
+// The memory of one block: two hidden states in turn, the cell state, and for each share pointers to the rows at hand.
+template <typename Cell, typename Real>
+struct Workspace {
+    Real *h[2], *c, *projected;
+    const Real** x;
+    Real **y, **kept;
+    int64_t projected_panel;
+    size_t bytes;
+
+    Workspace(const Fold<Real>& f, const Plan& plan, char* base, int share) {
+        const int64_t rows = block_rows(f, plan), panels = panel_count<Real>(f.layer.hidden);
+        const int64_t state = rows * row_length<Real>(f.layer.hidden) * int64_t(sizeof(Real));
+        const int64_t steps = plan.chunk > 0 ? plan.chunk : 1;
+        projected_panel = plan.chunk * rows * Cell::input_gates * width<Real>;
+        size_t at = 0;
+        const auto place = [&](int64_t size) {
+            char* const here = base + at;
+            at += aligned(size_t(size));
+            return here;
+        };
+        h[0] = reinterpret_cast<Real*>(place(state));
+        h[1] = reinterpret_cast<Real*>(place(state));
+        c = reinterpret_cast<Real*>(place(Cell::cell_state ? state : 0));
+        projected = reinterpret_cast<Real*>(place(panels * projected_panel * int64_t(sizeof(Real))));
+        for (int s = 0; s < plan.shares; ++s) {
+            const auto pointers = [&](int64_t count) { return place(count * int64_t(sizeof(void*))); };
+            char *const own_x = pointers(rows * steps), *const own_y = pointers(rows), *const own_kept = pointers(rows);
+            if (s == share) {
+                x = reinterpret_cast<const Real**>(own_x);
+                y = reinterpret_cast<Real**>(own_y);
+                kept = reinterpret_cast<Real**>(own_kept);
             }
-            lstm_gates(pre.data(), hidden, c + b * hidden, h_row);
-            Real* y_row = y + (t * batch + b) * hidden;
-            for (std::size_t j = 0; j < hidden; ++j) y_row[j] = h_row[j];
         }
+        bytes = at;
+    }
+};
+
+// One share of one block: the fold of its rows for its panels of hidden units.
+template <typename Cell, typename Real, typename Format>
+class Share {
+  public:
+    Share(const Fold<Real>& f, const Direction<Real>& d, const Plan& plan, char* memory, int block, int share)
+        : fold_(f),
+          direction_(d),
+          plan_(plan),
+          rows_(f, block, plan.blocks),
+          space_(f, plan, memory, share),
+          frame_(f.layer, f.options, d.packed),
+          panel_(panel_count<Real>(f.layer.hidden) * share / plan.shares),
+          panel_end_(panel_count<Real>(f.layer.hidden) * (share + 1) / plan.shares),
+          unit_(smaller(panel_ * width<Real>, f.layer.hidden)),
+          unit_end_(smaller(panel_end_ * width<Real>, f.layer.hidden)) {
+        frame_.row_length = row_length<Real>(f.layer.hidden);
+        frame_.c = space_.c;
+        frame_.projected_panel = space_.projected_panel;
+        if (direction_.y.data) frame_.y = space_.y;
+        if (direction_.kept.data) frame_.kept = space_.kept;
+    }
+
+    void run(const Meeting& meeting) {
+        load_state();
+        clear_padding();
+        meet(meeting);
+        const int64_t longest = rows_.count > 0 ? rows_.length(0) : 0, chunk = plan_.chunk > 0 ? plan_.chunk : longest;
+        for (int64_t from = 0; from < longest; from += chunk) {
+            const int64_t to = smaller(from + chunk, longest);
+            if (plan_.chunk > 0) project(from, to);
+            int64_t projected = 0;
+            for (int64_t s = from; s < to; ++s) {
+                const int64_t active = running(s);
+                step(s, active, projected);
+                projected += active;
+                meet(meeting);
+            }
+        }
+        save_state();
+    }
+
+  private:
+    const Fold<Real>& fold_;
+    const Direction<Real>& direction_;
+    const Plan& plan_;
+    const Rows<Real> rows_;
+    const Workspace<Cell, Real> space_;
+    Frame<Cell, Real, Format> frame_;
+    const int64_t panel_, panel_end_, unit_, unit_end_;
+    int64_t running_ = -1;
+
+    static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+
+    void meet(const Meeting& meeting) const {
+        if (plan_.shares > 1) meeting.wait(meeting.place);
+    }
+
+    // Where in time row i stands at step s, which is counted from the row's own start.
+    int64_t time_at(int64_t s, int64_t i) const { return direction_.reverse ? rows_.length(i) - 1 - s : s; }
+
+    // Whether the sequence is cut between row i's step s-1 and its step s.
+    bool cut_before(int64_t s, int64_t i) const {
+        if (!fold_.resets.data) return false;
+        if (!direction_.reverse) return *fold_.resets.at(s, rows_[i]);
+        return s > 0 && *fold_.resets.at(rows_.length(i) - s, rows_[i]);
+    }
+
+    // How many rows have a step s; rows are in the order of length and s never falls.
+    int64_t running(int64_t s) {
+        int64_t count = s == 0 || running_ < 0 ? rows_.count : running_;
+        while (count > 0 && rows_.length(count - 1) <= s) --count;
+        return running_ = count;
+    }
+
+    void clear(Real* state, int64_t i) const {
+        __builtin_memset(state + i * frame_.row_length + unit_, 0, size_t(unit_end_ - unit_) * sizeof(Real));
+    }
+
+    void load_state() const {
+        const size_t bytes = size_t(unit_end_ - unit_) * sizeof(Real);
+        const auto load_row = [&](Real* state, const Real* first, int64_t i) {
+            Real* const row = state + i * frame_.row_length;
+            __builtin_memset(row + panel_ * width<Real>, 0, size_t((panel_end_ - panel_) * width<Real>) * sizeof(Real));
+            const bool cut = rows_.length(i) > 0 && cut_before(0, i);
+            if (first && !cut) __builtin_memcpy(row + unit_, first + rows_[i] * fold_.layer.hidden + unit_, bytes);
+        };
+        for (int64_t i = 0; i < rows_.count; ++i) {
+            load_row(space_.h[0], direction_.h_first, i);
+            if (Cell::cell_state) load_row(space_.c, direction_.c_first, i);
+        }
+    }
+
+    void save_state() const {
+        const size_t bytes = size_t(unit_end_ - unit_) * sizeof(Real);
+        for (int64_t i = 0; i < rows_.count; ++i) {
+            const int64_t to = rows_[i] * fold_.layer.hidden + unit_, from = i * frame_.row_length + unit_;
+            __builtin_memcpy(direction_.h_last + to, space_.h[rows_.length(i) % 2] + from, bytes);
+            if (Cell::cell_state) __builtin_memcpy(direction_.c_last + to, space_.c + from, bytes);
+        }
+    }
+
+    void clear_padding() const {
+        const size_t bytes = size_t(unit_end_ - unit_) * sizeof(Real);
+        for (int64_t i = 0; i < rows_.count; ++i) {
+            for (int64_t t = rows_.length(i); t < fold_.time; ++t) {
+                if (direction_.y.data) __builtin_memset(direction_.y.at(t, rows_[i]) + unit_, 0, bytes);
+                for (int k = 0; direction_.kept.data && k < Cell::kept; ++k) {
+                    __builtin_memset(direction_.kept.at(t, rows_[i]) + k * fold_.layer.hidden + unit_, 0, bytes);
+                }
+            }
+        }
+    }
+
+    // The input product of the steps from `from` to `to`, rows of one step after those of the other.
+    void project(int64_t from, int64_t to) {
+        const int64_t before = running_;
+        int64_t count = 0;
+        for (int64_t s = from; s < to; ++s) {
+            const int64_t active = running(s);
+            for (int64_t i = 0; i < active; ++i) space_.x[count++] = fold_.x.at(time_at(s, i), rows_[i]);
+        }
+        running_ = before;
+        frame_.x = space_.x;
+        frame_.projected = space_.projected;
+        sweep<Pass::project>(frame_, panel_, panel_end_, count);
+    }
+
+    void step(int64_t s, int64_t active, int64_t projected) {
+        for (int64_t i = 0; i < active; ++i) {
+            const int64_t t = time_at(s, i), row = rows_[i];
+            if (plan_.chunk == 0) space_.x[i] = fold_.x.at(t, row);
+            if (frame_.y) space_.y[i] = direction_.y.at(t, row);
+            if (frame_.kept) space_.kept[i] = direction_.kept.at(t, row);
+        }
+        if (plan_.chunk == 0) frame_.x = space_.x;
+        if (plan_.chunk > 0) frame_.projected = space_.projected + projected * (Cell::input_gates * width<Real>);
+        frame_.h = space_.h[s % 2];
+        frame_.h_next = space_.h[(s + 1) % 2];
+        sweep<Pass::step>(frame_, panel_, panel_end_, active);
+        for (int64_t i = 0; fold_.resets.data && i < active; ++i) {
+            if (s + 1 >= rows_.length(i) || !cut_before(s + 1, i)) continue;
+            clear(frame_.h_next, i);
+            if (Cell::cell_state) clear(frame_.c, i);
+        }
+    }
+};
+
+template <typename Cell, typename Real, typename Format>
+void fold(const Fold<Real>& f, const Plan& plan, void* workspace, int part, const Meeting& meeting) {
+    const int share = part % plan.shares, block = part / plan.shares % plan.blocks;
+    const Direction<Real>& direction = f.directions[part / (plan.shares * plan.blocks)];
+    const size_t bytes = Workspace<Cell, Real>(f, plan, nullptr, 0).bytes;
+    char* const memory = static_cast<char*>(workspace) + size_t(part / plan.shares) * bytes;
+    Share<Cell, Real, Format>(f, direction, plan, memory, block, share).run(meeting);
+}
+
+// One step for many streams. Their rows are taken a few at a time, because pointers to them stand on the stack.
+template <typename Cell, typename Real, typename Format>
+void step(const Step<Real>& s) {
+    constexpr int64_t at_once = 8 * most_rows;
+    const Real* x[at_once];
+    Real* y[at_once];
+    Frame<Cell, Real, Format> frame(s.layer, s.options, s.packed);
+    frame.row_length = row_length<Real>(s.layer.hidden);
+    frame.x = x;
+    if (s.y.data) frame.y = y;
+    for (int64_t from = 0; from < s.rows; from += at_once) {
+        const int64_t count = s.rows - from < at_once ? s.rows - from : at_once;
+        for (int64_t i = 0; i < count; ++i) {
+            x[i] = s.x.at(0, from + i);
+            if (s.y.data) y[i] = s.y.at(0, from + i);
+        }
+        const auto rows_from = [&](auto* state) { return state ? state + from * frame.row_length : nullptr; };
+        frame.h = rows_from(s.h);
+        frame.h_next = rows_from(s.h_next);
+        frame.c = rows_from(s.c);
+        sweep<Pass::step>(frame, 0, panel_count<Real>(s.layer.hidden), count);
     }
 }
 
-}  // namespace memfold
+}  // namespace memfold::MEMFOLD_ISA

@@ -8,16 +8,29 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from memfold import cells, engine, nn, tasks
+    from memfold import cells, engine, nn, stream, tasks
+    from memfold.engine import get_num_threads, set_num_threads
     from memfold.tasks import load
 
 __version__ = version("memfold")
-__all__ = ["__version__", "cells", "engine", "load", "nn", "tasks"]
+__all__ = [
+    "__version__",
+    "cells",
+    "engine",
+    "get_num_threads",
+    "load",
+    "nn",
+    "set_num_threads",
+    "stream",
+    "tasks",
+]
+
+_HOME = {"load": "tasks", "get_num_threads": "engine", "set_num_threads": "engine"}
 
 
 def __getattr__(name: str) -> Any:
-    if name == "load":
-        return importlib.import_module("memfold.tasks").load
+    if name in _HOME:
+        return getattr(importlib.import_module(f"memfold.{_HOME[name]}"), name)
     if name in __all__:
         return importlib.import_module(f"memfold.{name}")
     raise AttributeError(f"module 'memfold' has no attribute {name!r}")

@@ -1,69 +1,309 @@
-"""The engine's face for NumPy arrays: recurrent layers folded in C++, without PyTorch."""
+"""The engine's face for NumPy arrays: recurrent layers folded in C++, without PyTorch.
 
-from collections.abc import Mapping
+The same results as :mod:`memfold.cells`, the readable specification, at the speed of the machine.
+"""
+
+import math
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from memfold import _engine
+from memfold.cells._fold import Zoneout, zoneout_by_name
+from memfold.cells._sequence import CELLS, checked_lengths, checked_resets, checked_state
 
-__all__ = ["fold"]
+__all__ = ["Packed", "fold", "get_num_threads", "isa", "pack", "set_num_threads", "trace"]
 
 Array = NDArray[Any]
 
+# The engine's own number of each cell, and what it keeps of every step, in its order.
+KINDS = {"rnn_tanh": 0, "rnn_relu": 1, "lstm": 2, "coupled_lstm": 3, "gru": 4}
+KEPT = {
+    "rnn_tanh": ("h",),
+    "rnn_relu": ("h",),
+    "lstm": ("i", "f", "g", "o", "c"),
+    "coupled_lstm": ("i", "g", "o", "c"),
+    "gru": ("r", "z", "n", "hidden_n", "h"),
+}
+LINEAR = 5  # y = W x + b, a stream's head
 
-def fold(
-    cell: str, x: Array, weights: Mapping[str, Array], state: tuple[ArrayLike, ArrayLike] | None = None
-) -> tuple[Array, tuple[Array, Array]]:
-    """Fold a recurrent cell over a sequence.
 
-    Args:
-        cell: ``"lstm"``.
-        x: input, float32 or float64, ``(T, B, I)``.
-        weights: ``weight_ih (4H, I)`` and ``weight_hh (4H, H)``, gates in the order i f g o, and optionally ``bias_ih``
-            and ``bias_hh (4H)``.
-        state: initial ``h`` and ``c``, ``(B, H)`` each; zeros when None.
+@dataclass(frozen=True)
+class Packed:
+    """A layer's weights in the engine's own layout, from :func:`pack`; for this process only."""
 
-    Returns:
-        ``y (T, B, H)`` and the final ``(h, c)``, ``(B, H)`` each, in x's dtype.
+    cell: str
+    dtype: np.dtype[Any]
+    input_size: int
+    hidden_size: int
+    directions: tuple[_engine.Packed, ...]
+
+
+def isa() -> str:
+    """The instruction set in use: ``"v2"``, ``"v3"`` or ``"v4"`` (levels of x86-64), or ``"neon"``.
+
+    It is the machine's best unless the environment variable ``MEMFOLD_ISA`` named another before the import.
+    """
+    return _engine.isa()
+
+
+_threads: int | None = None
+_borrowed = False
+
+
+def set_num_threads(threads: int) -> None:
+    """Set how many threads a fold may use.
 
     Raises:
-        ValueError: an unknown cell, a missing weight, or a shape that does not fit.
-        TypeError: x is neither float32 nor float64.
+        ValueError: threads below 1.
+    """
+    global _threads
+    if threads < 1:
+        raise ValueError(f"threads must be at least 1, got {threads}")
+    _threads = int(threads)
+
+
+def get_num_threads() -> int:
+    """How many threads a fold may use: as set, else torch's number once torch is loaded, else the cores at hand."""
+    if _threads is not None:
+        return _threads
+    torch = sys.modules.get("torch")
+    if torch is not None and hasattr(torch, "get_num_threads"):
+        return int(torch.get_num_threads())
+    return cores()
+
+
+@cache
+def cores() -> int:
+    """Cores that this process may use, by its affinity and its control group's quota."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return max(1, min(count, math.ceil(int(quota) / int(period))))
+    except (OSError, ValueError):  # no control groups, or no quota: "max"
+        return count
+
+
+def pack(cell: str, weights: Mapping[str, ArrayLike], dtype: Any = np.float32, *, bfloat16: bool = False) -> Packed:
+    """Lay out a layer's weights for the engine, once for many folds.
+
+    Args:
+        cell: ``"rnn_tanh"``, ``"rnn_relu"``, ``"lstm"``, ``"coupled_lstm"`` or ``"gru"`` (reset after the product).
+        weights: ``weight_ih (G*H, I)``, ``weight_hh (G*H, H)``, optionally ``bias_ih`` and ``bias_hh (G*H)`` and an
+            LSTM's ``weight_ph``, as :func:`memfold.cells.fold` takes them. With ``_reverse`` after their names besides,
+            those of a backward direction.
+        dtype: float32 or float64.
+        bfloat16: round the matrices to bfloat16, half the memory to read; sums stay in float32.
+
+    Raises:
+        ValueError: an unknown cell, a weight that is missing or foreign to the cell, a shape that does not fit.
+        TypeError: another dtype, or bfloat16 with float64.
+    """
+    dtype = np.dtype(dtype)
+    if cell not in KINDS:
+        raise ValueError(f"cell must be one of {', '.join(KINDS)}, got {cell!r}")
+    if dtype not in (np.float32, np.float64) or (bfloat16 and dtype != np.float32):
+        raise TypeError(f"the engine computes in float32, with bfloat16 weights at wish, or float64; got {dtype}")
+    named = [{n: w for n, w in weights.items() if not n.endswith("_reverse")}]
+    if len(named[0]) < len(weights):
+        named.append({n.removesuffix("_reverse"): w for n, w in weights.items() if n.endswith("_reverse")})
+    if missing := {"weight_ih", "weight_hh"} - set(named[0]):
+        raise ValueError(f"weights lack {', '.join(sorted(missing))}")
+    input_size, hidden = np.shape(weights["weight_ih"])[-1], np.shape(weights["weight_hh"])[-1]
+    directions = tuple(_packed_direction(cell, own, input_size, hidden, dtype, bfloat16) for own in named)
+    return Packed(cell, dtype, input_size, hidden, directions)
+
+
+def fold(
+    cell: str,
+    x: Array,
+    weights: Mapping[str, ArrayLike] | Packed,
+    state: Sequence[ArrayLike] | None = None,
+    *,
+    lengths: ArrayLike | None = None,
+    resets: ArrayLike | None = None,
+    reverse: bool = False,
+    clip: float | None = None,
+    zoneout: Zoneout = 0.0,
+    out: Array | None = None,
+) -> tuple[Array, tuple[Array, ...]]:
+    """Fold a recurrent cell over a sequence, in one direction or both.
+
+    Args:
+        cell, weights: as :func:`pack` takes them, or what it returned. Weights of two directions fold in both, as
+            :func:`memfold.cells.bidirectional` does.
+        x: input, float32 or float64, ``(T, B, I)``; any strides over time and batch are read as they are.
+        state: initial ``(h,)``, for LSTMs ``(h, c)``, each ``(B, H)``, or ``(2, B, H)`` with two directions; zeros when
+            None.
+        lengths, resets, reverse, clip, zoneout: as in :func:`memfold.cells.fold`.
+        out: where y goes, in x's dtype and contiguous in its last axis; a new array when None.
+
+    Returns:
+        ``y (T, B, D*H)``, 0 past a row's length, and the state after each row's last step, in the form of ``state``.
+
+    Raises:
+        ValueError: an unknown cell, a missing weight, a shape or value that does not fit.
+        TypeError: x neither float32 nor float64, lengths not integers, resets not bool.
 
     >>> w = {"weight_ih": np.ones((4, 2)), "weight_hh": np.zeros((4, 1))}
     >>> y, (h, c) = fold("lstm", np.zeros((3, 1, 2)), w)
     >>> y.shape, h.shape
     ((3, 1, 1), (1, 1))
     """
-    if cell != "lstm":
-        raise ValueError(f"cell must be 'lstm', got {cell!r}")
-    x = np.ascontiguousarray(x)
+    y, final, _ = _run(cell, x, weights, state, lengths, resets, reverse, clip, zoneout, out, keep=False)
+    return y, final
+
+
+def trace(
+    cell: str,
+    x: Array,
+    weights: Mapping[str, ArrayLike] | Packed,
+    state: Sequence[ArrayLike] | None = None,
+    *,
+    lengths: ArrayLike | None = None,
+    resets: ArrayLike | None = None,
+    reverse: bool = False,
+    clip: float | None = None,
+    zoneout: Zoneout = 0.0,
+) -> dict[str, Array]:
+    """Every gate, cell and hidden value of a fold in one direction, as :func:`memfold.cells.trace` gives them.
+
+    Args and errors: as :func:`fold`.
+
+    >>> weights = {"weight_ih": np.zeros((4, 1)), "weight_hh": np.zeros((4, 1))}
+    >>> {name: value.item() for name, value in trace("lstm", np.ones((1, 1, 1)), weights).items()}
+    {'i': 0.5, 'f': 0.5, 'g': 0.0, 'o': 0.5, 'c': 0.0, 'h': 0.0}
+    """
+    y, _, kept = _run(cell, x, weights, state, lengths, resets, reverse, clip, zoneout, None, keep=True)
+    if kept.shape[2] > 1:
+        raise ValueError("a trace follows one direction, got the weights of two")
+    values = {name: kept[:, :, 0, k] for k, name in enumerate(KEPT[cell])} | {"h": y}
+    if cell == "coupled_lstm":
+        ended = np.arange(len(y))[:, None, None] >= checked_lengths(lengths, *y.shape[:2])[:, None]
+        values["f"] = np.where(ended, 0, 1 - values["i"])
+    return {name: values[name] for name in CELLS[cell].values}
+
+
+def _run(
+    cell: str,
+    x: Array,
+    weights: Mapping[str, ArrayLike] | Packed,
+    state: Sequence[ArrayLike] | None,
+    lengths: ArrayLike | None,
+    resets: ArrayLike | None,
+    reverse: bool,
+    clip: float | None,
+    zoneout: Zoneout,
+    out: Array | None,
+    keep: bool,
+) -> tuple[Array, tuple[Array, ...], Array]:
+    """y, the final state, and what was kept of every step, ``(T, B, D, values, H)``."""
+    x = np.asarray(x)
     if x.dtype not in (np.float32, np.float64):
         raise TypeError(f"x must be float32 or float64, got {x.dtype}")
     if x.ndim != 3:
         raise ValueError(f"x must be (T, B, I), got shape {x.shape}")
-    _, batch, input_size = x.shape
+    packed = weights if isinstance(weights, Packed) else pack(cell, weights, x.dtype)
+    if packed.cell != cell or packed.dtype != x.dtype:
+        raise ValueError(f"the weights are packed for {packed.cell!r} in {packed.dtype}, x is {x.dtype} for {cell!r}")
+    steps, batch, input_size = x.shape
+    if input_size != packed.input_size:
+        raise ValueError(f"x must have {packed.input_size} features, got shape {x.shape}")
+    if clip is not None and not clip > 0:
+        raise ValueError(f"clip must be above 0, got {clip}")
+    zoned = zoneout_by_name(CELLS[cell], zoneout)
+    directions, hidden, names = len(packed.directions), packed.hidden_size, CELLS[cell].state
+    if reverse and directions == 2:
+        raise ValueError("reverse is for one direction, got the weights of two")
+    shape = (batch, hidden) if directions == 1 else (2, batch, hidden)
+    first = None if state is None else checked_state(state, names, [shape] * len(names), x.dtype)
+    final = tuple(np.empty(shape, x.dtype) for _ in names)
+    y = np.empty((steps, batch, directions * hidden), x.dtype) if out is None else out
+    if y.shape != (steps, batch, directions * hidden) or y.dtype != x.dtype:
+        raise ValueError(f"out must be {(steps, batch, directions * hidden)} in {x.dtype}, got {y.shape} in {y.dtype}")
+    if y.size and y.strides[2] != y.itemsize:
+        raise ValueError(f"out must be contiguous in its last axis, got strides {y.strides}")
+    kept = np.empty((steps, batch, directions, len(KEPT[cell]), hidden) if keep else (0,) * 5, x.dtype)
+    rows = None if lengths is None else np.ascontiguousarray(checked_lengths(lengths, steps, batch), np.int64)
+    cuts = None if resets is None else checked_resets(resets, steps, batch)
+
+    if x.strides[2] != x.itemsize and input_size > 1:
+        x = np.ascontiguousarray(x)
+
+    def address(array: Array | None) -> int:
+        return 0 if array is None else int(array.ctypes.data)
+
+    def strides(array: Array | None) -> tuple[int, int]:
+        return (0, 0) if array is None else (array.strides[0] // array.itemsize, array.strides[1] // array.itemsize)
+
+    borrow_threads()
+    _engine.fold(
+        packed.directions,
+        reverse,
+        (steps, batch),
+        address(x),
+        strides(x),
+        address(first[0] if first else None),
+        address(first[1] if first and len(first) > 1 else None),
+        address(final[0]),
+        address(final[1] if len(final) > 1 else None),
+        address(y),
+        strides(y),
+        address(kept) if keep else 0,
+        address(rows),
+        address(cuts),
+        strides(cuts),
+        math.inf if clip is None else clip,
+        zoned["h"],
+        zoned.get("c", 0.0),
+        get_num_threads(),
+    )
+    return y, final, kept
+
+
+def borrow_threads() -> None:
+    """Work on torch's threads once torch is loaded: a second team beside them would fight for the cores."""
+    global _borrowed
+    if not _borrowed and "torch" in sys.modules:
+        _engine.borrow_openmp()
+        _borrowed = True
+
+
+def _packed_direction(
+    cell: str, weights: Mapping[str, ArrayLike], input_size: int, hidden: int, dtype: np.dtype[Any], bfloat16: bool
+) -> _engine.Packed:
+    rows = CELLS[cell].gates * hidden
+    shapes: dict[str, tuple[int, ...]] = {
+        "weight_ih": (rows, input_size),
+        "weight_hh": (rows, hidden),
+        "bias_ih": (rows,),
+        "bias_hh": (rows,),
+    }
+    if "c" in CELLS[cell].state:
+        shapes["weight_ph"] = (rows - hidden,)
     if missing := {"weight_ih", "weight_hh"} - set(weights):
         raise ValueError(f"weights lack {', '.join(sorted(missing))}")
-    hidden = np.shape(weights["weight_hh"])[-1]
-    weight_ih = _checked(weights["weight_ih"], "weight_ih", (4 * hidden, input_size), x.dtype)
-    weight_hh = _checked(weights["weight_hh"], "weight_hh", (4 * hidden, hidden), x.dtype)
-    bias = np.zeros(4 * hidden, x.dtype)
-    for name in ("bias_ih", "bias_hh"):
-        if name in weights:
-            bias += _checked(weights[name], name, (4 * hidden,), x.dtype)
-    h, c = (np.zeros((batch, hidden), x.dtype),) * 2 if state is None else state
-    h = _checked(h, "h", (batch, hidden), x.dtype).copy()
-    c = _checked(c, "c", (batch, hidden), x.dtype).copy()
-    y = np.empty((*x.shape[:2], hidden), x.dtype)
-    _engine.lstm_fold(x, weight_ih, weight_hh, bias, h, c, y)
-    return y, (h, c)
-
-
-def _checked(array: ArrayLike, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    result = np.ascontiguousarray(array, dtype)
-    if result.shape != shape:
-        raise ValueError(f"{name} must be {shape}, got shape {result.shape}")
-    return result
+    arrays: dict[str, Array] = {}
+    for name, weight in weights.items():
+        if name not in shapes:
+            raise ValueError(f"the engine's {cell} has no weight {name!r}")
+        arrays[name] = np.ascontiguousarray(weight, dtype)
+        if arrays[name].shape != shapes[name]:
+            raise ValueError(f"{name} must be {shapes[name]}, got shape {arrays[name].shape}")
+    return _engine.pack(
+        KINDS[cell],
+        bfloat16,
+        arrays["weight_ih"],
+        arrays["weight_hh"],
+        arrays.get("bias_ih"),
+        arrays.get("bias_hh"),
+        arrays.get("weight_ph"),
+        hidden,
+    )

@@ -194,7 +194,7 @@ def _run(sequence: Folding, clip: float | None, zoneout: Zoneout) -> tuple[Value
     cell, state = sequence.cell, sequence.state
     if clip is not None and not clip > 0:
         raise ValueError(f"clip must be above 0, got {clip}")
-    keep = _zoneout_by_name(cell, zoneout)
+    keep = zoneout_by_name(cell, zoneout)
     hidden, output = sizes(sequence.weights)
     steps, batch, _ = sequence.x.shape
     dtype = sequence.x.dtype
@@ -214,7 +214,7 @@ def _run(sequence: Folding, clip: float | None, zoneout: Zoneout) -> tuple[Value
     return values, received, tuple(state)
 
 
-def _zoneout_by_name(cell: Cell, zoneout: Zoneout) -> dict[str, float]:
+def zoneout_by_name(cell: Cell, zoneout: Zoneout) -> dict[str, float]:
     pair = zoneout if isinstance(zoneout, tuple) else (zoneout, zoneout)[: len(cell.state)]
     if len(pair) != len(cell.state):
         raise ValueError(f"zoneout must be a number or a pair (h, c); this cell's state is {', '.join(cell.state)}")

@@ -71,8 +71,8 @@ class Folding:
         hidden, output = sizes(own)
         shapes = [(batch, output), (batch, hidden)]
         start = checked_state(state, CELLS[cell].state, shapes, x.dtype)
-        valid = np.arange(steps)[:, None] < _checked_lengths(lengths, steps, batch)
-        cut = _checked_resets(resets, steps, batch) & valid
+        valid = np.arange(steps)[:, None] < checked_lengths(lengths, steps, batch)
+        cut = checked_resets(resets, steps, batch) & valid
         if reverse:  # a cut between t-1 and t comes before step t-1
             cut = np.concatenate([cut[1:], np.zeros_like(cut[:1])])
         order = range(steps - 1, -1, -1) if reverse else range(steps)
@@ -128,7 +128,7 @@ def checked_state(
     return arrays
 
 
-def _checked_lengths(lengths: ArrayLike | None, steps: int, batch: int) -> Array:
+def checked_lengths(lengths: ArrayLike | None, steps: int, batch: int) -> Array:
     if lengths is None:
         return np.full(batch, steps)
     array = np.asarray(lengths)
@@ -136,13 +136,12 @@ def _checked_lengths(lengths: ArrayLike | None, steps: int, batch: int) -> Array
         raise ValueError(f"lengths must be ({batch},), got shape {array.shape}")
     if batch and not np.issubdtype(array.dtype, np.integer):
         raise TypeError(f"lengths must be integers, got {array.dtype}")
-    for row, length in enumerate(array):
-        if not 0 <= length <= steps:
-            raise ValueError(f"lengths must be from 0 to T = {steps}, got {length} in row {row}")
+    for row in np.flatnonzero((array < 0) | (array > steps)):
+        raise ValueError(f"lengths must be from 0 to T = {steps}, got {array[row]} in row {row}")
     return array
 
 
-def _checked_resets(resets: ArrayLike | None, steps: int, batch: int) -> Array:
+def checked_resets(resets: ArrayLike | None, steps: int, batch: int) -> Array:
     if resets is None:
         return np.zeros((steps, batch), bool)
     array = np.asarray(resets)

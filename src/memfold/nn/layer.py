@@ -9,7 +9,7 @@ from torch import _VF, Tensor, nn
 from torch.autograd import forward_ad
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from memfold.nn import composition
+from memfold.nn import composition, inference
 from memfold.nn.composition import CELLS, State, Values, Weights, Zoneout
 from memfold.nn.options import (
     VARIANTS,
@@ -22,6 +22,7 @@ from memfold.nn.options import (
 )
 from memfold.nn.ragged import Integers, checked_lengths, checked_resets
 from memfold.nn.weights import checked_init, initialise, shapes
+from memfold.stream import Stream
 
 __all__ = ["Recurrent", "served_by"]
 
@@ -152,6 +153,22 @@ class Recurrent(nn.Module):
             return traces
         return {key: {name: v.squeeze(1) for name, v in values.items()} for key, values in traces.items()}
 
+    def stream(self, streams: int = 1, *, bfloat16: bool = False) -> Stream:
+        """The layer as a :class:`memfold.stream.Stream`, which takes one step at a call and needs no torch.
+
+        Args:
+            streams: S, how many independent streams go in step.
+            bfloat16: round the matrices to bfloat16, half the memory to read in every step.
+
+        Raises:
+            ValueError: a bidirectional layer, or a cell or option that streams do not have.
+
+        >>> import memfold, numpy
+        >>> memfold.nn.LSTM(3, 4).stream(streams=2).step(numpy.zeros((2, 3), numpy.float32)).shape
+        (2, 4)
+        """
+        return inference.stream(self, streams, bfloat16)
+
     @classmethod
     def from_torch(cls, module: nn.RNNBase) -> Self:
         """The same layer as torch.nn's ``module``, with copies of its weights.
@@ -186,7 +203,11 @@ class Recurrent(nn.Module):
 
     def _weights(self, row: int) -> Weights:
         """Parameters of one layer and direction by their names without the suffix."""
-        return {short: getattr(self, name) for short, name in self._weight_names[row].items()}
+        own = self._parameters  # not getattr alone, which is slow; a parametrized weight is not among them
+        return {
+            short: getattr(self, name) if (weight := own.get(name)) is None else weight
+            for short, name in self._weight_names[row].items()
+        }
 
     def _call(
         self, x: Tensor | PackedSequence, hx: Any, lengths: Integers | None, resets: Any
@@ -196,7 +217,9 @@ class Recurrent(nn.Module):
         if not isinstance(x, Tensor):
             raise AttributeError(f"x must be a tensor or a PackedSequence, got {type(x).__name__}")
         time_first, state, checked, cuts = self._prepared(x, hx, lengths, resets)
-        if served_by(self, ragged=checked is not None or cuts is not None) == "torch":
+        if inference.serves(self, time_first, state):
+            y, state = inference.fold(self, time_first, state, checked, cuts)
+        elif served_by(self, ragged=checked is not None or cuts is not None) == "torch":
             y, state = self._torch(time_first, None, state)
         else:
             y, state, _ = self._composed(time_first, state, checked, cuts)
@@ -219,11 +242,15 @@ class Recurrent(nn.Module):
         if sorted_indices is not None:
             state = tuple(s.index_select(1, sorted_indices) for s in state)
             cuts = None if cuts is None else cuts.index_select(1, sorted_indices)
-        if served_by(self, ragged=cuts is not None) == "torch":
+        without_gradient = inference.serves(self, data, state)
+        if not without_gradient and served_by(self, ragged=cuts is not None) == "torch":
             y, state = self._torch(data, batch_sizes, state)
         else:
             x, rows = pad_packed_sequence(PackedSequence(data, batch_sizes))
-            y, state, _ = self._composed(x, state, rows.to(data.device), cuts)
+            if without_gradient:
+                y, state = inference.fold(self, x, state, rows, cuts)
+            else:
+                y, state, _ = self._composed(x, state, rows.to(data.device), cuts)
             y = pack_padded_sequence(y, rows).data
         if unsorted_indices is not None:
             state = tuple(s.index_select(1, unsorted_indices) for s in state)
@@ -335,7 +362,7 @@ class Recurrent(nn.Module):
 
 
 def served_by(layer: Recurrent, *, ragged: bool) -> Literal["torch", "composition"]:
-    """Which implementation serves a call: the one place where this is decided.
+    """Which implementation serves a call that the engine leaves: the one place where this is decided.
 
     torch's own operators know neither the variants nor lengths and resets, cannot be mapped by vmap, have no
     forward-mode derivative of oneDNN's LSTM, and break the graph of torch.compile. The composition serves all of these.

@@ -1,0 +1,66 @@
+"""Measure everything and write it down: results as JSON, and README.md with one table for each cell."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from memfold import bench
+
+FOLDER = Path(__file__).parent
+NAMES = {"lstm": "LSTM", "gru": "GRU", "rnn": "RNN (tanh)", "peephole": "Peephole LSTM"}
+HEAD = """# Measured side by side
+
+Written by `make bench`; do not edit. One process, the peers taking turns, medians of a call of `memfold.nn` under
+`torch.no_grad()`, of `torch.nn` and of an ONNX Runtime session with one node; input and hidden size are equal, float32.
+*ratio* is the time of the faster peer over memfold's: above 1 memfold is faster. *peak* is the share of the
+multiply-adds that this machine reaches on registers alone, measured in the same run.
+
+{processor}, {threads} threads, x86-64-{isa}, {peak_gflops:.0f} GFLOP/s; torch {torch}, ONNX Runtime {onnxruntime}.
+"""
+
+
+def main() -> None:
+    results = {name: measure() for name, measure in bench.BENCHMARKS.items()}
+    for name, result in results.items():
+        (FOLDER / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
+    (FOLDER / "README.md").write_text(report(results["layers"], results["stream"]))
+
+
+def report(layers: dict[str, Any], stream: dict[str, Any]) -> str:
+    machine = layers["machine"]
+    parts = [HEAD.format(**machine, **machine["versions"])]
+    for cell, ratio in layers["ratio"].items():
+        parts.append(f"\n## {NAMES[cell]}: {ratio:.2f} times the faster peer (geometric mean)\n\n")
+        parts.append("| B | T | H | memfold ms | torch.nn ms | ONNX Runtime ms | ratio | peak |\n" + "|--:" * 8 + "|\n")
+        for p in layers["points"]:
+            if p["cell"] == cell:
+                times = " | ".join(milliseconds(p.get(f"{who}_ms")) for who in ("memfold", "torch", "onnxruntime"))
+                sizes = f"{p['batch']} | {p['steps']} | {p['hidden']}"
+                parts.append(f"| {sizes} | {times} | {p['ratio']:.2f} | {p['peak_percent']:.0f} % |\n")
+    ragged, half = layers["ragged"], layers["bfloat16"]
+    parts.append(
+        "\n## Ragged batches\n\n"
+        "Bidirectional LSTM, B32 T100 H128, lengths uniform from 5 to 100: "
+        f"{ragged['memfold_ms']:.2f} ms, {ragged['of_padded']:.2f} of the padded {ragged['memfold_padded_ms']:.2f} ms, "
+        f"{ragged['ratio_torch_packed']:.1f} times faster than torch.nn's packed way.\n"
+        "\n## bfloat16 weights\n\n"
+        f"LSTM, B1 T100 H512: {half['bfloat16_ms']:.2f} ms, {half['ratio']:.2f} times faster than float32; "
+        f"the largest difference of an output is {half['largest_difference']:.1e}.\n"
+        "\n## One step of one stream, called from Python\n\n"
+        "| LSTM H | memfold µs | bfloat16 µs | torch.nn µs | ONNX Runtime µs | to torch.nn | to ONNX Runtime |\n"
+        + "|--:" * 7
+        + "|\n"
+    )
+    for p in stream["points"]:
+        names = ("memfold_us", "memfold_bfloat16_us", "torch_us", "onnxruntime_us")
+        times = " | ".join(f"{p[name]:.1f}" for name in names)
+        parts.append(f"| {p['hidden']} | {times} | {p['ratio_torch']:.1f} | {p['ratio_onnxruntime']:.1f} |\n")
+    return "".join(parts)
+
+
+def milliseconds(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+if __name__ == "__main__":
+    main()

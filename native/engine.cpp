@@ -1,0 +1,84 @@
+// The engine for one instruction set. CMake compiles this file once for each.
+#include "fold.hpp"
+#include "peak.hpp"
+#include "plan.hpp"
+
+namespace memfold::MEMFOLD_ISA {
+namespace {
+
+// Calls `visit` with the cell of this kind and the format its weights are packed in.
+template <typename Real, typename Visit>
+auto with_cell(const Layer& layer, Visit visit) {
+    const auto with_format = [&](auto cell) {
+        if constexpr (sizeof(Real) == sizeof(float)) {
+            if (layer.half) return visit(cell, Half{});
+        }
+        return visit(cell, Full<Real>{});
+    };
+    switch (layer.kind) {
+        case Kind::rnn_tanh:
+            return with_format(RnnTanh{});
+        case Kind::rnn_relu:
+            return with_format(RnnRelu{});
+        case Kind::lstm:
+            return with_format(Lstm{});
+        case Kind::coupled_lstm:
+            return with_format(CoupledLstm{});
+        case Kind::gru:
+            return with_format(Gru{});
+        case Kind::linear:
+            break;
+    }
+    return with_format(Linear{});
+}
+
+template <typename Real>
+size_t packed_bytes(const Layer& layer) {
+    return with_cell<Real>(layer, [&]<typename Cell, typename Format>(Cell, Format) {
+        return Packed<Cell, Real, Format>(layer, nullptr).bytes;
+    });
+}
+
+template <typename Real>
+void pack(const Layer& layer, const Weights<Real>& weights, void* packed) {
+    with_cell<Real>(layer, [&]<typename Cell, typename Format>(Cell, Format) {
+        MEMFOLD_ISA::pack<Cell, Real, Format>(layer, weights, packed);
+    });
+}
+
+template <typename Real>
+size_t workspace_bytes(const Fold<Real>& f, const Plan& plan) {
+    return with_cell<Real>(f.layer, [&]<typename Cell, typename Format>(Cell, Format) {
+        return Workspace<Cell, Real>(f, plan, nullptr, 0).bytes * size_t(plan.blocks * f.direction_count);
+    });
+}
+
+template <typename Real>
+void fold(const Fold<Real>& f, const Plan& plan, void* workspace, int part, const Meeting& meeting) {
+    with_cell<Real>(f.layer, [&]<typename Cell, typename Format>(Cell, Format) {
+        if constexpr (Cell::hidden_gates > 0) MEMFOLD_ISA::fold<Cell, Real, Format>(f, plan, workspace, part, meeting);
+    });
+}
+
+template <typename Real>
+void step(const Step<Real>& s) {
+    with_cell<Real>(s.layer,
+                    [&]<typename Cell, typename Format>(Cell, Format) { MEMFOLD_ISA::step<Cell, Real, Format>(s); });
+}
+
+template <typename Real>
+constexpr Functions<Real> functions = {packed_bytes<Real>,    pack<Real>, row_length<Real>, plan<Real>,
+                                       workspace_bytes<Real>, fold<Real>, step<Real>};
+
+static_assert(Lstm::kept == kept_values(Kind::lstm) && CoupledLstm::kept == kept_values(Kind::coupled_lstm) &&
+              Gru::kept == kept_values(Kind::gru) && Rnn::kept == kept_values(Kind::rnn_tanh));
+
+#define MEMFOLD_TEXT_OF(name) #name
+#define MEMFOLD_TEXT(name) MEMFOLD_TEXT_OF(name)
+
+}  // namespace
+
+extern const Engine engine;
+const Engine engine = {MEMFOLD_TEXT(MEMFOLD_ISA), functions<float>, functions<double>, fingerprint, spend_operations};
+
+}  // namespace memfold::MEMFOLD_ISA

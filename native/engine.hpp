@@ -1,0 +1,137 @@
+// What the engine takes and offers: plain data, and one table of functions for each instruction set. Nothing in here is
+// compiled for an instruction set, so every part of the library may include it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace memfold {
+
+enum class Kind : int { rnn_tanh, rnn_relu, lstm, coupled_lstm, gru, linear };
+
+// One layer in one direction. `linear` is y = W x + b: no state, no hidden weights.
+struct Layer {
+    Kind kind;
+    int64_t input, hidden;
+    bool peephole;
+    bool half;  // weights are packed as bfloat16
+};
+
+inline constexpr bool has_cell_state(Kind kind) { return kind == Kind::lstm || kind == Kind::coupled_lstm; }
+
+inline constexpr bool has_gates(Kind kind) { return has_cell_state(kind) || kind == Kind::gru; }
+
+// How many vectors of H a cell keeps of a step: cells.hpp says which.
+inline constexpr int kept_values(Kind kind) {
+    switch (kind) {
+        case Kind::lstm:
+        case Kind::gru:
+            return 5;
+        case Kind::coupled_lstm:
+            return 4;
+        default:
+            return 1;
+    }
+}
+
+// Row-major, gate after gate, G*H rows; null where there is none.
+template <typename Real>
+struct Weights {
+    const Real* input;        // (G*H, I)
+    const Real* hidden;       // (G*H, H)
+    const Real* input_bias;   // (G*H)
+    const Real* hidden_bias;  // (G*H)
+    const Real* peephole;     // (3H) i f o; coupled (2H) i o
+};
+
+template <typename Real>
+struct Options {
+    Real clip;  // infinity: none
+    Real zoneout_h, zoneout_c;
+};
+
+// An array over time and batch whose last axis is contiguous; the strides count elements.
+template <typename T>
+struct Strided {
+    T* data;
+    int64_t time, batch;
+
+    T* at(int64_t t, int64_t b) const { return data + t * time + b * batch; }
+};
+
+// What belongs to one direction of a fold.
+template <typename Real>
+struct Direction {
+    const void* packed;
+    bool reverse;
+    const Real *h_first, *c_first;  // (B, H), null for zeros
+    Real *h_last, *c_last;          // (B, H)
+    Strided<Real> y;                // H wide
+    Strided<Real> kept;  // the cell's values of each step, one after the other, H wide each; data null: not kept
+};
+
+template <typename Real>
+struct Fold {
+    Layer layer;
+    Options<Real> options;
+    int64_t time, batch;
+    Strided<const Real> x;
+    Strided<const bool> resets;  // data null: none
+    const int64_t* lengths;      // (B), null: every row is `time` long
+    const int64_t* order;        // (B), rows from the longest to the shortest; null without lengths
+    Direction<Real> directions[2];
+    int direction_count;
+};
+
+// How the work of a fold is laid out: every direction is folded in `blocks` independent blocks of rows, each by
+// `shares` threads which divide the hidden units and meet after every step.
+struct Plan {
+    int blocks, shares;
+    int64_t chunk;  // steps whose input product is made in advance; 0: it is made within the step
+};
+
+// Where the threads of one block meet.
+struct Meeting {
+    void (*wait)(void* place);
+    void* place;
+};
+
+// One step of one layer for many streams, state and input in rows of the engine's own layout.
+template <typename Real>
+struct Step {
+    Layer layer;
+    Options<Real> options;
+    const void* packed;
+    int64_t rows;
+    Strided<const Real> x;  // (1, rows, I)
+    const Real* h;          // (rows, row_length): the hidden state before the step
+    Real* h_next;           // and after it
+    Real* c;
+    Strided<Real> y;  // data null: not wanted
+};
+
+template <typename Real>
+struct Functions {
+    size_t (*packed_bytes)(const Layer&);
+    void (*pack)(const Layer&, const Weights<Real>&, void* packed);
+    int64_t (*row_length)(int64_t hidden);  // of h and c in the engine's own layout
+    Plan (*plan)(const Fold<Real>&, int threads);
+    size_t (*workspace_bytes)(const Fold<Real>&, const Plan&);
+    // Part `part` of plan.blocks * plan.shares * directions; the parts of a block must run at the same time.
+    void (*fold)(const Fold<Real>&, const Plan&, void* workspace, int part, const Meeting&);
+    void (*step)(const Step<Real>&);
+};
+
+struct Engine {
+    const char* isa;
+    Functions<float> float32;
+    Functions<double> float64;
+    uint64_t (*fingerprint)(const void* data, size_t bytes);
+    double (*spend_operations)(int64_t rounds);  // for the benchmarks
+};
+
+inline constexpr size_t alignment = 64;
+
+inline constexpr size_t aligned(size_t bytes) { return (bytes + alignment - 1) / alignment * alignment; }
+
+}  // namespace memfold

@@ -1,0 +1,65 @@
+// How a fold is laid out over threads and time, and the fingerprint of weights.
+#pragma once
+
+#include "engine.hpp"
+#include "simd.hpp"
+
+namespace memfold::MEMFOLD_ISA {
+
+// With four rows or more for every thread, each thread folds rows of its own and makes the input product within the
+// step: a tile of four rows reads its weights slowly enough for the second-level cache. With fewer, the threads share
+// the hidden units, as long as a step is worth a meeting; and the input product of many steps is made in advance, where
+// the steps stand for the rows that the batch lacks.
+template <typename Real>
+Plan plan(const Fold<Real>& f, int threads) {
+    constexpr int64_t enough_rows = 4;
+    constexpr int64_t worth_a_meeting = 8192;  // multiply-adds of a share's hidden product in a step
+    const auto between = [](int64_t low, int64_t value, int64_t high) {
+        return value < low ? low : value > high ? high : value;
+    };
+    const int64_t hidden = f.layer.hidden, gates = f.layer.kind == Kind::lstm ? 4 : has_gates(f.layer.kind) ? 3 : 1;
+    const int64_t team = between(1, threads / f.direction_count, threads);
+    const int64_t blocks = between(1, f.batch / enough_rows, team);
+    const int64_t rows = (f.batch + blocks - 1) / blocks;
+    const int64_t panels = (hidden + width<Real> - 1) / width<Real>;
+    const int64_t useful = between(1, rows * gates * hidden * hidden / worth_a_meeting, panels > 1 ? panels : 1);
+    const bool in_advance = rows < enough_rows && f.layer.input >= width<Real>;
+    return {int(blocks), int(between(1, team / blocks, useful)), in_advance ? 64 / between(1, rows, 64) : 0};
+}
+
+// 64 bits that change with any change of the data, at the speed of reading it.
+inline uint64_t fingerprint(const void* data, size_t bytes) {
+    using Bits = Vectors<double>::Bits;
+    constexpr int streams = 4;
+    Bits lane[streams];
+    for (int s = 0; s < streams; ++s) {
+        for (int i = 0; i < width<double>; ++i) {
+            lane[s][i] = 0x9e3779b97f4a7c15u * uint64_t(s * width<double> + i + 1);
+        }
+    }
+    const char* at = static_cast<const char*>(data);
+    // Every operation is invertible in the lane and in the data, so no change of a single word can be lost.
+    const auto mix = [](Bits state, Bits word) {
+        state += word;
+        state ^= state >> 29;
+        return state + (state << 17);
+    };
+    size_t left = bytes;
+    for (; left >= sizeof lane; left -= sizeof lane, at += sizeof lane) {
+#pragma GCC unroll 4
+        for (int s = 0; s < streams; ++s) lane[s] = mix(lane[s], load<Bits>(at + s * vector_bytes));
+    }
+    char rest[sizeof lane] = {};
+    __builtin_memcpy(rest, at, left);
+    uint64_t result = bytes;
+    for (int s = 0; s < streams; ++s) {
+        lane[s] = mix(lane[s], load<Bits>(rest + s * vector_bytes));
+        for (int i = 0; i < width<double>; ++i) {
+            result = (result ^ lane[s][i]) * 0xff51afd7ed558ccdu;
+            result ^= result >> 32;
+        }
+    }
+    return result;
+}
+
+}  // namespace memfold::MEMFOLD_ISA

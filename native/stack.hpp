@@ -1,0 +1,85 @@
+// Layers on top of each other, folded one step at a time for many streams at once.
+#pragma once
+
+#include <cstddef>
+#include <cstring>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "run.hpp"
+
+namespace memfold {
+
+template <typename Real>
+class Stack {
+  public:
+    Stack(const Engine& engine, int64_t streams) : functions_(functions_of<Real>(engine)), streams_(streams) {}
+    Stack(const Stack&) = delete;
+
+    // The next layer, from the bottom up.
+    void add(const Layer& layer, const Options<Real>& options, std::shared_ptr<void> packed) {
+        const size_t bytes = size_t(streams_ * functions_.row_length(layer.hidden)) * sizeof(Real);
+        Level level{layer, options, std::move(packed), {allocate(bytes), allocate(bytes)}, allocate(bytes)};
+        for (void* state : {level.h[0].get(), level.h[1].get(), level.c.get()}) std::memset(state, 0, bytes);
+        levels_.push_back(std::move(level));
+    }
+
+    int64_t streams() const { return streams_; }
+    int64_t input() const { return levels_.front().layer.input; }
+    int64_t output() const { return levels_.back().layer.hidden; }
+
+    // One step of every stream: x (S, I) with rows x_row apart, y (S, O) with rows y_row apart. Allocates nothing.
+    void step(const Real* x, int64_t x_row, Real* y, int64_t y_row) {
+        Strided<const Real> below{x, 0, x_row};
+        for (Level& level : levels_) {
+            const bool recurrent = level.layer.kind != Kind::linear, top = &level == &levels_.back();
+            const int64_t row = functions_.row_length(level.layer.hidden);
+            functions_.step({level.layer, level.options, level.packed.get(), streams_, below,
+                             recurrent ? level.hidden(0) : nullptr, level.hidden(1), level.cell(),
+                             top ? Strided<Real>{y, 0, y_row} : Strided<Real>{nullptr, 0, 0}});
+            level.turn ^= 1;
+            below = {level.hidden(0), 0, row};
+        }
+    }
+
+    // Copies the state of one level, h or c, (S, H), out of the stack or into it.
+    void get(size_t level, bool cell, Real* to) const { copy(levels_[level], cell, to, nullptr); }
+    void set(size_t level, bool cell, const Real* from) { copy(levels_[level], cell, nullptr, from); }
+
+    void reset(int64_t stream) {
+        for (Level& level : levels_) {
+            const int64_t row = functions_.row_length(level.layer.hidden);
+            std::memset(level.hidden(0) + stream * row, 0, size_t(row) * sizeof(Real));
+            std::memset(level.cell() + stream * row, 0, size_t(row) * sizeof(Real));
+        }
+    }
+
+  private:
+    struct Level {
+        Layer layer;
+        Options<Real> options;
+        std::shared_ptr<void> packed;
+        Memory h[2], c;
+        int turn = 0;
+
+        // The hidden state: 0 the present one, 1 the one that the next step writes.
+        Real* hidden(int next) const { return static_cast<Real*>(h[turn ^ next].get()); }
+        Real* cell() const { return static_cast<Real*>(c.get()); }
+    };
+
+    void copy(const Level& level, bool cell, Real* to, const Real* from) const {
+        const int64_t row = functions_.row_length(level.layer.hidden), hidden = level.layer.hidden;
+        for (int64_t s = 0; s < streams_; ++s) {
+            Real* const state = (cell ? level.cell() : level.hidden(0)) + s * row;
+            if (to) std::memcpy(to + s * hidden, state, size_t(hidden) * sizeof(Real));
+            if (from) std::memcpy(state, from + s * hidden, size_t(hidden) * sizeof(Real));
+        }
+    }
+
+    const Functions<Real>& functions_;
+    const int64_t streams_;
+    std::vector<Level> levels_;
+};
+
+}  // namespace memfold

@@ -1,0 +1,209 @@
+// One step of a cell: the tiles that multiply and then apply the cell's formula, and the sweep of tiles over all rows
+// and panels.
+#pragma once
+
+#include "cells.hpp"
+#include "panel.hpp"
+
+namespace memfold::MEMFOLD_ISA {
+
+// Everything the tiles of one step read and write. Rows are those of the block at hand; `h`, `h_next` and `c` have
+// row_length elements from row to row.
+template <typename Cell, typename Real, typename Format>
+struct Frame {
+    Packed<Cell, Real, Format> packed;
+    Settings<Real> settings;
+    int64_t input, hidden;
+    int64_t row_length = 0;
+    const Real* const* x = nullptr;  // a pointer for each row
+    Real* projected = nullptr;       // pre-activations of the input, (panel, row, input gates, width)
+    int64_t projected_panel = 0;
+    const Real* h = nullptr;
+    Real *h_next = nullptr, *c = nullptr;
+    Real* const* y = nullptr;     // a pointer for each row, or null
+    Real* const* kept = nullptr;  // likewise
+
+    Frame(const Layer& layer, const Options<Real>& options, const void* weights)
+        : packed(layer, const_cast<void*>(weights)), settings(options), input(layer.input), hidden(layer.hidden) {}
+};
+
+// Elements from one row of the state to the next: whole vectors, and one more so that rows of a power of two do not all
+// fall into the same cache sets.
+template <typename Real>
+constexpr int64_t row_length(int64_t hidden) {
+    return (panel_count<Real>(hidden) + 1) * width<Real>;
+}
+
+template <typename Real>
+MEMFOLD_INLINE void store_units(Real* row, int64_t unit, int64_t hidden, Vec<Real> v) {
+    if (unit + width<Real> <= hidden) {
+        store(row + unit, v);
+    } else {
+        store_part(row + unit, v, hidden - unit);
+    }
+}
+
+template <typename Real, typename Cell, typename Format, int Rows, int Panels>
+struct Tile {
+    using V = Vec<Real>;
+    using F = Frame<Cell, Real, Format>;
+    static constexpr int A = Cell::accumulators, G = Cell::input_gates;
+    V acc[Rows][Panels][A];
+
+    MEMFOLD_INLINE void start(const F& f, int64_t first_panel) {
+#pragma GCC unroll 8
+        for (int panel = 0; panel < Panels; ++panel) {
+#pragma GCC unroll 4
+            for (int a = 0; a < A; ++a) {
+                const V bias = load<V>(f.packed.bias + ((first_panel + panel) * A + a) * width<Real>);
+#pragma GCC unroll 8
+                for (int row = 0; row < Rows; ++row) acc[row][panel][a] = bias;
+            }
+        }
+    }
+
+    MEMFOLD_INLINE Real* projected(const F& f, int64_t panel, int64_t row) const {
+        return f.projected + panel * f.projected_panel + row * (G * width<Real>);
+    }
+
+    MEMFOLD_INLINE void multiply_input(const F& f, int64_t first_panel, int64_t first_row) {
+        const Real* rows[Rows];
+#pragma GCC unroll 8
+        for (int row = 0; row < Rows; ++row) rows[row] = f.x[first_row + row];
+        multiply<Cell::input_first, G, Real>(Format{}, acc, f.packed.input + first_panel * f.packed.input_panel,
+                                             f.packed.input_panel, rows, f.input);
+    }
+
+    MEMFOLD_INLINE void multiply_hidden(const F& f, int64_t first_panel, int64_t first_row) {
+        const Real* rows[Rows];
+#pragma GCC unroll 8
+        for (int row = 0; row < Rows; ++row) rows[row] = f.h + (first_row + row) * f.row_length;
+        multiply<Cell::hidden_first, Cell::hidden_gates, Real>(Format{}, acc,
+                                                               f.packed.hidden + first_panel * f.packed.hidden_panel,
+                                                               f.packed.hidden_panel, rows, f.hidden);
+    }
+
+    MEMFOLD_INLINE void finish(const F& f, int64_t panel, int64_t row, const V* pre) {
+        const int64_t unit_at = panel * width<Real>, at = row * f.row_length + unit_at;
+        V peephole[Cell::peepholes + 1], kept[Cell::kept];
+        const bool peeps = Cell::peepholes > 0 && f.packed.peephole != nullptr;
+        for (int p = 0; peeps && p < Cell::peepholes; ++p) {
+            peephole[p] = load<V>(f.packed.peephole + (panel * Cell::peepholes + p) * width<Real>);
+        }
+        Unit<Real> unit{f.h ? load<V>(f.h + at) : V{}, Cell::cell_state ? load<V>(f.c + at) : V{}};
+        Cell::template step<Real>(pre, peeps ? peephole : nullptr, f.settings, unit, kept);
+        if (f.h_next) store(f.h_next + at, unit.h);
+        if (Cell::cell_state) store(f.c + at, unit.c);
+        if (f.y) store_units(f.y[row], unit_at, f.hidden, unit.h);
+        for (int k = 0; f.kept && k < Cell::kept; ++k)
+            store_units(f.kept[row] + k * f.hidden, unit_at, f.hidden, kept[k]);
+    }
+
+    // The input product of many rows, kept for later steps.
+    static void project(const F& f, int64_t first_panel, int64_t first_row) {
+        Tile tile;
+        tile.start(f, first_panel);
+        tile.multiply_input(f, first_panel, first_row);
+#pragma GCC unroll 8
+        for (int row = 0; row < Rows; ++row) {
+#pragma GCC unroll 8
+            for (int panel = 0; panel < Panels; ++panel) {
+                Real* const to = tile.projected(f, first_panel + panel, first_row + row);
+#pragma GCC unroll 4
+                for (int g = 0; g < G; ++g) store(to + g * width<Real>, tile.acc[row][panel][Cell::input_first + g]);
+            }
+        }
+    }
+
+    static void step(const F& f, int64_t first_panel, int64_t first_row) {
+        Tile tile;
+        tile.start(f, first_panel);
+        if (f.projected) {
+#pragma GCC unroll 8
+            for (int row = 0; row < Rows; ++row) {
+#pragma GCC unroll 8
+                for (int panel = 0; panel < Panels; ++panel) {
+                    const Real* const from = tile.projected(f, first_panel + panel, first_row + row);
+#pragma GCC unroll 4
+                    for (int g = 0; g < G; ++g)
+                        tile.acc[row][panel][Cell::input_first + g] = load<V>(from + g * width<Real>);
+                }
+            }
+        } else {
+            tile.multiply_input(f, first_panel, first_row);
+        }
+        if constexpr (Cell::hidden_gates > 0) tile.multiply_hidden(f, first_panel, first_row);
+        // The accumulators go through memory here, so that the formula's code stands once and not once for each row.
+        V pre[Rows][Panels][A];
+        __builtin_memcpy(pre, tile.acc, sizeof pre);
+        asm volatile("" : : "r"(pre) : "memory");
+#pragma GCC unroll 2
+        for (int row = 0; row < Rows; ++row) {
+#pragma GCC unroll 1
+            for (int panel = 0; panel < Panels; ++panel) {
+                tile.finish(f, first_panel + panel, first_row + row, pre[row][panel]);
+            }
+        }
+    }
+};
+
+// Which of a tile's two functions a sweep runs.
+enum class Pass { project, step };
+
+template <Pass pass, typename Cell, typename Real, typename Format, int Rows, int Panels>
+MEMFOLD_INLINE void run_tile(const Frame<Cell, Real, Format>& f, int64_t panel, int64_t row) {
+    if constexpr (Panels * Cell::accumulators * Rows <= accumulator_registers) {
+        using T = Tile<Real, Cell, Format, Rows, Panels>;
+        pass == Pass::project ? T::project(f, panel, row) : T::step(f, panel, row);
+    }
+}
+
+template <Pass pass, int Panels, typename Cell, typename Real, typename Format>
+inline void run_rows(const Frame<Cell, Real, Format>& f, int64_t panel, int64_t row, int64_t rows) {
+    static_assert(most_rows == 3 || most_rows == 6);
+    switch (rows) {
+        case 1:
+            return run_tile<pass, Cell, Real, Format, 1, Panels>(f, panel, row);
+        case 2:
+            return run_tile<pass, Cell, Real, Format, 2, Panels>(f, panel, row);
+        case 3:
+            return run_tile<pass, Cell, Real, Format, 3, Panels>(f, panel, row);
+    }
+    if constexpr (most_rows == 6) {
+        switch (rows) {
+            case 4:
+                return run_tile<pass, Cell, Real, Format, 4, Panels>(f, panel, row);
+            case 5:
+                return run_tile<pass, Cell, Real, Format, 5, Panels>(f, panel, row);
+            case 6:
+                return run_tile<pass, Cell, Real, Format, 6, Panels>(f, panel, row);
+        }
+    }
+}
+
+// All rows by the panels from `panel` to `end`: as many panels at once as `at_once` allows, then half as many, and so
+// on. The rows are divided evenly, so that no tile is left with a single row to wait for.
+template <Pass pass, int Panels, typename Cell, typename Real, typename Format>
+inline void sweep(const Frame<Cell, Real, Format>& f, int64_t panel, int64_t end, int64_t rows, int at_once) {
+    if (Panels <= at_once) {
+        const int64_t tiles = (rows + most_rows - 1) / most_rows;
+        for (; panel + Panels <= end; panel += Panels) {
+            for (int64_t tile = 0; tile < tiles; ++tile) {
+                const int64_t from = rows * tile / tiles, to = rows * (tile + 1) / tiles;
+                run_rows<pass, Panels>(f, panel, from, to - from);
+            }
+        }
+    }
+    if constexpr (Panels > 1) {
+        if (panel < end) sweep<pass, Panels / 2>(f, panel, end, rows, at_once);
+    }
+}
+
+template <Pass pass, typename Cell, typename Real, typename Format>
+inline void sweep(const Frame<Cell, Real, Format>& f, int64_t panel, int64_t end, int64_t rows) {
+    if (rows == 0) return;
+    const int64_t tiles = (rows + most_rows - 1) / most_rows;
+    sweep<pass, panels_at_once<Cell>(1)>(f, panel, end, rows, panels_at_once<Cell>(int((rows + tiles - 1) / tiles)));
+}
+
+}  // namespace memfold::MEMFOLD_ISA

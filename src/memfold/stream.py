@@ -1,0 +1,259 @@
+"""Step-by-step inference without PyTorch: layers on top of each other, a linear head, many streams at once.
+
+>>> import numpy as np
+>>> ones = {"weight_ih": np.ones((1, 1)), "weight_hh": np.ones((1, 1))}
+>>> running_sum = Stream([Layer("rnn_relu", ones)])
+>>> [running_sum.step(np.array([x], np.float32)).item() for x in (1, 2, 3)]
+[1.0, 3.0, 6.0]
+"""
+
+import hashlib
+import json
+import math
+import os
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from memfold import _engine
+from memfold.cells._fold import Zoneout, zoneout_by_name
+from memfold.cells._sequence import CELLS, checked_state
+from memfold.engine import LINEAR, Packed, pack
+
+__all__ = ["Layer", "Stream"]
+
+Array = NDArray[Any]
+FORMAT = "memfold stream 1"
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One recurrent layer of a stream.
+
+    Args:
+        cell, weights: as :func:`memfold.engine.pack` takes them, of one direction.
+        clip, zoneout: as in :func:`memfold.engine.fold`.
+        bfloat16: round the matrices to bfloat16, half the memory to read in every step.
+    """
+
+    cell: str
+    weights: Mapping[str, ArrayLike]
+    clip: float | None = None
+    zoneout: Zoneout = 0.0
+    bfloat16: bool = False
+
+
+class Stream:
+    """Recurrent layers that take one step of every stream at each call.
+
+    A step gives the same bits as a fold over the whole sequence, and allocates nothing.
+
+    Args:
+        layers: from the bottom up.
+        head: a linear layer on top, ``weight (O, H)`` and optionally ``bias (O)``; none when None.
+        streams: S, how many independent streams go in step.
+        dtype: float32 or float64.
+
+    Raises:
+        ValueError: no layer, a layer that does not fit on the one below, or whose weights do not fit its cell.
+        TypeError: another dtype.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        head: Mapping[str, ArrayLike] | None = None,
+        *,
+        streams: int = 1,
+        dtype: Any = np.float32,
+    ) -> None:
+        if not layers:
+            raise ValueError("a stream needs at least one layer")
+        if streams < 1:
+            raise ValueError(f"streams must be at least 1, got {streams}")
+        self.layers = tuple(layers)
+        self.head = None if head is None else {name: np.ascontiguousarray(w, dtype) for name, w in head.items()}
+        self.streams = streams
+        self.dtype = np.dtype(dtype)
+        self._packed = [_packed(k, layer, self.dtype) for k, layer in enumerate(layers)]
+        self._stack = (_engine.StackFloat if self.dtype == np.float32 else _engine.StackDouble)(streams)
+        self.input_size = self.output_size = self._packed[0].input_size
+        for k, (layer, packed) in enumerate(zip(layers, self._packed, strict=True)):
+            if packed.input_size != self.output_size:
+                raise ValueError(
+                    f"layer {k} takes {packed.input_size} features, the one below gives {self.output_size}"
+                )
+            zoned = zoneout_by_name(CELLS[layer.cell], layer.zoneout)
+            clip = math.inf if layer.clip is None else layer.clip
+            if not clip > 0:
+                raise ValueError(f"clip must be above 0, got {clip}")
+            self._stack.add(packed.directions[0], clip, zoned["h"], zoned.get("c", 0.0))
+            self.output_size = packed.hidden_size
+        if self.head is not None:
+            self._stack.add(_packed_head(self.head, self.output_size), math.inf, 0.0, 0.0)
+            self.output_size = len(self.head["weight"])
+        self._y = np.zeros((streams, self.output_size), self.dtype)
+        self._y_row = self._y[0]
+
+    def step(self, x: Array, out: Array | None = None) -> Array:
+        """Take one step of every stream.
+
+        Args:
+            x: ``(S, I)``, or ``(I,)`` of a single stream.
+            out: where y goes; the stream's own buffer, which the next step overwrites, when None.
+
+        Returns:
+            ``y (S, O)``, or ``(O,)`` for a single stream's ``(I,)``.
+
+        Raises:
+            ValueError: a shape that does not fit, or an ``out`` of another type or layout.
+        """
+        y = (self._y_row if np.ndim(x) == 1 else self._y) if out is None else out
+        if self._stack.step(x, y):
+            return y
+        return self._step_converted(x, y)
+
+    def _step_converted(self, x: Array, y: Array) -> Array:
+        """A step for an x of another type or layout; the errors of :meth:`step`."""
+        converted = np.ascontiguousarray(x, self.dtype)
+        if converted.shape != (self.streams, self.input_size) and (
+            self.streams > 1 or converted.shape != (self.input_size,)
+        ):
+            raise ValueError(f"x must be {(self.streams, self.input_size)}, got shape {converted.shape}")
+        if not self._stack.step(converted, y):
+            expected = (self.streams, self.output_size)
+            raise ValueError(
+                f"out must be {expected} in {self.dtype} with a contiguous last axis, got {y.shape} in {y.dtype}"
+            )
+        return y
+
+    @property
+    def state(self) -> tuple[tuple[Array, ...], ...]:
+        """For each layer a copy of its ``(h,)`` or ``(h, c)``, each ``(S, H)``. Assign such a tuple to set it."""
+        result = []
+        for k, layer in enumerate(self.layers):
+            arrays = []
+            for cell in range(len(CELLS[layer.cell].state)):
+                arrays.append(np.empty((self.streams, self._packed[k].hidden_size), self.dtype))
+                self._stack.get(k, bool(cell), arrays[-1])
+            result.append(tuple(arrays))
+        return tuple(result)
+
+    @state.setter
+    def state(self, state: Sequence[Sequence[ArrayLike]]) -> None:
+        if len(state) != len(self.layers):
+            raise ValueError(f"the state must have {len(self.layers)} layers, got {len(state)}")
+        checked = [
+            checked_state(own, names, [(self.streams, packed.hidden_size)] * len(names), self.dtype)
+            for own, packed in zip(state, self._packed, strict=True)
+            for names in [CELLS[packed.cell].state]
+        ]
+        for k, arrays in enumerate(checked):
+            for cell, array in enumerate(arrays):
+                self._stack.set(k, bool(cell), array)
+
+    def reset(self, rows: Sequence[int] | None = None) -> None:
+        """Set the state of these streams to 0; of all when None.
+
+        Raises:
+            IndexError: a row outside 0 to S-1.
+        """
+        for row in range(self.streams) if rows is None else rows:
+            if not 0 <= row < self.streams:
+                raise IndexError(f"rows must be from 0 to {self.streams - 1}, got {row}")
+            self._stack.reset(int(row))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the stream, without its state, as a directory: ``config.json`` and ``model.safetensors``."""
+        folder = Path(path)
+        folder.mkdir(parents=True, exist_ok=True)
+        tensors = {
+            f"layers.{k}.{name}": np.ascontiguousarray(weight, self.dtype)
+            for k, layer in enumerate(self.layers)
+            for name, weight in layer.weights.items()
+        }
+        tensors |= {f"head.{name}": weight for name, weight in (self.head or {}).items()}
+        save_file(tensors, folder / "model.safetensors")
+        config = {
+            "format": FORMAT,
+            "dtype": self.dtype.name,
+            "layers": [
+                {"cell": o.cell, "clip": o.clip, "zoneout": o.zoneout, "bfloat16": o.bfloat16} for o in self.layers
+            ],
+            "shapes": {name: list(tensor.shape) for name, tensor in tensors.items()},
+            "sha256": _sha256(folder / "model.safetensors"),
+        }
+        (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, streams: int = 1) -> Self:
+        """Read a stream from the directory that :meth:`save` wrote.
+
+        Raises:
+            FileNotFoundError: no such file.
+            ValueError: a file that is truncated, altered or foreign; it names the file and the check that failed.
+        """
+        config_file, model_file = Path(path) / "config.json", Path(path) / "model.safetensors"
+        try:
+            config = json.loads(config_file.read_text())
+            found = config["format"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{config_file}: not the description of a stream") from error
+        if found != FORMAT:
+            raise ValueError(f"{config_file}: the format is {found!r}, expected {FORMAT!r}")
+        if _sha256(model_file) != config["sha256"]:
+            raise ValueError(f"{model_file}: the hash is not the one that {config_file.name} names")
+        tensors = _read(model_file, config["shapes"], np.dtype(config["dtype"]))
+        layers = []
+        for k, own in enumerate(config["layers"]):
+            zoneout = own["zoneout"] if isinstance(own["zoneout"], float) else tuple(own["zoneout"])
+            layers.append(Layer(own["cell"], _below(f"layers.{k}.", tensors), own["clip"], zoneout, own["bfloat16"]))
+        return cls(layers, _below("head.", tensors) or None, streams=streams, dtype=config["dtype"])
+
+
+def _packed(k: int, layer: Layer, dtype: np.dtype[Any]) -> Packed:
+    packed = pack(layer.cell, layer.weights, dtype, bfloat16=layer.bfloat16)
+    if len(packed.directions) > 1:
+        raise ValueError(f"layer {k} is bidirectional; a stream only goes forward")
+    return packed
+
+
+def _packed_head(head: Mapping[str, Array], hidden: int) -> _engine.Packed:
+    weight, bias = head.get("weight"), head.get("bias")
+    if weight is None or weight.ndim != 2 or weight.shape[1] != hidden:
+        raise ValueError(f"the head's weight must be (O, {hidden}), got {'none' if weight is None else weight.shape}")
+    if bias is not None and bias.shape != weight.shape[:1]:
+        raise ValueError(f"the head's bias must be {weight.shape[:1]}, got shape {bias.shape}")
+    return _engine.pack(LINEAR, False, weight, None, bias, None, None, len(weight))
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _below(prefix: str, tensors: Mapping[str, Array]) -> dict[str, Array]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _read(file: Path, shapes: Mapping[str, Sequence[int]], dtype: np.dtype[Any]) -> dict[str, Array]:
+    """The tensors of a file whose header names exactly these shapes."""
+    try:
+        with safe_open(file, "numpy") as opened:
+            found = {name: opened.get_slice(name).get_shape() for name in opened.keys()}  # noqa: SIM118
+            if found != {name: list(shape) for name, shape in shapes.items()}:
+                raise ValueError(f"{file}: its tensors are not those that config.json names")
+            tensors: dict[str, Array] = {name: opened.get_tensor(name) for name in found}
+    except (SafetensorError, struct.error) as error:
+        raise ValueError(f"{file}: not a safetensors file ({error})") from error
+    for name, tensor in tensors.items():
+        if tensor.dtype != dtype:
+            raise ValueError(f"{file}: {name} is {tensor.dtype}, config.json says {dtype}")
+    return tensors

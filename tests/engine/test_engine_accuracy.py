@@ -1,0 +1,38 @@
+"""The activations over a dense sweep: within 2e-7 of the exact values, exact at the infinities."""
+
+import numpy as np
+import pytest
+
+from memfold import engine
+
+
+def activations(x: np.ndarray) -> dict[str, np.ndarray]:
+    """tanh and sigmoid of x as the engine computes them: an RNN's output, and an LSTM's input gate."""
+    rows = {"weight_ih": np.ones((4, 1), x.dtype), "weight_hh": np.zeros((4, 1), x.dtype)}
+    one = {name: w[:1] for name, w in rows.items()}
+    sequence = x.reshape(1, -1, 1)
+    return {
+        "tanh": engine.fold("rnn_tanh", sequence, one)[0].ravel(),
+        "sigmoid": engine.trace("lstm", sequence, rows)["i"].ravel(),
+    }
+
+
+@pytest.mark.parametrize(("dtype", "limit"), [(np.float32, 2e-7), (np.float64, 5e-16)])
+def test_activations_are_right_to_the_last_digits(dtype: type, limit: float) -> None:
+    small = np.geomspace(1e-37, 1, 200_000)
+    x = np.concatenate([np.linspace(-90, 90, 900_000), np.linspace(-2, 2, 200_000), small, -small]).astype(dtype)
+    wide = x.astype(np.longdouble)
+    exact = {"tanh": np.tanh(wide), "sigmoid": 1 / (1 + np.exp(-wide))}
+    smallest = np.finfo(dtype).tiny
+    for name, values in activations(x).items():
+        difference = np.abs(values - exact[name])
+        normal = np.abs(exact[name]) >= smallest
+        assert (difference[normal] / np.abs(exact[name][normal])).max() <= limit, name
+        assert (difference[~normal] <= smallest).all(), name
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_limits_are_exact_and_nan_passes(dtype: type) -> None:
+    values = activations(np.array([-np.inf, np.inf, 0, np.nan], dtype))
+    np.testing.assert_array_equal(values["tanh"], np.array([-1, 1, 0, np.nan], dtype))
+    np.testing.assert_array_equal(values["sigmoid"], np.array([0, 1, 0.5, np.nan], dtype))

@@ -1,0 +1,326 @@
+// The engine without Python: run by hand under the sanitizers (make sanitize), and for NEON under qemu.
+// Every instruction set of the machine folds random layers and is compared with a plain loop in double precision.
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <limits>
+#include <new>
+#include <random>
+#include <thread>
+#include <vector>
+
+#include "isa.hpp"
+#include "run.hpp"
+#include "stack.hpp"
+
+#if defined(__unix__)
+#include <sys/wait.h>
+#include <unistd.h>
+#endif
+
+namespace {
+
+std::atomic<long> allocations{0};
+int failures = 0;
+
+}  // namespace
+
+// Counted, so that a test can tell that a step allocates nothing. Not inlined: GCC would take a new that it sees
+// through and a delete that it does not for a mismatch.
+#define MEMFOLD_COUNTED __attribute__((noinline))
+MEMFOLD_COUNTED void* operator new(std::size_t bytes) {
+    ++allocations;
+    if (void* memory = std::malloc(bytes)) return memory;
+    throw std::bad_alloc();
+}
+MEMFOLD_COUNTED void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept {
+    ++allocations;
+    return std::malloc(bytes);
+}
+MEMFOLD_COUNTED void* operator new(std::size_t bytes, std::align_val_t alignment) {
+    ++allocations;
+    const auto unit = std::size_t(alignment);
+    if (void* memory = std::aligned_alloc(unit, (bytes + unit - 1) / unit * unit + unit)) return memory;
+    throw std::bad_alloc();
+}
+MEMFOLD_COUNTED void operator delete(void* memory) noexcept { std::free(memory); }
+MEMFOLD_COUNTED void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+MEMFOLD_COUNTED void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
+MEMFOLD_COUNTED void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
+
+namespace {
+
+using namespace memfold;
+
+void check(bool good, const char* what) {
+    if (good) return;
+    ++failures;
+    std::printf("FAILED: %s\n", what);
+}
+
+// A random call and everything it reads and writes.
+template <typename Real>
+struct Call {
+    Fold<Real> fold{};
+    int gates;
+    std::vector<Real> input, hidden, input_bias, hidden_bias, peephole, x, h0, c0, h, c, y, kept;
+    std::vector<int64_t> lengths;
+    std::vector<char> resets;
+
+    Call(std::mt19937& random, Kind kind, int64_t time, int64_t batch, int64_t inputs, int64_t units, bool ragged)
+        : gates(kind == Kind::lstm ? 4
+                : has_gates(kind)  ? 3
+                                   : 1) {
+        const auto numbers = [&](int64_t count, double scale = 1) {
+            std::normal_distribution<double> normal(0, scale);
+            std::vector<Real> result(static_cast<size_t>(count));
+            for (auto& value : result) value = Real(normal(random));
+            return result;
+        };
+        const double scale = 1 / std::sqrt(double(units));
+        input = numbers(gates * units * inputs, scale), hidden = numbers(gates * units * units, scale);
+        input_bias = numbers(gates * units), hidden_bias = numbers(gates * units);
+        if (has_cell_state(kind)) peephole = numbers((gates - 1) * units);
+        x = numbers(time * batch * inputs), h0 = numbers(batch * units), c0 = numbers(batch * units);
+        h = c = std::vector<Real>(size_t(batch * units));
+        y.resize(size_t(time * batch * units));
+        kept.resize(size_t(time * batch * kept_values(kind) * units));
+        fold.layer = {kind, inputs, units, has_cell_state(kind), false};
+        fold.options = {ragged ? Real(2) : std::numeric_limits<Real>::infinity(), Real(ragged ? 0.25 : 0), 0};
+        fold.time = time, fold.batch = batch;
+        fold.x = {x.data(), batch * inputs, inputs};
+        if (ragged) {
+            for (int64_t b = 0; b < batch; ++b) lengths.push_back(int64_t(random() % size_t(time + 1)));
+            for (int64_t i = 0; i < time * batch; ++i) resets.push_back(random() % 4 == 0);
+            fold.lengths = lengths.data();
+            fold.resets = {reinterpret_cast<const bool*>(resets.data()), batch, 1};
+        }
+        fold.direction_count = 1;
+        fold.directions[0] = {nullptr,
+                              ragged && random() % 2 == 0,
+                              h0.data(),
+                              c0.data(),
+                              h.data(),
+                              c.data(),
+                              {y.data(), batch * units, units},
+                              {kept.data(), batch * kept_values(kind) * units, kept_values(kind) * units}};
+    }
+
+    Weights<Real> weights() const {
+        return {input.data(), hidden.data(), input_bias.data(), hidden_bias.data(),
+                peephole.empty() ? nullptr : peephole.data()};
+    }
+
+    void run(const Engine& engine, int threads) {
+        const Memory packed = pack(engine, fold.layer, weights());
+        fold.directions[0].packed = packed.get();
+        memfold::run(engine, fold, threads);
+    }
+};
+
+double sigmoid(double z) { return 1 / (1 + std::exp(-z)); }
+
+// The same by plain loops: one row's outputs and final state.
+template <typename Real>
+void expected_row(const Call<Real>& call, int64_t b, std::vector<double>& y, std::vector<double>& h) {
+    const auto& f = call.fold;
+    const int64_t units = f.layer.hidden, inputs = f.layer.input;
+    const bool reverse = f.directions[0].reverse;
+    const int64_t length = f.lengths ? f.lengths[b] : f.time;
+    std::vector<double> c(static_cast<size_t>(units));
+    h.resize(size_t(units));
+    for (int64_t u = 0; u < units; ++u) h[size_t(u)] = call.h0[size_t(b * units + u)];
+    for (int64_t u = 0; u < units; ++u) c[size_t(u)] = call.c0[size_t(b * units + u)];
+    y.assign(size_t(f.time * units), 0);
+    const auto clip = [&](double z) {
+        return std::fmax(-double(f.options.clip), std::fmin(double(f.options.clip), z));
+    };
+    for (int64_t s = 0; s < length; ++s) {
+        const int64_t t = reverse ? length - 1 - s : s;
+        const int64_t cut = reverse ? t + 1 : t;
+        if (f.resets.data && cut < length && *f.resets.at(cut, b)) {
+            h.assign(size_t(units), 0);
+            c.assign(size_t(units), 0);
+        }
+        const auto before = h;
+        for (int64_t u = 0; u < units; ++u) {
+            double from_x[4], from_h[4];
+            for (int g = 0; g < call.gates; ++g) {
+                const int64_t row = g * units + u;
+                from_x[g] = call.input_bias[size_t(row)], from_h[g] = call.hidden_bias[size_t(row)];
+                for (int64_t k = 0; k < inputs; ++k) {
+                    from_x[g] += double(call.input[size_t(row * inputs + k)]) * double(*(f.x.at(t, b) + k));
+                }
+                for (int64_t k = 0; k < units; ++k) {
+                    from_h[g] += double(call.hidden[size_t(row * units + k)]) * before[size_t(k)];
+                }
+            }
+            const auto pre = [&](int g, double peep = 0) { return clip(from_x[g] + from_h[g] + peep); };
+            const auto peep = [&](int p, double value) { return double(call.peephole[size_t(p * units + u)]) * value; };
+            const double old = before[size_t(u)], old_c = c[size_t(u)];
+            double now = 0, cell = old_c;
+            switch (f.layer.kind) {
+                case Kind::rnn_tanh:
+                    now = std::tanh(pre(0));
+                    break;
+                case Kind::rnn_relu:
+                    now = std::fmax(pre(0), 0);
+                    break;
+                case Kind::gru: {
+                    const double r = sigmoid(pre(0)), z = sigmoid(pre(1));
+                    now = (1 - z) * std::tanh(clip(from_x[2] + r * from_h[2])) + z * old;
+                    break;
+                }
+                default: {
+                    const bool coupled = f.layer.kind == Kind::coupled_lstm;
+                    const int last = coupled ? 2 : 3;
+                    const double i = sigmoid(pre(0, peep(0, old_c)));
+                    const double forget = coupled ? 1 - i : sigmoid(pre(1, peep(1, old_c)));
+                    cell = forget * old_c + i * std::tanh(pre(last - 1));
+                    now = sigmoid(pre(last, peep(last - 1, cell))) * std::tanh(cell);
+                }
+            }
+            const double p = double(f.options.zoneout_h);
+            h[size_t(u)] = p * old + (1 - p) * now;
+            c[size_t(u)] = cell;
+            y[size_t(t * units + u)] = h[size_t(u)];
+        }
+    }
+}
+
+template <typename Real>
+void compare(const Call<Real>& call, const char* what) {
+    const int64_t units = call.fold.layer.hidden;
+    const double tolerance = sizeof(Real) == 4 ? 1e-4 : 1e-12;
+    double worst = 0;
+    for (int64_t b = 0; b < call.fold.batch; ++b) {
+        std::vector<double> y, h;
+        expected_row(call, b, y, h);
+        for (int64_t t = 0; t < call.fold.time; ++t) {
+            for (int64_t u = 0; u < units; ++u) {
+                const double ours = *(call.fold.directions[0].y.at(t, b) + u);
+                worst = std::fmax(worst, std::fabs(ours - y[size_t(t * units + u)]) / (1 + std::fabs(ours)));
+            }
+        }
+        for (int64_t u = 0; u < units; ++u) {
+            const double ours = call.h[size_t(b * units + u)];
+            worst = std::fmax(worst, std::fabs(ours - h[size_t(u)]) / (1 + std::fabs(ours)));
+        }
+    }
+    check(worst < tolerance, what);
+}
+
+template <typename Real>
+void test_folds(const Engine& engine) {
+    std::mt19937 random(1);
+    for (const Kind kind : {Kind::rnn_tanh, Kind::rnn_relu, Kind::lstm, Kind::coupled_lstm, Kind::gru}) {
+        for (const int64_t batch : {0, 1, 2, 7, 13}) {
+            for (const int64_t units : {1, 17, 33}) {
+                for (const bool ragged : {false, true}) {
+                    Call<Real> call(random, kind, 5, batch, 1 + units % 20, units, ragged);
+                    call.run(engine, 1);
+                    compare(call, "a fold follows the plain loops");
+                    const auto alone = call.y;
+                    call.run(engine, 3);
+                    check(call.y == alone, "threads change nothing");
+                }
+            }
+        }
+    }
+    Call<Real> wide(random, Kind::lstm, 6, 1, 8, 130, false);
+    wide.run(engine, 1);
+    compare(wide, "a fold by shares follows the plain loops");
+    const auto alone = wide.y;
+    wide.run(engine, 4);
+    check(wide.y == alone, "shares change nothing");
+}
+
+void test_many_callers(const Engine& engine) {
+    std::vector<std::thread> callers;
+    std::atomic<int> wrong{0};
+    for (unsigned seed = 0; seed < 6; ++seed) {
+        callers.emplace_back([&, seed] {
+            std::mt19937 random(seed);
+            Call<float> call(random, Kind::lstm, 9, 5, 8, 70, true);
+            call.run(engine, 1);
+            const auto alone = call.y;
+            for (int round = 0; round < 30; ++round) {
+                call.run(engine, 1 + round % 4);
+                if (call.y != alone) ++wrong;
+            }
+        });
+    }
+    for (auto& caller : callers) caller.join();
+    check(wrong == 0, "many callers get what each gets alone");
+}
+
+void test_steps(const Engine& engine) {
+    std::mt19937 random(2);
+    Call<float> below(random, Kind::gru, 6, 3, 5, 19, false), above(random, Kind::lstm, 6, 3, 19, 21, false);
+    below.fold.directions[0].h_first = above.fold.directions[0].h_first = nullptr;
+    above.fold.directions[0].c_first = nullptr;
+    above.fold.x = {below.y.data(), 3 * 19, 19};
+    below.run(engine, 1);
+    above.run(engine, 1);
+    Stack<float> stack(engine, 3);
+    for (const auto* call : {&below, &above}) {
+        stack.add(call->fold.layer, call->fold.options,
+                  std::shared_ptr<void>(pack(engine, call->fold.layer, call->weights())));
+    }
+    std::vector<float> y(3 * 21), whole;
+    whole.reserve(6 * 3 * 21);
+    const long before = allocations;
+    for (int64_t t = 0; t < 6; ++t) {
+        stack.step(below.fold.x.at(t, 0), 5, y.data(), 21);
+        whole.insert(whole.end(), y.begin(), y.end());
+    }
+    check(allocations == before, "a step allocates nothing");
+    check(whole == above.y, "steps are the fold of the whole");
+}
+
+void test_fork(const Engine& engine) {
+#if defined(__unix__) && !defined(__SANITIZE_THREAD__)
+    std::mt19937 random(3);
+    Call<float> call(random, Kind::lstm, 9, 16, 8, 70, false);
+    call.run(engine, 2);
+    const auto parents = call.y;
+    const pid_t child = fork();
+    if (child == 0) {
+        call.run(engine, 2);
+        _exit(call.y == parents ? 0 : 1);
+    }
+    int status = 1;
+    waitpid(child, &status, 0);
+    check(status == 0, "a forked child folds with threads of its own");
+#else
+    (void)engine;
+#endif
+}
+
+void test_fingerprint(const Engine& engine) {
+    std::vector<unsigned char> data(5000, 7);
+    const uint64_t whole = engine.fingerprint(data.data(), data.size());
+    for (size_t i = 0; i < data.size(); i += 3) {
+        data[i] ^= 1;
+        check(engine.fingerprint(data.data(), data.size()) != whole, "any bit changes the fingerprint");
+        data[i] ^= 1;
+        check(engine.fingerprint(data.data(), i) != whole, "so does the length");
+    }
+    check(engine.fingerprint(data.data(), data.size()) == whole, "the same bytes have the same fingerprint");
+}
+
+}  // namespace
+
+// With any argument the test of fork is left out: qemu's user mode does not survive one beside threads.
+int main(int count, char**) {
+    for (const Engine* engine : usable_engines()) {
+        test_folds<float>(*engine);
+        test_folds<double>(*engine);
+        test_many_callers(*engine);
+        test_steps(*engine);
+        if (count == 1) test_fork(*engine);
+        test_fingerprint(*engine);
+        std::printf("%s: %s\n", engine->isa, failures == 0 ? "right" : "wrong");
+    }
+    return failures == 0 ? 0 : 1;
+}
