@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+PEERS  := .peers
 PIP    := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 NATIVE := CMakeLists.txt $(wildcard native/*)
 
@@ -13,9 +14,9 @@ help:
 	@echo "make setup     the developer's environment in $(VENV)"
 	@echo "make lint      ruff, mypy, clang-format"
 	@echo "make bench     measure against the peers and write benchmarks/README.md"
-	@echo "make peers     the peers to measure against, in $(VENV)"
+	@echo "make peers     the peers to measure against, in $(PEERS)"
 	@echo "make sanitize  the engine under the address, undefined-behaviour and thread sanitizers, and for NEON under qemu"
-	@echo "make clean     remove $(VENV), build/ and caches"
+	@echo "make clean     remove $(VENV), $(PEERS), build/ and caches"
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -47,18 +48,21 @@ lint: $(VENV)/.dev
 test: lint
 	$(BIN)/pytest
 
-# The peers beside torch: measured against, never depended on.
-$(VENV)/.peers: $(VENV)/.demo
-	$(PIP) onnx onnxruntime
+# The peers, measured against and never depended on, have an environment of their own.
+$(PEERS)/.done: constraints.txt pyproject.toml $(NATIVE)
+	test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --constraint constraints.txt scikit-build-core nanobind cmake ninja
+	$(PEERS)/bin/python -m pip install --quiet --constraint constraints.txt --no-build-isolation \
+		--config-settings=build-dir=build/peers --editable '.[train]' onnx onnxruntime
 	@touch $@
 
-peers: $(VENV)/.peers
+peers: $(PEERS)/.done
 
 bench: peers
-	$(BIN)/python benchmarks/table.py
+	$(PEERS)/bin/python benchmarks/table.py
 
 sanitize:
 	tests/native/sanitize
 
 clean:
-	rm -rf $(VENV) build demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) build demo .mypy_cache .pytest_cache .ruff_cache .hypothesis

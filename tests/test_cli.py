@@ -110,6 +110,7 @@ def test_evaluate_and_predict_use_the_saved_model(model: Path, tmp_path: Path) -
         (["predict", ".", "{data}"], "has no config.json; not a memfold model"),
         (["demo", "--budget", "soon"], "budget 'soon': expected"),
         (["data"], "Missing command"),
+        (["bench", "guess"], "no benchmark 'guess'; there is layers, stream"),
         (["sing"], "No such command 'sing'"),
         (["fit", "--loud"], "No such option"),
     ],
@@ -184,7 +185,17 @@ def test_ctrl_c_keeps_the_best_model_and_exits_with_130(series: Path, tmp_path: 
 
 
 def test_every_help_text_has_an_example() -> None:
-    for command in (["demo"], ["fit"], ["evaluate"], ["predict"], ["data"], ["data", "list"], ["data", "get"], []):
+    for command in (
+        ["demo"],
+        ["fit"],
+        ["evaluate"],
+        ["predict"],
+        ["bench"],
+        ["data"],
+        ["data", "list"],
+        ["data", "get"],
+        [],
+    ):
         done = run(*command, "--help")
         assert done.returncode == 0
         assert "Example: memfold" in done.stdout, command

@@ -84,7 +84,7 @@ def stream(rounds: int = 9) -> dict[str, Any]:
     return {"machine": describe_machine(), "points": points}
 
 
-BENCHMARKS = {"layers": layers, "stream": stream}
+BENCHMARKS: dict[str, Callable[[], dict[str, Any]]] = {"layers": layers, "stream": stream}
 
 
 def describe_machine() -> dict[str, Any]:

@@ -160,6 +160,30 @@ def predict(
     write_aside(out, forecast.write_parquet if out.suffix == ".parquet" else forecast.write_csv)
 
 
+@app.command()
+def bench(
+    name: Annotated[str, typer.Argument(help="layers or stream")],
+    as_json: Json = False,
+) -> None:
+    """Time memfold beside torch.nn and ONNX Runtime in one run, a few minutes; a ratio above 1 means memfold is faster.
+
+    Example: memfold bench stream
+    """
+    from memfold.bench import BENCHMARKS
+
+    if name not in BENCHMARKS:
+        raise InputError(f"no benchmark {name!r}; there is {', '.join(BENCHMARKS)}")
+    results = BENCHMARKS[name]()
+    if as_json:
+        print(json.dumps(results))
+        return
+    from rich.console import Console
+
+    from memfold.display import point_table
+
+    Console().print(point_table(results["points"], name))
+
+
 @data_app.command("list")
 def data_list() -> None:
     """List the known data sets.

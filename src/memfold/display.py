@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -12,7 +12,7 @@ from rich.table import Table
 
 from memfold.training import Validation
 
-__all__ = ["Display", "score_table"]
+__all__ = ["Display", "point_table", "score_table"]
 
 
 def _clock(seconds: float) -> str:
@@ -100,4 +100,14 @@ def score_table(scores: Mapping[str, Mapping[str, float]], title: str) -> Table:
             lower_is_better = name != "coverage80"
             cells.append(f"[bold]{text}[/bold]" if text and lower_is_better and row[name] == best else text)
         table.add_row(model, *cells)
+    return table
+
+
+def point_table(points: Sequence[Mapping[str, str | float | None]], title: str) -> Table:
+    """A table of measured points, a row a point, numbers to three digits."""
+    columns = list(dict.fromkeys(name for point in points for name in point))
+    table = Table(*columns, title=title, title_justify="left")
+    for point in points:
+        values = (point.get(name) for name in columns)
+        table.add_row(*(f"{v:.3g}" if isinstance(v, float) else "" if v is None else str(v) for v in values))
     return table

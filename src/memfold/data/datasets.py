@@ -48,7 +48,14 @@ DATASETS = {
             "forecast",
             "half-hourly taxi passengers in New York, July 2014 to January 2015 (from NAB); shipped with memfold",
             "MIT",
-            parameters={"time": "timestamp", "target": "value", "horizon": 48, "hidden_size": 64},
+            parameters={
+                "time": "timestamp",
+                "target": "value",
+                "horizon": 48,
+                "hidden_size": 32,
+                "dropout": 0.3,
+                "members": 4,
+            },
         ),
         DataSet(
             "m4-hourly",

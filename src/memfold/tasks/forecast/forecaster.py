@@ -17,7 +17,7 @@ from memfold.data.tables import ID, TARGET, TIME, SeriesTable, read_series, spli
 from memfold.errors import InputError
 from memfold.tasks.base import Parts, Report, Task
 from memfold.tasks.forecast.baselines import baseline_forecasts
-from memfold.tasks.forecast.network import ForecastNetwork, NetworkSize
+from memfold.tasks.forecast.network import Ensemble, NetworkSize
 from memfold.tasks.forecast.scores import point_scores, quantile_scores
 from memfold.tasks.forecast.windows import Calendar, ForecastProblem, SeriesTensors
 from memfold.training import Budget, Settings
@@ -42,7 +42,8 @@ class Forecaster(Task):
         future: columns with covariates that are known ahead; to forecast, give their rows with an empty target.
         hidden_size: units of the LSTM.
         num_layers: layers of the LSTM.
-        dropout: between layers and in the head.
+        dropout: between layers and in the decoder.
+        members: networks to train side by side and average; several small ones suit a single short series.
         lr: peak learning rate.
         batch_size: windows in a step.
         patience: stop after so many of the 20 validations without a better one; None uses the whole budget.
@@ -70,6 +71,7 @@ class Forecaster(Task):
         hidden_size: int = 128,
         num_layers: int = 1,
         dropout: float = 0.1,
+        members: int = 1,
         lr: float = 2e-3,
         batch_size: int = 64,
         patience: int | None = None,
@@ -87,6 +89,7 @@ class Forecaster(Task):
         self.hidden_size = hidden_size
         self.num_layers = num_layers
         self.dropout = dropout
+        self.members = members
         self.lr = lr
         self.batch_size = batch_size
         self.patience = patience
@@ -154,7 +157,7 @@ class Forecaster(Task):
         vars(self).pop("size_", None)  # of an earlier fit
         self._find_shapes(table)
         torch.manual_seed(self.seed)
-        network = ForecastNetwork(self.size_)
+        network = Ensemble(self.size_, self.members)
         tensors = self._tensors(table)
         held_out = None if valid is None else self._tensors(self.read(valid))
         problem = ForecastProblem(network, tensors, held_out, self.batch_size, self.seed)
@@ -172,7 +175,12 @@ class Forecaster(Task):
     def _find_shapes(self, table: SeriesTable) -> None:
         self.step_ = table.step
         seasons, horizon = self._seasons_and_horizon(table)
-        for name, value in (("horizon", horizon), ("hidden_size", self.hidden_size), ("seasons", min(seasons))):
+        for name, value in (
+            ("horizon", horizon),
+            ("members", self.members),
+            ("hidden_size", self.hidden_size),
+            ("seasons", min(seasons)),
+        ):
             if value < 1:
                 raise InputError(f"{name} must be at least 1, got {value}")
         patch = max(1, seasons[0] // 4)
@@ -227,7 +235,9 @@ class Forecaster(Task):
         parts = []
         for block in torch.split(series, 256):
             quantiles, level, scale = self.network_(tensors.windows(block, tensors.lengths[block], size, target=False))
-            ordered = quantiles.double().sort(-1).values  # rearranged where they cross (Chernozhukov et al. 2010)
+            ordered = (
+                quantiles.mean(0).double().sort(-1).values
+            )  # rearranged where they cross (Chernozhukov et al. 2010)
             parts.append(ordered * scale[..., None] + level[..., None])
         values = torch.cat(parts).reshape(-1, len(LEVELS)).numpy()
         result = table.times_after(size.horizon).with_columns(
@@ -310,7 +320,7 @@ class Forecaster(Task):
         self.scaling_ = {name: (mean, deviation) for name, (mean, deviation) in state["scaling"].items()}
         size = state["size"] | {"lags": tuple(state["size"]["lags"]), "quantiles": tuple(state["size"]["quantiles"])}
         self.size_ = NetworkSize(**size)
-        return ForecastNetwork(self.size_)
+        return Ensemble(self.size_, self.members)
 
 
 def _seasons(table: SeriesTable) -> tuple[int, ...]:

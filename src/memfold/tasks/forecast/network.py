@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from memfold.nn import LSTM
 
-__all__ = ["ForecastNetwork", "NetworkSize", "Window", "quantile_loss", "standardised"]
+__all__ = ["Ensemble", "ForecastNetwork", "NetworkSize", "Window", "quantile_loss", "standardised"]
 
 
 SUMMARY, STEP_CODE, DECODER = 64, 8, 128  # widths in the decoder
@@ -64,13 +64,33 @@ class Window:
     target: Tensor | None = None
 
 
+class Ensemble(nn.Module):
+    """Networks that learn side by side from the same batches, each from its own first weights."""
+
+    def __init__(self, size: NetworkSize, members: int) -> None:
+        super().__init__()
+        self.size = size
+        self.members = nn.ModuleList(ForecastNetwork(size) for _ in range(members))
+
+    def forward(self, window: Window) -> tuple[Tensor, Tensor, Tensor]:
+        """Forecast a batch of windows.
+
+        Returns:
+            Every member's quantiles in units of the window's scale, (M, B, K, Q); the level and the scale, float64,
+            (B, 1) each.
+        """
+        level, scale = level_and_scale(window.y, window.seen)
+        z = torch.where(window.seen, standardised(window.y, level, scale), 0.0).float()  # (B, C)
+        return torch.stack([member(z, window) for member in self.members]), level, scale
+
+
 class ForecastNetwork(nn.Module):
     """Quantiles of the next K values from the last C.
 
-    The window is centred on its mean and divided by its mean absolute deviation. An LSTM reads it patch by patch. One
-    small network, the same for every step ahead, then takes what the LSTM remembers, the step's own code, the values
-    one period before it with their neighbours, and the covariates ahead; it mixes those periods (a softmax) and adds
-    a correction for every quantile. At the start it is the plain mean of the seasonal naive forecasts.
+    The window comes centred on its mean and divided by its mean absolute deviation. An LSTM reads it patch by patch.
+    One small network, the same for every step ahead, then takes what the LSTM remembers, the step's own code, the
+    values one period before it with their neighbours, and the covariates ahead; it mixes those periods (a softmax) and
+    adds a correction for every quantile. At the start it is the plain mean of the seasonal naive forecasts.
     """
 
     def __init__(self, size: NetworkSize) -> None:
@@ -97,15 +117,16 @@ class ForecastNetwork(nn.Module):
         self.lag_index: Tensor
         self.register_buffer("lag_index", lag_index(size), persistent=False)
 
-    def forward(self, window: Window) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, z: Tensor, window: Window) -> Tensor:
         """Forecast a batch of windows.
 
+        Args:
+            z: the values up to the origin in units of the window's scale, 0 where the series had not begun, (B, C).
+
         Returns:
-            The quantiles in units of the window's scale, (B, K, Q), and that level and scale, float64, (B, 1) each.
+            The quantiles in those units, (B, K, Q).
         """
-        size, batch = self.size, len(window.y)
-        level, scale = level_and_scale(window.y, window.seen)
-        z = torch.where(window.seen, standardised(window.y, level, scale), 0.0).float()  # (B, C)
+        size, batch = self.size, len(z)
         past = [z[..., None], window.seen[..., None].float(), window.past, window.known[:, : size.context]]
         patches = torch.cat(past, -1).reshape(batch, size.context // size.patch, -1)  # (B, C/P, P*F)
         _, (hidden, _) = self.lstm(patches)
@@ -124,7 +145,8 @@ class ForecastNetwork(nn.Module):
         out = self.decoder(torch.cat(features, -1))  # (B, K, L + Q)
         mixture, correction = out.split([len(size.lags), len(size.quantiles)], -1)
         naive = (mixture.softmax(-1) * lagged).sum(-1, keepdim=True)  # (B, K, 1)
-        return naive + correction, level, scale
+        forecast: Tensor = naive + correction
+        return forecast
 
 
 def lag_index(size: NetworkSize) -> Tensor:
@@ -156,7 +178,7 @@ def quantile_loss(quantiles: Tensor, target: Tensor, levels: Sequence[float]) ->
     """Twice the pinball loss, averaged: an estimate of the CRPS (Gneiting & Raftery 2007, sec. 6).
 
     Args:
-        quantiles: (B, K, Q).
+        quantiles: (..., B, K, Q).
         target: (B, K).
         levels: Q of them.
     """

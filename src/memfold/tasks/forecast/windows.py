@@ -13,7 +13,7 @@ from torch import Tensor
 
 from memfold.data.tables import ID, TARGET, TIME, SeriesTable
 from memfold.errors import InputError
-from memfold.tasks.forecast.network import ForecastNetwork, NetworkSize, Window, quantile_loss, standardised
+from memfold.tasks.forecast.network import Ensemble, NetworkSize, Window, quantile_loss, standardised
 from memfold.training import Problem
 
 __all__ = ["Calendar", "ForecastProblem", "SeriesTensors"]
@@ -148,9 +148,9 @@ class ForecastProblem(Problem):
     metric = "valid CRPS"
 
     def __init__(
-        self, model: ForecastNetwork, data: SeriesTensors, valid: SeriesTensors | None, batch_size: int, seed: int
+        self, model: Ensemble, data: SeriesTensors, valid: SeriesTensors | None, batch_size: int, seed: int
     ) -> None:
-        self.model: ForecastNetwork = model
+        self.model: Ensemble = model
         self.data, self.batch_size, self.seed = data, batch_size, seed
         size, lengths = model.size, data.lengths
         held_out = torch.clamp(lengths // 10 // size.horizon, min=1) * size.horizon if valid is None else 0 * lengths
@@ -176,13 +176,17 @@ class ForecastProblem(Problem):
             yield self.data.windows(series, origins, self.model.size, target=True)
 
     def loss(self, batch: Window) -> Tensor:
+        return self._loss(batch, average=False)
+
+    def _loss(self, batch: Window, average: bool) -> Tensor:
+        """The members' mean loss, or the loss of their mean."""
         quantiles, level, scale = self.model(batch)
         assert batch.target is not None
         target = standardised(batch.target, level, scale).float()
-        return quantile_loss(quantiles, target, self.model.size.quantiles)
+        return quantile_loss(quantiles.mean(0) if average else quantiles, target, self.model.size.quantiles)
 
     def validate(self) -> float:
-        losses = [self.loss(window).item() * len(window.y) for window in self.valid]
+        losses = [self._loss(window, average=True).item() * len(window.y) for window in self.valid]
         return sum(losses) / sum(len(window.y) for window in self.valid)
 
 
