@@ -7,7 +7,7 @@ import math
 import platform
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -67,7 +67,6 @@ class Report:
     parameters: int
     seed: int
     seconds: float = 0.0
-    notes: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """One flat object of the contract's names."""
