@@ -11,7 +11,8 @@
 
 namespace memfold::MEMFOLD_ISA {
 
-// What a step knows besides its pre-activations: one row's state of the units at hand, read and written in place.
+// What a step knows besides its pre-activations: one row's state of the units at hand, which it replaces by the new
+// one.
 template <typename Real>
 struct Unit {
     Vec<Real> h, c;
@@ -30,6 +31,26 @@ struct Settings {
           zones(o.zoneout_h != 0 || o.zoneout_c != 0) {}
 
     MEMFOLD_INLINE Vec<Real> bound(Vec<Real> pre) const { return clips ? at_least(at_most(pre, clip), -clip) : pre; }
+
+    // The derivative of a gate by its pre-activation, from the gate's value: 0 where the value is that of the bound.
+    MEMFOLD_INLINE Vec<Real> sigmoid_slope(Vec<Real> v) const {
+        const Vec<Real> slope = v * (Real(1) - v);
+        return clips ? within(v, sigmoid<Real>(-clip), sigmoid<Real>(clip), slope) : slope;
+    }
+    MEMFOLD_INLINE Vec<Real> tanh_slope(Vec<Real> v) const {
+        const Vec<Real> slope = fma(-v, v, all(Real(1)));
+        return clips ? within(v, tanh<Real>(-clip), tanh<Real>(clip), slope) : slope;
+    }
+    MEMFOLD_INLINE Vec<Real> relu_slope(Vec<Real> v) const {
+        const Vec<Real> slope = v > Vec<Real>{} ? all(Real(1)) : Vec<Real>{};
+        return clips ? within(v, Vec<Real>{}, clip, slope) : slope;
+    }
+
+  private:
+    static MEMFOLD_INLINE Vec<Real> within(Vec<Real> v, Vec<Real> low, Vec<Real> high, Vec<Real> slope) {
+        const Vec<Real> below = v > low ? slope : Vec<Real>{};
+        return v < high ? below : Vec<Real>{};
+    }
 };
 
 // The expectation of zoneout: a unit keeps its old value with probability p (Krueger et al. 2017).
@@ -38,28 +59,30 @@ MEMFOLD_INLINE Vec<Real> zoned(Vec<Real> p, Vec<Real> before, Vec<Real> now) {
     return fma(p, before, (Real(1) - p) * now);
 }
 
+// The derivatives of a step, `derive`, get what the step kept, the state before it, and the gradients of the loss by
+// the new state; they give those by the accumulators, `d`, and leave in `unit` what reaches the state before by another
+// way than the hidden product.
+
 // Elman 1990. kept: h.
 struct Rnn {
     static constexpr int accumulators = 1, kept = 1, peepholes = 0;
     static constexpr int input_first = 0, input_gates = 1, hidden_first = 0, hidden_gates = 1;
     static constexpr int input_gate[] = {0}, hidden_gate[] = {0};
     static constexpr bool cell_state = false;
-
-    template <bool relu, typename Real>
-    static MEMFOLD_INLINE void step_as(const Vec<Real>* pre, const Settings<Real>& s, Unit<Real>& unit,
-                                       Vec<Real>* kept) {
-        const Vec<Real> z = s.bound(pre[0]);
-        const Vec<Real> h = relu ? at_least(z, Vec<Real>{}) : tanh<Real>(z);
-        unit.h = s.zones ? zoned<Real>(s.zoneout_h, unit.h, h) : h;
-        kept[0] = unit.h;
-    }
 };
 
 struct RnnTanh : Rnn {
     template <typename Real>
     static MEMFOLD_INLINE void step(const Vec<Real>* pre, const Vec<Real>*, const Settings<Real>& s, Unit<Real>& unit,
                                     Vec<Real>* kept) {
-        step_as<false, Real>(pre, s, unit, kept);
+        unit.h = kept[0] = tanh<Real>(s.bound(pre[0]));
+    }
+
+    template <typename Real>
+    static MEMFOLD_INLINE void derive(const Vec<Real>* kept, const Unit<Real>&, const Vec<Real>*,
+                                      const Settings<Real>& s, Unit<Real>& unit, Vec<Real>* d) {
+        d[0] = unit.h * s.tanh_slope(kept[0]);
+        unit.h = Vec<Real>{};
     }
 };
 
@@ -67,7 +90,14 @@ struct RnnRelu : Rnn {
     template <typename Real>
     static MEMFOLD_INLINE void step(const Vec<Real>* pre, const Vec<Real>*, const Settings<Real>& s, Unit<Real>& unit,
                                     Vec<Real>* kept) {
-        step_as<true, Real>(pre, s, unit, kept);
+        unit.h = kept[0] = at_least(s.bound(pre[0]), Vec<Real>{});
+    }
+
+    template <typename Real>
+    static MEMFOLD_INLINE void derive(const Vec<Real>* kept, const Unit<Real>&, const Vec<Real>*,
+                                      const Settings<Real>& s, Unit<Real>& unit, Vec<Real>* d) {
+        d[0] = unit.h * s.relu_slope(kept[0]);
+        unit.h = Vec<Real>{};
     }
 };
 
@@ -77,22 +107,41 @@ struct Lstm {
     static constexpr int accumulators = 4, kept = 5, peepholes = 3;
     static constexpr int input_first = 0, input_gates = 4, hidden_first = 0, hidden_gates = 4;
     static constexpr int input_gate[] = {0, 1, 2, 3}, hidden_gate[] = {0, 1, 2, 3};
+    static constexpr int peephole_of[] = {0, 1, 3};  // the accumulator that each peephole adds to, o's the last
     static constexpr bool cell_state = true;
+
+    template <typename Real>
+    static MEMFOLD_INLINE Vec<Real> cell(const Vec<Real>* kept, Vec<Real> before) {
+        return fma(kept[1], before, kept[0] * kept[2]);
+    }
 
     template <typename Real>
     static MEMFOLD_INLINE void step(const Vec<Real>* pre, const Vec<Real>* peephole, const Settings<Real>& s,
                                     Unit<Real>& unit, Vec<Real>* kept) {
         using V = Vec<Real>;
         const V before = unit.c;
-        const V i = sigmoid<Real>(s.bound(peephole ? fma(peephole[0], before, pre[0]) : pre[0]));
-        const V f = sigmoid<Real>(s.bound(peephole ? fma(peephole[1], before, pre[1]) : pre[1]));
-        const V g = tanh<Real>(s.bound(pre[2]));
-        const V c = fma(f, before, i * g);
-        const V o = sigmoid<Real>(s.bound(peephole ? fma(peephole[2], c, pre[3]) : pre[3]));
-        const V h = o * tanh<Real>(c);
-        unit.c = s.zones ? zoned<Real>(s.zoneout_c, before, c) : c;
-        unit.h = s.zones ? zoned<Real>(s.zoneout_h, unit.h, h) : h;
-        kept[0] = i, kept[1] = f, kept[2] = g, kept[3] = o, kept[4] = unit.c;
+        const V i = kept[0] = sigmoid<Real>(s.bound(peephole ? fma(peephole[0], before, pre[0]) : pre[0]));
+        const V f = kept[1] = sigmoid<Real>(s.bound(peephole ? fma(peephole[1], before, pre[1]) : pre[1]));
+        const V g = kept[2] = tanh<Real>(s.bound(pre[2]));
+        const V c = unit.c = fma(f, before, i * g);
+        const V o = kept[3] = sigmoid<Real>(s.bound(peephole ? fma(peephole[2], c, pre[3]) : pre[3]));
+        unit.h = o * tanh<Real>(c);
+    }
+
+    template <typename Real>
+    static MEMFOLD_INLINE void derive(const Vec<Real>* kept, const Unit<Real>& before, const Vec<Real>* peephole,
+                                      const Settings<Real>& s, Unit<Real>& unit, Vec<Real>* d) {
+        using V = Vec<Real>;
+        const V i = kept[0], f = kept[1], g = kept[2], o = kept[3], shown = tanh<Real>(cell<Real>(kept, before.c));
+        d[3] = unit.h * shown * s.sigmoid_slope(o);
+        V dc = fma(unit.h * o, fma(-shown, shown, all(Real(1))), unit.c);
+        if (peephole) dc = fma(peephole[2], d[3], dc);
+        d[0] = dc * g * s.sigmoid_slope(i);
+        d[1] = dc * before.c * s.sigmoid_slope(f);
+        d[2] = dc * i * s.tanh_slope(g);
+        unit.c = dc * f;
+        if (peephole) unit.c = fma(peephole[0], d[0], fma(peephole[1], d[1], unit.c));
+        unit.h = V{};
     }
 };
 
@@ -101,28 +150,46 @@ struct CoupledLstm {
     static constexpr int accumulators = 3, kept = 4, peepholes = 2;
     static constexpr int input_first = 0, input_gates = 3, hidden_first = 0, hidden_gates = 3;
     static constexpr int input_gate[] = {0, 1, 2}, hidden_gate[] = {0, 1, 2};
+    static constexpr int peephole_of[] = {0, 2};
     static constexpr bool cell_state = true;
+
+    template <typename Real>
+    static MEMFOLD_INLINE Vec<Real> cell(const Vec<Real>* kept, Vec<Real> before) {
+        return fma(kept[0], kept[1], (Real(1) - kept[0]) * before);
+    }
 
     template <typename Real>
     static MEMFOLD_INLINE void step(const Vec<Real>* pre, const Vec<Real>* peephole, const Settings<Real>& s,
                                     Unit<Real>& unit, Vec<Real>* kept) {
         using V = Vec<Real>;
         const V before = unit.c;
-        const V i = sigmoid<Real>(s.bound(peephole ? fma(peephole[0], before, pre[0]) : pre[0]));
-        const V g = tanh<Real>(s.bound(pre[1]));
-        const V c = fma(i, g, (Real(1) - i) * before);
-        const V o = sigmoid<Real>(s.bound(peephole ? fma(peephole[1], c, pre[2]) : pre[2]));
-        const V h = o * tanh<Real>(c);
-        unit.c = s.zones ? zoned<Real>(s.zoneout_c, before, c) : c;
-        unit.h = s.zones ? zoned<Real>(s.zoneout_h, unit.h, h) : h;
-        kept[0] = i, kept[1] = g, kept[2] = o, kept[3] = unit.c;
+        const V i = kept[0] = sigmoid<Real>(s.bound(peephole ? fma(peephole[0], before, pre[0]) : pre[0]));
+        const V g = kept[1] = tanh<Real>(s.bound(pre[1]));
+        const V c = unit.c = fma(i, g, (Real(1) - i) * before);
+        const V o = kept[2] = sigmoid<Real>(s.bound(peephole ? fma(peephole[1], c, pre[2]) : pre[2]));
+        unit.h = o * tanh<Real>(c);
+    }
+
+    template <typename Real>
+    static MEMFOLD_INLINE void derive(const Vec<Real>* kept, const Unit<Real>& before, const Vec<Real>* peephole,
+                                      const Settings<Real>& s, Unit<Real>& unit, Vec<Real>* d) {
+        using V = Vec<Real>;
+        const V i = kept[0], g = kept[1], o = kept[2], shown = tanh<Real>(cell<Real>(kept, before.c));
+        d[2] = unit.h * shown * s.sigmoid_slope(o);
+        V dc = fma(unit.h * o, fma(-shown, shown, all(Real(1))), unit.c);
+        if (peephole) dc = fma(peephole[1], d[2], dc);
+        d[0] = dc * (g - before.c) * s.sigmoid_slope(i);
+        d[1] = dc * i * s.tanh_slope(g);
+        unit.c = dc * (Real(1) - i);
+        if (peephole) unit.c = fma(peephole[0], d[0], unit.c);
+        unit.h = V{};
     }
 };
 
 // Cho et al. 2014, reset after the product. The new gate's two products stay apart, so there are four accumulators:
-// n_x r z n_h. kept: r z n, n_h (the hidden product before the reset gate), h.
+// n_x r z n_h. kept: r z n, n_h (the hidden product before the reset gate).
 struct Gru {
-    static constexpr int accumulators = 4, kept = 5, peepholes = 0;
+    static constexpr int accumulators = 4, kept = 4, peepholes = 0;
     static constexpr int input_first = 0, input_gates = 3, hidden_first = 1, hidden_gates = 3;
     static constexpr int input_gate[] = {2, 0, 1}, hidden_gate[] = {0, 1, 2};
     static constexpr bool cell_state = false;
@@ -131,12 +198,23 @@ struct Gru {
     static MEMFOLD_INLINE void step(const Vec<Real>* pre, const Vec<Real>*, const Settings<Real>& s, Unit<Real>& unit,
                                     Vec<Real>* kept) {
         using V = Vec<Real>;
-        const V r = sigmoid<Real>(s.bound(pre[1]));
-        const V z = sigmoid<Real>(s.bound(pre[2]));
-        const V n = tanh<Real>(s.bound(fma(r, pre[3], pre[0])));
-        const V h = fma(z, unit.h, (Real(1) - z) * n);
-        unit.h = s.zones ? zoned<Real>(s.zoneout_h, unit.h, h) : h;
-        kept[0] = r, kept[1] = z, kept[2] = n, kept[3] = pre[3], kept[4] = unit.h;
+        const V r = kept[0] = sigmoid<Real>(s.bound(pre[1]));
+        const V z = kept[1] = sigmoid<Real>(s.bound(pre[2]));
+        const V n = kept[2] = tanh<Real>(s.bound(fma(r, pre[3], pre[0])));
+        kept[3] = pre[3];
+        unit.h = fma(z, unit.h, (Real(1) - z) * n);
+    }
+
+    template <typename Real>
+    static MEMFOLD_INLINE void derive(const Vec<Real>* kept, const Unit<Real>& before, const Vec<Real>*,
+                                      const Settings<Real>& s, Unit<Real>& unit, Vec<Real>* d) {
+        using V = Vec<Real>;
+        const V r = kept[0], z = kept[1], n = kept[2];
+        d[0] = unit.h * (Real(1) - z) * s.tanh_slope(n);
+        d[1] = d[0] * kept[3] * s.sigmoid_slope(r);
+        d[2] = unit.h * (before.h - n) * s.sigmoid_slope(z);
+        d[3] = d[0] * r;
+        unit.h = unit.h * z;
     }
 };
 

@@ -1,5 +1,5 @@
 // The engine for one instruction set. CMake compiles this file once for each.
-#include "fold.hpp"
+#include "gradient.hpp"
 #include "peak.hpp"
 #include "plan.hpp"
 
@@ -40,7 +40,7 @@ size_t packed_bytes(const Layer& layer) {
 }
 
 template <typename Real>
-void pack(const Layer& layer, const Weights<Real>& weights, void* packed) {
+void pack(const Layer& layer, const Weights<const Real>& weights, void* packed) {
     with_cell<Real>(layer, [&]<typename Cell, typename Format>(Cell, Format) {
         MEMFOLD_ISA::pack<Cell, Real, Format>(layer, weights, packed);
     });
@@ -66,9 +66,54 @@ void step(const Step<Real>& s) {
                     [&]<typename Cell, typename Format>(Cell, Format) { MEMFOLD_ISA::step<Cell, Real, Format>(s); });
 }
 
+// As with_cell, for a cell with a hidden product; training knows no bfloat16.
+template <typename Real, typename Visit>
+auto with_trained_cell(const Layer& layer, Visit visit) {
+    switch (layer.kind) {
+        case Kind::rnn_tanh:
+            return visit(RnnTanh{});
+        case Kind::rnn_relu:
+            return visit(RnnRelu{});
+        case Kind::coupled_lstm:
+            return visit(CoupledLstm{});
+        case Kind::gru:
+            return visit(Gru{});
+        default:
+            return visit(Lstm{});
+    }
+}
+
 template <typename Real>
-constexpr Functions<Real> functions = {packed_bytes<Real>,    pack<Real>, row_length<Real>, plan<Real>,
-                                       workspace_bytes<Real>, fold<Real>, step<Real>};
+size_t backward_bytes(const Backward<Real>& b, const Plan& plan) {
+    return with_trained_cell<Real>(
+        b.fold.layer, [&]<typename Cell>(Cell) { return MEMFOLD_ISA::backward_bytes<Cell, Real>(b, plan); });
+}
+
+template <typename Real>
+int64_t tasks(const Backward<Real>& b, Phase phase) {
+    return with_trained_cell<Real>(b.fold.layer,
+                                   [&]<typename Cell>(Cell) { return MEMFOLD_ISA::tasks<Cell, Real>(b, phase); });
+}
+
+template <typename Real>
+void task(const Backward<Real>& b, void* workspace, Phase phase, int64_t number) {
+    with_trained_cell<Real>(b.fold.layer,
+                            [&]<typename Cell>(Cell) { MEMFOLD_ISA::task<Cell, Real>(b, workspace, phase, number); });
+}
+
+template <typename Real>
+void fold_backward(const Backward<Real>& b, const Plan& plan, void* workspace, int part, const Meeting& meeting) {
+    with_trained_cell<Real>(b.fold.layer, [&]<typename Cell>(Cell) {
+        MEMFOLD_ISA::fold_backward<Cell, Real>(b, plan, workspace, part, meeting);
+    });
+}
+
+template <typename Real>
+constexpr Functions<Real> functions = {
+    packed_bytes<Real>, pack<Real>,           row_length<Real>, plan<Real>, workspace_bytes<Real>,
+    fold<Real>,         backward_bytes<Real>, tasks<Real>,      task<Real>, fold_backward<Real>,
+    step<Real>,
+};
 
 static_assert(Lstm::kept == kept_values(Kind::lstm) && CoupledLstm::kept == kept_values(Kind::coupled_lstm) &&
               Gru::kept == kept_values(Kind::gru) && Rnn::kept == kept_values(Kind::rnn_tanh));

@@ -25,23 +25,24 @@ inline constexpr bool has_gates(Kind kind) { return has_cell_state(kind) || kind
 inline constexpr int kept_values(Kind kind) {
     switch (kind) {
         case Kind::lstm:
-        case Kind::gru:
             return 5;
         case Kind::coupled_lstm:
+        case Kind::gru:
             return 4;
         default:
             return 1;
     }
 }
 
-// Row-major, gate after gate, G*H rows; null where there is none.
+// Row-major, gate after gate, G*H rows; null where there is none. Of const numbers a layer's weights, else where their
+// gradients go.
 template <typename Real>
 struct Weights {
-    const Real* input;        // (G*H, I)
-    const Real* hidden;       // (G*H, H)
-    const Real* input_bias;   // (G*H)
-    const Real* hidden_bias;  // (G*H)
-    const Real* peephole;     // (3H) i f o; coupled (2H) i o
+    Real* input;        // (G*H, I)
+    Real* hidden;       // (G*H, H)
+    Real* input_bias;   // (G*H)
+    Real* hidden_bias;  // (G*H)
+    Real* peephole;     // (3H) i f o; coupled (2H) i o
 };
 
 template <typename Real>
@@ -68,19 +69,45 @@ struct Direction {
     Real *h_last, *c_last;          // (B, H)
     Strided<Real> y;                // H wide
     Strided<Real> kept;  // the cell's values of each step, one after the other, H wide each; data null: not kept
+    const Real* mask;    // (B, H): factor on h before the hidden product, the same in all steps; null: none
+    const Real *zones_h, *zones_c;  // (T, B, H): zoneout of each unit and step, in place of that of the options
+};
+
+// The rows of a batch: where each ends and where it is cut.
+struct Sequences {
+    int64_t time, batch;
+    const int64_t* lengths;      // (B), null: every row is `time` long
+    const int64_t* order;        // (B), rows from the longest to the shortest; null without lengths
+    Strided<const bool> resets;  // data null: none
 };
 
 template <typename Real>
 struct Fold {
     Layer layer;
     Options<Real> options;
-    int64_t time, batch;
+    Sequences sequences;
     Strided<const Real> x;
-    Strided<const bool> resets;  // data null: none
-    const int64_t* lengths;      // (B), null: every row is `time` long
-    const int64_t* order;        // (B), rows from the longest to the shortest; null without lengths
     Direction<Real> directions[2];
     int direction_count;
+};
+
+// What belongs to one direction of a fold's backward pass; null where there is no gradient, or none is asked for.
+template <typename Real>
+struct Derivative {
+    Weights<const Real> weights;
+    Strided<const Real> dy;
+    const Real *dh_last, *dc_last;  // (B, H)
+    Real *dh_first, *dc_first;      // (B, H)
+    Weights<Real> gradient;
+};
+
+// The backward pass of a fold whose y and kept values are there.
+template <typename Real>
+struct Backward {
+    Fold<Real> fold;
+    Derivative<Real> directions[2];
+    Strided<Real> dx;
+    int64_t steps;  // of all rows together
 };
 
 // How the work of a fold is laid out: every direction is folded in `blocks` independent blocks of rows, each by
@@ -89,6 +116,10 @@ struct Plan {
     int blocks, shares;
     int64_t chunk;  // steps whose input product is made in advance; 0: it is made within the step
 };
+
+// What is to be done before the fold backwards in time, and after it: the weights transposed; then the gradients of the
+// weights and of x, to which the second direction adds its own.
+enum class Phase : int { prepare, gradients, second_dx };
 
 // Where the threads of one block meet.
 struct Meeting {
@@ -113,12 +144,18 @@ struct Step {
 template <typename Real>
 struct Functions {
     size_t (*packed_bytes)(const Layer&);
-    void (*pack)(const Layer&, const Weights<Real>&, void* packed);
+    void (*pack)(const Layer&, const Weights<const Real>&, void* packed);
     int64_t (*row_length)(int64_t hidden);  // of h and c in the engine's own layout
     Plan (*plan)(const Fold<Real>&, int threads);
     size_t (*workspace_bytes)(const Fold<Real>&, const Plan&);
     // Part `part` of plan.blocks * plan.shares * directions; the parts of a block must run at the same time.
     void (*fold)(const Fold<Real>&, const Plan&, void* workspace, int part, const Meeting&);
+    size_t (*backward_bytes)(const Backward<Real>&, const Plan&);
+    // The phases of a backward pass, one after the other; the tasks of a phase in any order, by any thread.
+    int64_t (*tasks)(const Backward<Real>&, Phase);
+    void (*task)(const Backward<Real>&, void* workspace, Phase, int64_t task);
+    // Between them the fold backwards in time: as `fold`, after Phase::prepare.
+    void (*fold_backward)(const Backward<Real>&, const Plan&, void* workspace, int part, const Meeting&);
     void (*step)(const Step<Real>&);
 };
 

@@ -5,44 +5,62 @@
 
 namespace memfold::MEMFOLD_ISA {
 
-// The rows of one block of a fold. With lengths the blocks take turns in the order of length, so that each has its
-// share of the long rows and the rows still running are always the first ones; without, a block is a run of neighbours.
-template <typename Real>
+// The rows of one block, as one direction goes through them. With lengths the blocks take turns in the order of length,
+// so that each has its share of the long rows and the rows still running are always the first ones; without, a block is
+// a run of neighbours. A step is counted from the row's own start.
 struct Rows {
-    const Fold<Real>& fold;
+    const Sequences& sequences;
+    const bool reverse;
     int64_t first, stride, count;
 
-    Rows(const Fold<Real>& f, int64_t block, int64_t blocks)
-        : fold(f),
-          first(f.order ? block : f.batch * block / blocks),
-          stride(f.order ? blocks : 1),
-          count(f.order ? (f.batch - block + blocks - 1) / blocks : f.batch * (block + 1) / blocks - first) {}
+    Rows(const Sequences& s, bool backwards, int64_t block, int64_t blocks)
+        : sequences(s),
+          reverse(backwards),
+          first(s.order ? block : s.batch * block / blocks),
+          stride(s.order ? blocks : 1),
+          count(s.order ? (s.batch - block + blocks - 1) / blocks : s.batch * (block + 1) / blocks - first) {}
 
-    int64_t operator[](int64_t i) const {
-        const int64_t place = first + i * stride;
-        return fold.order ? fold.order[place] : place;
+    // Where row i stands among all rows, the longest first, and which row of the batch it is.
+    int64_t place(int64_t i) const { return first + i * stride; }
+    int64_t operator[](int64_t i) const { return sequences.order ? sequences.order[place(i)] : place(i); }
+    int64_t length(int64_t i) const { return sequences.lengths ? sequences.lengths[(*this)[i]] : sequences.time; }
+    int64_t longest() const { return count > 0 ? length(0) : 0; }
+
+    // Where in time row i stands at step s.
+    int64_t time_at(int64_t s, int64_t i) const { return reverse ? length(i) - 1 - s : s; }
+
+    // Whether the sequence is cut between row i's step s-1 and its step s.
+    bool cut_before(int64_t s, int64_t i) const {
+        const auto& resets = sequences.resets;
+        if (!resets.data) return false;
+        if (!reverse) return *resets.at(s, (*this)[i]);
+        return s > 0 && *resets.at(length(i) - s, (*this)[i]);
     }
-    int64_t length(int64_t i) const { return fold.lengths ? fold.lengths[(*this)[i]] : fold.time; }
+
+    // How many rows have a step s, when `at_most` had the one before.
+    int64_t running(int64_t s, int64_t at_most) const {
+        while (at_most > 0 && length(at_most - 1) <= s) --at_most;
+        return at_most;
+    }
 };
 
 // The most rows any block has.
-template <typename Real>
-int64_t block_rows(const Fold<Real>& f, const Plan& plan) {
-    return (f.batch + plan.blocks - 1) / plan.blocks;
-}
+inline int64_t block_rows(const Sequences& s, const Plan& plan) { return (s.batch + plan.blocks - 1) / plan.blocks; }
 
-// The memory of one block: two hidden states in turn, the cell state, and for each share pointers to the rows at hand.
+// The memory of one block: two hidden states in turn and what the hidden product sees of them, the cell state, and for
+// each share pointers to the rows at hand.
 template <typename Cell, typename Real>
 struct Workspace {
-    Real *h[2], *c, *projected;
-    const Real** x;
-    Real **y, **kept;
+    Real *h[2], *h_masked[2], *mask, *c, *projected;
+    const Real **x{}, **zones_h{}, **zones_c{};
+    Real **y{}, **kept{};
     int64_t projected_panel;
     size_t bytes;
 
     Workspace(const Fold<Real>& f, const Plan& plan, char* base, int share) {
-        const int64_t rows = block_rows(f, plan), panels = panel_count<Real>(f.layer.hidden);
+        const int64_t rows = block_rows(f.sequences, plan), panels = panel_count<Real>(f.layer.hidden);
         const int64_t state = rows * row_length<Real>(f.layer.hidden) * int64_t(sizeof(Real));
+        const int64_t masked = f.directions[0].mask ? state : 0;
         const int64_t steps = plan.chunk > 0 ? plan.chunk : 1;
         projected_panel = plan.chunk * rows * Cell::input_gates * width<Real>;
         size_t at = 0;
@@ -53,13 +71,19 @@ struct Workspace {
         };
         h[0] = reinterpret_cast<Real*>(place(state));
         h[1] = reinterpret_cast<Real*>(place(state));
+        h_masked[0] = reinterpret_cast<Real*>(place(masked));
+        h_masked[1] = reinterpret_cast<Real*>(place(masked));
+        mask = reinterpret_cast<Real*>(place(masked));
         c = reinterpret_cast<Real*>(place(Cell::cell_state ? state : 0));
         projected = reinterpret_cast<Real*>(place(panels * projected_panel * int64_t(sizeof(Real))));
         for (int s = 0; s < plan.shares; ++s) {
             const auto pointers = [&](int64_t count) { return place(count * int64_t(sizeof(void*))); };
-            char *const own_x = pointers(rows * steps), *const own_y = pointers(rows), *const own_kept = pointers(rows);
+            char *const own_x = pointers(rows * steps), *const own_zones = pointers(2 * rows);
+            char *const own_y = pointers(rows), *const own_kept = pointers(rows);
             if (s == share) {
                 x = reinterpret_cast<const Real**>(own_x);
+                zones_h = reinterpret_cast<const Real**>(own_zones);
+                zones_c = zones_h + rows;
                 y = reinterpret_cast<Real**>(own_y);
                 kept = reinterpret_cast<Real**>(own_kept);
             }
@@ -76,7 +100,7 @@ class Share {
         : fold_(f),
           direction_(d),
           plan_(plan),
-          rows_(f, block, plan.blocks),
+          rows_(f.sequences, d.reverse, block, plan.blocks),
           space_(f, plan, memory, share),
           frame_(f.layer, f.options, d.packed),
           panel_(panel_count<Real>(f.layer.hidden) * share / plan.shares),
@@ -88,19 +112,24 @@ class Share {
         frame_.projected_panel = space_.projected_panel;
         if (direction_.y.data) frame_.y = space_.y;
         if (direction_.kept.data) frame_.kept = space_.kept;
+        if (direction_.mask) frame_.mask = space_.mask;
+        if (direction_.zones_h) frame_.zones_h = space_.zones_h;
+        if (direction_.zones_c) frame_.zones_c = space_.zones_c;
+        frame_.settings.zones = frame_.settings.zones || direction_.zones_h || direction_.zones_c;
     }
 
     void run(const Meeting& meeting) {
         load_state();
         clear_padding();
         meet(meeting);
-        const int64_t longest = rows_.count > 0 ? rows_.length(0) : 0, chunk = plan_.chunk > 0 ? plan_.chunk : longest;
+        const int64_t longest = rows_.longest(), chunk = plan_.chunk > 0 ? plan_.chunk : longest;
+        int64_t active = rows_.count;
         for (int64_t from = 0; from < longest; from += chunk) {
             const int64_t to = smaller(from + chunk, longest);
-            if (plan_.chunk > 0) project(from, to);
+            if (plan_.chunk > 0) project(from, to, active);
             int64_t projected = 0;
             for (int64_t s = from; s < to; ++s) {
-                const int64_t active = running(s);
+                active = rows_.running(s, active);
                 step(s, active, projected);
                 projected += active;
                 meet(meeting);
@@ -113,33 +142,15 @@ class Share {
     const Fold<Real>& fold_;
     const Direction<Real>& direction_;
     const Plan& plan_;
-    const Rows<Real> rows_;
+    const Rows rows_;
     const Workspace<Cell, Real> space_;
     Frame<Cell, Real, Format> frame_;
     const int64_t panel_, panel_end_, unit_, unit_end_;
-    int64_t running_ = -1;
 
     static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
     void meet(const Meeting& meeting) const {
         if (plan_.shares > 1) meeting.wait(meeting.place);
-    }
-
-    // Where in time row i stands at step s, which is counted from the row's own start.
-    int64_t time_at(int64_t s, int64_t i) const { return direction_.reverse ? rows_.length(i) - 1 - s : s; }
-
-    // Whether the sequence is cut between row i's step s-1 and its step s.
-    bool cut_before(int64_t s, int64_t i) const {
-        if (!fold_.resets.data) return false;
-        if (!direction_.reverse) return *fold_.resets.at(s, rows_[i]);
-        return s > 0 && *fold_.resets.at(rows_.length(i) - s, rows_[i]);
-    }
-
-    // How many rows have a step s; rows are in the order of length and s never falls.
-    int64_t running(int64_t s) {
-        int64_t count = s == 0 || running_ < 0 ? rows_.count : running_;
-        while (count > 0 && rows_.length(count - 1) <= s) --count;
-        return running_ = count;
     }
 
     void clear(Real* state, int64_t i) const {
@@ -151,12 +162,20 @@ class Share {
         const auto load_row = [&](Real* state, const Real* first, int64_t i) {
             Real* const row = state + i * frame_.row_length;
             __builtin_memset(row + panel_ * width<Real>, 0, size_t((panel_end_ - panel_) * width<Real>) * sizeof(Real));
-            const bool cut = rows_.length(i) > 0 && cut_before(0, i);
+            const bool cut = rows_.length(i) > 0 && rows_.cut_before(0, i);
             if (first && !cut) __builtin_memcpy(row + unit_, first + rows_[i] * fold_.layer.hidden + unit_, bytes);
         };
         for (int64_t i = 0; i < rows_.count; ++i) {
             load_row(space_.h[0], direction_.h_first, i);
             if (Cell::cell_state) load_row(space_.c, direction_.c_first, i);
+            if (direction_.mask) {
+                Real* const mask = space_.mask + i * frame_.row_length + unit_;
+                __builtin_memcpy(mask, direction_.mask + rows_[i] * fold_.layer.hidden + unit_, bytes);
+                for (int64_t unit = unit_; unit < unit_end_; ++unit) {
+                    const int64_t at = i * frame_.row_length + unit;
+                    space_.h_masked[0][at] = space_.h[0][at] * space_.mask[at];
+                }
+            }
         }
     }
 
@@ -172,7 +191,7 @@ class Share {
     void clear_padding() const {
         const size_t bytes = size_t(unit_end_ - unit_) * sizeof(Real);
         for (int64_t i = 0; i < rows_.count; ++i) {
-            for (int64_t t = rows_.length(i); t < fold_.time; ++t) {
+            for (int64_t t = rows_.length(i); t < fold_.sequences.time; ++t) {
                 if (direction_.y.data) __builtin_memset(direction_.y.at(t, rows_[i]) + unit_, 0, bytes);
                 for (int k = 0; direction_.kept.data && k < Cell::kept; ++k) {
                     __builtin_memset(direction_.kept.at(t, rows_[i]) + k * fold_.layer.hidden + unit_, 0, bytes);
@@ -182,14 +201,12 @@ class Share {
     }
 
     // The input product of the steps from `from` to `to`, rows of one step after those of the other.
-    void project(int64_t from, int64_t to) {
-        const int64_t before = running_;
+    void project(int64_t from, int64_t to, int64_t active) {
         int64_t count = 0;
         for (int64_t s = from; s < to; ++s) {
-            const int64_t active = running(s);
-            for (int64_t i = 0; i < active; ++i) space_.x[count++] = fold_.x.at(time_at(s, i), rows_[i]);
+            active = rows_.running(s, active);
+            for (int64_t i = 0; i < active; ++i) space_.x[count++] = fold_.x.at(rows_.time_at(s, i), rows_[i]);
         }
-        running_ = before;
         frame_.x = space_.x;
         frame_.projected = space_.projected;
         sweep<Pass::project>(frame_, panel_, panel_end_, count);
@@ -197,19 +214,25 @@ class Share {
 
     void step(int64_t s, int64_t active, int64_t projected) {
         for (int64_t i = 0; i < active; ++i) {
-            const int64_t t = time_at(s, i), row = rows_[i];
+            const int64_t t = rows_.time_at(s, i), row = rows_[i];
             if (plan_.chunk == 0) space_.x[i] = fold_.x.at(t, row);
             if (frame_.y) space_.y[i] = direction_.y.at(t, row);
             if (frame_.kept) space_.kept[i] = direction_.kept.at(t, row);
+            const int64_t at = (t * fold_.sequences.batch + row) * fold_.layer.hidden;
+            if (frame_.zones_h) space_.zones_h[i] = direction_.zones_h + at;
+            if (frame_.zones_c) space_.zones_c[i] = direction_.zones_c + at;
         }
         if (plan_.chunk == 0) frame_.x = space_.x;
         if (plan_.chunk > 0) frame_.projected = space_.projected + projected * (Cell::input_gates * width<Real>);
         frame_.h = space_.h[s % 2];
         frame_.h_next = space_.h[(s + 1) % 2];
+        frame_.h_masked = space_.h_masked[s % 2];
+        frame_.h_masked_next = space_.h_masked[(s + 1) % 2];
         sweep<Pass::step>(frame_, panel_, panel_end_, active);
-        for (int64_t i = 0; fold_.resets.data && i < active; ++i) {
-            if (s + 1 >= rows_.length(i) || !cut_before(s + 1, i)) continue;
+        for (int64_t i = 0; fold_.sequences.resets.data && i < active; ++i) {
+            if (s + 1 >= rows_.length(i) || !rows_.cut_before(s + 1, i)) continue;
             clear(frame_.h_next, i);
+            if (frame_.mask) clear(frame_.h_masked_next, i);
             if (Cell::cell_state) clear(frame_.c, i);
         }
     }

@@ -2,13 +2,13 @@
 // stream.py, where a message can name them.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
-#include <nanobind/stl/optional.h>
+#include <nanobind/stl/array.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/vector.h>
 
+#include <array>
 #include <cstdlib>
-#include <optional>
 #include <tuple>
 #include <utility>
 
@@ -44,64 +44,130 @@ struct PackedLayer {
 };
 
 template <typename Real>
-PackedLayer pack_layer(int kind, bool half, Input<Real, 2> weight_ih, std::optional<Input<Real, 2>> weight_hh,
-                       std::optional<Input<Real, 1>> bias_ih, std::optional<Input<Real, 1>> bias_hh,
-                       std::optional<Input<Real, 1>> weight_ph, int64_t hidden) {
-    const auto data = [](const auto& array) { return array ? array->data() : nullptr; };
-    const Layer layer{Kind(kind), int64_t(weight_ih.shape(1)), hidden, weight_ph.has_value(), half};
-    const Weights<Real> weights{weight_ih.data(), data(weight_hh), data(bias_ih), data(bias_hh), data(weight_ph)};
-    nb::gil_scoped_release unlocked;
-    return {layer, sizeof(Real) == sizeof(double), pack(engine(), layer, weights)};
+Real* at(uintptr_t address, int64_t offset = 0) {
+    return address ? reinterpret_cast<Real*>(address) + offset : nullptr;
 }
 
-// What a fold reads and writes, by address; 0 for what is not there. Strides count elements.
-struct Addresses {
-    uintptr_t x, h_first, c_first, h_last, c_last, y, kept, lengths, resets;
-    std::pair<int64_t, int64_t> size, x_strides, y_strides, resets_strides;  // of time and batch
+// Weights of one direction by address: input, hidden, their biases, peepholes.
+using WeightAddresses = std::array<uintptr_t, 5>;
+
+template <typename Real>
+Weights<Real> weights_of(const WeightAddresses& a) {
+    return {at<Real>(a[0]), at<Real>(a[1]), at<Real>(a[2]), at<Real>(a[3]), at<Real>(a[4])};
+}
+
+PackedLayer pack_layer(int kind, bool is_double, bool half, std::pair<int64_t, int64_t> widths,
+                       const WeightAddresses& weights) {
+    const Layer layer{Kind(kind), widths.first, widths.second, weights[4] != 0, half};
+    nb::gil_scoped_release unlocked;
+    return {layer, is_double,
+            is_double ? pack(engine(), layer, weights_of<const double>(weights))
+                      : pack(engine(), layer, weights_of<const float>(weights))};
+}
+
+// What a fold, forward or backward, reads and writes, by address; 0 for what is not there. Strides count elements; what
+// has none is contiguous, one direction after the other.
+struct Call {
+    bool reverse;
+    std::pair<int64_t, int64_t> size;  // of time and batch, as all pairs here
+    uintptr_t x;
+    std::pair<int64_t, int64_t> x_strides;
+    uintptr_t h_first, c_first, y;
+    std::pair<int64_t, int64_t> y_strides;
+    uintptr_t kept, lengths, resets;
+    std::pair<int64_t, int64_t> resets_strides;
+    uintptr_t mask, zones_h, zones_c;
+    double clip, zoneout_h, zoneout_c;
 };
 
 template <typename Real>
-void fold_memory(const std::vector<const PackedLayer*>& directions, bool reverse, const Addresses& at, Real clip,
-                 Real zoneout_h, Real zoneout_c, int threads) {
-    const auto real = [](uintptr_t address) { return reinterpret_cast<Real*>(address); };
-    Fold<Real> call{};
-    call.layer = directions.front()->layer;
-    call.options = {clip, zoneout_h, zoneout_c};
-    std::tie(call.time, call.batch) = at.size;
-    call.x = {real(at.x), at.x_strides.first, at.x_strides.second};
-    call.lengths = reinterpret_cast<const int64_t*>(at.lengths);
-    call.resets = {reinterpret_cast<const bool*>(at.resets), at.resets_strides.first, at.resets_strides.second};
-    call.direction_count = int(directions.size());
-    const int64_t hidden = call.layer.hidden, state = call.batch * hidden;
-    const int64_t kept = kept_values(call.layer.kind) * hidden;  // of one step, row and direction
-    for (int d = 0; d < call.direction_count; ++d) {
-        Direction<Real>& own = call.directions[d];
-        own.packed = directions[size_t(d)]->memory.get();
-        own.reverse = reverse || d > 0;
-        own.h_first = at.h_first ? real(at.h_first) + d * state : nullptr;
-        own.c_first = at.c_first ? real(at.c_first) + d * state : nullptr;
-        own.h_last = real(at.h_last) + d * state;
-        own.c_last = at.c_last ? real(at.c_last) + d * state : nullptr;
-        own.y = {real(at.y) + d * hidden, at.y_strides.first, at.y_strides.second};
-        const int64_t all_kept = kept * call.direction_count;
-        if (at.kept) own.kept = {real(at.kept) + d * kept, all_kept * call.batch, all_kept};
+Fold<Real> fold_of(const Call& call, const Layer& layer, int directions) {
+    Fold<Real> fold{};
+    fold.layer = layer;
+    fold.options = {Real(call.clip), Real(call.zoneout_h), Real(call.zoneout_c)};
+    std::tie(fold.sequences.time, fold.sequences.batch) = call.size;
+    fold.sequences.lengths = at<int64_t>(call.lengths);
+    fold.sequences.resets = {at<bool>(call.resets), call.resets_strides.first, call.resets_strides.second};
+    fold.x = {at<Real>(call.x), call.x_strides.first, call.x_strides.second};
+    fold.direction_count = directions;
+    const int64_t batch = fold.sequences.batch, state = batch * layer.hidden, steps = fold.sequences.time * state;
+    const int64_t kept = kept_values(layer.kind) * layer.hidden;  // of one step, row and direction
+    for (int d = 0; d < directions; ++d) {
+        Direction<Real>& own = fold.directions[d];
+        own.reverse = call.reverse || d > 0;
+        own.h_first = at<Real>(call.h_first, d * state);
+        own.c_first = at<Real>(call.c_first, d * state);
+        own.y = {at<Real>(call.y, d * layer.hidden), call.y_strides.first, call.y_strides.second};
+        own.kept = {at<Real>(call.kept, d * kept), kept * directions * batch, kept * directions};
+        own.mask = at<Real>(call.mask, d * state);
+        own.zones_h = at<Real>(call.zones_h, d * steps);
+        own.zones_c = at<Real>(call.zones_c, d * steps);
     }
-    nb::gil_scoped_release unlocked;
-    run(engine(), call, threads);
+    return fold;
 }
 
-void fold(const std::vector<const PackedLayer*>& directions, bool reverse, std::pair<int64_t, int64_t> size,
-          uintptr_t x, std::pair<int64_t, int64_t> x_strides, uintptr_t h_first, uintptr_t c_first, uintptr_t h_last,
-          uintptr_t c_last, uintptr_t y, std::pair<int64_t, int64_t> y_strides, uintptr_t kept, uintptr_t lengths,
-          uintptr_t resets, std::pair<int64_t, int64_t> resets_strides, double clip, double zoneout_h, double zoneout_c,
-          int threads) {
-    const Addresses at{x,      h_first, c_first,   h_last,    c_last,        y, kept, lengths,
-                       resets, size,    x_strides, y_strides, resets_strides};
-    if (directions.front()->is_double) {
-        fold_memory<double>(directions, reverse, at, clip, zoneout_h, zoneout_c, threads);
-    } else {
-        fold_memory<float>(directions, reverse, at, float(clip), float(zoneout_h), float(zoneout_c), threads);
+template <typename Real>
+void fold_memory(const std::vector<const PackedLayer*>& directions, const Call& call, uintptr_t h_last,
+                 uintptr_t c_last, int threads) {
+    Fold<Real> fold = fold_of<Real>(call, directions.front()->layer, int(directions.size()));
+    const int64_t state = fold.sequences.batch * fold.layer.hidden;
+    for (int d = 0; d < fold.direction_count; ++d) {
+        fold.directions[d].packed = directions[size_t(d)]->memory.get();
+        fold.directions[d].h_last = at<Real>(h_last, d * state);
+        fold.directions[d].c_last = at<Real>(c_last, d * state);
     }
+    nb::gil_scoped_release unlocked;
+    run(engine(), fold, threads);
+}
+
+void fold(const std::vector<const PackedLayer*>& directions, const Call& call, uintptr_t h_last, uintptr_t c_last,
+          int threads) {
+    directions.front()->is_double ? fold_memory<double>(directions, call, h_last, c_last, threads)
+                                  : fold_memory<float>(directions, call, h_last, c_last, threads);
+}
+
+// What a backward pass has besides its fold's call.
+struct BackwardCall {
+    int kind;
+    bool is_double;
+    int64_t input, hidden;
+    std::vector<WeightAddresses> weights, gradients;
+    uintptr_t dy;
+    std::pair<int64_t, int64_t> dy_strides;
+    uintptr_t dh_last, dc_last, dh_first, dc_first, dx;
+    std::pair<int64_t, int64_t> dx_strides;
+};
+
+template <typename Real>
+void fold_backward_memory(const Call& call, const BackwardCall& own, int threads) {
+    const int directions = int(own.weights.size());
+    Backward<Real> backward{};
+    backward.fold =
+        fold_of<Real>(call, {Kind(own.kind), own.input, own.hidden, own.weights.front()[4] != 0, false}, directions);
+    backward.dx = {at<Real>(own.dx), own.dx_strides.first, own.dx_strides.second};
+    const int64_t state = backward.fold.sequences.batch * own.hidden;
+    for (int d = 0; d < directions; ++d) {
+        Derivative<Real>& to = backward.directions[d];
+        to.weights = weights_of<const Real>(own.weights[size_t(d)]);
+        to.gradient = weights_of<Real>(own.gradients[size_t(d)]);
+        to.dy = {at<Real>(own.dy, d * own.hidden), own.dy_strides.first, own.dy_strides.second};
+        to.dh_last = at<Real>(own.dh_last, d * state);
+        to.dc_last = at<Real>(own.dc_last, d * state);
+        to.dh_first = at<Real>(own.dh_first, d * state);
+        to.dc_first = at<Real>(own.dc_first, d * state);
+    }
+    nb::gil_scoped_release unlocked;
+    run_backward(engine(), backward, threads);
+}
+
+void fold_backward(const Call& call, int kind, bool is_double, std::pair<int64_t, int64_t> widths,
+                   const std::vector<WeightAddresses>& weights, const std::vector<WeightAddresses>& gradients,
+                   uintptr_t dy, std::pair<int64_t, int64_t> dy_strides, uintptr_t dh_last, uintptr_t dc_last,
+                   uintptr_t dh_first, uintptr_t dc_first, uintptr_t dx, std::pair<int64_t, int64_t> dx_strides,
+                   int threads) {
+    const BackwardCall own{kind,       is_double, widths.first, widths.second, weights,  gradients, dy,
+                           dy_strides, dh_last,   dc_last,      dh_first,      dc_first, dx,        dx_strides};
+    is_double ? fold_backward_memory<double>(call, own, threads) : fold_backward_memory<float>(call, own, threads);
 }
 
 // A buffer of this element type whose last axis is contiguous, seen without allocating; `data` is null when the object
@@ -159,21 +225,30 @@ void bind_stack(nb::module_& m, const char* name) {
         .def("reset", &S::reset);
 }
 
-template <typename Real>
-void bind_pack(nb::module_& m) {
-    m.def("pack", &pack_layer<Real>, "kind"_a, "half"_a, "weight_ih"_a.noconvert(), "weight_hh"_a.noconvert().none(),
-          "bias_ih"_a.noconvert().none(), "bias_hh"_a.noconvert().none(), "weight_ph"_a.noconvert().none(), "hidden"_a);
-}
-
 }  // namespace
 
 NB_MODULE(_engine, m) {
     nb::class_<PackedLayer>(m, "Packed");
-    bind_pack<float>(m);
-    bind_pack<double>(m);
-    m.def("fold", &fold, "directions"_a, "reverse"_a, "size"_a, "x"_a, "x_strides"_a, "h_first"_a, "c_first"_a,
-          "h_last"_a, "c_last"_a, "y"_a, "y_strides"_a, "kept"_a, "lengths"_a, "resets"_a, "resets_strides"_a, "clip"_a,
-          "zoneout_h"_a, "zoneout_c"_a, "threads"_a, "Everything by address; the caller has checked it and holds it.");
+    m.def("pack", &pack_layer, "kind"_a, "is_double"_a, "half"_a, "widths"_a, "weights"_a,
+          "Weights by address, 0 for what is not there: ih, hh, their biases, peepholes.");
+    using Pair = std::pair<int64_t, int64_t>;
+    nb::class_<Call>(m, "Call", "What a fold reads and writes, by address; the caller has checked it and holds it.")
+        .def(
+            "__init__",
+            [](Call* self, bool reverse, Pair size, uintptr_t x, Pair x_strides, uintptr_t h_first, uintptr_t c_first,
+               uintptr_t y, Pair y_strides, uintptr_t kept, uintptr_t lengths, uintptr_t resets, Pair resets_strides,
+               uintptr_t mask, uintptr_t zones_h, uintptr_t zones_c, double clip, double zoneout_h, double zoneout_c) {
+                new (self) Call{reverse, size,      x,       x_strides, h_first,   c_first,
+                                y,       y_strides, kept,    lengths,   resets,    resets_strides,
+                                mask,    zones_h,   zones_c, clip,      zoneout_h, zoneout_c};
+            },
+            "reverse"_a, "size"_a, "x"_a, "x_strides"_a, "h_first"_a, "c_first"_a, "y"_a, "y_strides"_a, "kept"_a,
+            "lengths"_a, "resets"_a, "resets_strides"_a, "mask"_a, "zones_h"_a, "zones_c"_a, "clip"_a, "zoneout_h"_a,
+            "zoneout_c"_a);
+    m.def("fold", &fold, "directions"_a, "call"_a, "h_last"_a, "c_last"_a, "threads"_a);
+    m.def("fold_backward", &fold_backward, "call"_a, "kind"_a, "is_double"_a, "widths"_a, "weights"_a, "gradients"_a,
+          "dy"_a, "dy_strides"_a, "dh_last"_a, "dc_last"_a, "dh_first"_a, "dc_first"_a, "dx"_a, "dx_strides"_a,
+          "threads"_a, "Weights and where their gradients go: for each direction ih, hh, their biases, peepholes.");
     bind_stack<float>(m, "StackFloat");
     bind_stack<double>(m, "StackDouble");
     m.def("isa", [] { return engine().isa; });

@@ -95,21 +95,29 @@ inline void put(Half, uint32_t* panel, int64_t k, int gates, int gate, int lane,
     panel[(k / 2 * gates + gate) * width<float> + lane] |= half_bits(weight) << (k % 2 ? 16 : 0);
 }
 
-// Weights (gates*H, inner) of the `gates` gates named, into panels that were zero.
+// Weights (gates*H, inner) of the `gates` gates named, into panels that were zero: blocks of as many inner indices as a
+// vector has lanes, so that what is written stays in the first-level cache.
 template <typename Real, typename Format>
 inline void pack_matrix(const Real* weights, int64_t hidden, int64_t inner, const int* gate_of, int gates,
                         typename Format::Element* packed) {
-    for (int64_t unit = 0; unit < hidden; ++unit) {
-        auto* panel = packed + unit / width<Real> * panel_elements<Real, Format>(inner, gates);
+    constexpr int64_t block = 16;
+    for (int64_t first = 0; first < hidden; first += width<Real>) {
+        const int lanes = int(hidden - first < width<Real> ? hidden - first : width<Real>);
+        auto* const panel = packed + first / width<Real> * panel_elements<Real, Format>(inner, gates);
         for (int gate = 0; gate < gates; ++gate) {
-            const Real* row = weights + (gate_of[gate] * hidden + unit) * inner;
-            for (int64_t k = 0; k < inner; ++k) put(Format{}, panel, k, gates, gate, int(unit % width<Real>), row[k]);
+            for (int64_t from = 0; from < inner; from += block) {
+                const int64_t to = from + block < inner ? from + block : inner;
+                for (int lane = 0; lane < lanes; ++lane) {
+                    const Real* const row = weights + (gate_of[gate] * hidden + first + lane) * inner;
+                    for (int64_t k = from; k < to; ++k) put(Format{}, panel, k, gates, gate, lane, row[k]);
+                }
+            }
         }
     }
 }
 
 template <typename Cell, typename Real, typename Format>
-inline void pack(const Layer& layer, const Weights<Real>& weights, void* memory) {
+inline void pack(const Layer& layer, const Weights<const Real>& weights, void* memory) {
     const Packed<Cell, Real, Format> packed(layer, memory);
     __builtin_memset(memory, 0, packed.bytes);
     pack_matrix<Real, Format>(weights.input, layer.hidden, layer.input, Cell::input_gate, Cell::input_gates,

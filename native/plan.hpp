@@ -19,8 +19,8 @@ Plan plan(const Fold<Real>& f, int threads) {
     };
     const int64_t hidden = f.layer.hidden, gates = f.layer.kind == Kind::lstm ? 4 : has_gates(f.layer.kind) ? 3 : 1;
     const int64_t team = between(1, threads / f.direction_count, threads);
-    const int64_t blocks = between(1, f.batch / enough_rows, team);
-    const int64_t rows = (f.batch + blocks - 1) / blocks;
+    const int64_t blocks = between(1, f.sequences.batch / enough_rows, team);
+    const int64_t rows = (f.sequences.batch + blocks - 1) / blocks;
     const int64_t panels = (hidden + width<Real> - 1) / width<Real>;
     const int64_t useful = between(1, rows * gates * hidden * hidden / worth_a_meeting, panels > 1 ? panels : 1);
     const bool in_advance = rows < enough_rows && f.layer.input >= width<Real>;

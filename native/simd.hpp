@@ -74,7 +74,14 @@ MEMFOLD_INLINE void store(T* to, V v) {
     __builtin_memcpy(to, &v, sizeof v);
 }
 
-// The first `count` lanes.
+// The first `count` lanes; of a load the others are 0.
+template <typename Real>
+MEMFOLD_INLINE Vec<Real> load_part(const Real* from, int64_t count) {
+    Vec<Real> v{};
+    __builtin_memcpy(&v, from, size_t(count) * sizeof(Real));
+    return v;
+}
+
 template <typename Real>
 MEMFOLD_INLINE void store_part(Real* to, Vec<Real> v, int64_t count) {
     __builtin_memcpy(to, &v, size_t(count) * sizeof(Real));

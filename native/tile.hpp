@@ -7,26 +7,6 @@
 
 namespace memfold::MEMFOLD_ISA {
 
-// Everything the tiles of one step read and write. Rows are those of the block at hand; `h`, `h_next` and `c` have
-// row_length elements from row to row.
-template <typename Cell, typename Real, typename Format>
-struct Frame {
-    Packed<Cell, Real, Format> packed;
-    Settings<Real> settings;
-    int64_t input, hidden;
-    int64_t row_length = 0;
-    const Real* const* x = nullptr;  // a pointer for each row
-    Real* projected = nullptr;       // pre-activations of the input, (panel, row, input gates, width)
-    int64_t projected_panel = 0;
-    const Real* h = nullptr;
-    Real *h_next = nullptr, *c = nullptr;
-    Real* const* y = nullptr;     // a pointer for each row, or null
-    Real* const* kept = nullptr;  // likewise
-
-    Frame(const Layer& layer, const Options<Real>& options, const void* weights)
-        : packed(layer, const_cast<void*>(weights)), settings(options), input(layer.input), hidden(layer.hidden) {}
-};
-
 // Elements from one row of the state to the next: whole vectors, and one more so that rows of a power of two do not all
 // fall into the same cache sets.
 template <typename Real>
@@ -43,10 +23,75 @@ MEMFOLD_INLINE void store_units(Real* row, int64_t unit, int64_t hidden, Vec<Rea
     }
 }
 
-template <typename Real, typename Cell, typename Format, int Rows, int Panels>
-struct Tile {
+template <typename Real>
+MEMFOLD_INLINE Vec<Real> load_units(const Real* row, int64_t unit, int64_t hidden) {
+    return unit + width<Real> <= hidden ? load<Vec<Real>>(row + unit) : load_part(row + unit, hidden - unit);
+}
+
+// Everything the tiles of one step read and write. Rows are those of the block at hand; `h`, `h_next` and `c` have
+// row_length elements from row to row.
+template <typename CellOf, typename RealOf, typename FormatOf>
+struct Frame {
+    using Cell = CellOf;
+    using Real = RealOf;
+    using Format = FormatOf;
     using V = Vec<Real>;
-    using F = Frame<Cell, Real, Format>;
+
+    Packed<Cell, Real, Format> packed;
+    Settings<Real> settings;
+    int64_t input, hidden;
+    int64_t row_length = 0;
+    const Real* const* x = nullptr;  // a pointer for each row
+    Real* projected = nullptr;       // pre-activations of the input, (panel, row, input gates, width)
+    int64_t projected_panel = 0;
+    const Real *h = nullptr, *h_masked = nullptr;  // h_masked: what the hidden product sees, where it is not h
+    Real *h_next = nullptr, *h_masked_next = nullptr, *c = nullptr;
+    const Real* mask = nullptr;
+    Real* const* y = nullptr;  // a pointer for each row, or null
+    bool adds = false;         // y is added to
+    Real* const* kept = nullptr;
+    const Real *const *zones_h = nullptr, *const *zones_c = nullptr;
+
+    Frame(const Layer& layer, const Options<Real>& options, const void* weights)
+        : packed(layer, const_cast<void*>(weights)), settings(options), input(layer.input), hidden(layer.hidden) {}
+
+    // How far each of the units at hand keeps its old value.
+    MEMFOLD_INLINE V zone(const Real* const* zones, V otherwise, int64_t row, int64_t unit) const {
+        return zones ? load_units(zones[row], unit, hidden) : otherwise;
+    }
+
+    // The cell's formula on a row's finished accumulators of one panel.
+    MEMFOLD_INLINE void finish(int64_t panel, int64_t row, const V* pre) const {
+        const int64_t unit_at = panel * width<Real>, at = row * row_length + unit_at;
+        V peephole[Cell::peepholes + 1], values[Cell::kept];
+        const bool peeps = Cell::peepholes > 0 && packed.peephole != nullptr;
+        for (int p = 0; peeps && p < Cell::peepholes; ++p) {
+            peephole[p] = load<V>(packed.peephole + (panel * Cell::peepholes + p) * width<Real>);
+        }
+        const Unit<Real> before{h ? load<V>(h + at) : V{}, Cell::cell_state ? load<V>(c + at) : V{}};
+        Unit<Real> unit = before;
+        Cell::template step<Real>(pre, peeps ? peephole : nullptr, settings, unit, values);
+        if (settings.zones) {
+            unit.h = zoned<Real>(zone(zones_h, settings.zoneout_h, row, unit_at), before.h, unit.h);
+            if (Cell::cell_state)
+                unit.c = zoned<Real>(zone(zones_c, settings.zoneout_c, row, unit_at), before.c, unit.c);
+        }
+        if (Cell::cell_state) values[Cell::kept - 1] = unit.c;
+        if (h_next) store(h_next + at, unit.h);
+        if (mask) store(h_masked_next + at, unit.h * load<V>(mask + at));
+        if (Cell::cell_state) store(c + at, unit.c);
+        if (y) store_units(y[row], unit_at, hidden, adds ? unit.h + load_units(y[row], unit_at, hidden) : unit.h);
+        for (int k = 0; kept && k < Cell::kept; ++k) store_units(kept[row] + k * hidden, unit_at, hidden, values[k]);
+    }
+};
+
+// F is the frame that the tile works in: Frame, or one whose formula is another.
+template <typename F, int Rows, int Panels>
+struct Tile {
+    using Cell = typename F::Cell;
+    using Real = typename F::Real;
+    using Format = typename F::Format;
+    using V = Vec<Real>;
     static constexpr int A = Cell::accumulators, G = Cell::input_gates;
     V acc[Rows][Panels][A];
 
@@ -75,28 +120,12 @@ struct Tile {
     }
 
     MEMFOLD_INLINE void multiply_hidden(const F& f, int64_t first_panel, int64_t first_row) {
-        const Real* rows[Rows];
+        const Real *rows[Rows], *const h = f.mask ? f.h_masked : f.h;
 #pragma GCC unroll 8
-        for (int row = 0; row < Rows; ++row) rows[row] = f.h + (first_row + row) * f.row_length;
+        for (int row = 0; row < Rows; ++row) rows[row] = h + (first_row + row) * f.row_length;
         multiply<Cell::hidden_first, Cell::hidden_gates, Real>(Format{}, acc,
                                                                f.packed.hidden + first_panel * f.packed.hidden_panel,
                                                                f.packed.hidden_panel, rows, f.hidden);
-    }
-
-    MEMFOLD_INLINE void finish(const F& f, int64_t panel, int64_t row, const V* pre) {
-        const int64_t unit_at = panel * width<Real>, at = row * f.row_length + unit_at;
-        V peephole[Cell::peepholes + 1], kept[Cell::kept];
-        const bool peeps = Cell::peepholes > 0 && f.packed.peephole != nullptr;
-        for (int p = 0; peeps && p < Cell::peepholes; ++p) {
-            peephole[p] = load<V>(f.packed.peephole + (panel * Cell::peepholes + p) * width<Real>);
-        }
-        Unit<Real> unit{f.h ? load<V>(f.h + at) : V{}, Cell::cell_state ? load<V>(f.c + at) : V{}};
-        Cell::template step<Real>(pre, peeps ? peephole : nullptr, f.settings, unit, kept);
-        if (f.h_next) store(f.h_next + at, unit.h);
-        if (Cell::cell_state) store(f.c + at, unit.c);
-        if (f.y) store_units(f.y[row], unit_at, f.hidden, unit.h);
-        for (int k = 0; f.kept && k < Cell::kept; ++k)
-            store_units(f.kept[row] + k * f.hidden, unit_at, f.hidden, kept[k]);
     }
 
     // The input product of many rows, kept for later steps.
@@ -141,7 +170,7 @@ struct Tile {
         for (int row = 0; row < Rows; ++row) {
 #pragma GCC unroll 1
             for (int panel = 0; panel < Panels; ++panel) {
-                tile.finish(f, first_panel + panel, first_row + row, pre[row][panel]);
+                f.finish(first_panel + panel, first_row + row, pre[row][panel]);
             }
         }
     }
@@ -150,41 +179,41 @@ struct Tile {
 // Which of a tile's two functions a sweep runs.
 enum class Pass { project, step };
 
-template <Pass pass, typename Cell, typename Real, typename Format, int Rows, int Panels>
-MEMFOLD_INLINE void run_tile(const Frame<Cell, Real, Format>& f, int64_t panel, int64_t row) {
-    if constexpr (Panels * Cell::accumulators * Rows <= accumulator_registers) {
-        using T = Tile<Real, Cell, Format, Rows, Panels>;
+template <Pass pass, int Rows, int Panels, typename F>
+MEMFOLD_INLINE void run_tile(const F& f, int64_t panel, int64_t row) {
+    if constexpr (Panels * F::Cell::accumulators * Rows <= accumulator_registers) {
+        using T = Tile<F, Rows, Panels>;
         pass == Pass::project ? T::project(f, panel, row) : T::step(f, panel, row);
     }
 }
 
-template <Pass pass, int Panels, typename Cell, typename Real, typename Format>
-inline void run_rows(const Frame<Cell, Real, Format>& f, int64_t panel, int64_t row, int64_t rows) {
+template <Pass pass, int Panels, typename F>
+inline void run_rows(const F& f, int64_t panel, int64_t row, int64_t rows) {
     static_assert(most_rows == 3 || most_rows == 6);
     switch (rows) {
         case 1:
-            return run_tile<pass, Cell, Real, Format, 1, Panels>(f, panel, row);
+            return run_tile<pass, 1, Panels>(f, panel, row);
         case 2:
-            return run_tile<pass, Cell, Real, Format, 2, Panels>(f, panel, row);
+            return run_tile<pass, 2, Panels>(f, panel, row);
         case 3:
-            return run_tile<pass, Cell, Real, Format, 3, Panels>(f, panel, row);
+            return run_tile<pass, 3, Panels>(f, panel, row);
     }
     if constexpr (most_rows == 6) {
         switch (rows) {
             case 4:
-                return run_tile<pass, Cell, Real, Format, 4, Panels>(f, panel, row);
+                return run_tile<pass, 4, Panels>(f, panel, row);
             case 5:
-                return run_tile<pass, Cell, Real, Format, 5, Panels>(f, panel, row);
+                return run_tile<pass, 5, Panels>(f, panel, row);
             case 6:
-                return run_tile<pass, Cell, Real, Format, 6, Panels>(f, panel, row);
+                return run_tile<pass, 6, Panels>(f, panel, row);
         }
     }
 }
 
 // All rows by the panels from `panel` to `end`: as many panels at once as `at_once` allows, then half as many, and so
 // on. The rows are divided evenly, so that no tile is left with a single row to wait for.
-template <Pass pass, int Panels, typename Cell, typename Real, typename Format>
-inline void sweep(const Frame<Cell, Real, Format>& f, int64_t panel, int64_t end, int64_t rows, int at_once) {
+template <Pass pass, int Panels, typename F>
+inline void sweep(const F& f, int64_t panel, int64_t end, int64_t rows, int at_once) {
     if (Panels <= at_once) {
         const int64_t tiles = (rows + most_rows - 1) / most_rows;
         for (; panel + Panels <= end; panel += Panels) {
@@ -199,10 +228,11 @@ inline void sweep(const Frame<Cell, Real, Format>& f, int64_t panel, int64_t end
     }
 }
 
-template <Pass pass, typename Cell, typename Real, typename Format>
-inline void sweep(const Frame<Cell, Real, Format>& f, int64_t panel, int64_t end, int64_t rows) {
+template <Pass pass, typename F>
+inline void sweep(const F& f, int64_t panel, int64_t end, int64_t rows) {
     if (rows == 0) return;
     const int64_t tiles = (rows + most_rows - 1) / most_rows;
+    using Cell = typename F::Cell;
     sweep<pass, panels_at_once<Cell>(1)>(f, panel, end, rows, panels_at_once<Cell>(int((rows + tiles - 1) / tiles)));
 }
 

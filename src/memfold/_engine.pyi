@@ -5,35 +5,49 @@ from numpy.typing import NDArray
 
 class Packed: ...
 
-def pack(
+Addresses = tuple[int, int, int, int, int]
+
+def pack(kind: int, is_double: bool, half: bool, widths: tuple[int, int], weights: Addresses) -> Packed: ...
+
+class Call:
+    def __init__(
+        self,
+        reverse: bool,
+        size: tuple[int, int],
+        x: int,
+        x_strides: tuple[int, int],
+        h_first: int,
+        c_first: int,
+        y: int,
+        y_strides: tuple[int, int],
+        kept: int,
+        lengths: int,
+        resets: int,
+        resets_strides: tuple[int, int],
+        mask: int,
+        zones_h: int,
+        zones_c: int,
+        clip: float,
+        zoneout_h: float,
+        zoneout_c: float,
+    ) -> None: ...
+
+def fold(directions: Sequence[Packed], call: Call, h_last: int, c_last: int, threads: int) -> None: ...
+def fold_backward(
+    call: Call,
     kind: int,
-    half: bool,
-    weight_ih: NDArray[Any] | None,
-    weight_hh: NDArray[Any] | None,
-    bias_ih: NDArray[Any] | None,
-    bias_hh: NDArray[Any] | None,
-    weight_ph: NDArray[Any] | None,
-    hidden: int,
-) -> Packed: ...
-def fold(
-    directions: Sequence[Packed],
-    reverse: bool,
-    size: tuple[int, int],
-    x: int,
-    x_strides: tuple[int, int],
-    h_first: int,
-    c_first: int,
-    h_last: int,
-    c_last: int,
-    y: int,
-    y_strides: tuple[int, int],
-    kept: int,
-    lengths: int,
-    resets: int,
-    resets_strides: tuple[int, int],
-    clip: float,
-    zoneout_h: float,
-    zoneout_c: float,
+    is_double: bool,
+    widths: tuple[int, int],
+    weights: Sequence[Addresses],
+    gradients: Sequence[Addresses],
+    dy: int,
+    dy_strides: tuple[int, int],
+    dh_last: int,
+    dc_last: int,
+    dh_first: int,
+    dc_first: int,
+    dx: int,
+    dx_strides: tuple[int, int],
     threads: int,
 ) -> None: ...
 

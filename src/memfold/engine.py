@@ -30,7 +30,7 @@ KEPT = {
     "rnn_relu": ("h",),
     "lstm": ("i", "f", "g", "o", "c"),
     "coupled_lstm": ("i", "g", "o", "c"),
-    "gru": ("r", "z", "n", "hidden_n", "h"),
+    "gru": ("r", "z", "n", "hidden_n"),
 }
 LINEAR = 5  # y = W x + b, a stream's head
 
@@ -244,27 +244,28 @@ def _run(
         return (0, 0) if array is None else (array.strides[0] // array.itemsize, array.strides[1] // array.itemsize)
 
     borrow_threads()
-    _engine.fold(
-        packed.directions,
+    call = _engine.Call(
         reverse,
         (steps, batch),
         address(x),
         strides(x),
         address(first[0] if first else None),
         address(first[1] if first and len(first) > 1 else None),
-        address(final[0]),
-        address(final[1] if len(final) > 1 else None),
         address(y),
         strides(y),
         address(kept) if keep else 0,
         address(rows),
         address(cuts),
         strides(cuts),
+        0,
+        0,
+        0,
         math.inf if clip is None else clip,
         zoned["h"],
         zoned.get("c", 0.0),
-        get_num_threads(),
     )
+    last = (address(final[0]), address(final[1] if len(final) > 1 else None))
+    _engine.fold(packed.directions, call, *last, get_num_threads())
     return y, final, kept
 
 
@@ -297,13 +298,16 @@ def _packed_direction(
         arrays[name] = np.ascontiguousarray(weight, dtype)
         if arrays[name].shape != shapes[name]:
             raise ValueError(f"{name} must be {shapes[name]}, got shape {arrays[name].shape}")
-    return _engine.pack(
-        KINDS[cell],
-        bfloat16,
-        arrays["weight_ih"],
-        arrays["weight_hh"],
-        arrays.get("bias_ih"),
-        arrays.get("bias_hh"),
-        arrays.get("weight_ph"),
-        hidden,
+    return pack_arrays(KINDS[cell], arrays, bfloat16)
+
+
+def pack_arrays(kind: int, arrays: Mapping[str, Array], bfloat16: bool = False) -> _engine.Packed:
+    """One direction from contiguous arrays of one type, which are not looked at again."""
+    rows, input_size = arrays["weight_ih"].shape
+    hidden = arrays["weight_hh"].shape[1] if "weight_hh" in arrays else rows
+    ih, hh, bias_ih, bias_hh, ph = (
+        int(arrays[name].ctypes.data) if name in arrays else 0
+        for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_ph")
     )
+    is_double = arrays["weight_ih"].dtype == np.float64
+    return _engine.pack(kind, is_double, bfloat16, (input_size, hidden), (ih, hh, bias_ih, bias_hh, ph))

@@ -25,7 +25,7 @@ from safetensors.numpy import save_file
 from memfold import _engine
 from memfold.cells._fold import Zoneout, zoneout_by_name
 from memfold.cells._sequence import CELLS, checked_state
-from memfold.engine import LINEAR, Packed, pack
+from memfold.engine import LINEAR, Packed, pack, pack_arrays
 
 __all__ = ["Layer", "Stream"]
 
@@ -231,7 +231,7 @@ def _packed_head(head: Mapping[str, Array], hidden: int) -> _engine.Packed:
         raise ValueError(f"the head's weight must be (O, {hidden}), got {'none' if weight is None else weight.shape}")
     if bias is not None and bias.shape != weight.shape[:1]:
         raise ValueError(f"the head's bias must be {weight.shape[:1]}, got shape {bias.shape}")
-    return _engine.pack(LINEAR, False, weight, None, bias, None, None, len(weight))
+    return pack_arrays(LINEAR, {"weight_ih": weight} | ({} if bias is None else {"bias_ih": bias}))
 
 
 def _sha256(file: Path) -> str:

@@ -1,4 +1,5 @@
-"""memfold.nn against torch.nn in float64: outputs, states and every gradient, on torch's operators and composed."""
+"""memfold.nn against torch.nn in float64: outputs, states and every gradient, by the engine, by torch's operators and
+composed."""
 
 import itertools
 
@@ -8,7 +9,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from conformance.layers import largest_difference
 from memfold import nn
-from memfold.nn import layer as layer_module
+from memfold.nn import dispatch
 
 KINDS = {
     "LSTM": (torch.nn.LSTM, {}),
@@ -22,10 +23,18 @@ SHAPES = itertools.cycle([(6, 3, 4, 5), (1, 1, 1, 3), (8, 2, 3, 7), (2, 5, 6, 3)
 MATRIX = [
     (*case, next(SHAPES))
     for case in itertools.product(
-        KINDS, ["torch", "composition"], LAYOUTS, [1, 2], [False, True], [True, False], [False, True], [False, True]
+        KINDS,
+        ["operator", "torch", "composition"],
+        LAYOUTS,
+        [1, 2],
+        [False, True],
+        [True, False],
+        [False, True],
+        [False, True],
     )
     if case[1] == "composition"
-    or (case[2] != "lengths" and case[3:5] != (1, False))  # torch on itself: the wiring only
+    or (case[1] == "operator" and "proj_size" not in case[0])
+    or (case[1] == "torch" and case[2] != "lengths" and case[3:5] != (1, False))  # torch on itself: the wiring only
 ]
 
 
@@ -77,7 +86,7 @@ def test_layer_equals_torch(case, record_difference, monkeypatch):
         gradients = torch.autograd.grad(loss, [*inputs, *module.parameters()])
         return [t.detach().numpy() for t in [*outputs, *gradients]]
 
-    monkeypatch.setattr(layer_module, "served_by", lambda layer, *, ragged: path)
+    monkeypatch.setattr(dispatch, "served_by", lambda *args, **options: path)
     expected = results(theirs, packs=layout in ("packed", "lengths"))
     got = results(ours, packs=layout == "packed", **({"lengths": lengths} if layout == "lengths" else {}))
     difference = largest_difference(got, expected)
@@ -85,18 +94,18 @@ def test_layer_equals_torch(case, record_difference, monkeypatch):
     assert difference <= 1e-10
 
 
-@pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
-def test_torch_serves_its_own_cells_bit_for_bit(kind):
-    theirs = getattr(torch.nn, kind)(5, 7, 2, bidirectional=True)
+@pytest.mark.parametrize(("kind", "options"), [("LSTM", {"proj_size": 3}), ("GRU", {"dtype": torch.bfloat16})])
+def test_torch_serves_bit_for_bit_what_the_engine_has_not(kind, options):
+    theirs = getattr(torch.nn, kind)(5, 7, 2, bidirectional=True, **options)
     ours = getattr(nn, kind).from_torch(theirs)
-    x = torch.randn(6, 3, 5)
+    x = torch.randn(6, 3, 5, dtype=options.get("dtype"))
     assert torch.equal(ours(x)[0], theirs(x)[0])
 
 
-@pytest.mark.parametrize("path", ["torch", "composition"])
+@pytest.mark.parametrize("path", ["operator", "torch", "composition"])
 @pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
 def test_dropout_draws_torchs_masks(kind, path, monkeypatch):
-    monkeypatch.setattr(layer_module, "served_by", lambda layer, *, ragged: path)
+    monkeypatch.setattr(dispatch, "served_by", lambda *args, **options: path)
     theirs = getattr(torch.nn, kind)(5, 7, 3, bidirectional=True, dropout=0.4, dtype=torch.float64)
     ours = getattr(nn, kind).from_torch(theirs)
     x = torch.randn(6, 3, 5, dtype=torch.float64)

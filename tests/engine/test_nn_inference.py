@@ -13,7 +13,7 @@ from torch import nn
 
 import memfold.nn as mnn
 from memfold import engine
-from memfold.nn import inference
+from memfold.nn import dispatch, inference
 from memfold.nn.layer import Recurrent
 
 LAYERS: dict[str, Callable[[], Recurrent]] = {
@@ -30,12 +30,12 @@ LAYERS: dict[str, Callable[[], Recurrent]] = {
 
 def composed(layer: Recurrent, x: torch.Tensor, **ragged: torch.Tensor) -> torch.Tensor:
     time_first, state, lengths, resets = layer._prepared(x, None, ragged.get("lengths"), ragged.get("resets"))
-    y = layer._composed(time_first, state, lengths, resets)[0]
+    y = dispatch.composed(layer, time_first, state, lengths, resets)[0]
     return y.transpose(0, 1) if layer.batch_first else y
 
 
 def the_engine_serves(layer: Recurrent, x: torch.Tensor) -> bool:
-    return inference.serves(layer, x, layer._initial_state(x, None, 4, True))
+    return dispatch.served_by(layer, x, layer._initial_state(x, None, 4, True), ragged=False) == "packed"
 
 
 @torch.no_grad()

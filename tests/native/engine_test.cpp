@@ -87,13 +87,13 @@ struct Call {
         kept.resize(size_t(time * batch * kept_values(kind) * units));
         fold.layer = {kind, inputs, units, has_cell_state(kind), false};
         fold.options = {ragged ? Real(2) : std::numeric_limits<Real>::infinity(), Real(ragged ? 0.25 : 0), 0};
-        fold.time = time, fold.batch = batch;
+        fold.sequences.time = time, fold.sequences.batch = batch;
         fold.x = {x.data(), batch * inputs, inputs};
         if (ragged) {
             for (int64_t b = 0; b < batch; ++b) lengths.push_back(int64_t(random() % size_t(time + 1)));
             for (int64_t i = 0; i < time * batch; ++i) resets.push_back(random() % 4 == 0);
-            fold.lengths = lengths.data();
-            fold.resets = {reinterpret_cast<const bool*>(resets.data()), batch, 1};
+            fold.sequences.lengths = lengths.data();
+            fold.sequences.resets = {reinterpret_cast<const bool*>(resets.data()), batch, 1};
         }
         fold.direction_count = 1;
         fold.directions[0] = {nullptr,
@@ -106,7 +106,7 @@ struct Call {
                               {kept.data(), batch * kept_values(kind) * units, kept_values(kind) * units}};
     }
 
-    Weights<Real> weights() const {
+    Weights<const Real> weights() const {
         return {input.data(), hidden.data(), input_bias.data(), hidden_bias.data(),
                 peephole.empty() ? nullptr : peephole.data()};
     }

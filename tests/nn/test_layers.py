@@ -12,7 +12,7 @@ from torch.autograd import forward_ad
 from torch.nn.utils.rnn import pack_sequence
 
 from memfold import nn
-from memfold.nn.layer import served_by
+from memfold.nn.dispatch import served_by
 
 LAYERS = ["LSTM", "GRU", "RNN"]
 EVERY_CELL = [
@@ -44,7 +44,7 @@ def test_state_dicts_load_both_ways(kind, options):
     assert [[w.shape for w in ws] for ws in ours.all_weights] == [[w.shape for w in ws] for ws in theirs.all_weights]
     theirs.load_state_dict(ours.state_dict())
     x = torch.randn(3, 2, 4, dtype=torch.float64)
-    assert torch.equal(ours(x)[0], theirs(x)[0])
+    torch.testing.assert_close(ours(x)[0], theirs(x)[0], rtol=0, atol=1e-12)
     ours.load_state_dict(getattr(torch.nn, kind)(4, 5, **options).double().state_dict())
 
 
@@ -85,7 +85,7 @@ def test_from_torch_and_back(kind, options):
     assert torch.equal(torch.get_rng_state(), state)
     x = torch.randn(2, 3, 4)
     for module in (ours, again):
-        assert torch.equal(module(x)[0], theirs(x)[0])
+        torch.testing.assert_close(module(x)[0], theirs(x)[0], rtol=0, atol=1e-6)
         assert not module.training
         assert [p.requires_grad for p in module.parameters()] == [p.requires_grad for p in theirs.parameters()]
         assert module.weight_ih_l0.data_ptr() != theirs.weight_ih_l0.data_ptr()
@@ -271,22 +271,28 @@ def test_a_cell_zones_out_as_its_layer():
 @pytest.mark.parametrize(
     ("options", "training", "ragged", "path"),
     [
-        ({}, True, False, "torch"),
-        ({}, True, True, "composition"),
-        ({"peephole": True}, True, False, "composition"),
-        ({"recurrent_dropout": 0.1}, True, False, "composition"),
-        ({"recurrent_dropout": 0.1}, False, False, "torch"),
-        ({"zoneout": 0.1}, False, False, "composition"),
-        ({"zoneout": (0.0, 0.0)}, True, False, "torch"),
+        ({}, True, False, "operator"),
+        ({}, True, True, "operator"),
+        ({"peephole": True}, True, False, "operator"),
+        ({"recurrent_dropout": 0.1}, True, False, "operator"),
+        ({"layer_norm": True}, True, False, "composition"),
         ({"proj_size": 2, "num_layers": 2, "dropout": 0.1}, True, False, "torch"),
+        ({"proj_size": 2}, True, True, "composition"),
+        ({"proj_size": 2, "zoneout": (0.0, 0.0)}, True, False, "torch"),
     ],
     ids=str,
 )
-def test_torch_serves_what_it_has_and_the_composition_the_rest(options, training, ragged, path):
+def test_the_engine_serves_its_cells_then_torch_then_the_composition(options, training, ragged, path):
     layer = build("LSTM", **options).train(training)
-    assert served_by(layer, ragged=ragged) == path
+    x = torch.randn(3, 2, 4, dtype=torch.float64)
+    state = layer._initial_state(x, None, 2, True)
+    assert served_by(layer, x, state, ragged=ragged) == path
     with forward_ad.dual_level():
-        assert served_by(layer, ragged=ragged) == "composition"
+        assert served_by(layer, x, state, ragged=ragged) == "composition"
+    with torch.no_grad():
+        draws = bool(options.get("recurrent_dropout"))
+        without = "packed" if path == "operator" and not draws else path
+        assert served_by(layer, x, state, ragged=ragged) == without
 
 
 # Trace

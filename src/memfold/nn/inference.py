@@ -10,38 +10,16 @@ from weakref import WeakKeyDictionary
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd import forward_ad
 
 from memfold import _engine, engine
+from memfold.nn import ops
 from memfold.nn.composition import State
 from memfold.stream import Layer, Stream
 
 if TYPE_CHECKING:
     from memfold.nn.layer import Recurrent
 
-__all__ = ["fold", "serves", "stream"]
-
-
-def serves(layer: "Recurrent", x: Tensor, state: State) -> bool:
-    """Whether the engine serves this call: a cell it has, in memory it can read, and nobody asks for a derivative."""
-    if _transformed():
-        return False
-    if (
-        layer.cell not in engine.KINDS
-        or layer.proj_size
-        or getattr(layer, "layer_norm", False)
-        or (layer.training and (layer.recurrent_dropout or layer.zoneout))
-        or x.dtype not in (torch.float32, torch.float64)
-        or torch.is_autocast_enabled("cpu")
-    ):
-        return False
-    dtype, asks = x.dtype, torch.is_grad_enabled()
-    for tensor in (x, *state, *_weights(layer)):
-        if type(tensor) not in (Tensor, nn.Parameter) or tensor.dtype != dtype or not tensor.is_cpu:
-            return False
-        if asks and tensor.requires_grad:
-            return False
-    return True
+__all__ = ["fold", "stream"]
 
 
 def fold(
@@ -49,40 +27,43 @@ def fold(
 ) -> tuple[Tensor, State]:
     """Fold all layers: x is ``(T, B, I)``, state, lengths and resets as :meth:`Recurrent._prepared` leaves them."""
     steps, batch, _ = x.shape
-    directions, hidden = layer.num_directions, layer.hidden_size
+    directions = layer.num_directions
     first = [s.contiguous() for s in state]  # (L*D, B, H)
     final = [torch.empty_like(s) for s in first]
     rows = None if lengths is None else lengths.contiguous()
+    clip = math.inf if layer.clip is None else layer.clip
+    zoneout_c = layer._zoneout[-1] if len(layer._zoneout) > 1 else 0.0
     engine.borrow_threads()
     for k, packed in enumerate(_cache.packed(layer)):
         if x.stride(2) != 1 and x.shape[2] > 1:
             x = x.contiguous()
         if layer.batch_first:
-            y = x.new_empty(batch, steps, directions * hidden).transpose(0, 1)
+            y = x.new_empty(batch, steps, directions * layer.hidden_size).transpose(0, 1)
         else:
-            y = x.new_empty(steps, batch, directions * hidden)
-        below = k * directions * batch * hidden * x.element_size()  # bytes of the states of the layers below
-        _engine.fold(
-            packed,
+            y = x.new_empty(steps, batch, directions * layer.hidden_size)
+        below = k * directions * batch * layer.hidden_size * x.element_size()  # bytes of the states of the layers below
+        call = _engine.Call(
             False,
             (steps, batch),
             x.data_ptr(),
             (x.stride(0), x.stride(1)),
             first[0].data_ptr() + below,
             first[1].data_ptr() + below if len(first) > 1 else 0,
-            final[0].data_ptr() + below,
-            final[1].data_ptr() + below if len(final) > 1 else 0,
             y.data_ptr(),
             (y.stride(0), y.stride(1)),
             0,
             0 if rows is None else rows.data_ptr(),
             0 if resets is None else resets.data_ptr(),
             (0, 0) if resets is None else (resets.stride(0), resets.stride(1)),
-            math.inf if layer.clip is None else layer.clip,
+            0,
+            0,
+            0,
+            clip,
             layer._zoneout[0],
-            layer._zoneout[-1] if len(layer._zoneout) > 1 else 0.0,
-            engine.get_num_threads(),
+            zoneout_c,
         )
+        last = [f.data_ptr() + below for f in final]
+        _engine.fold(packed, call, last[0], last[1] if len(last) > 1 else 0, engine.get_num_threads())
         x = F.dropout(y, layer.dropout, layer.training) if k < layer.num_layers - 1 else y
     return x, tuple(final)
 
@@ -107,21 +88,6 @@ def stream(layer: "Recurrent", streams: int, bfloat16: bool) -> Stream:
         weights = {name: w.detach().cpu().numpy().copy() for name, w in layer._weights(k).items()}
         layers.append(Layer(layer.cell, weights, layer.clip, zoneout, bfloat16))
     return Stream(layers, streams=streams, dtype=layers[0].weights["weight_ih"].dtype)  # type: ignore[union-attr]
-
-
-def _weights(layer: "Recurrent") -> list[Tensor]:
-    return [weight for row in range(len(layer._weight_names)) for weight in layer._weights(row).values()]
-
-
-def _transformed() -> bool:
-    """Inside vmap, forward-mode AD, torch.compile, tracing or a dispatch mode, where tensors are not what they seem."""
-    return bool(
-        torch._C._are_functorch_transforms_active()
-        or forward_ad._current_level >= 0
-        or torch.compiler.is_compiling()
-        or torch._C._get_tracing_state()  # of torch.jit.trace
-        or torch._C._len_torch_dispatch_stack()
-    )
 
 
 @dataclass(frozen=True)
@@ -155,15 +121,10 @@ class _Cache:
             key = _engine.fingerprint([(w.data_ptr(), w.nbytes) for own in weights for w in own.values()])
             entry = entries.get(k)
             if entry is None or entry.key != key:
-                entry = _Entry(key, [_pack(layer.cell, own) for own in weights])
+                entry = _Entry(key, [ops.pack(layer.cell, own) for own in weights])
                 entries[k] = entry  # another thread may do the same at the same time: both are right
             result.append(entry.packed)
         return result
-
-
-def _pack(cell: str, weights: dict[str, Tensor]) -> _engine.Packed:
-    arrays = {name: w.detach().numpy() for name, w in weights.items()}
-    return engine.pack(cell, arrays, arrays["weight_ih"].dtype).directions[0]
 
 
 _cache = _Cache()

@@ -1,16 +1,14 @@
-"""What the layers share: parameters under torch.nn's names, the way of a call, and the choice of what serves it."""
+"""What the layers share: parameters under torch.nn's names, and the way of a call."""
 
 import warnings
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import torch
-import torch.nn.functional as F
-from torch import _VF, Tensor, nn
-from torch.autograd import forward_ad
+from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from memfold.nn import composition, inference
-from memfold.nn.composition import CELLS, State, Values, Weights, Zoneout
+from memfold.nn import dispatch, inference
+from memfold.nn.composition import CELLS, State, Values, Weights
 from memfold.nn.options import (
     VARIANTS,
     Device,
@@ -24,7 +22,7 @@ from memfold.nn.ragged import Integers, checked_lengths, checked_resets
 from memfold.nn.weights import checked_init, initialise, shapes
 from memfold.stream import Stream
 
-__all__ = ["Recurrent", "served_by"]
+__all__ = ["Recurrent"]
 
 Layer = TypeVar("Layer", bound=nn.Module)
 
@@ -147,8 +145,7 @@ class Recurrent(nn.Module):
         """
         if not isinstance(x, Tensor):
             raise TypeError(f"trace takes a tensor, with lengths where rows end early, got {type(x).__name__}")
-        call = self._prepared(x, hx, lengths, resets)
-        _, _, traces = self._composed(*call, keep=True)
+        traces = dispatch.traced(self, *self._prepared(x, hx, lengths, resets))
         if x.dim() == 3:
             return traces
         return {key: {name: v.squeeze(1) for name, v in values.items()} for key, values in traces.items()}
@@ -217,12 +214,7 @@ class Recurrent(nn.Module):
         if not isinstance(x, Tensor):
             raise AttributeError(f"x must be a tensor or a PackedSequence, got {type(x).__name__}")
         time_first, state, checked, cuts = self._prepared(x, hx, lengths, resets)
-        if inference.serves(self, time_first, state):
-            y, state = inference.fold(self, time_first, state, checked, cuts)
-        elif served_by(self, ragged=checked is not None or cuts is not None) == "torch":
-            y, state = self._torch(time_first, None, state)
-        else:
-            y, state, _ = self._composed(time_first, state, checked, cuts)
+        y, state = dispatch.fold(self, time_first, state, checked, cuts)
         if x.dim() == 2:
             return y.squeeze(1), tuple(s.squeeze(1) for s in state)
         return y.transpose(0, 1) if self.batch_first else y, state
@@ -242,76 +234,15 @@ class Recurrent(nn.Module):
         if sorted_indices is not None:
             state = tuple(s.index_select(1, sorted_indices) for s in state)
             cuts = None if cuts is None else cuts.index_select(1, sorted_indices)
-        without_gradient = inference.serves(self, data, state)
-        if not without_gradient and served_by(self, ragged=cuts is not None) == "torch":
-            y, state = self._torch(data, batch_sizes, state)
+        if dispatch.served_by(self, data, state, ragged=cuts is not None) == "torch":
+            y, state = dispatch.torchs_own(self, data, batch_sizes, state)
         else:
             x, rows = pad_packed_sequence(PackedSequence(data, batch_sizes))
-            if without_gradient:
-                y, state = inference.fold(self, x, state, rows, cuts)
-            else:
-                y, state, _ = self._composed(x, state, rows.to(data.device), cuts)
+            y, state = dispatch.fold(self, x, state, rows.to(data.device), cuts)
             y = pack_padded_sequence(y, rows).data
         if unsorted_indices is not None:
             state = tuple(s.index_select(1, unsorted_indices) for s in state)
         return PackedSequence(y, batch_sizes, sorted_indices, unsorted_indices), state
-
-    def _torch(self, x: Tensor, batch_sizes: Tensor | None, state: State) -> tuple[Tensor, State]:
-        """Fold on torch's own operator: x is ``(T, B, I)``, or a PackedSequence's data beside its batch sizes."""
-        weights = [getattr(self, name) for names in self._weight_names for name in names.values()]
-        hx = state if len(state) > 1 else state[0]
-        options = (self.bias, self.num_layers, self.dropout, self.training, self.bidirectional)
-        operator = getattr(_VF, self.cell)
-        if batch_sizes is None:
-            y, *final = operator(x, hx, weights, *options, False)
-        else:
-            y, *final = operator(x, batch_sizes, hx, weights, *options)
-        return y, tuple(final)
-
-    def _composed(
-        self, x: Tensor, state: State, lengths: Tensor | None, resets: Tensor | None, *, keep: bool = False
-    ) -> tuple[Tensor, State, dict[str, Values]]:
-        """Fold on the composition: output, final state and, of ``keep``, every value by layer and direction."""
-        finals, traces = [], {}
-        for layer in range(self.num_layers):
-            outputs = []
-            for direction, suffix in enumerate(("", "_reverse")[: self.num_directions]):
-                row = layer * self.num_directions + direction
-                start = tuple(s[row] for s in state)
-                values, final = composition.fold(
-                    self.cell,
-                    x,
-                    self._weights(row),
-                    start,
-                    lengths=lengths,
-                    resets=resets,
-                    reverse=direction == 1,
-                    clip=self.clip,
-                    recurrent_mask=self._recurrent_mask(start[0]),
-                    zoneout=self._zoneout_of(start, x.shape[0]),
-                    keep=keep,
-                )
-                outputs.append(values["h"])
-                finals.append(final)
-                traces[f"l{layer}{suffix}"] = values
-            x = torch.cat(outputs, dim=-1)  # (T, B, D*H)
-            if layer < self.num_layers - 1:
-                x = F.dropout(x, self.dropout, self.training)
-        return x, tuple(torch.stack(parts) for parts in zip(*finals, strict=True)), traces
-
-    def _recurrent_mask(self, h: Tensor) -> Tensor | None:
-        if not (self.training and self.recurrent_dropout):
-            return None
-        return F.dropout(torch.ones_like(h), self.recurrent_dropout)
-
-    def _zoneout_of(self, state: State, steps: int) -> list[Zoneout]:
-        """Masks for every step in training, probabilities in evaluation."""
-        if not self.training:
-            return list(self._zoneout)
-        return [
-            torch.rand(steps, *s.shape, device=s.device, dtype=s.dtype) < p if p else p
-            for s, p in zip(state, self._zoneout, strict=True)
-        ]
 
     def _prepared(
         self, x: Tensor, hx: Any, lengths: Integers | None, resets: Any
@@ -359,19 +290,6 @@ class Recurrent(nn.Module):
                 raise RuntimeError(f"{name} of hx is {part.dtype}, x is {x.dtype}")
             state.append(part if batched else part.unsqueeze(1))
         return tuple(state)
-
-
-def served_by(layer: Recurrent, *, ragged: bool) -> Literal["torch", "composition"]:
-    """Which implementation serves a call that the engine leaves: the one place where this is decided.
-
-    torch's own operators know neither the variants nor lengths and resets, cannot be mapped by vmap, have no
-    forward-mode derivative of oneDNN's LSTM, and break the graph of torch.compile. The composition serves all of these.
-    """
-    in_use = [name for name in layer._variants() if name != "recurrent_dropout" or layer.training]
-    transformed = torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
-    if in_use or ragged or transformed or torch.compiler.is_compiling():
-        return "composition"
-    return "torch"
 
 
 def _with_weights_of(source: nn.Module, layer: Layer) -> Layer:

@@ -1,0 +1,388 @@
+// A cell backwards in time.
+//
+// A step's gradients by the accumulators, `d`, come from those of the step after it: one product with the hidden
+// weights, transposed, and the cell's derivative on its accumulators, by the same tile as the fold's own steps. Every
+// step's d stays, one row for each step of each sequence; gradient.hpp makes the gradients of the weights and of x from
+// them all.
+#pragma once
+
+#include "fold.hpp"
+
+namespace memfold::MEMFOLD_ISA {
+
+// Vectors side by side in a tile of gradient.hpp.
+inline constexpr int gradient_vectors = 4;
+
+// A transposed matrix (inner, columns) is packed as the weights of a linear layer from `inner` to `columns`.
+template <typename Real>
+using Transposed = Packed<Linear, Real, Full<Real>>;
+
+template <typename Cell>
+Layer transposed_hidden(const Layer& layer) {
+    return {Kind::linear, Cell::hidden_gates * layer.hidden, layer.hidden, false, false};
+}
+
+template <typename Cell>
+Layer transposed_input(const Layer& layer) {
+    return {Kind::linear, Cell::input_gates * layer.hidden, layer.input, false, false};
+}
+
+// The memory that the backward pass of one direction shares: the transposed weights; d, `d_row` elements from row to
+// row; and for each row pointers to the x, h and c before the step and to what the step kept. Rows are in the order of
+// steps, within a step from the longest sequence to the shortest, whatever the threads: so the sums over them are the
+// same.
+template <typename Cell, typename Real>
+struct BackwardSpace {
+    char *hidden, *input;  // transposed
+    Real *d, *zeros, *h_masked;
+    const Real **x, **h, **c, **kept;
+    Real** dx;
+    int64_t* start;  // of each step's rows
+    int64_t d_row;
+    size_t bytes;
+
+    BackwardSpace(const Backward<Real>& b, char* base) {
+        const Layer& layer = b.fold.layer;
+        constexpr int64_t group = gradient_vectors * width<Real>;
+        d_row = (Cell::accumulators * layer.hidden + group - 1) / group * group + width<Real>;
+        size_t at = 0;
+        const auto place = [&](int64_t size) {
+            char* const here = base + at;
+            at += aligned(size_t(size));
+            return here;
+        };
+        const auto reals = [&](int64_t count) { return reinterpret_cast<Real*>(place(count * int64_t(sizeof(Real)))); };
+        const auto pointers = [&](int64_t count) {
+            return reinterpret_cast<const Real**>(place(count * int64_t(sizeof(void*))));
+        };
+        hidden = place(int64_t(Transposed<Real>(transposed_hidden<Cell>(layer), nullptr).bytes));
+        input = place(b.dx.data ? int64_t(Transposed<Real>(transposed_input<Cell>(layer), nullptr).bytes) : 0);
+        d = reals(b.steps * d_row);
+        zeros = reals(d_row);
+        h_masked = reals(b.fold.directions[0].mask ? b.steps * layer.hidden : 0);
+        x = pointers(b.steps), h = pointers(b.steps), c = pointers(b.steps), kept = pointers(b.steps);
+        dx = const_cast<Real**>(pointers(b.dx.data ? b.steps : 0));
+        start = reinterpret_cast<int64_t*>(place((b.fold.sequences.time + 1) * int64_t(sizeof(int64_t))));
+        bytes = at;
+    }
+};
+
+// The memory of one block: the gradients of the state that reach the step at hand, and for each share pointers to the
+// rows at hand.
+template <typename Real>
+struct BackwardBlock {
+    Real *carry_h, *carry_c, *mask;
+    const Real **product{}, **dy{}, **kept{}, **h{}, **c{}, **zones_h{}, **zones_c{};
+    Real** d{};
+    size_t bytes;
+
+    BackwardBlock(const Backward<Real>& b, const Plan& plan, char* base, int share) {
+        const int64_t rows = block_rows(b.fold.sequences, plan);
+        const int64_t state = rows * row_length<Real>(b.fold.layer.hidden) * int64_t(sizeof(Real));
+        size_t at = 0;
+        const auto place = [&](int64_t size) {
+            char* const here = base + at;
+            at += aligned(size_t(size));
+            return here;
+        };
+        carry_h = reinterpret_cast<Real*>(place(state));
+        carry_c = reinterpret_cast<Real*>(place(state));
+        mask = reinterpret_cast<Real*>(place(state));
+        for (int s = 0; s < plan.shares; ++s) {
+            const auto own = reinterpret_cast<const Real**>(place(8 * rows * int64_t(sizeof(void*))));
+            if (s != share) continue;
+            product = own, dy = own + rows, kept = own + 2 * rows, h = own + 3 * rows, c = own + 4 * rows;
+            zones_h = own + 5 * rows, zones_c = own + 6 * rows, d = const_cast<Real**>(own + 7 * rows);
+        }
+        bytes = at;
+    }
+};
+
+// What the tiles of one step backwards read and write: a linear layer's frame, whose product is that of the later
+// step's d and the transposed hidden weights, with the derivative of the cell for a formula.
+template <typename Cell, typename Real>
+struct BackwardFrame : Frame<Linear, Real, Full<Real>> {
+    using Base = Frame<Linear, Real, Full<Real>>;
+    using V = Vec<Real>;
+
+    Real *carry_h = nullptr, *carry_c = nullptr;
+    const Real *peephole = nullptr, *factor = nullptr;  // factor: the mask on h
+    const Real *const *dy = nullptr, *const *kept = nullptr, *const *h = nullptr, *const *c = nullptr;
+    Real* const* d = nullptr;  // null before the first step: the carry alone is wanted then
+
+    BackwardFrame(const Layer& layer, const Options<Real>& options, const void* transposed)
+        : Base(transposed_hidden<Cell>(layer), options, transposed) {}
+
+    MEMFOLD_INLINE void finish(int64_t panel, int64_t row, const V* product) const {
+        const int64_t unit_at = panel * width<Real>, at = row * this->row_length + unit_at, hidden = this->hidden;
+        V dh = load<V>(carry_h + at) + (factor ? product[0] * load<V>(factor + at) : product[0]);
+        if (!d) return store(carry_h + at, dh);
+        if (dy) dh += load_units(dy[row], unit_at, hidden);
+        const V dc = Cell::cell_state ? load<V>(carry_c + at) : V{};
+        const bool peeps = Cell::peepholes > 0 && peephole != nullptr;
+        V peep[Cell::peepholes + 1], values[Cell::kept], gradient[Cell::accumulators];
+        for (int p = 0; peeps && p < Cell::peepholes; ++p) {
+            peep[p] = load_units(peephole + p * hidden, unit_at, hidden);
+        }
+        for (int k = 0; k < Cell::kept - int(Cell::cell_state); ++k) {
+            values[k] = load_units(kept[row] + k * hidden, unit_at, hidden);
+        }
+        const Unit<Real> before{load_units(h[row], unit_at, hidden),
+                                Cell::cell_state ? load_units(c[row], unit_at, hidden) : V{}};
+        Unit<Real> unit{dh, dc};
+        V zone_h{}, zone_c{};
+        if (this->settings.zones) {
+            zone_h = this->zone(this->zones_h, this->settings.zoneout_h, row, unit_at);
+            zone_c = this->zone(this->zones_c, this->settings.zoneout_c, row, unit_at);
+            unit = {(Real(1) - zone_h) * dh, (Real(1) - zone_c) * dc};
+        }
+        Cell::template derive<Real>(values, before, peeps ? peep : nullptr, this->settings, unit, gradient);
+        if (this->settings.zones) unit = {fma(zone_h, dh, unit.h), fma(zone_c, dc, unit.c)};
+        store(carry_h + at, unit.h);
+        if (Cell::cell_state) store(carry_c + at, unit.c);
+        for (int a = 0; a < Cell::accumulators; ++a) {
+            store_units(d[row] + a * hidden, unit_at, hidden, gradient[a]);
+        }
+    }
+};
+
+// One share of one block, backwards.
+template <typename Cell, typename Real>
+class BackwardShare {
+  public:
+    BackwardShare(const Backward<Real>& b, int direction, const Plan& plan, const BackwardSpace<Cell, Real>& space,
+                  char* memory, int block, int share)
+        : backward_(b),
+          fold_(b.fold),
+          direction_(b.fold.directions[direction]),
+          derivative_(b.directions[direction]),
+          plan_(plan),
+          rows_(b.fold.sequences, direction_.reverse, block, plan.blocks),
+          space_(space),
+          block_(b, plan, memory, share),
+          frame_(b.fold.layer, b.fold.options, space.hidden),
+          first_share_(share == 0),
+          hidden_(b.fold.layer.hidden),
+          panel_(panel_count<Real>(hidden_) * share / plan.shares),
+          panel_end_(panel_count<Real>(hidden_) * (share + 1) / plan.shares) {
+        frame_.row_length = row_length<Real>(hidden_);
+        frame_.carry_h = block_.carry_h;
+        frame_.carry_c = block_.carry_c;
+        frame_.peephole = derivative_.weights.peephole;
+        frame_.x = block_.product;
+        frame_.kept = block_.kept;
+        frame_.h = block_.h;
+        frame_.c = block_.c;
+        if (derivative_.dy.data) frame_.dy = block_.dy;
+        if (direction_.mask) frame_.factor = block_.mask;
+        if (direction_.zones_h) frame_.zones_h = block_.zones_h;
+        if (direction_.zones_c) frame_.zones_c = block_.zones_c;
+        frame_.settings.zones = frame_.settings.zones || direction_.zones_h || direction_.zones_c;
+    }
+
+    void run(const Meeting& meeting) {
+        load_state();
+        int64_t later = 0;  // rows that have the step after the one at hand
+        for (int64_t s = rows_.longest() - 1; s >= 0; --s) {
+            int64_t active = later;
+            while (active < rows_.count && rows_.length(active) > s) ++active;
+            step(s, active, later);
+            later = active;
+            if (plan_.shares > 1) meeting.wait(meeting.place);
+        }
+        if (derivative_.dh_first && later > 0) {
+            product_with(-1, later, later);
+            frame_.d = nullptr;
+            sweep<Pass::step>(frame_, panel_, panel_end_, later);
+        }
+        save_state();
+    }
+
+  private:
+    const Backward<Real>& backward_;
+    const Fold<Real>& fold_;
+    const Direction<Real>& direction_;
+    const Derivative<Real>& derivative_;
+    const Plan& plan_;
+    const Rows rows_;
+    const BackwardSpace<Cell, Real>& space_;
+    const BackwardBlock<Real> block_;
+    BackwardFrame<Cell, Real> frame_;
+    const bool first_share_;
+    const int64_t hidden_, panel_, panel_end_;
+
+    int64_t first_unit() const { return panel_ * width<Real>; }
+    int64_t end_unit() const { return panel_end_ * width<Real> < hidden_ ? panel_end_ * width<Real> : hidden_; }
+    size_t unit_bytes() const { return size_t(end_unit() - first_unit()) * sizeof(Real); }
+    int64_t row_of(int64_t s, int64_t i) const { return space_.start[s] + rows_.place(i); }
+
+    void load_state() const {
+        const size_t bytes = size_t((panel_end_ - panel_) * width<Real>) * sizeof(Real);
+        for (int64_t i = 0; i < rows_.count; ++i) {
+            const int64_t to = i * frame_.row_length + first_unit(), from = rows_[i] * hidden_ + first_unit();
+            const auto load_row = [&](Real* state, const Real* values) {
+                __builtin_memset(state + to, 0, bytes);
+                if (values) __builtin_memcpy(state + to, values + from, unit_bytes());
+            };
+            load_row(block_.carry_h, derivative_.dh_last);
+            load_row(block_.carry_c, derivative_.dc_last);
+            load_row(block_.mask, direction_.mask);
+        }
+    }
+
+    void save_state() const {
+        for (int64_t i = 0; i < rows_.count; ++i) {
+            const int64_t from = i * frame_.row_length + first_unit(), to = rows_[i] * hidden_ + first_unit();
+            if (derivative_.dh_first) {
+                __builtin_memcpy(derivative_.dh_first + to, block_.carry_h + from, unit_bytes());
+            }
+            if (derivative_.dc_first) {
+                __builtin_memcpy(derivative_.dc_first + to, block_.carry_c + from, unit_bytes());
+            }
+        }
+    }
+
+    // What the hidden product of step s gets of the step after it, which the first `later` of the rows have: nothing
+    // passes a cut.
+    void product_with(int64_t s, int64_t active, int64_t later) {
+        for (int64_t i = 0; i < active; ++i) {
+            const bool cut = i < later && rows_.cut_before(s + 1, i);
+            const bool passes = i < later && !cut;
+            block_.product[i] =
+                passes ? space_.d + row_of(s + 1, i) * space_.d_row + Cell::hidden_first * hidden_ : space_.zeros;
+            if (!cut) continue;
+            __builtin_memset(block_.carry_h + i * frame_.row_length + first_unit(), 0, unit_bytes());
+            __builtin_memset(block_.carry_c + i * frame_.row_length + first_unit(), 0, unit_bytes());
+        }
+        frame_.input = later > 0 ? Cell::hidden_gates * hidden_ : 0;
+    }
+
+    void step(int64_t s, int64_t active, int64_t later) {
+        product_with(s, active, later);
+        for (int64_t i = 0; i < active; ++i) {
+            const int64_t t = rows_.time_at(s, i), row = rows_[i], at = row_of(s, i);
+            const int64_t zones = (t * fold_.sequences.batch + row) * hidden_;
+            block_.d[i] = space_.d + at * space_.d_row;
+            block_.kept[i] = direction_.kept.data ? direction_.kept.at(t, row) : direction_.y.at(t, row);
+            if (frame_.dy) block_.dy[i] = derivative_.dy.at(t, row);
+            if (frame_.zones_h) block_.zones_h[i] = direction_.zones_h + zones;
+            if (frame_.zones_c) block_.zones_c[i] = direction_.zones_c + zones;
+            state_before(s, i);
+            if (direction_.mask) {
+                const Real* const mask = block_.mask + i * frame_.row_length;
+                Real* const masked = space_.h_masked + at * hidden_;
+                for (int64_t unit = first_unit(); unit < end_unit(); ++unit)
+                    masked[unit] = block_.h[i][unit] * mask[unit];
+            }
+            if (!first_share_) continue;
+            space_.x[at] = fold_.x.at(t, row);
+            space_.h[at] = direction_.mask ? space_.h_masked + at * hidden_ : block_.h[i];
+            space_.c[at] = block_.c[i];
+            space_.kept[at] = block_.kept[i];
+            if (backward_.dx.data) space_.dx[at] = backward_.dx.at(t, row);
+        }
+        frame_.d = block_.d;
+        sweep<Pass::step>(frame_, panel_, panel_end_, active);
+    }
+
+    void state_before(int64_t s, int64_t i) const {
+        block_.h[i] = block_.c[i] = space_.zeros;
+        if (rows_.cut_before(s, i)) return;
+        if (s > 0) {
+            const int64_t t = rows_.time_at(s - 1, i);
+            block_.h[i] = direction_.y.at(t, rows_[i]);
+            if (Cell::cell_state) block_.c[i] = direction_.kept.at(t, rows_[i]) + (Cell::kept - 1) * hidden_;
+        } else {
+            if (direction_.h_first) block_.h[i] = direction_.h_first + rows_[i] * hidden_;
+            if (Cell::cell_state && direction_.c_first) block_.c[i] = direction_.c_first + rows_[i] * hidden_;
+        }
+    }
+};
+
+template <typename Cell, typename Real>
+size_t backward_bytes(const Backward<Real>& b, const Plan& plan) {
+    const size_t blocks = size_t(plan.blocks) * BackwardBlock<Real>(b, plan, nullptr, 0).bytes;
+    return size_t(b.fold.direction_count) * (BackwardSpace<Cell, Real>(b, nullptr).bytes + blocks);
+}
+
+// The memory of one direction; those of its blocks come after the spaces of all directions.
+template <typename Cell, typename Real>
+BackwardSpace<Cell, Real> backward_space(const Backward<Real>& b, void* workspace, int direction) {
+    char* const base = static_cast<char*>(workspace);
+    return {b, base + size_t(direction) * BackwardSpace<Cell, Real>(b, nullptr).bytes};
+}
+
+// What is to be there before the fold backwards in time, in parts: the transposed weights by panels; where each step's
+// rows start; dx in the padding.
+template <typename Cell, typename Real>
+class Preparation {
+  public:
+    Preparation(const Backward<Real>& b, void* workspace, int direction)
+        : backward_(b),
+          first_direction_(direction == 0),
+          space_(backward_space<Cell, Real>(b, workspace, direction)),
+          weights_(b.directions[direction].weights) {}
+
+    int64_t tasks() const { return 1 + hidden_panels() + input_panels(); }
+
+    void run(int64_t task) const {
+        const Layer &layer = backward_.fold.layer, hidden = transposed_hidden<Cell>(layer);
+        if (task == 0) return start();
+        task -= 1;
+        if (task < hidden_panels()) {
+            return transpose({hidden, space_.hidden}, weights_.hidden, hidden, Cell::hidden_gate, task);
+        }
+        const Layer input = transposed_input<Cell>(layer);
+        transpose({input, space_.input}, weights_.input, input, Cell::input_gate, task - hidden_panels());
+    }
+
+  private:
+    const Backward<Real>& backward_;
+    const bool first_direction_;
+    const BackwardSpace<Cell, Real> space_;
+    const Weights<const Real>& weights_;
+
+    int64_t hidden_panels() const { return panel_count<Real>(backward_.fold.layer.hidden); }
+    int64_t input_panels() const { return backward_.dx.data ? panel_count<Real>(backward_.fold.layer.input) : 0; }
+
+    void start() const {
+        const Sequences& sequences = backward_.fold.sequences;
+        const Rows rows(sequences, false, 0, 1);
+        int64_t active = rows.count, count = 0;
+        for (int64_t s = 0; s < sequences.time; ++s) {
+            space_.start[s] = count;
+            count += active = rows.running(s, active);
+        }
+        __builtin_memset(space_.zeros, 0, size_t(space_.d_row) * sizeof(Real));
+        for (int64_t i = 0; backward_.dx.data && first_direction_ && i < rows.count; ++i) {
+            for (int64_t t = rows.length(i); t < sequences.time; ++t) {
+                __builtin_memset(backward_.dx.at(t, rows[i]), 0, size_t(backward_.fold.layer.input) * sizeof(Real));
+            }
+        }
+    }
+
+    // One panel of columns of the matrix (gates*H, columns), the gates in the order of the accumulators.
+    void transpose(const Transposed<Real>& to, const Real* matrix, const Layer& layer, const int* gate_of,
+                   int64_t panel) const {
+        const int64_t hidden = backward_.fold.layer.hidden, columns = layer.hidden, first = panel * width<Real>;
+        Real* const packed = to.input + panel * to.input_panel;
+        for (int64_t k = 0; k < layer.input; ++k) {
+            const int64_t row = gate_of[k / hidden] * hidden + k % hidden;
+            store(packed + k * width<Real>, load_units(matrix + row * columns, first, columns));
+        }
+        store(to.bias + first, Vec<Real>{});
+    }
+};
+
+template <typename Cell, typename Real>
+void fold_backward(const Backward<Real>& b, const Plan& plan, void* workspace, int part, const Meeting& meeting) {
+    const int share = part % plan.shares, block = part / plan.shares % plan.blocks;
+    const int direction = part / (plan.shares * plan.blocks);
+    const auto space = backward_space<Cell, Real>(b, workspace, direction);
+    char* const blocks = static_cast<char*>(workspace) + size_t(b.fold.direction_count) * space.bytes;
+    const size_t bytes = BackwardBlock<Real>(b, plan, nullptr, 0).bytes;
+    char* const memory = blocks + size_t(part / plan.shares) * bytes;
+    BackwardShare<Cell, Real>(b, direction, plan, space, memory, block, share).run(meeting);
+}
+
+}  // namespace memfold::MEMFOLD_ISA

@@ -1,0 +1,189 @@
+"""How a layer's call is computed: by the engine, by torch's own operators or by the composition, and who chooses."""
+
+from typing import TYPE_CHECKING, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import _VF, Tensor, nn
+from torch.autograd import forward_ad
+
+from memfold import engine
+from memfold.nn import composition, inference, ops
+from memfold.nn.composition import State, Values
+
+if TYPE_CHECKING:
+    from memfold.nn.layer import Recurrent
+
+__all__ = ["composed", "fold", "operated", "served_by", "torchs_own", "traced"]
+
+Way = Literal["packed", "operator", "torch", "composition"]
+
+
+def served_by(layer: "Recurrent", x: Tensor, state: State, *, ragged: bool) -> Way:
+    """Which implementation serves a call: the one place where this is decided.
+
+    Returns:
+        ``"packed"``: the engine, on weights packed once, where nobody asks for a derivative. ``"operator"``: the engine
+        as an operator of torch. ``"torch"``: torch.nn's own, for what the engine does not know: other devices and
+        types. ``"composition"``: everything else, and whatever transforms the call: vmap, forward-mode derivatives.
+    """
+    if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
+        return "composition"
+    compiling = torch.compiler.is_compiling()
+    if not torch._C._get_tracing_state() and _the_engine_has(layer, x, state, compiling):
+        asks = torch.is_grad_enabled() and any(t.requires_grad for t in (x, *state, *(w for w in layer.parameters())))
+        draws = layer.training and (layer.recurrent_dropout or layer.zoneout)
+        if asks or draws or compiling or torch._C._len_torch_dispatch_stack() or not x.is_cpu:
+            return "operator"
+        return "packed"
+    in_use = [name for name in layer._variants() if name != "recurrent_dropout" or layer.training]
+    return "composition" if in_use or ragged or compiling else "torch"
+
+
+def _the_engine_has(layer: "Recurrent", x: Tensor, state: State, compiling: bool) -> bool:
+    """Whether the engine has this cell, and these tensors are plain ones of one type in memory that it can read."""
+    if layer.cell not in engine.KINDS or layer.proj_size or getattr(layer, "layer_norm", False):
+        return False
+    weights = [weight for row in range(len(layer._weight_names)) for weight in layer._weights(row).values()]
+    dtype = weights[0].dtype
+    if dtype not in (torch.float32, torch.float64):
+        return False
+    mixed = torch.is_autocast_enabled(x.device.type)  # x and the state are converted then
+    for tensor in (*weights, x, *state):
+        if tensor.dtype != dtype and not mixed:
+            return False
+        if tensor.device.type not in ("cpu", "meta"):
+            return False
+        if not compiling and type(tensor) not in (Tensor, nn.Parameter):
+            return False
+    return True
+
+
+def fold(
+    layer: "Recurrent", x: Tensor, state: State, lengths: Tensor | None, resets: Tensor | None
+) -> tuple[Tensor, State]:
+    """Fold all layers: x is ``(T, B, I)``, the rest as :meth:`Recurrent._prepared` leaves it."""
+    way = served_by(layer, x, state, ragged=lengths is not None or resets is not None)
+    if way == "torch":
+        return torchs_own(layer, x, None, state)
+    if way == "composition":
+        y, state, _ = composed(layer, x, state, lengths, resets)
+        return y, state
+    x, state = _in_the_weights_type(layer, x, state)
+    if way == "packed":
+        return inference.fold(layer, x, state, lengths, resets)
+    y, state, _ = operated(layer, x, state, lengths, resets)
+    return y, state
+
+
+def traced(
+    layer: "Recurrent", x: Tensor, state: State, lengths: Tensor | None, resets: Tensor | None
+) -> dict[str, Values]:
+    """Every value of every layer and direction, from what the engine keeps where it serves the call."""
+    way = served_by(layer, x, state, ragged=True)
+    if way == "composition":
+        return composed(layer, x, state, lengths, resets, keep=True)[2]
+    return operated(layer, *_in_the_weights_type(layer, x, state), lengths, resets, keep=True)[2]
+
+
+def _in_the_weights_type(layer: "Recurrent", x: Tensor, state: State) -> tuple[Tensor, State]:
+    """Under autocast the engine computes in the type of the weights: in bfloat16 it would be slower, not faster."""
+    dtype = layer._weights(0)["weight_ih"].dtype
+    return x.to(dtype), tuple(s.to(dtype) for s in state)
+
+
+def torchs_own(layer: "Recurrent", x: Tensor, batch_sizes: Tensor | None, state: State) -> tuple[Tensor, State]:
+    """Fold on torch's own operator: x is ``(T, B, I)``, or a PackedSequence's data beside its batch sizes."""
+    weights = [weight for own in layer.all_weights for weight in own]
+    hx = state if len(state) > 1 else state[0]
+    options = (layer.bias, layer.num_layers, layer.dropout, layer.training, layer.bidirectional)
+    operator = getattr(_VF, layer.cell)
+    if batch_sizes is None:
+        y, *final = operator(x, hx, weights, *options, False)
+    else:
+        y, *final = operator(x, batch_sizes, hx, weights, *options)
+    return y, tuple(final)
+
+
+def operated(
+    layer: "Recurrent", x: Tensor, state: State, lengths: Tensor | None, resets: Tensor | None, *, keep: bool = False
+) -> tuple[Tensor, State, dict[str, Values]]:
+    """Fold on the engine's operators: output, final state and, of ``keep``, every value by layer and direction."""
+    finals: list[State] = []
+    traces: dict[str, Values] = {}
+    for k in range(layer.num_layers):
+        rows = range(k * layer.num_directions, (k + 1) * layer.num_directions)
+        start = tuple(s[rows.start : rows.stop] for s in state)
+        mask, zones = _drawn(layer, start, x.shape[0])
+        call = ops.Call(
+            x=x,
+            weights=[weight for row in rows for weight in layer._weights(row).values()],
+            state=start,
+            lengths=lengths,
+            resets=resets,
+            mask=mask,
+            zones_h=zones[0],
+            zones_c=zones[-1] if len(zones) > 1 else None,
+            cell=layer.cell,
+            directions=layer.num_directions,
+            clip=layer.clip,
+            zoneout=[0.0 if layer.training else p for p in layer._zoneout],
+        )
+        y, final, kept = ops.fold(call, batch_first=layer.batch_first, keep=keep)
+        finals.append(final)
+        if keep:
+            named = zip((f"l{k}", f"l{k}_reverse"), ops.values(call, y, kept), strict=False)
+            traces |= dict(named)
+        x = F.dropout(y, layer.dropout, layer.training) if k < layer.num_layers - 1 else y
+    return x, tuple(torch.cat(parts) for parts in zip(*finals, strict=True)), traces
+
+
+def composed(
+    layer: "Recurrent", x: Tensor, state: State, lengths: Tensor | None, resets: Tensor | None, *, keep: bool = False
+) -> tuple[Tensor, State, dict[str, Values]]:
+    """As :func:`operated`, on the composition."""
+    finals: list[State] = []
+    traces: dict[str, Values] = {}
+    for k in range(layer.num_layers):
+        outputs = []
+        rows = range(k * layer.num_directions, (k + 1) * layer.num_directions)
+        mask, zones = _drawn(layer, tuple(s[rows.start : rows.stop] for s in state), x.shape[0])
+        for direction, row in enumerate(rows):
+            values, final = composition.fold(
+                layer.cell,
+                x,
+                layer._weights(row),
+                tuple(s[row] for s in state),
+                lengths=lengths,
+                resets=resets,
+                reverse=direction == 1,
+                clip=layer.clip,
+                recurrent_mask=None if mask is None else mask[direction],
+                zoneout=[
+                    (0.0 if layer.training else p) if z is None else z[direction].bool()
+                    for z, p in zip(zones, layer._zoneout, strict=True)
+                ],
+                keep=keep,
+            )
+            outputs.append(values["h"])
+            finals.append(final)
+            traces[f"l{k}" + "_reverse" * direction] = values
+        x = torch.cat(outputs, dim=-1)  # (T, B, D*H)
+        if k < layer.num_layers - 1:
+            x = F.dropout(x, layer.dropout, layer.training)
+    return x, tuple(torch.stack(parts) for parts in zip(*finals, strict=True)), traces
+
+
+def _drawn(layer: "Recurrent", state: State, steps: int) -> tuple[Tensor | None, list[Tensor | None]]:
+    """The random masks of one layer's call in training: on h, ``(D, B, H or P)``, and for each part of the state where
+    it stays, ``(D, T, B, ·)``, 1 or 0. None for those that are not drawn."""
+    mask: Tensor | None = None
+    zones: list[Tensor | None] = [None for _ in state]
+    if layer.training and layer.recurrent_dropout:
+        mask = F.dropout(torch.ones_like(state[0]), layer.recurrent_dropout)
+    if layer.training and layer.zoneout:
+        zones = [
+            (torch.rand(len(s), steps, *s.shape[1:], device=s.device, dtype=s.dtype) < p).to(s.dtype) if p else None
+            for s, p in zip(state, layer._zoneout, strict=True)
+        ]
+    return mask, zones

@@ -1,0 +1,334 @@
+"""The engine as operators of PyTorch: ``torch.ops.memfold.fold`` and ``fold_backward``, one layer at a call.
+
+``torch.compile`` and ``torch.export`` take them whole. The gradient is the engine's; the second derivative, and the
+gradient of a gate that :meth:`Recurrent.trace` returned, are the composition's.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from memfold import _engine, engine
+from memfold.nn import composition
+from memfold.nn.composition import Values
+
+__all__ = ["Call", "described", "fold", "pack", "values"]
+
+
+class Call(NamedTuple):
+    """What both operators take first: a layer's input, weights and state, and its options.
+
+    The weights of each direction follow one another: ``weight_ih``, ``weight_hh``, then ``bias_ih`` and ``bias_hh``,
+    then ``weight_ph``, where there are such.
+    """
+
+    x: Tensor  # (T, B, I), any strides over time and batch
+    weights: Sequence[Tensor]
+    state: Sequence[Tensor]  # h, for LSTMs c, (D, B, H) each
+    lengths: Tensor | None  # (B,) int64
+    resets: Tensor | None  # (T, B) bool
+    mask: Tensor | None  # (D, B, H): factor on h before the hidden product
+    zones_h: Tensor | None  # (D, T, B, H): 1 where a unit keeps its old value, else 0
+    zones_c: Tensor | None
+    cell: str
+    directions: int
+    clip: float | None
+    zoneout: Sequence[float]  # the expectation's probability for each part of the state, where there are no zones
+
+    @property
+    def hidden(self) -> int:
+        return self.weights[1].shape[1]
+
+    def by_direction(self) -> list[dict[str, Tensor]]:
+        """The weights by name, for each direction."""
+        count = len(self.weights) // self.directions
+        names = ["weight_ih", "weight_hh"] + ["bias_ih", "bias_hh"] * (count > 3) + ["weight_ph"] * (count % 2)
+        own = [self.weights[d * count : (d + 1) * count] for d in range(self.directions)]
+        return [dict(zip(names, weights, strict=True)) for weights in own]
+
+
+_ARGUMENTS = (
+    "Tensor x, Tensor[] weights, Tensor[] state, Tensor? lengths, Tensor? resets, Tensor? mask, Tensor? zones_h, "
+    "Tensor? zones_c, str cell, int directions, float? clip, float[] zoneout"
+)
+
+_library = torch.library.Library("memfold", "DEF")  # type: ignore[no-untyped-call]
+_library.define(f"fold({_ARGUMENTS}, bool batch_first, bool keep) -> (Tensor y, Tensor h, Tensor c, Tensor kept)")  # type: ignore[no-untyped-call]
+_library.define(  # type: ignore[no-untyped-call]
+    f"fold_backward({_ARGUMENTS}, Tensor y, Tensor kept, Tensor? dy, Tensor? dh, Tensor? dc, bool[] needs) -> Tensor[]"
+)
+
+
+def fold(call: Call, *, batch_first: bool = False, keep: bool = False) -> tuple[Tensor, tuple[Tensor, ...], Tensor]:
+    """Fold one layer.
+
+    Args:
+        batch_first: lay y out as ``(B, T, D*H)`` in memory.
+        keep: return what the cell keeps of every step.
+
+    Returns:
+        ``y (T, B, D*H)``, the final state, formed as the first, and ``(T, B, D, values, H)`` of ``keep``, in the order
+        of ``engine.KEPT``.
+    """
+    y, h, c, kept = torch.ops.memfold.fold(*call, batch_first, keep)
+    return y, (h, c)[: len(call.state)], kept
+
+
+def strides(tensor: Tensor | None) -> tuple[int, int]:
+    """Of time and batch, in elements."""
+    return (0, 0) if tensor is None else (tensor.stride(0), tensor.stride(1))
+
+
+def values(call: Call, y: Tensor, kept: Tensor) -> list[Values]:
+    """Every value of a fold that kept them, for each direction: ``(T, B, H)`` each, by the composition's names."""
+    result = []
+    for d, h in enumerate(y.chunk(call.directions, dim=-1)):
+        own = {name: kept[:, :, d, k] for k, name in enumerate(engine.KEPT[call.cell]) if kept.numel()} | {"h": h}
+        if call.cell == "coupled_lstm":
+            own["f"] = 1 - own["i"]
+            if call.lengths is not None:
+                ended = torch.arange(len(y), device=y.device)[:, None, None] >= call.lengths[:, None]
+                own["f"] = own["f"].masked_fill(ended, 0)
+        result.append({name: own[name] for name in composition.CELLS[call.cell].values})
+    return result
+
+
+def pack(cell: str, weights: Mapping[str, Tensor]) -> _engine.Packed:
+    """One direction's contiguous weights as the engine reads them."""
+    weight = weights["weight_ih"]
+    widths = (weight.shape[1], weights["weight_hh"].shape[1])
+    return _engine.pack(engine.KINDS[cell], weight.dtype == torch.float64, False, widths, _addresses(weights))
+
+
+def _address(tensor: Tensor | None) -> int:
+    return tensor.data_ptr() if tensor is not None and tensor.numel() else 0
+
+
+def _addresses(weights: Mapping[str, Tensor]) -> tuple[int, int, int, int, int]:
+    ih, hh, bias_ih, bias_hh, ph = (
+        _address(weights.get(name)) for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_ph")
+    )
+    return ih, hh, bias_ih, bias_hh, ph
+
+
+def described(call: Call, y: Tensor, kept: Tensor | None) -> _engine.Call:
+    """The call as the engine takes it: addresses of memory, which the caller holds."""
+
+    return _engine.Call(
+        False,
+        (call.x.shape[0], call.x.shape[1]),
+        _address(call.x),
+        strides(call.x),
+        _address(call.state[0]),
+        _address(call.state[1]) if len(call.state) > 1 else 0,
+        _address(y),
+        strides(y),
+        _address(kept),
+        _address(call.lengths),
+        _address(call.resets),
+        strides(call.resets),
+        _address(call.mask),
+        _address(call.zones_h),
+        _address(call.zones_c),
+        math.inf if call.clip is None else call.clip,
+        call.zoneout[0],
+        call.zoneout[-1] if len(call.zoneout) > 1 else 0.0,
+    )
+
+
+def _readable(call: Call) -> Call:
+    """The call with every tensor laid out as the engine reads it."""
+
+    def whole(tensor: Tensor | None) -> Tensor | None:
+        return None if tensor is None else tensor.contiguous()
+
+    return call._replace(
+        x=call.x if call.x.stride(2) == 1 or call.x.shape[2] == 1 else call.x.contiguous(),
+        weights=[w.contiguous() for w in call.weights],
+        state=[s.contiguous() for s in call.state],
+        lengths=whole(call.lengths),
+        mask=whole(call.mask),
+        zones_h=whole(call.zones_h),
+        zones_c=whole(call.zones_c),
+    )
+
+
+def _outputs(call: Call, batch_first: bool, keep: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Where a fold's results go: y, h, c and what is kept; the last two empty where there is none."""
+    x, hidden = call.x, call.hidden
+    steps, batch, _ = x.shape
+    width = call.directions * hidden
+    y = x.new_empty(batch, steps, width).transpose(0, 1) if batch_first else x.new_empty(steps, batch, width)
+    last = [x.new_empty(call.directions, batch, hidden) for _ in call.state]
+    c = last[1] if len(last) > 1 else x.new_empty(0)
+    # A plain RNN keeps its output only, unless zoneout hides what it computed.
+    keeps = keep and (len(engine.KEPT[call.cell]) > 1 or call.zones_h is not None or any(call.zoneout))
+    values = len(engine.KEPT[call.cell]) if keeps else 0
+    return y, last[0], c, x.new_empty(steps, batch, call.directions, values, hidden)
+
+
+def _fold_cpu(*arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    *first, batch_first, keep = arguments
+    call = _readable(Call(*first))
+    y, h, c, kept = _outputs(call, batch_first, keep)
+    engine.borrow_threads()
+    packed = [pack(call.cell, weights) for weights in call.by_direction()]
+    own = described(call, y, kept)
+    _engine.fold(packed, own, _address(h), _address(c), engine.get_num_threads())
+    return y, h, c, kept
+
+
+def _fold_meta(*arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    *first, batch_first, keep = arguments
+    return _outputs(Call(*first), batch_first, keep)
+
+
+def _gradients(call: Call, needs: Sequence[bool]) -> list[Tensor]:
+    """Where the gradients of x, the state and the weights go; empty where none is needed."""
+    inputs = (call.x, *call.state, *call.weights)
+    return [torch.empty_like(t) if need else t.new_empty(0) for t, need in zip(inputs, needs, strict=True)]
+
+
+def _fold_backward_cpu(*arguments: Any) -> list[Tensor]:
+    *first, y, kept, dy, dh, dc, needs = arguments
+    call = _readable(Call(*first))
+    gradients = _gradients(call, needs)
+    dx, *rest = gradients
+    d_state, d_weights = rest[: len(call.state)], rest[len(call.state) :]
+
+    if dy is not None and dy.stride(2) != 1:
+        dy = dy.contiguous()
+    dh, dc = (None if d is None else d.contiguous() for d in (dh, dc))
+    engine.borrow_threads()
+    _engine.fold_backward(
+        described(call, y, kept),
+        engine.KINDS[call.cell],
+        call.x.dtype == torch.float64,
+        (call.x.shape[2], call.hidden),
+        [_addresses(own) for own in call.by_direction()],
+        [_addresses(own) for own in call._replace(weights=d_weights).by_direction()],
+        _address(dy),
+        strides(dy),
+        _address(dh),
+        _address(dc) if len(call.state) > 1 else 0,
+        _address(d_state[0]),
+        _address(d_state[1]) if len(d_state) > 1 else 0,
+        _address(dx),
+        strides(dx) if needs[0] else (0, 0),
+        engine.get_num_threads(),
+    )
+    return gradients
+
+
+def _fold_backward_meta(*arguments: Any) -> list[Tensor]:
+    *first, _y, _kept, _dy, _dh, _dc, needs = arguments
+    return _gradients(Call(*first), needs)
+
+
+class _Fold(torch.autograd.Function):
+    """The fold with the engine's gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, batch_first: bool, rest: tuple[Any, ...], parts: int, x: Tensor, *tensors: Tensor) -> Any:
+        ctx.set_materialize_grads(False)
+        state, weights = tensors[:parts], tensors[parts:]
+        with torch._C._AutoDispatchBelowAutograd():
+            y, h, c, kept = torch.ops.memfold.fold(x, weights, state, *rest, batch_first, True)
+        masks, ctx.options, ctx.parts = rest[:5], rest[5:], parts
+        ctx.save_for_backward(x, y, kept, *masks, *tensors)
+        if parts == 1:
+            ctx.mark_non_differentiable(c)
+        return y, h, c, kept
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor | None, dh: Tensor | None, dc: Tensor | None, dkept: Tensor | None) -> Any:
+        x, y, kept, *rest = ctx.saved_tensors
+        masks, state, weights = rest[:5], rest[5 : 5 + ctx.parts], rest[5 + ctx.parts :]
+        call = Call(x, weights, state, *masks, *ctx.options)
+        needs = ctx.needs_input_grad[3:]
+        if torch.is_grad_enabled() or dkept is not None:
+            gradients = _composed(call, (dy, dh, dc, dkept), needs)
+        else:
+            found = torch.ops.memfold.fold_backward(*call, y, kept, dy, dh, dc, needs)
+            gradients = [g if need else None for g, need in zip(found, needs, strict=True)]
+        return (None, None, None, *gradients)
+
+
+def _composed(call: Call, grads: Sequence[Tensor | None], needs: Sequence[bool]) -> list[Tensor | None]:
+    """The gradients of x, the state and the weights by way of the composition, part of torch's graph when asked."""
+    create_graph = torch.is_grad_enabled()
+    with torch.enable_grad():
+        # Views are inputs of their own: where the state was made from x, dx must not go by way of the state.
+        given = (call.x, *call.state, *call.weights)
+        inputs = [t.view_as(t) if create_graph else t.detach() for t in given]
+        for tensor, need in zip(inputs, needs, strict=True):
+            if need and not tensor.requires_grad:
+                tensor.requires_grad_()
+        parts = len(call.state)
+        own = call._replace(x=inputs[0], state=inputs[1 : 1 + parts], weights=inputs[1 + parts :])
+        outputs = _composition(own)
+        pairs = [(o, g) for o, g in zip(outputs, grads, strict=True) if g is not None and o is not None]
+        asked = [tensor for tensor, need in zip(inputs, needs, strict=True) if need]
+        found = iter(
+            torch.autograd.grad(
+                [o for o, _ in pairs], asked, [g for _, g in pairs], create_graph=create_graph, allow_unused=True
+            )
+        )
+    return [next(found) if need else None for need in needs]
+
+
+def _composition(call: Call) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
+    """What the fold returns, in torch's operators."""
+    values, finals = [], []
+    for d, weights in enumerate(call.by_direction()):
+        zones = (call.zones_h, call.zones_c)[: len(call.state)]
+        own, final = composition.fold(
+            call.cell,
+            call.x,
+            weights,
+            tuple(s[d] for s in call.state),
+            lengths=call.lengths,
+            resets=call.resets,
+            reverse=d == 1,
+            clip=call.clip,
+            recurrent_mask=None if call.mask is None else call.mask[d],
+            zoneout=[p if z is None else z[d].bool() for z, p in zip(zones, call.zoneout, strict=True)],
+            keep=True,
+        )
+        values.append(own)
+        finals.append(final)
+    last = [torch.stack(parts) for parts in zip(*finals, strict=True)]
+    absent = torch.zeros_like(values[0]["h"])  # what the engine keeps for itself
+    kept = [torch.stack([own.get(name, absent) for name in engine.KEPT[call.cell]], dim=2) for own in values]
+    return (
+        torch.cat([own["h"] for own in values], dim=-1),
+        last[0],
+        last[1] if len(last) > 1 else None,
+        torch.stack(kept, 2),
+    )
+
+
+def _fold_autograd(*arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    *first, batch_first, keep = arguments
+    call = Call(*first)
+    inputs = (call.x, *call.state, *call.weights)
+    if torch.is_grad_enabled() and any(t.requires_grad for t in inputs):
+        result: tuple[Tensor, Tensor, Tensor, Tensor] = _Fold.apply(  # type: ignore[no-untyped-call]
+            batch_first, tuple(call[3:]), len(call.state), *inputs
+        )
+        return result
+    with torch._C._AutoDispatchBelowAutograd():
+        return torch.ops.memfold.fold(*call, batch_first, keep)  # type: ignore[no-any-return]
+
+
+for _name, _implementation, _key in (
+    ("fold", _fold_cpu, "CPU"),
+    ("fold", _fold_meta, "Meta"),
+    ("fold", _fold_autograd, "Autograd"),
+    ("fold_backward", _fold_backward_cpu, "CPU"),
+    ("fold_backward", _fold_backward_meta, "Meta"),
+):
+    _library.impl(_name, _implementation, _key)  # type: ignore[no-untyped-call]
