@@ -49,12 +49,21 @@ def report(layers: dict[str, Any], stream: dict[str, Any]) -> str:
                 times = " | ".join(milliseconds(p.get(f"{who}_ms")) for who in ("memfold", *peers))
                 sizes = f"{p['batch']} | {p['steps']} | {p['hidden']}"
                 parts.append(f"| {sizes} | {times} | {p['ratio']:.2f} | {p['peak_percent']:.0f} % |\n")
-    ragged, half = layers["ragged"], layers["bfloat16"]
+    ragged, half, turns = layers["ragged"], layers["bfloat16"], layers.get("turns")
     parts.append(
         "\n## Ragged batches\n\n"
         "Bidirectional LSTM, B32 T100 H128, lengths uniform from 5 to 100: "
         f"{ragged['memfold_ms']:.2f} ms, {ragged['of_padded']:.2f} of the padded {ragged['memfold_padded_ms']:.2f} ms, "
         f"{ragged['ratio_torch_packed']:.1f} times faster than torch.nn's packed way.\n"
+    )
+    if turns:
+        parts.append(
+            "\n## In turns with torch's operators\n\n"
+            "A 400x400 product of torch and an LSTM, B16 T100 H64, called one after the other, take "
+            f"{turns['product_us']:.0f} and {turns['memfold_us']:.0f} µs, by themselves "
+            f"{turns['product_alone_us']:.0f} and {turns['memfold_alone_us']:.0f} µs.\n"
+        )
+    parts.append(
         "\n## bfloat16 weights\n\n"
         f"LSTM, B1 T100 H512: {half['bfloat16_ms']:.2f} ms, {half['ratio']:.2f} times faster than float32; "
         f"the largest difference of an output is {half['largest_difference']:.1e}.\n"

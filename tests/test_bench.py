@@ -14,13 +14,14 @@ from memfold.bench.peers import _check_equal_work, _peers, _version
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
 
-@pytest.fixture
-def results(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+@pytest.fixture(scope="module")
+def results() -> dict[str, Any]:
     """Of `layers` on one tiny point, without the pauses that let other threads fall asleep."""
-    monkeypatch.setattr(bench, "GRID", [(1, 4, 8)])
-    monkeypatch.setattr(bench, "fma_peak", lambda threads: 1e9)
-    monkeypatch.setattr(time, "sleep", lambda seconds: None)
-    return bench.layers(["rnn", "peephole"], rounds=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bench, "GRID", [(1, 4, 8)])
+        patch.setattr(bench, "fma_peak", lambda threads: 1e9)
+        patch.setattr(time, "sleep", lambda seconds: None)
+        return bench.layers(["rnn", "peephole"], rounds=1)
 
 
 def written() -> tuple[dict[str, Any], dict[str, Any]]:
@@ -39,6 +40,11 @@ def test_layers_measures_every_peer_that_is_installed(results: dict[str, Any]) -
     assert results["ratio"] == {"rnn": pytest.approx(rnn["ratio"]), "peephole": pytest.approx(peephole["ratio"])}
     for peer in ("jax", "keras"):
         assert (f"ratio_{peer}" in results) == (peer in others)
+
+
+def test_turns_are_measured_together_and_apart(results: dict[str, Any]) -> None:
+    assert set(results["turns"]) == {"product_us", "product_alone_us", "memfold_us", "memfold_alone_us"}
+    assert all(value > 0 for value in results["turns"].values())
 
 
 @pytest.mark.parametrize("cell", bench.GATES)
@@ -69,9 +75,17 @@ def test_the_table_has_columns_for_the_peers_that_were_measured() -> None:
     layers, stream = written()
     for peer in ("jax", "keras"):
         layers.pop(f"ratio_{peer}", None)
+    layers.pop("turns", None)
     assert "| ONNX Runtime ms | ratio |" in report(layers, stream)
     assert "JAX" not in report(layers, stream)
+    assert "In turns" not in report(layers, stream)
     layers["ratio_jax"], layers["machine"]["versions"]["jax"] = {"lstm": 2.5}, "1.2.3"
     assert "| ONNX Runtime ms | JAX ms | ratio |" in report(layers, stream)
     assert "Ratio to JAX 2.5." in report(layers, stream)
     assert "JAX 1.2.3." in report(layers, stream)
+
+
+def test_the_table_tells_of_turns(results: dict[str, Any]) -> None:
+    report = runpy.run_path(str(BENCHMARKS / "table.py"))["report"]
+    layers, stream = written()
+    assert "called one after the other" in report(layers | {"turns": results["turns"]}, stream)

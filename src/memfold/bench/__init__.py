@@ -53,7 +53,7 @@ def layers(cells: Sequence[str] = tuple(GATES), rounds: int = 5) -> dict[str, An
         ``machine``; ``points``, each with the milliseconds of memfold and of each peer, the ratio to each and to the
         faster of torch.nn and ONNX Runtime, and the per cent of the measured multiply-add peak; by cell ``ratio``, the
         geometric mean of the ratios to the faster of the two, and ``ratio_jax`` and ``ratio_keras`` where these are
-        measured; ``ragged`` and ``bfloat16``, one comparison each.
+        measured; ``ragged``, ``turns`` and ``bfloat16``, one comparison each.
 
     Raises:
         RuntimeError: a peer does not compute what memfold does.
@@ -69,6 +69,7 @@ def layers(cells: Sequence[str] = tuple(GATES), rounds: int = 5) -> dict[str, An
         "points": points,
         **ratios,
         "ragged": _ragged(rounds),
+        "turns": _turns(rounds),
         "bfloat16": _bfloat16(rounds),
     }
 
@@ -166,6 +167,21 @@ def _ragged(rounds: int) -> dict[str, float]:
     }
 
 
+def _turns(rounds: int) -> dict[str, float]:
+    """A 400x400 product of torch and an LSTM, B16 T100 H64, called in turns and each by itself.
+
+    Threads of two teams would fight: those of the one spin for a while after their work, and the other waits for cores.
+    """
+    layer, x, square = LSTM(64, 64).eval(), torch.randn(100, 16, 64), torch.randn(400, 400)
+    multiply, fold = _without_gradient(lambda: square @ square), _without_gradient(lambda: layer(x))
+    taken: dict[str, list[float]] = {"product": [], "product_alone": [], "memfold": [], "memfold_alone": []}
+    for _ in range(rounds):
+        for calls in ({"product_alone": multiply}, {"memfold_alone": fold}, {"product": multiply, "memfold": fold}):
+            for name, seconds in _turn(calls).items():
+                taken[name] += seconds
+    return {f"{name}_us": statistics.median(seconds) * 1e6 for name, seconds in taken.items()}
+
+
 def _bfloat16(rounds: int) -> dict[str, float]:
     """An LSTM, B1 T100 H512, with weights in float32 and in bfloat16; the largest difference of their outputs."""
     layer = LSTM(512, 512).eval()
@@ -194,27 +210,35 @@ def _layer(cell: str, hidden: int) -> Recurrent:
     return LSTM(hidden, hidden, peephole=cell == "peephole", init="torch").eval()
 
 
-def _medians(calls: Mapping[str, Call], rounds: int, turn: float = 0.05) -> dict[str, float]:
-    """Median seconds of each call.
-
-    A turn begins with a pause, in which the threads of the one before stop spinning (ONNX Runtime's go on for over
-    5 ms, and halve the speed of whoever comes next), and a few calls that do not count.
-    """
+def _medians(calls: Mapping[str, Call], rounds: int) -> dict[str, float]:
+    """Median seconds of each call, over turns that they have one after the other."""
     taken: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():
-            time.sleep(0.25)
-            for _ in range(3):
-                call()
-            end = time.perf_counter() + turn
-            while True:
-                start = time.perf_counter()
-                call()
-                stop = time.perf_counter()
-                taken[name].append(stop - start)
-                if stop >= end:
-                    break
+            taken[name] += _turn({name: call})[name]
     return {name: statistics.median(seconds) for name, seconds in taken.items()}
+
+
+def _turn(calls: Mapping[str, Call], seconds: float = 0.05) -> dict[str, list[float]]:
+    """Seconds of each call, made one after the other over and over for the given time.
+
+    It begins with a pause, in which the threads of the turn before stop spinning (ONNX Runtime's go on for over 5 ms,
+    and halve the speed of whoever comes next), and a few calls that do not count.
+    """
+    time.sleep(0.25)
+    for _ in range(3):
+        for call in calls.values():
+            call()
+    taken: dict[str, list[float]] = {name: [] for name in calls}
+    end = time.perf_counter() + seconds
+    while True:
+        for name, call in calls.items():
+            start = time.perf_counter()
+            call()
+            stop = time.perf_counter()
+            taken[name].append(stop - start)
+        if stop >= end:
+            return taken
 
 
 def _ratios(taken: Mapping[str, float]) -> dict[str, float]:
