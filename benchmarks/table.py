@@ -8,15 +8,20 @@ from memfold import bench
 
 FOLDER = Path(__file__).parent
 NAMES = {"lstm": "LSTM", "gru": "GRU", "rnn": "RNN (tanh)", "peephole": "Peephole LSTM"}
+PEERS = {"torch": "torch.nn", "onnxruntime": "ONNX Runtime", "jax": "JAX", "keras": "Keras"}
+EXTRAS = ("jax", "keras")  # columns of their own; the ratio is to the faster of the other two
 HEAD = """# Measured side by side
 
 Written by `make bench`; do not edit. One process, the peers taking turns, medians of a call of `memfold.nn` under
 `torch.no_grad()`, of `torch.nn` and of an ONNX Runtime session with one node; input and hidden size are equal, float32.
 *ratio* is the time of the faster peer over memfold's: above 1 memfold is faster. *peak* is the share of the
 multiply-adds that this machine reaches on registers alone, measured in the same run.
-
-{processor}, {threads} threads, x86-64-{isa}, {peak_gflops:.0f} GFLOP/s; torch {torch}, ONNX Runtime {onnxruntime}.
 """
+EXTRAS_HEAD = """
+JAX is a jitted `lax.scan`, Keras its own layer on its torch backend. *The faster peer* and *ratio* go by torch.nn and
+ONNX Runtime alone. Every peer's output is compared with memfold's before it is timed.
+"""
+MACHINE = "\n{processor}, {threads} threads, x86-64-{isa}, {peak_gflops:.0f} GFLOP/s; {peers}.\n"
 
 
 def main() -> None:
@@ -28,21 +33,37 @@ def main() -> None:
 
 def report(layers: dict[str, Any], stream: dict[str, Any]) -> str:
     machine = layers["machine"]
-    parts = [HEAD.format(**machine, **machine["versions"])]
+    extras = [peer for peer in EXTRAS if f"ratio_{peer}" in layers]
+    peers = [peer for peer in PEERS if peer not in EXTRAS or peer in extras]
+    versions = ", ".join(f"{PEERS[peer].removesuffix('.nn')} {machine['versions'][peer]}" for peer in peers)
+    parts = [HEAD, EXTRAS_HEAD if extras else "", MACHINE.format(**machine, peers=versions)]
     for cell, ratio in layers["ratio"].items():
         parts.append(f"\n## {NAMES[cell]}: {ratio:.2f} times the faster peer (geometric mean)\n\n")
-        parts.append("| B | T | H | memfold ms | torch.nn ms | ONNX Runtime ms | ratio | peak |\n" + "|--:" * 8 + "|\n")
+        beside = [(peer, layers[f"ratio_{peer}"].get(cell)) for peer in extras]
+        if means := [f"to {PEERS[peer]} {mean:.1f}" for peer, mean in beside if mean]:
+            parts.append(f"Ratio {', '.join(means)}.\n\n")
+        columns = ["B", "T", "H", "memfold ms", *[f"{PEERS[peer]} ms" for peer in peers], "ratio", "peak"]
+        parts.append(f"| {' | '.join(columns)} |\n" + "|--:" * len(columns) + "|\n")
         for p in layers["points"]:
             if p["cell"] == cell:
-                times = " | ".join(milliseconds(p.get(f"{who}_ms")) for who in ("memfold", "torch", "onnxruntime"))
+                times = " | ".join(milliseconds(p.get(f"{who}_ms")) for who in ("memfold", *peers))
                 sizes = f"{p['batch']} | {p['steps']} | {p['hidden']}"
                 parts.append(f"| {sizes} | {times} | {p['ratio']:.2f} | {p['peak_percent']:.0f} % |\n")
-    ragged, half = layers["ragged"], layers["bfloat16"]
+    ragged, half, turns = layers["ragged"], layers["bfloat16"], layers.get("turns")
     parts.append(
         "\n## Ragged batches\n\n"
         "Bidirectional LSTM, B32 T100 H128, lengths uniform from 5 to 100: "
         f"{ragged['memfold_ms']:.2f} ms, {ragged['of_padded']:.2f} of the padded {ragged['memfold_padded_ms']:.2f} ms, "
         f"{ragged['ratio_torch_packed']:.1f} times faster than torch.nn's packed way.\n"
+    )
+    if turns:
+        parts.append(
+            "\n## In turns with torch's operators\n\n"
+            "A 400x400 product of torch and an LSTM, B16 T100 H64, called one after the other, take "
+            f"{turns['product_us']:.0f} and {turns['memfold_us']:.0f} µs, by themselves "
+            f"{turns['product_alone_us']:.0f} and {turns['memfold_alone_us']:.0f} µs.\n"
+        )
+    parts.append(
         "\n## bfloat16 weights\n\n"
         f"LSTM, B1 T100 H512: {half['bfloat16_ms']:.2f} ms, {half['ratio']:.2f} times faster than float32; "
         f"the largest difference of an output is {half['largest_difference']:.1e}.\n"

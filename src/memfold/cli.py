@@ -165,7 +165,9 @@ def bench(
     name: Annotated[str, typer.Argument(help="layers or stream")],
     as_json: Json = False,
 ) -> None:
-    """Time memfold beside torch.nn and ONNX Runtime in one run, a few minutes; a ratio above 1 means memfold is faster.
+    """Time memfold beside the peers that are installed, in one run of some minutes; above a ratio of 1 it is faster.
+
+    The peers are torch.nn, ONNX Runtime and, for layers, JAX and Keras.
 
     Example: memfold bench stream
     """

@@ -1,4 +1,4 @@
-"""Side-by-side measurements with the peers: torch.nn and ONNX Runtime.
+"""Side-by-side measurements with the peers: torch.nn and, where they are installed, ONNX Runtime, JAX and Keras.
 
 Each figure is the median of a call; the peers take turns in one process, so that whatever else the machine does falls
 on all of them. Results are plain dictionaries: ``memfold bench NAME --json`` prints them, benchmarks/ makes a table.
@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import torch
 from torch import nn
 
 from memfold import _engine, engine
+from memfold.bench.peers import Call, _check_equal_work, _peers, _version, _without_gradient
 from memfold.nn import GRU, LSTM, RNN
 from memfold.nn.layer import Recurrent
 
@@ -38,7 +39,7 @@ GRID = [
     (128, 100, 128),
 ]
 GATES = {"lstm": 4, "gru": 3, "rnn": 1, "peephole": 4}
-Call = Callable[[], object]
+YARDSTICKS = ("torch", "onnxruntime")  # the ratio of a point is to the faster of these
 
 
 def layers(cells: Sequence[str] = tuple(GATES), rounds: int = 5) -> dict[str, Any]:
@@ -50,17 +51,25 @@ def layers(cells: Sequence[str] = tuple(GATES), rounds: int = 5) -> dict[str, An
 
     Returns:
         ``machine``; ``points``, each with the milliseconds of memfold and of each peer, the ratio to each and to the
-        faster, and the per cent of the measured multiply-add peak; ``ratio``, the geometric mean of the ratios to the
-        faster peer, by cell; ``ragged`` and ``bfloat16``, one comparison each.
+        faster of torch.nn and ONNX Runtime, and the per cent of the measured multiply-add peak; by cell ``ratio``, the
+        geometric mean of the ratios to the faster of the two, and ``ratio_jax`` and ``ratio_keras`` where these are
+        measured; ``ragged``, ``turns`` and ``bfloat16``, one comparison each.
+
+    Raises:
+        RuntimeError: a peer does not compute what memfold does.
     """
     machine = describe_machine()
     points = [_point(cell, *size, machine["peak_gflops"], rounds) for cell in cells for size in GRID]
-    ratio = {c: _geometric_mean([p["ratio"] for p in points if p["cell"] == c]) for c in cells}
+    ratios: dict[str, dict[str, float]] = {}
+    for name, cell in product(("ratio", "ratio_jax", "ratio_keras"), cells):
+        if values := [p[name] for p in points if p["cell"] == cell and name in p]:
+            ratios.setdefault(name, {})[cell] = _geometric_mean(values)
     return {
         "machine": machine,
         "points": points,
-        "ratio": ratio,
+        **ratios,
         "ragged": _ragged(rounds),
+        "turns": _turns(rounds),
         "bfloat16": _bfloat16(rounds),
     }
 
@@ -73,12 +82,13 @@ def stream(rounds: int = 9) -> dict[str, Any]:
     """
     points: list[dict[str, Any]] = []
     for hidden in (64, 128, 256, 512):
-        layer = LSTM(hidden, hidden).eval()
+        layer = _layer("lstm", hidden)
         own, x = layer.stream(), np.random.default_rng(0).standard_normal(hidden).astype(np.float32)
         half = layer.stream(bfloat16=True)
+        peers = _peers("lstm", layer, torch.from_numpy(x).reshape(1, 1, hidden), carry=True)
+        _check_equal_work(peers, own.step(x).reshape(1, 1, hidden))
         calls: dict[str, Call] = {"memfold": partial(own.step, x), "memfold_bfloat16": partial(half.step, x)}
-        calls |= _peers("lstm", layer, torch.from_numpy(x).reshape(1, 1, hidden), carry=True)
-        taken = _medians(calls, rounds)
+        taken = _medians(calls | peers, rounds)
         times = {f"{name}_us": seconds * 1e6 for name, seconds in taken.items()}
         points.append({"cell": "lstm", "hidden": hidden, **times, **_ratios(taken)})
     return {"machine": describe_machine(), "points": points}
@@ -101,7 +111,7 @@ def describe_machine() -> dict[str, Any]:
         "threads": engine.get_num_threads(),
         "isa": engine.isa(),
         "peak_gflops": fma_peak(engine.get_num_threads()) / 1e9,
-        "versions": {name: _version(name) for name in ("memfold", "torch", "onnxruntime")},
+        "versions": {name: _version(name) for name in ("memfold", "torch", "onnxruntime", "jax", "keras")},
     }
 
 
@@ -119,8 +129,10 @@ def fma_peak(threads: int) -> float:
 def _point(cell: str, batch: int, steps: int, hidden: int, peak_gflops: float, rounds: int) -> dict[str, Any]:
     layer = _layer(cell, hidden)
     x = torch.randn(steps, batch, hidden)
-    calls: dict[str, Call] = {"memfold": _without_gradient(lambda: layer(x))}
-    taken = _medians(calls | _peers(cell, layer, x), rounds)
+    own: Call = _without_gradient(lambda: layer(x)[0])
+    peers = _peers(cell, layer, x)
+    _check_equal_work(peers, own().numpy())
+    taken = _medians({"memfold": own, **peers}, rounds)
     ratios = _ratios(taken)
     operations = 2 * GATES[cell] * hidden * (2 * hidden) * batch * steps
     return {
@@ -130,7 +142,7 @@ def _point(cell: str, batch: int, steps: int, hidden: int, peak_gflops: float, r
         "hidden": hidden,
         **{f"{name}_ms": seconds * 1e3 for name, seconds in taken.items()},
         **ratios,
-        "ratio": min(ratios.values(), default=math.nan),
+        "ratio": min((ratios[f"ratio_{name}"] for name in YARDSTICKS if name in peers), default=math.nan),
         "peak_percent": operations / taken["memfold"] / peak_gflops / 1e7,
     }
 
@@ -155,6 +167,21 @@ def _ragged(rounds: int) -> dict[str, float]:
     }
 
 
+def _turns(rounds: int) -> dict[str, float]:
+    """A 400x400 product of torch and an LSTM, B16 T100 H64, called in turns and each by itself.
+
+    Threads of two teams would fight: those of the one spin for a while after their work, and the other waits for cores.
+    """
+    layer, x, square = LSTM(64, 64).eval(), torch.randn(100, 16, 64), torch.randn(400, 400)
+    multiply, fold = _without_gradient(lambda: square @ square), _without_gradient(lambda: layer(x))
+    taken: dict[str, list[float]] = {"product": [], "product_alone": [], "memfold": [], "memfold_alone": []}
+    for _ in range(rounds):
+        for calls in ({"product_alone": multiply}, {"memfold_alone": fold}, {"product": multiply, "memfold": fold}):
+            for name, seconds in _turn(calls).items():
+                taken[name] += seconds
+    return {f"{name}_us": statistics.median(seconds) * 1e6 for name, seconds in taken.items()}
+
+
 def _bfloat16(rounds: int) -> dict[str, float]:
     """An LSTM, B1 T100 H512, with weights in float32 and in bfloat16; the largest difference of their outputs."""
     layer = LSTM(512, 512).eval()
@@ -174,110 +201,44 @@ def _bfloat16(rounds: int) -> dict[str, float]:
 
 
 def _layer(cell: str, hidden: int) -> Recurrent:
+    """With values drawn as torch draws them, so that biases and peepholes are not 0, and one in a wrong place shows."""
     torch.manual_seed(0)
     if cell == "gru":
-        return GRU(hidden, hidden).eval()
+        return GRU(hidden, hidden, init="torch").eval()
     if cell == "rnn":
-        return RNN(hidden, hidden).eval()
-    return LSTM(hidden, hidden, peephole=cell == "peephole").eval()
+        return RNN(hidden, hidden, init="torch").eval()
+    return LSTM(hidden, hidden, peephole=cell == "peephole", init="torch").eval()
 
 
-def _peers(cell: str, layer: Recurrent, x: torch.Tensor, *, carry: bool = False) -> dict[str, Call]:
-    """A call of each peer that has this cell: over x, and with ``carry`` from the state that the last call left."""
-    calls: dict[str, Call] = {}
-    if cell != "peephole":
-        reference = layer.to_torch()
-        state: list[Any] = [None]
-
-        def step() -> None:
-            _, hx = reference(x, state[0])
-            if carry:
-                state[0] = hx
-
-        calls["torch"] = _without_gradient(step)
-    if _version("onnxruntime") and _version("onnx"):
-        calls["onnxruntime"] = _onnxruntime(layer, x.numpy(), carry)
-    return calls
-
-
-def _onnxruntime(layer: Recurrent, x: np.ndarray[Any, Any], carry: bool) -> Call:
-    """One ONNX node with the layer's weights, reordered from i f g o to i o f c and from r z n to z r h."""
-    import onnx
-    import onnxruntime  # type: ignore[import-untyped]
-    from onnx import helper, numpy_helper
-
-    own = {name: w.detach().numpy() for name, w in layer._weights(0).items()}
-    order = {"lstm": [0, 3, 1, 2], "gru": [1, 0, 2]}.get(layer.cell, [0])
-
-    def reordered(weight: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        return np.concatenate([np.split(weight, len(order))[gate] for gate in order])[None]
-
-    operator = {"lstm": "LSTM", "gru": "GRU"}.get(layer.cell, "RNN")
-    weights = {"W": reordered(own["weight_ih"]), "R": reordered(own["weight_hh"])}
-    weights["B"] = np.concatenate([reordered(own["bias_ih"]), reordered(own["bias_hh"])], axis=1)
-    if "weight_ph" in own:
-        i, f, o = np.split(own["weight_ph"], 3)
-        weights["P"] = np.concatenate([i, o, f])[None]
-    states = ["h"] if operator != "LSTM" else ["h", "c"]
-    zeros = np.zeros((1, x.shape[1], layer.hidden_size), np.float32)
-    inputs = ["X", "W", "R", "B", "", *states] + (["P"] if "P" in weights else [])
-    options: dict[str, Any] = {"linear_before_reset": 1} if operator == "GRU" else {}
-    node = helper.make_node(
-        operator, inputs, ["Y", *[f"{s}_last" for s in states]], hidden_size=layer.hidden_size, **options
-    )
-    graph = helper.make_graph(
-        [node],
-        "layer",
-        [helper.make_tensor_value_info("X", onnx.TensorProto.FLOAT, x.shape)]
-        + [helper.make_tensor_value_info(s, onnx.TensorProto.FLOAT, zeros.shape) for s in states],
-        [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in node.output],
-        [numpy_helper.from_array(np.ascontiguousarray(w), name) for name, w in weights.items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)], ir_version=8)
-    session_options = onnxruntime.SessionOptions()
-    session_options.intra_op_num_threads = engine.get_num_threads()
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), session_options, providers=["CPUExecutionProvider"]
-    )
-    feed = {"X": x} | dict.fromkeys(states, zeros)
-
-    def run() -> None:
-        _, *final = session.run(None, feed)
-        if carry:
-            feed.update(zip(states, final, strict=True))
-
-    return run
-
-
-def _without_gradient(call: Call) -> Call:
-    def run() -> object:
-        with torch.no_grad():
-            return call()
-
-    return run
-
-
-def _medians(calls: Mapping[str, Call], rounds: int, turn: float = 0.05) -> dict[str, float]:
-    """Median seconds of each call.
-
-    A turn begins with a pause, in which the threads of the one before stop spinning (ONNX Runtime's go on for over
-    5 ms, and halve the speed of whoever comes next), and a few calls that do not count.
-    """
+def _medians(calls: Mapping[str, Call], rounds: int) -> dict[str, float]:
+    """Median seconds of each call, over turns that they have one after the other."""
     taken: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():
-            time.sleep(0.25)
-            for _ in range(3):
-                call()
-            end = time.perf_counter() + turn
-            while True:
-                start = time.perf_counter()
-                call()
-                stop = time.perf_counter()
-                taken[name].append(stop - start)
-                if stop >= end:
-                    break
+            taken[name] += _turn({name: call})[name]
     return {name: statistics.median(seconds) for name, seconds in taken.items()}
+
+
+def _turn(calls: Mapping[str, Call], seconds: float = 0.05) -> dict[str, list[float]]:
+    """Seconds of each call, made one after the other over and over for the given time.
+
+    It begins with a pause, in which the threads of the turn before stop spinning (ONNX Runtime's go on for over 5 ms,
+    and halve the speed of whoever comes next), and a few calls that do not count.
+    """
+    time.sleep(0.25)
+    for _ in range(3):
+        for call in calls.values():
+            call()
+    taken: dict[str, list[float]] = {name: [] for name in calls}
+    end = time.perf_counter() + seconds
+    while True:
+        for name, call in calls.items():
+            start = time.perf_counter()
+            call()
+            stop = time.perf_counter()
+            taken[name].append(stop - start)
+        if stop >= end:
+            return taken
 
 
 def _ratios(taken: Mapping[str, float]) -> dict[str, float]:
@@ -287,11 +248,3 @@ def _ratios(taken: Mapping[str, float]) -> dict[str, float]:
 
 def _geometric_mean(values: Sequence[float]) -> float:
     return math.exp(statistics.fmean(math.log(v) for v in values))
-
-
-def _version(name: str) -> str:
-    """Of an installed package, or nothing."""
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return ""

@@ -1,0 +1,201 @@
+"""The peers: one layer's weights and input in torch.nn, ONNX Runtime, JAX and Keras, each ready to be called.
+
+All but torch.nn are measured only where they are installed, which `make peers` does.
+"""
+
+import os
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+import torch
+
+from memfold import engine
+from memfold.nn.layer import Recurrent
+
+Array = np.ndarray[Any, Any]
+Call = Callable[[], Any]
+# A peer of another gate order is wrong by 0.1 and more, one of the same by rounding alone: 1e-5.
+TOLERANCE = 1e-3
+
+
+def _peers(cell: str, layer: Recurrent, x: torch.Tensor, *, carry: bool = False) -> dict[str, Call]:
+    """A call of each peer that has this cell, which returns the output ``(T, B, H)``.
+
+    Args:
+        cell: as in ``layers``.
+        layer: whose weights all of them take.
+        x: (T, B, I), float32.
+        carry: each call starts from the state that the last one left. JAX and Keras have no such call here.
+    """
+    calls: dict[str, Call] = {}
+    if cell != "peephole":
+        calls["torch"] = _torch(layer, x, carry)
+    if _version("onnxruntime") and _version("onnx"):
+        calls["onnxruntime"] = _onnxruntime(layer, x.numpy(), carry)
+    if _version("jax") and not carry:
+        calls["jax"] = _jax(layer, x.numpy())
+    if _version("keras") and cell != "peephole" and not carry:
+        calls["keras"] = _keras(layer, x)
+    return calls
+
+
+def _check_equal_work(calls: dict[str, Call], expected: Array) -> None:
+    """Call every peer once.
+
+    Raises:
+        RuntimeError: one of them does not compute what memfold does.
+    """
+    for name, call in calls.items():
+        found = np.asarray(call())
+        if found.shape != expected.shape:
+            raise RuntimeError(f"{name} returns {found.shape} where memfold returns {expected.shape}")
+        if not (difference := float(np.abs(found - expected).max())) <= TOLERANCE:
+            raise RuntimeError(f"{name} computes something else than memfold: outputs differ by {difference:.1e}")
+
+
+def _torch(layer: Recurrent, x: torch.Tensor, carry: bool) -> Call:
+    reference = layer.to_torch()
+    state: list[Any] = [None]
+
+    def run() -> Any:
+        y, hx = reference(x, state[0])
+        if carry:
+            state[0] = hx
+        return y
+
+    return _without_gradient(run)
+
+
+def _onnxruntime(layer: Recurrent, x: Array, carry: bool) -> Call:
+    """One ONNX node with the layer's weights, reordered from i f g o to i o f c and from r z n to z r h."""
+    import onnx
+    import onnxruntime  # type: ignore[import-untyped]
+    from onnx import helper, numpy_helper
+
+    own = {name: w.detach().numpy() for name, w in layer._weights(0).items()}
+    order = {"lstm": [0, 3, 1, 2], "gru": [1, 0, 2]}.get(layer.cell, [0])
+
+    def reordered(weight: Array) -> Array:
+        return np.concatenate([np.split(weight, len(order))[gate] for gate in order])[None]
+
+    operator = {"lstm": "LSTM", "gru": "GRU"}.get(layer.cell, "RNN")
+    weights = {"W": reordered(own["weight_ih"]), "R": reordered(own["weight_hh"])}
+    weights["B"] = np.concatenate([reordered(own["bias_ih"]), reordered(own["bias_hh"])], axis=1)
+    if "weight_ph" in own:
+        i, f, o = np.split(own["weight_ph"], 3)
+        weights["P"] = np.concatenate([i, o, f])[None]
+    states = ["h"] if operator != "LSTM" else ["h", "c"]
+    zeros = np.zeros((1, x.shape[1], layer.hidden_size), np.float32)
+    inputs = ["X", "W", "R", "B", "", *states] + (["P"] if "P" in weights else [])
+    options: dict[str, Any] = {"linear_before_reset": 1} if operator == "GRU" else {}
+    node = helper.make_node(
+        operator, inputs, ["Y", *[f"{s}_last" for s in states]], hidden_size=layer.hidden_size, **options
+    )
+    graph = helper.make_graph(
+        [node],
+        "layer",
+        [helper.make_tensor_value_info("X", onnx.TensorProto.FLOAT, x.shape)]
+        + [helper.make_tensor_value_info(s, onnx.TensorProto.FLOAT, zeros.shape) for s in states],
+        [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in node.output],
+        [numpy_helper.from_array(np.ascontiguousarray(w), name) for name, w in weights.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)], ir_version=8)
+    session_options = onnxruntime.SessionOptions()
+    session_options.intra_op_num_threads = engine.get_num_threads()
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), session_options, providers=["CPUExecutionProvider"]
+    )
+    feed = {"X": x} | dict.fromkeys(states, zeros)
+
+    def run() -> Any:
+        y, *final = session.run(None, feed)
+        if carry:
+            feed.update(zip(states, final, strict=True))
+        return y[:, 0]  # of one direction
+
+    return run
+
+
+def _jax(layer: Recurrent, x: Array) -> Call:
+    """A jitted ``lax.scan`` of the cell; the input product is made for all steps at once."""
+    os.environ["NPROC"] = str(engine.get_num_threads())  # XLA reads it when its first array is made
+    import jax
+    from jax import lax
+    from jax import numpy as jnp
+
+    own = {name: w.detach().numpy() for name, w in layer._weights(0).items()}
+    peephole = "weight_ph" in own
+    peep = np.split(own["weight_ph"], 3) if peephole else None
+    # (I, G*H), (H, G*H), (G*H,), (G*H,), three of (H,)
+    weights = jax.device_put(
+        (own["weight_ih"].T.copy(), own["weight_hh"].T.copy(), own["bias_ih"], own["bias_hh"], peep)
+    )
+
+    def fold(weights: Any, x: Any) -> Any:
+        w, r, b_x, b_h, peep = weights
+
+        def lstm(state: Any, from_x: Any) -> Any:
+            h, c = state
+            i, f, g, o = jnp.split(from_x + h @ r + b_h, 4, axis=-1)
+            if peephole:
+                i, f = i + peep[0] * c, f + peep[1] * c
+            c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
+            if peephole:
+                o = o + peep[2] * c
+            h = jax.nn.sigmoid(o) * jnp.tanh(c)
+            return (h, c), h
+
+        def gru(h: Any, from_x: Any) -> Any:
+            r_x, z_x, n_x = jnp.split(from_x, 3, axis=-1)
+            r_h, z_h, n_h = jnp.split(h @ r + b_h, 3, axis=-1)
+            z = jax.nn.sigmoid(z_x + z_h)
+            h = (1 - z) * jnp.tanh(n_x + jax.nn.sigmoid(r_x + r_h) * n_h) + z * h
+            return h, h
+
+        def rnn(h: Any, from_x: Any) -> Any:
+            h = jnp.tanh(from_x + h @ r + b_h)
+            return h, h
+
+        step = {"lstm": lstm, "gru": gru}.get(layer.cell, rnn)
+        zeros = jnp.zeros((x.shape[1], r.shape[0]), x.dtype)  # (B, H)
+        return lax.scan(step, (zeros, zeros) if step is lstm else zeros, x @ w + b_x)[1]
+
+    compiled, ready = jax.jit(fold), jax.device_put(x)
+    return lambda: compiled(weights, ready).block_until_ready()
+
+
+def _keras(layer: Recurrent, x: torch.Tensor) -> Call:
+    """Keras' layer on its torch backend; gates are reordered from r z n to z r h, those of an LSTM need not be."""
+    os.environ["KERAS_BACKEND"] = "torch"
+    import keras
+
+    own = {name: w.detach().numpy() for name, w in layer._weights(0).items()}
+    if layer.cell == "gru":
+        own = {name: np.concatenate([np.split(w, 3)[gate] for gate in (1, 0, 2)]) for name, w in own.items()}
+        peer, bias = keras.layers.GRU, np.stack([own["bias_ih"], own["bias_hh"]])  # reset after is its default
+    else:
+        peer = keras.layers.LSTM if layer.cell == "lstm" else keras.layers.SimpleRNN
+        bias = own["bias_ih"] + own["bias_hh"]
+    reference = peer(layer.hidden_size, return_sequences=True)
+    rows = x.transpose(0, 1).contiguous()  # (B, T, I)
+    reference.build(tuple(rows.shape))
+    reference.set_weights([own["weight_ih"].T, own["weight_hh"].T, bias])
+    return _without_gradient(lambda: reference(rows).transpose(0, 1))
+
+
+def _without_gradient(call: Call) -> Call:
+    def run() -> object:
+        with torch.no_grad():
+            return call()
+
+    return run
+
+
+def _version(name: str) -> str:
+    """Of an installed package, or nothing."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
