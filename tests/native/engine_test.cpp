@@ -103,7 +103,10 @@ struct Call {
                               h.data(),
                               c.data(),
                               {y.data(), batch * units, units},
-                              {kept.data(), batch * kept_values(kind) * units, kept_values(kind) * units}};
+                              {kept.data(), batch * kept_values(kind) * units, kept_values(kind) * units},
+                              nullptr,
+                              nullptr,
+                              nullptr};
     }
 
     Weights<const Real> weights() const {
@@ -126,19 +129,19 @@ void expected_row(const Call<Real>& call, int64_t b, std::vector<double>& y, std
     const auto& f = call.fold;
     const int64_t units = f.layer.hidden, inputs = f.layer.input;
     const bool reverse = f.directions[0].reverse;
-    const int64_t length = f.lengths ? f.lengths[b] : f.time;
+    const int64_t length = f.sequences.lengths ? f.sequences.lengths[b] : f.sequences.time;
     std::vector<double> c(static_cast<size_t>(units));
     h.resize(size_t(units));
     for (int64_t u = 0; u < units; ++u) h[size_t(u)] = call.h0[size_t(b * units + u)];
     for (int64_t u = 0; u < units; ++u) c[size_t(u)] = call.c0[size_t(b * units + u)];
-    y.assign(size_t(f.time * units), 0);
+    y.assign(size_t(f.sequences.time * units), 0);
     const auto clip = [&](double z) {
         return std::fmax(-double(f.options.clip), std::fmin(double(f.options.clip), z));
     };
     for (int64_t s = 0; s < length; ++s) {
         const int64_t t = reverse ? length - 1 - s : s;
         const int64_t cut = reverse ? t + 1 : t;
-        if (f.resets.data && cut < length && *f.resets.at(cut, b)) {
+        if (f.sequences.resets.data && cut < length && *f.sequences.resets.at(cut, b)) {
             h.assign(size_t(units), 0);
             c.assign(size_t(units), 0);
         }
@@ -193,10 +196,10 @@ void compare(const Call<Real>& call, const char* what) {
     const int64_t units = call.fold.layer.hidden;
     const double tolerance = sizeof(Real) == 4 ? 1e-4 : 1e-12;
     double worst = 0;
-    for (int64_t b = 0; b < call.fold.batch; ++b) {
+    for (int64_t b = 0; b < call.fold.sequences.batch; ++b) {
         std::vector<double> y, h;
         expected_row(call, b, y, h);
-        for (int64_t t = 0; t < call.fold.time; ++t) {
+        for (int64_t t = 0; t < call.fold.sequences.time; ++t) {
             for (int64_t u = 0; u < units; ++u) {
                 const double ours = *(call.fold.directions[0].y.at(t, b) + u);
                 worst = std::fmax(worst, std::fabs(ours - y[size_t(t * units + u)]) / (1 + std::fabs(ours)));
@@ -233,6 +236,76 @@ void test_folds(const Engine& engine) {
     const auto alone = wide.y;
     wide.run(engine, 4);
     check(wide.y == alone, "shares change nothing");
+}
+
+// The gradient along a random direction of everything a fold reads, against the difference of the loss there.
+void test_backward(const Engine& engine) {
+    std::mt19937 random(4);
+    std::normal_distribution<double> normal;
+    for (const Kind kind : {Kind::rnn_tanh, Kind::lstm, Kind::coupled_lstm, Kind::gru}) {
+        for (const int64_t batch : {0, 1, 9}) {
+            for (const int64_t units : {1, 17, 70}) {
+                for (const bool ragged : {false, true}) {
+                    Call<double> call(random, kind, 5, batch, 1 + units % 20, units, ragged);
+                    // x, h0, c0, then the weights: those that are read, and where their gradients go.
+                    std::vector<double>* const read[] = {&call.x,           &call.h0,      &call.c0,
+                                                         &call.input,       &call.hidden,  &call.input_bias,
+                                                         &call.hidden_bias, &call.peephole};
+                    std::vector<double> gradient[8], dy, dh;
+                    for (int k = 0; k < 8; ++k) gradient[k].resize(read[k]->size());
+                    for (size_t i = 0; i < call.y.size(); ++i) dy.push_back(normal(random));
+                    for (size_t i = 0; i < call.h.size(); ++i) dh.push_back(normal(random));
+                    const auto loss = [&] {
+                        call.run(engine, 3);
+                        double sum = 0;
+                        for (size_t i = 0; i < dy.size(); ++i) sum += call.y[i] * dy[i];
+                        for (size_t i = 0; i < dh.size(); ++i) sum += call.h[i] * dh[i];
+                        return sum;
+                    };
+                    loss();
+                    const auto derive = [&](int threads) {
+                        Backward<double> b{};
+                        const int64_t inputs = call.fold.layer.input;
+                        b.fold = call.fold;
+                        b.dx = {gradient[0].data(), batch * inputs, inputs};
+                        b.directions[0] = {call.weights(),
+                                           {dy.data(), batch * units, units},
+                                           dh.data(),
+                                           nullptr,
+                                           gradient[1].data(),
+                                           has_cell_state(kind) ? gradient[2].data() : nullptr,
+                                           {gradient[3].data(), gradient[4].data(), gradient[5].data(),
+                                            gradient[6].data(), gradient[7].empty() ? nullptr : gradient[7].data()}};
+                        run_backward(engine, b, threads);
+                    };
+                    derive(1);
+                    const auto alone = gradient[4];
+                    derive(4);
+                    check(gradient[4] == alone, "threads change no gradient");
+                    double along = 0;
+                    std::vector<double> direction[8];
+                    for (int k = 0; k < 8; ++k) {
+                        for (const double g : gradient[k]) {
+                            direction[k].push_back(normal(random));
+                            along += g * direction[k].back();
+                        }
+                    }
+                    const auto moved = [&](double by) {
+                        for (int k = 0; k < 8; ++k) {
+                            for (size_t i = 0; i < direction[k].size(); ++i) (*read[k])[i] += by * direction[k][i];
+                        }
+                    };
+                    constexpr double step = 1e-6;
+                    moved(step);
+                    const double above = loss();
+                    moved(-2 * step);
+                    const double difference = (above - loss()) / (2 * step);
+                    check(std::fabs(difference - along) < 1e-4 * (1 + std::fabs(along)),
+                          "a gradient is the difference");
+                }
+            }
+        }
+    }
 }
 
 void test_many_callers(const Engine& engine) {
@@ -316,6 +389,7 @@ int main(int count, char**) {
     for (const Engine* engine : usable_engines()) {
         test_folds<float>(*engine);
         test_folds<double>(*engine);
+        test_backward(*engine);
         test_many_callers(*engine);
         test_steps(*engine);
         if (count == 1) test_fork(*engine);

@@ -11,6 +11,7 @@ from torch.utils.checkpoint import checkpoint
 import memfold
 from memfold import nn
 from memfold.nn import dispatch
+from nn.soak import Soak
 
 CELLS = [
     ("LSTM", {}),
@@ -350,3 +351,13 @@ def test_a_trace_is_what_the_engine_kept_and_part_of_the_graph(kind, options, ex
                 for t in (traces, expected)
             )
             torch.testing.assert_close(found, theirs, rtol=1e-10, atol=1e-10)
+
+
+def test_a_moment_of_the_soak_finds_nothing():
+    soak, threads = Soak(), memfold.get_num_threads()
+    try:
+        soak.run(3, first_seed=10_000)
+    finally:
+        memfold.set_num_threads(threads)
+    assert soak.cases > 20
+    assert not soak.failed

@@ -1,0 +1,125 @@
+"""Random layers, shapes, options and thread counts, engine against composition, for as long as asked.
+
+    python tests/nn/soak.py --minutes 60
+
+Prints the number of cases, the largest difference of outputs and gradients in each type, and the process's memory
+before and after. A case that differs too much is printed with its seed, and the run ends with an error.
+"""
+
+import random
+import resource
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import typer
+
+import memfold
+from memfold import nn
+from memfold.nn import dispatch
+from memfold.nn.layer import Recurrent
+
+# Differences, relative to 1 + the largest value of the array: float32 sums over hundreds of steps differ by rounding,
+# in growing recurrent networks by much of it.
+TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-3}
+
+
+@dataclass
+class Soak:
+    """What a run has found."""
+
+    cases: int = 0
+    largest: dict[torch.dtype, float] = field(default_factory=lambda: dict.fromkeys(TOLERANCE, 0.0))
+    failed: list[int] = field(default_factory=list)
+
+    def run(self, seconds: float, first_seed: int) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            seed = first_seed + self.cases
+            dtype, difference = case(seed)
+            self.cases += 1
+            self.largest[dtype] = max(self.largest[dtype], difference)
+            if not difference <= TOLERANCE[dtype]:
+                self.failed.append(seed)
+
+
+def case(seed: int) -> tuple[torch.dtype, float]:
+    """One random layer and call: its type, and the largest difference between engine and composition."""
+    choose = random.Random(seed)
+    torch.manual_seed(seed)
+    memfold.set_num_threads(choose.choice([1, 2, 2, 3, 5]))
+    dtype = choose.choice([torch.float32, torch.float64])
+    layer = random_layer(choose, dtype)
+    steps, batch = choose.choice([1, 2, 7, 20, 60]), choose.choice([1, 2, 3, 5, 8, 13, 33])
+    shape = (batch, steps) if layer.batch_first else (steps, batch)
+    x = torch.randn(*shape, layer.input_size, dtype=dtype, requires_grad=choose.random() < 0.8)
+    rows = layer.num_layers * layer.num_directions
+    state = [torch.randn(rows, batch, layer.hidden_size, dtype=dtype, requires_grad=True) for _ in layer._zoneout]
+    hx: Any = None if choose.random() < 0.3 else tuple(state) if len(state) > 1 else state[0]
+    lengths = torch.randint(0, steps + 1, (batch,)) if choose.random() < 0.5 else None
+    resets = torch.rand(shape) < 0.15 if choose.random() < 0.3 else None
+    call = layer._prepared(x, hx, lengths, resets)
+    inputs = [t for t in (x, *(state if hx is not None else []), *layer.parameters()) if t.requires_grad]
+    found = []
+    for fold in (dispatch.operated, dispatch.composed):
+        torch.manual_seed(seed)
+        y, final, _ = fold(layer, *call)
+        outputs = [y, *final]
+        torch.manual_seed(seed + 1)
+        loss = sum((o * torch.randn(o.shape, dtype=dtype)).sum() for o in outputs)
+        found.append([*outputs, *torch.autograd.grad(loss, inputs)])
+    differences = [
+        float((ours - theirs).detach().abs().max() / (1 + theirs.detach().abs().max()))
+        for ours, theirs in zip(*found, strict=True)
+        if theirs.numel()
+    ]
+    return dtype, max(differences)
+
+
+def random_layer(choose: random.Random, dtype: torch.dtype) -> Recurrent:
+    kind = choose.choice(["LSTM", "LSTM", "GRU", "RNN"])
+    options: dict[str, Any] = {
+        "num_layers": choose.choice([1, 1, 2]),
+        "bidirectional": choose.random() < 0.4,
+        "batch_first": choose.random() < 0.3,
+        "bias": choose.random() < 0.8,
+    }
+    if kind == "LSTM":
+        options |= {"peephole": choose.random() < 0.4, "coupled": choose.random() < 0.3}
+    if kind == "RNN":
+        options["nonlinearity"] = choose.choice(["tanh", "tanh", "relu"])
+    if choose.random() < 0.2:
+        options["clip"] = choose.uniform(0.3, 2)
+    if choose.random() < 0.2:
+        options["zoneout"] = choose.choice([0.1, 0.5])
+    if choose.random() < 0.2:
+        options["recurrent_dropout"] = choose.choice([0.1, 0.5])
+    sizes = (choose.choice([1, 3, 16, 40, 70]), choose.choice([1, 2, 15, 16, 17, 33, 64, 100, 130]))
+    return getattr(nn, kind)(*sizes, dtype=dtype, **options).train(choose.random() < 0.7)  # type: ignore[no-any-return]
+
+
+def memory() -> float:
+    """Resident memory of this process, MB."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    (line,) = [line for line in status.read_text().splitlines() if line.startswith("VmRSS")]
+    return int(line.split()[1]) / 1024
+
+
+def main(minutes: float = 60.0, seed: int = 0) -> None:
+    torch.set_num_threads(2)
+    soak = Soak()
+    soak.run(20, seed)  # until allocators have seen most sizes
+    before = memory()
+    soak.run(minutes * 60, seed)
+    print(f"{soak.cases} cases, {len(soak.failed)} failed, memory {before:.0f} MB before and {memory():.0f} MB after")
+    print("largest differences:", ", ".join(f"{dtype} {d:.1e}" for dtype, d in soak.largest.items()))
+    if soak.failed:
+        raise SystemExit(f"failed seeds: {soak.failed[:20]}")
+
+
+if __name__ == "__main__":
+    typer.run(main)
