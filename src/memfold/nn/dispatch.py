@@ -1,5 +1,6 @@
 """How a layer's call is computed: by the engine, by torch's own operators or by the composition, and who chooses."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -30,29 +31,30 @@ def served_by(layer: "Recurrent", x: Tensor, state: State, *, ragged: bool) -> W
     if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
         return "composition"
     compiling = torch.compiler.is_compiling()
-    if not torch._C._get_tracing_state() and _the_engine_has(layer, x, state, compiling):
-        asks = torch.is_grad_enabled() and any(t.requires_grad for t in (x, *state, *(w for w in layer.parameters())))
-        draws = layer.training and (layer.recurrent_dropout or layer.zoneout)
-        if asks or draws or compiling or torch._C._len_torch_dispatch_stack() or not x.is_cpu:
-            return "operator"
-        return "packed"
+    if _the_engine_has(layer) and not torch._C._get_tracing_state():
+        tensors = [x, *state, *(w for row in range(len(layer._weight_names)) for w in layer._weights(row).values())]
+        if _readable(tensors, compiling):
+            asks = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
+            draws = layer.training and (layer.recurrent_dropout or layer.zoneout)
+            if asks or draws or compiling or torch._C._len_torch_dispatch_stack() or not x.is_cpu:
+                return "operator"
+            return "packed"
     in_use = [name for name in layer._variants() if name != "recurrent_dropout" or layer.training]
     return "composition" if in_use or ragged or compiling else "torch"
 
 
-def _the_engine_has(layer: "Recurrent", x: Tensor, state: State, compiling: bool) -> bool:
-    """Whether the engine has this cell, and these tensors are plain ones of one type in memory that it can read."""
-    if layer.cell not in engine.KINDS or layer.proj_size or getattr(layer, "layer_norm", False):
-        return False
-    weights = [weight for row in range(len(layer._weight_names)) for weight in layer._weights(row).values()]
-    dtype = weights[0].dtype
+def _the_engine_has(layer: "Recurrent") -> bool:
+    return layer.cell in engine.KINDS and not layer.proj_size and not getattr(layer, "layer_norm", False)
+
+
+def _readable(tensors: Sequence[Tensor], compiling: bool) -> bool:
+    """Whether the engine can read all of them: plain ones of one type, in memory. The last is a weight."""
+    dtype = tensors[-1].dtype
     if dtype not in (torch.float32, torch.float64):
         return False
-    mixed = torch.is_autocast_enabled(x.device.type)  # x and the state are converted then
-    for tensor in (*weights, x, *state):
-        if tensor.dtype != dtype and not mixed:
-            return False
-        if tensor.device.type not in ("cpu", "meta"):
+    mixed = torch.is_autocast_enabled("cpu")  # x and the state are converted then
+    for tensor in tensors:
+        if not (tensor.is_cpu or tensor.is_meta) or (tensor.dtype != dtype and not mixed):
             return False
         if not compiling and type(tensor) not in (Tensor, nn.Parameter):
             return False
