@@ -9,11 +9,13 @@
 
 namespace memfold::MEMFOLD_ISA {
 
-inline constexpr int64_t gradient_rows = 256;    // rows whose sum is made in registers
-inline constexpr int64_t gradient_columns = 96;  // inputs of one task: their sums stay in the first-level cache
+inline constexpr int64_t gradient_rows = 256;     // rows whose sum is made in registers
+inline constexpr int64_t gradient_groups = 4;     // of vectors along the gates, and columns of x or h, in one task:
+inline constexpr int64_t gradient_columns = 192;  // their sums, and the rows at hand, stay in the second-level cache
 inline constexpr int64_t dx_rows = 48;
 
 inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
 // One matrix's gradient as sums over rows: of d's columns from `first` on, `gates` times H, by the columns of `rows`.
 template <typename Real>
@@ -26,9 +28,9 @@ struct Outer {
     int gates;
     Real *matrix, *bias;
 
-    int64_t groups() const { return ceil_div(gates * hidden, gradient_vectors * width<Real>); }
-    int64_t parts() const { return ceil_div(inner, gradient_columns); }
-    int64_t tasks() const { return matrix || bias ? groups() * parts() : 0; }
+    int64_t gate_parts() const { return ceil_div(gates * hidden, gradient_groups * gradient_vectors * width<Real>); }
+    int64_t column_parts() const { return ceil_div(inner, gradient_columns); }
+    int64_t tasks() const { return matrix || bias ? gate_parts() * column_parts() : 0; }
 };
 
 // sums[k][·] += d's vectors times column `first + k` of the rows, over `count` rows.
@@ -67,40 +69,55 @@ void outer_columns(int64_t columns, const Real* d, int64_t d_row, const Real* co
     }
 }
 
+// One part of the gates by one part of the columns.
 template <typename Real>
 void outer(const Outer<Real>& o, int64_t task) {
     using V = Vec<Real>;
-    constexpr int64_t group_width = gradient_vectors * width<Real>;
-    const int64_t group = task / o.parts(), from = task % o.parts() * gradient_columns;
-    const int64_t columns = o.inner - from < gradient_columns ? o.inner - from : gradient_columns;
-    const int64_t tiles = ceil_div(columns, most_rows);
-    const Real* const d = o.d + group * group_width;
-    alignas(vector_bytes) Real sums[gradient_columns * group_width], bias[group_width] = {};
-    __builtin_memset(sums, 0, size_t(columns * group_width) * sizeof(Real));
+    constexpr int64_t group_width = gradient_vectors * width<Real>, part_width = gradient_groups * group_width;
+    const int64_t first_gate = task / o.column_parts() * part_width;
+    const int64_t from = task % o.column_parts() * gradient_columns;
+    const int64_t gate_count = smaller(o.gates * o.hidden - first_gate, part_width);
+    const int64_t columns = smaller(o.inner - from, gradient_columns), tiles = ceil_div(columns, most_rows);
+    const int64_t groups = ceil_div(gate_count, group_width);
+    const bool biases = o.bias && from == 0;
+    alignas(vector_bytes) Real sums[gradient_groups][gradient_columns * group_width], bias[part_width] = {};
+    for (int64_t g = 0; g < groups; ++g) __builtin_memset(sums[g], 0, size_t(columns * group_width) * sizeof(Real));
     for (int64_t r = 0; r < o.count; r += gradient_rows) {
-        const int64_t count = o.count - r < gradient_rows ? o.count - r : gradient_rows;
-        for (int64_t tile = 0; o.matrix && tile < tiles; ++tile) {
-            const int64_t first = columns * tile / tiles, end = columns * (tile + 1) / tiles;
-            outer_columns<most_rows>(end - first, d + r * o.d_row, o.d_row, o.rows + r, from + first, count,
-                                     sums + first * group_width);
-        }
-        V part[gradient_vectors] = {};
-        for (int64_t s = r; o.bias && from == 0 && s < r + count; ++s) {
-            for (int j = 0; j < gradient_vectors; ++j) part[j] += load<V>(d + s * o.d_row + j * width<Real>);
-        }
-        for (int j = 0; j < gradient_vectors; ++j) {
-            store(bias + j * width<Real>, load<V>(bias + j * width<Real>) + part[j]);
+        const int64_t count = smaller(o.count - r, gradient_rows);
+        for (int64_t g = 0; g < groups; ++g) {
+            const Real* const d = o.d + r * o.d_row + first_gate + g * group_width;
+            for (int64_t tile = 0; o.matrix && tile < tiles; ++tile) {
+                const int64_t first = columns * tile / tiles, end = columns * (tile + 1) / tiles;
+                outer_columns<most_rows>(end - first, d, o.d_row, o.rows + r, from + first, count,
+                                         sums[g] + first * group_width);
+            }
+            if (!biases) continue;
+            V part[gradient_vectors] = {};
+            for (int64_t s = 0; s < count; ++s) {
+                for (int j = 0; j < gradient_vectors; ++j) part[j] += load<V>(d + s * o.d_row + j * width<Real>);
+            }
+            for (int j = 0; j < gradient_vectors; ++j) {
+                Real* const sum = bias + g * group_width + j * width<Real>;
+                store(sum, load<V>(sum) + part[j]);
+            }
         }
     }
-    for (int64_t lane = 0; lane < group_width; ++lane) {
-        const int64_t column = group * group_width + lane;
-        if (column >= o.gates * o.hidden) break;
-        const int64_t gate_row = o.gate_of[column / o.hidden] * o.hidden + column % o.hidden;
-        for (int64_t k = 0; o.matrix && k < columns; ++k) {
-            o.matrix[gate_row * o.inner + from + k] = sums[k * group_width + lane];
+    // Transposed in small blocks: the sums lie along the gates, the gradient along the columns.
+    constexpr int64_t block = 16;
+    const auto gate_row = [&](int64_t gate) {
+        const int64_t column = first_gate + gate;
+        return o.gate_of[column / o.hidden] * o.hidden + column % o.hidden;
+    };
+    for (int64_t gates = 0; o.matrix && gates < gate_count; gates += block) {
+        for (int64_t k = 0; k < columns; k += block) {
+            for (int64_t gate = gates; gate < smaller(gates + block, gate_count); ++gate) {
+                Real* const row = o.matrix + gate_row(gate) * o.inner + from;
+                const Real* const sum = sums[gate / group_width] + gate % group_width;
+                for (int64_t c = k; c < smaller(k + block, columns); ++c) row[c] = sum[c * group_width];
+            }
         }
-        if (o.bias && from == 0) o.bias[gate_row] = bias[lane];
     }
+    for (int64_t gate = 0; biases && gate < gate_count; ++gate) o.bias[gate_row(gate)] = bias[gate];
 }
 
 template <typename Cell, typename Real>
@@ -131,7 +148,7 @@ class Gradients {
     void dx(int64_t task, bool adds) const {
         const Layer layer = transposed_input<Cell>(backward_.fold.layer);
         const int64_t from = task * dx_rows;
-        const int64_t count = backward_.steps - from < dx_rows ? backward_.steps - from : dx_rows;
+        const int64_t count = smaller(backward_.steps - from, dx_rows);
         const Real* rows[dx_rows];
         Real* to[dx_rows];
         for (int64_t i = 0; i < count; ++i) {
@@ -174,7 +191,7 @@ class Gradients {
         const int64_t unit = panel * width<Real>;
         V sums[Cell::peepholes] = {};
         for (int64_t from = 0; from < backward_.steps; from += gradient_rows) {
-            const int64_t end = from + gradient_rows < backward_.steps ? from + gradient_rows : backward_.steps;
+            const int64_t end = smaller(from + gradient_rows, backward_.steps);
             V part[Cell::peepholes] = {};
             for (int64_t r = from; r < end; ++r) {
                 V values[Cell::kept];
