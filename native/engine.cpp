@@ -61,14 +61,22 @@ void fold(const Fold<Real>& f, const Plan& plan, void* workspace, int part, cons
 }
 
 template <typename Real>
-void step(const Step<Real>& s) {
-    with_cell<Real>(s.layer,
-                    [&]<typename Cell, typename Format>(Cell, Format) { MEMFOLD_ISA::step<Cell, Real, Format>(s); });
+int step_parts(const Layer& layer, int64_t rows) {
+    return with_cell<Real>(layer, [&]<typename Cell, typename Format>(Cell, Format) {
+        return MEMFOLD_ISA::step_parts<Cell, Real>(layer, rows);
+    });
+}
+
+template <typename Real>
+void step(const Step<Real>& s, int part, int parts) {
+    with_cell<Real>(s.layer, [&]<typename Cell, typename Format>(Cell, Format) {
+        MEMFOLD_ISA::step<Cell, Real, Format>(s, part, parts);
+    });
 }
 
 template <typename Real>
 constexpr Functions<Real> functions = {packed_bytes<Real>,    pack<Real>, row_length<Real>, plan<Real>,
-                                       workspace_bytes<Real>, fold<Real>, step<Real>};
+                                       workspace_bytes<Real>, fold<Real>, step_parts<Real>, step<Real>};
 
 static_assert(Lstm::kept == kept_values(Kind::lstm) && CoupledLstm::kept == kept_values(Kind::coupled_lstm) &&
               Gru::kept == kept_values(Kind::gru) && Rnn::kept == kept_values(Kind::rnn_tanh));

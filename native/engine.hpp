@@ -110,6 +110,8 @@ struct Step {
     Strided<Real> y;  // data null: not wanted
 };
 
+inline constexpr int most_step_parts = 64;
+
 template <typename Real>
 struct Functions {
     size_t (*packed_bytes)(const Layer&);
@@ -119,7 +121,9 @@ struct Functions {
     size_t (*workspace_bytes)(const Fold<Real>&, const Plan&);
     // Part `part` of plan.blocks * plan.shares * directions; the parts of a block must run at the same time.
     void (*fold)(const Fold<Real>&, const Plan&, void* workspace, int part, const Meeting&);
-    void (*step)(const Step<Real>&);
+    // In how many parts a step is worth dividing, at most most_step_parts, and one of them: a range of hidden units.
+    int (*step_parts)(const Layer&, int64_t rows);
+    void (*step)(const Step<Real>&, int part, int parts);
 };
 
 struct Engine {

@@ -177,6 +177,7 @@ NB_MODULE(_engine, m) {
     bind_stack<float>(m, "StackFloat");
     bind_stack<double>(m, "StackDouble");
     m.def("isa", [] { return engine().isa; });
+    m.def("set_step_threads", &Crew::set_threads);
     m.def("borrow_openmp", [] { Team::of_process().borrow(); });
     m.def(
         "fingerprint",

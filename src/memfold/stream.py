@@ -25,7 +25,7 @@ from safetensors.numpy import save_file
 from memfold import _engine
 from memfold.cells._fold import Zoneout, zoneout_by_name
 from memfold.cells._sequence import CELLS, checked_state
-from memfold.engine import LINEAR, Packed, pack
+from memfold.engine import LINEAR, Packed, get_num_threads, pack
 
 __all__ = ["Layer", "Stream"]
 
@@ -83,6 +83,7 @@ class Stream:
         self.streams = streams
         self.dtype = np.dtype(dtype)
         self._packed = [_packed(k, layer, self.dtype) for k, layer in enumerate(layers)]
+        _engine.set_step_threads(get_num_threads())
         self._stack = (_engine.StackFloat if self.dtype == np.float32 else _engine.StackDouble)(streams)
         self.input_size = self.output_size = self._packed[0].input_size
         for k, (layer, packed) in enumerate(zip(layers, self._packed, strict=True)):
