@@ -9,6 +9,7 @@
 
 #if defined(__linux__)
 #include <sched.h>
+#include <unistd.h>
 #endif
 
 #include <algorithm>
@@ -20,14 +21,29 @@
 
 namespace memfold {
 
-// The core that the calling thread runs on, -1 when unknown.
-inline int this_core() {
+// Where threads run, as far as the system tells.
+class Core {
+  public:
+    // The one that the calling thread runs on, -1 when unknown.
+    static int here() {
 #if defined(__linux__)
-    return sched_getcpu();
+        return sched_getcpu();
 #else
-    return -1;
+        return -1;
 #endif
-}
+    }
+
+    // Keeps the calling thread from this core, and from no other that the process may use. Does nothing when that is
+    // its only one.
+    static void avoid([[maybe_unused]] int core) {
+#if defined(__linux__)
+        cpu_set_t cores;
+        if (sched_getaffinity(getpid(), sizeof cores, &cores) != 0) return;
+        CPU_CLR(core, &cores);
+        sched_setaffinity(0, sizeof cores, &cores);  // refuses an empty set
+#endif
+    }
+};
 
 class Crew {
   public:
@@ -167,7 +183,7 @@ class Crew {
 
     void wake_helpers() {
         start_helpers(threads_at_hand_);
-        callers_core_.store(this_core(), std::memory_order_relaxed);
+        callers_core_.store(Core::here(), std::memory_order_relaxed);
         for (int index = 1; index < threads_at_hand_; ++index) {
             if (!sleeps(index)) continue;
             Helper& helper = helpers_[index];
@@ -219,16 +235,20 @@ class Crew {
         finished_.store(0, std::memory_order_relaxed);
     }
 
-    // Until woken on another core than the caller's: there the helper would only keep the caller from working.
+    // Until woken on another core than the caller's, which the helper would only keep from working. The system
+    // sometimes puts it there although another core is idle.
     void sleep(int index) {
         Helper& self = helpers_[index];
-        int core;
-        do {
+        for (;;) {
             std::unique_lock lock(self.mutex);
             self.asleep.store(true, std::memory_order_relaxed);
             self.wake.wait(lock, [&] { return !self.asleep.load(std::memory_order_relaxed); });
-            core = this_core();
-        } while (core >= 0 && core == callers_core_.load(std::memory_order_relaxed));
+            lock.unlock();
+            const int callers = callers_core_.load(std::memory_order_relaxed);
+            if (callers < 0 || Core::here() != callers) return;
+            Core::avoid(callers);
+            if (Core::here() != callers) return;
+        }
     }
 
     void serve(int index) {
