@@ -61,6 +61,8 @@ _borrowed = False
 def set_num_threads(threads: int) -> None:
     """Set how many threads a fold, or a step of a stream, may use.
 
+    Streams follow this at once; a number set by torch they learn when the next stream is made.
+
     Raises:
         ValueError: threads below 1.
     """

@@ -53,7 +53,9 @@ class Layer:
 class Stream:
     """Recurrent layers that take one step of every stream at each call.
 
-    A step gives the same bits as a fold over the whole sequence, and allocates nothing.
+    A step gives the same bits as a fold over the whole sequence, and allocates nothing. Where it is long enough, other
+    threads help with steps that follow each other closely; they start when the stream is made, in a forked child when
+    they are first called.
 
     Args:
         layers: from the bottom up.
