@@ -61,9 +61,17 @@ void fold(const Fold<Real>& f, const Plan& plan, void* workspace, int part, cons
 }
 
 template <typename Real>
-void step(const Step<Real>& s) {
-    with_cell<Real>(s.layer,
-                    [&]<typename Cell, typename Format>(Cell, Format) { MEMFOLD_ISA::step<Cell, Real, Format>(s); });
+int step_parts(const Layer& layer, int64_t rows) {
+    return with_cell<Real>(layer, [&]<typename Cell, typename Format>(Cell, Format) {
+        return MEMFOLD_ISA::step_parts<Cell, Real>(layer, rows);
+    });
+}
+
+template <typename Real>
+void step(const Step<Real>& s, int part, int parts) {
+    with_cell<Real>(s.layer, [&]<typename Cell, typename Format>(Cell, Format) {
+        MEMFOLD_ISA::step<Cell, Real, Format>(s, part, parts);
+    });
 }
 
 // As with_cell, for a cell with a hidden product; training knows no bfloat16.
@@ -110,9 +118,8 @@ void fold_backward(const Backward<Real>& b, const Plan& plan, void* workspace, i
 
 template <typename Real>
 constexpr Functions<Real> functions = {
-    packed_bytes<Real>, pack<Real>,           row_length<Real>, plan<Real>, workspace_bytes<Real>,
-    fold<Real>,         backward_bytes<Real>, tasks<Real>,      task<Real>, fold_backward<Real>,
-    step<Real>,
+    packed_bytes<Real>,   pack<Real>,  row_length<Real>, plan<Real>,          workspace_bytes<Real>, fold<Real>,
+    backward_bytes<Real>, tasks<Real>, task<Real>,       fold_backward<Real>, step_parts<Real>,      step<Real>,
 };
 
 static_assert(Lstm::kept == kept_values(Kind::lstm) && CoupledLstm::kept == kept_values(Kind::coupled_lstm) &&

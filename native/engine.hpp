@@ -141,6 +141,8 @@ struct Step {
     Strided<Real> y;  // data null: not wanted
 };
 
+inline constexpr int most_step_parts = 64;
+
 template <typename Real>
 struct Functions {
     size_t (*packed_bytes)(const Layer&);
@@ -156,7 +158,9 @@ struct Functions {
     void (*task)(const Backward<Real>&, void* workspace, Phase, int64_t task);
     // Between them the fold backwards in time: as `fold`, after Phase::prepare.
     void (*fold_backward)(const Backward<Real>&, const Plan&, void* workspace, int part, const Meeting&);
-    void (*step)(const Step<Real>&);
+    // In how many parts a step is worth dividing, at most most_step_parts, and one of them: a range of hidden units.
+    int (*step_parts)(const Layer&, int64_t rows);
+    void (*step)(const Step<Real>&, int part, int parts);
 };
 
 struct Engine {

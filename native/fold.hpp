@@ -5,6 +5,8 @@
 
 namespace memfold::MEMFOLD_ISA {
 
+inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+
 // The rows of one block, as one direction goes through them. With lengths the blocks take turns in the order of length,
 // so that each has its share of the long rows and the rows still running are always the first ones; without, a block is
 // a run of neighbours. A step is counted from the row's own start.
@@ -147,8 +149,6 @@ class Share {
     Frame<Cell, Real, Format> frame_;
     const int64_t panel_, panel_end_, unit_, unit_end_;
 
-    static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-
     void meet(const Meeting& meeting) const {
         if (plan_.shares > 1) meeting.wait(meeting.place);
     }
@@ -247,10 +247,31 @@ void fold(const Fold<Real>& f, const Plan& plan, void* workspace, int part, cons
     Share<Cell, Real, Format>(f, direction, plan, memory, block, share).run(meeting);
 }
 
-// One step for many streams. Their rows are taken a few at a time, because pointers to them stand on the stack.
+// Panels of a step that stay together when it is divided: those of one tile.
+template <typename Cell>
+int64_t panels_together(int64_t rows) {
+    return panels_at_once<Cell>(rows < most_rows ? int(rows) : most_rows);
+}
+
+template <typename Cell, typename Real>
+int step_parts(const Layer& layer, int64_t rows) {
+    constexpr int64_t worth_a_part = 32768;  // multiply-adds: a microsecond for one row
+    const int64_t operations =
+        rows * layer.hidden * (Cell::input_gates * layer.input + Cell::hidden_gates * layer.hidden);
+    const int64_t together = panels_together<Cell>(rows);
+    const int64_t pieces = (panel_count<Real>(layer.hidden) + together - 1) / together;
+    const int64_t worth = operations / worth_a_part, most = pieces < most_step_parts ? pieces : most_step_parts;
+    return int(worth < 1 ? 1 : worth < most ? worth : most);
+}
+
+// Part `part` of one step for many streams. Their rows are taken a few at a time, because pointers to them stand on the
+// stack.
 template <typename Cell, typename Real, typename Format>
-void step(const Step<Real>& s) {
+void step(const Step<Real>& s, int part, int parts) {
     constexpr int64_t at_once = 8 * most_rows;
+    const int64_t panels = panel_count<Real>(s.layer.hidden), together = panels_together<Cell>(s.rows);
+    const int64_t pieces = (panels + together - 1) / together;
+    const int64_t panel = pieces * part / parts * together, end = pieces * (part + 1) / parts * together;
     const Real* x[at_once];
     Real* y[at_once];
     Frame<Cell, Real, Format> frame(s.layer, s.options, s.packed);
@@ -267,7 +288,7 @@ void step(const Step<Real>& s) {
         frame.h = rows_from(s.h);
         frame.h_next = rows_from(s.h_next);
         frame.c = rows_from(s.c);
-        sweep<Pass::step>(frame, 0, panel_count<Real>(s.layer.hidden), count);
+        sweep<Pass::step>(frame, panel, end < panels ? end : panels, count);
     }
 }
 

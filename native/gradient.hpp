@@ -15,7 +15,6 @@ inline constexpr int64_t gradient_columns = 192;  // their sums, and the rows at
 inline constexpr int64_t dx_rows = 48;
 
 inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
 // One matrix's gradient as sums over rows: of d's columns from `first` on, `gates` times H, by the columns of `rows`.
 template <typename Real>

@@ -24,7 +24,7 @@ namespace {
 using namespace memfold;
 
 const Engine& engine() {
-    static const Engine& chosen = [] -> const Engine& {
+    static const Engine& chosen = []() -> const Engine& {
         const char* name = std::getenv("MEMFOLD_ISA");
         return choose_engine(name ? name : "");
     }();
@@ -252,6 +252,7 @@ NB_MODULE(_engine, m) {
     bind_stack<float>(m, "StackFloat");
     bind_stack<double>(m, "StackDouble");
     m.def("isa", [] { return engine().isa; });
+    m.def("set_step_threads", &Crew::set_threads);
     m.def("borrow_openmp", [] { Team::of_process().borrow(); });
     m.def(
         "fingerprint",

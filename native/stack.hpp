@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "crew.hpp"
 #include "run.hpp"
 
 namespace memfold {
@@ -17,12 +18,15 @@ class Stack {
     Stack(const Engine& engine, int64_t streams) : functions_(functions_of<Real>(engine)), streams_(streams) {}
     Stack(const Stack&) = delete;
 
-    // The next layer, from the bottom up.
+    // The next layer, from the bottom up. Threads that may help with its step start here.
     void add(const Layer& layer, const Options<Real>& options, std::shared_ptr<void> packed) {
         const size_t bytes = size_t(streams_ * functions_.row_length(layer.hidden)) * sizeof(Real);
-        Level level{layer, options, std::move(packed), {allocate(bytes), allocate(bytes)}, allocate(bytes)};
+        const int parts = functions_.step_parts(layer, streams_);
+        Level level{layer, options, std::move(packed), parts, {allocate(bytes), allocate(bytes)}, allocate(bytes)};
         for (void* state : {level.h[0].get(), level.h[1].get(), level.c.get()}) std::memset(state, 0, bytes);
         levels_.push_back(std::move(level));
+        most_parts_ = std::max(most_parts_, parts);
+        Crew::start(parts);
     }
 
     int64_t streams() const { return streams_; }
@@ -31,13 +35,16 @@ class Stack {
 
     // One step of every stream: x (S, I) with rows x_row apart, y (S, O) with rows y_row apart. Allocates nothing.
     void step(const Real* x, int64_t x_row, Real* y, int64_t y_row) {
+        const Crew::Turn turn(most_parts_);
         Strided<const Real> below{x, 0, x_row};
         for (Level& level : levels_) {
             const bool recurrent = level.layer.kind != Kind::linear, top = &level == &levels_.back();
             const int64_t row = functions_.row_length(level.layer.hidden);
-            functions_.step({level.layer, level.options, level.packed.get(), streams_, below,
-                             recurrent ? level.hidden(0) : nullptr, level.hidden(1), level.cell(),
-                             top ? Strided<Real>{y, 0, y_row} : Strided<Real>{nullptr, 0, 0}});
+            Job job{
+                functions_,
+                {level.layer, level.options, level.packed.get(), streams_, below, recurrent ? level.hidden(0) : nullptr,
+                 level.hidden(1), level.cell(), top ? Strided<Real>{y, 0, y_row} : Strided<Real>{nullptr, 0, 0}}};
+            turn.run({Job::run, &job}, level.parts);
             level.turn ^= 1;
             below = {level.hidden(0), 0, row};
         }
@@ -60,12 +67,24 @@ class Stack {
         Layer layer;
         Options<Real> options;
         std::shared_ptr<void> packed;
+        int parts;  // that its step is worth
         Memory h[2], c;
         int turn = 0;
 
         // The hidden state: 0 the present one, 1 the one that the next step writes.
         Real* hidden(int next) const { return static_cast<Real*>(h[turn ^ next].get()); }
         Real* cell() const { return static_cast<Real*>(c.get()); }
+    };
+
+    // A level's step as a piece of work.
+    struct Job {
+        const Functions<Real>& functions;
+        const Step<Real> step;
+
+        static void run(void* data, int part, int parts) {
+            const Job& job = *static_cast<Job*>(data);
+            job.functions.step(job.step, part, parts);
+        }
     };
 
     void copy(const Level& level, bool cell, Real* to, const Real* from) const {
@@ -80,6 +99,7 @@ class Stack {
     const Functions<Real>& functions_;
     const int64_t streams_;
     std::vector<Level> levels_;
+    int most_parts_ = 1;  // of any level
 };
 
 }  // namespace memfold

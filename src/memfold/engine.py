@@ -59,7 +59,9 @@ _borrowed = False
 
 
 def set_num_threads(threads: int) -> None:
-    """Set how many threads a fold may use.
+    """Set how many threads a fold, or a step of a stream, may use.
+
+    Streams follow this at once; a number set by torch they learn when the next stream is made.
 
     Raises:
         ValueError: threads below 1.
@@ -68,6 +70,7 @@ def set_num_threads(threads: int) -> None:
     if threads < 1:
         raise ValueError(f"threads must be at least 1, got {threads}")
     _threads = int(threads)
+    _engine.set_step_threads(_threads)
 
 
 def get_num_threads() -> int:

@@ -25,7 +25,7 @@ from safetensors.numpy import save_file
 from memfold import _engine
 from memfold.cells._fold import Zoneout, zoneout_by_name
 from memfold.cells._sequence import CELLS, checked_state
-from memfold.engine import LINEAR, Packed, pack, pack_arrays
+from memfold.engine import LINEAR, Packed, get_num_threads, pack, pack_arrays
 
 __all__ = ["Layer", "Stream"]
 
@@ -53,7 +53,9 @@ class Layer:
 class Stream:
     """Recurrent layers that take one step of every stream at each call.
 
-    A step gives the same bits as a fold over the whole sequence, and allocates nothing.
+    A step gives the same bits as a fold over the whole sequence, and allocates nothing. Where it is long enough, other
+    threads help with steps that follow each other closely; they start when the stream is made, in a forked child when
+    they are first called.
 
     Args:
         layers: from the bottom up.
@@ -83,6 +85,7 @@ class Stream:
         self.streams = streams
         self.dtype = np.dtype(dtype)
         self._packed = [_packed(k, layer, self.dtype) for k, layer in enumerate(layers)]
+        _engine.set_step_threads(get_num_threads())
         self._stack = (_engine.StackFloat if self.dtype == np.float32 else _engine.StackDouble)(streams)
         self.input_size = self.output_size = self._packed[0].input_size
         for k, (layer, packed) in enumerate(zip(layers, self._packed, strict=True)):

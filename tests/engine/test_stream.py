@@ -2,6 +2,12 @@
 
 import ctypes
 import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +16,19 @@ from calls import CELLS, random_call
 
 from memfold import engine
 from memfold.stream import Layer, Stream
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    before = engine.get_num_threads()
+    engine.set_num_threads(2)
+    yield
+    engine.set_num_threads(before)
+
+
+def wide(rng: np.random.Generator, cell: str, hidden: int, streams: int = 1) -> Stream:
+    """One layer whose step is worth dividing."""
+    return Stream([Layer(cell, random_call(rng, cell, 1, 1, hidden, hidden).weights)], streams=streams)
 
 
 def stack(rng: np.random.Generator, dtype: type = np.float32, streams: int = 3, bfloat16: bool = False) -> Stream:
@@ -109,7 +128,103 @@ def test_reset_starts_some_streams_anew() -> None:
         stream.reset([3])
 
 
-def test_a_step_allocates_nothing() -> None:
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn_tanh"])
+@pytest.mark.parametrize(("hidden", "streams"), [(128, 1), (130, 7), (257, 1), (512, 1), (256, 50)])
+def test_threads_change_no_bit_of_a_step(cell: str, hidden: int, streams: int, two_threads: None) -> None:
+    steps = 300 if streams == 1 else 60
+    x = np.random.default_rng(10).standard_normal((steps, streams, hidden)).astype(np.float32)
+    results = []
+    for threads in (2, 3, 1):
+        engine.set_num_threads(threads)
+        stream = wide(np.random.default_rng(11), cell, hidden, streams)
+        results.append(np.stack([stream.step(x_t).copy() for x_t in x]))
+    folded, _ = engine.fold(cell, x, stream.layers[0].weights)
+    for result in results:
+        np.testing.assert_array_equal(result, folded)
+
+
+def test_streams_of_many_python_threads_get_what_each_gets_alone(two_threads: None) -> None:
+    def seeded(seed: int) -> Stream:
+        return wide(np.random.default_rng(seed), "lstm", 200)
+
+    x = np.random.default_rng(12).standard_normal((1000, 200)).astype(np.float32)
+    expected = [np.stack([stream.step(x_t).copy() for x_t in x]) for stream in map(seeded, range(4))]
+    wrong: list[int] = []
+
+    def work(k: int) -> None:
+        stream = seeded(k)
+        if not np.array_equal(np.stack([stream.step(x_t).copy() for x_t in x]), expected[k]):
+            wrong.append(k)
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+FORKED = """
+import os, sys, numpy as np
+{load}
+from memfold import engine
+from memfold.stream import Layer, Stream
+engine.set_num_threads(2)
+rng = np.random.default_rng(0)
+w = {{"weight_ih": rng.standard_normal((1024, 256)) / 16, "weight_hh": rng.standard_normal((1024, 256)) / 16}}
+stream, x = Stream([Layer("lstm", w)]), rng.standard_normal((400, 256)).astype(np.float32)
+y = [stream.step(x_t).copy() for x_t in x]
+stream.reset()
+child = os.fork()
+again = [stream.step(x_t).copy() for x_t in x]
+if child == 0:
+    os._exit(0 if np.array_equal(again, y) else 1)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) or not np.array_equal(again, y))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.parametrize("load", ["", "import torch; torch.randn(500, 500) @ torch.randn(500, 500)"])
+def test_a_stream_goes_on_in_a_forked_child(load: str) -> None:
+    done = subprocess.run([sys.executable, "-c", FORKED.format(load=load)], timeout=60, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+THREADS = """
+import os, sys, numpy as np
+from memfold import engine
+from memfold.stream import Layer, Stream
+engine.set_num_threads({threads})
+before = len(os.listdir("/proc/self/task"))
+rng = np.random.default_rng(0)
+w = {{"weight_ih": np.ones((4 * {hidden}, {hidden})), "weight_hh": np.ones((4 * {hidden}, {hidden}))}}
+stream, x = Stream([Layer("lstm", w)]), np.ones({hidden}, np.float32)
+started = len(os.listdir("/proc/self/task"))
+for _ in range(1000):
+    stream.step(x)
+sys.exit(not started - before == len(os.listdir("/proc/self/task")) - before == {helpers})
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted in /proc")
+@pytest.mark.parametrize(("threads", "hidden", "helpers"), [(1, 256, 0), (2, 64, 0), (2, 128, 1), (3, 256, 2)])
+def test_helpers_start_with_a_stream_that_is_worth_them(threads: int, hidden: int, helpers: int) -> None:
+    probe = THREADS.format(threads=threads, hidden=hidden, helpers=helpers)
+    done = subprocess.run([sys.executable, "-c", probe], timeout=60, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_step_now_and_then_keeps_no_core_busy(two_threads: None) -> None:
+    stream, x = wide(np.random.default_rng(13), "lstm", 128), np.ones(128, np.float32)
+    before = time.process_time()
+    for _ in range(50):
+        stream.step(x)
+        time.sleep(0.005)
+    assert time.process_time() - before < 0.05
+
+
+@pytest.mark.parametrize("hidden", [None, 256])
+def test_a_step_allocates_nothing(hidden: int | None, two_threads: None) -> None:
     class Mallinfo2(ctypes.Structure):
         _fields_ = [(name, ctypes.c_size_t) for name in ["arena", "a", "b", "c", "d", "e", "f", "uordblks", "g", "h"]]
 
@@ -117,7 +232,9 @@ def test_a_step_allocates_nothing() -> None:
     if not hasattr(libc, "mallinfo2"):
         pytest.skip("counting needs glibc's mallinfo2")
     libc.mallinfo2.restype = Mallinfo2
-    stream, x = stack(np.random.default_rng(8)), np.ones((3, 5), np.float32)
+    rng = np.random.default_rng(8)
+    stream = stack(rng) if hidden is None else wide(rng, "lstm", hidden, 3)
+    x = np.ones((3, stream.input_size), np.float32)
     stream.step(x)
     before = libc.mallinfo2().uordblks
     before = libc.mallinfo2().uordblks

@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "crew.hpp"
 #include "isa.hpp"
 #include "run.hpp"
 #include "stack.hpp"
@@ -351,20 +352,78 @@ void test_steps(const Engine& engine) {
     check(whole == above.y, "steps are the fold of the whole");
 }
 
+// Two layers wide enough to be divided, stepped until helpers have had the time to come; the last outputs.
+struct WideStack {
+    Call<float> below, above;
+    Stack<float> stack;
+    std::vector<float> y;
+
+    explicit WideStack(const Engine& engine, unsigned seed = 4, int64_t streams = 2)
+        : WideStack(engine, std::mt19937(seed), streams) {}
+
+    std::vector<float> steps(int count) {
+        const int64_t streams = stack.streams();
+        std::vector<float> whole;
+        whole.reserve(size_t(count) * y.size());
+        for (int step = 0; step < count; ++step) {
+            stack.step(below.x.data() + step % 6 * streams * 90, 90, y.data(), 170);
+            whole.insert(whole.end(), y.begin(), y.end());
+        }
+        return whole;
+    }
+
+  private:
+    WideStack(const Engine& engine, std::mt19937 random, int64_t streams)
+        : below(random, Kind::lstm, 6, streams, 90, 150, false),
+          above(random, Kind::gru, 6, streams, 150, 170, false),
+          stack(engine, streams),
+          y(size_t(streams * 170)) {
+        for (const auto* call : {&below, &above}) {
+            stack.add(call->fold.layer, call->fold.options,
+                      std::shared_ptr<void>(pack(engine, call->fold.layer, call->weights())));
+        }
+    }
+};
+
+void test_divided_steps(const Engine& engine) {
+    Crew::set_threads(1);
+    const auto alone = WideStack(engine).steps(200);
+    for (const int threads : {2, 3}) {
+        Crew::set_threads(threads);
+        WideStack together(engine);
+        const long before = allocations;
+        const auto steps = together.steps(200);
+        check(allocations == before + 1, "a divided step allocates nothing");  // the one is that of the result
+        check(steps == alone, "helpers change nothing");
+    }
+    std::atomic<int> wrong{0};
+    std::vector<std::thread> callers;
+    for (unsigned seed = 0; seed < 4; ++seed) {
+        callers.emplace_back([&] { wrong += WideStack(engine).steps(200) != alone; });
+    }
+    for (auto& caller : callers) caller.join();
+    check(wrong == 0, "streams of many threads get what each gets alone");
+    Crew::set_threads(1);
+}
+
 void test_fork(const Engine& engine) {
 #if defined(__unix__) && !defined(__SANITIZE_THREAD__)
     std::mt19937 random(3);
     Call<float> call(random, Kind::lstm, 9, 16, 8, 70, false);
     call.run(engine, 2);
     const auto parents = call.y;
+    Crew::set_threads(2);
+    const auto steps = WideStack(engine).steps(200);
+    WideStack stack(engine);
     const pid_t child = fork();
     if (child == 0) {
         call.run(engine, 2);
-        _exit(call.y == parents ? 0 : 1);
+        _exit(call.y == parents && stack.steps(200) == steps ? 0 : 1);
     }
+    Crew::set_threads(1);
     int status = 1;
     waitpid(child, &status, 0);
-    check(status == 0, "a forked child folds with threads of its own");
+    check(status == 0, "a forked child folds and steps with threads of its own");
 #else
     (void)engine;
 #endif
@@ -392,6 +451,7 @@ int main(int count, char**) {
         test_backward(*engine);
         test_many_callers(*engine);
         test_steps(*engine);
+        test_divided_steps(*engine);
         if (count == 1) test_fork(*engine);
         test_fingerprint(*engine);
         std::printf("%s: %s\n", engine->isa, failures == 0 ? "right" : "wrong");
