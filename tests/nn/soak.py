@@ -6,6 +6,7 @@ Prints the number of cases, the largest difference of outputs and gradients in e
 before and after. A case that differs too much is printed with its seed, and the run ends with an error.
 """
 
+import contextlib
 import random
 import resource
 import time
@@ -113,8 +114,10 @@ def main(minutes: float = 60.0, seed: int = 0) -> None:
     torch.set_num_threads(2)
     soak = Soak()
     soak.run(20, seed)  # until allocators have seen most sizes
-    before = memory()
-    soak.run(minutes * 60, seed)
+    before, start = memory(), time.process_time()
+    with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C ends a run early
+        soak.run(minutes * 60, seed)
+    print(f"{(time.process_time() - start) / 60:.0f} minutes of processor time:", end=" ")
     print(f"{soak.cases} cases, {len(soak.failed)} failed, memory {before:.0f} MB before and {memory():.0f} MB after")
     print("largest differences:", ", ".join(f"{dtype} {d:.1e}" for dtype, d in soak.largest.items()))
     if soak.failed:

@@ -137,7 +137,8 @@ def operated(
             named = zip((f"l{k}", f"l{k}_reverse"), ops.values(call, y, kept), strict=False)
             traces |= dict(named)
         x = F.dropout(y, layer.dropout, layer.training) if k < layer.num_layers - 1 else y
-    return x, tuple(torch.cat(parts) for parts in zip(*finals, strict=True)), traces
+    state = finals[0] if len(finals) == 1 else tuple(torch.cat(parts) for parts in zip(*finals, strict=True))
+    return x, state, traces
 
 
 def composed(

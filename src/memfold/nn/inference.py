@@ -117,8 +117,8 @@ class _Cache:
         result = []
         for k in range(layer.num_layers):
             rows = range(k * layer.num_directions, (k + 1) * layer.num_directions)
-            weights = [{name: w.contiguous() for name, w in layer._weights(row).items()} for row in rows]
-            key = _engine.fingerprint([(w.data_ptr(), w.nbytes) for own in weights for w in own.values()])
+            weights = [[w.contiguous() for w in layer._weights(row).values()] for row in rows]
+            key = _engine.fingerprint([(w.data_ptr(), w.nbytes) for own in weights for w in own])
             entry = entries.get(k)
             if entry is None or entry.key != key:
                 entry = _Entry(key, [ops.pack(layer.cell, own) for own in weights])

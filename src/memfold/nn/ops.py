@@ -5,11 +5,11 @@ gradient of a gate that :meth:`Recurrent.trace` returned, are the composition's.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from memfold import _engine, engine
 from memfold.nn import composition
@@ -42,12 +42,10 @@ class Call(NamedTuple):
     def hidden(self) -> int:
         return self.weights[1].shape[1]
 
-    def by_direction(self) -> list[dict[str, Tensor]]:
-        """The weights by name, for each direction."""
-        count = len(self.weights) // self.directions
-        names = ["weight_ih", "weight_hh"] + ["bias_ih", "bias_hh"] * (count > 3) + ["weight_ph"] * (count % 2)
-        own = [self.weights[d * count : (d + 1) * count] for d in range(self.directions)]
-        return [dict(zip(names, weights, strict=True)) for weights in own]
+    def by_direction(self, tensors: Sequence[Tensor]) -> list[Sequence[Tensor]]:
+        """The weights, or their gradients, of each direction."""
+        count = len(tensors) // self.directions
+        return [tensors[d * count : (d + 1) * count] for d in range(self.directions)]
 
 
 _ARGUMENTS = (
@@ -73,13 +71,21 @@ def fold(call: Call, *, batch_first: bool = False, keep: bool = False) -> tuple[
         ``y (T, B, D*H)``, the final state, formed as the first, and ``(T, B, D, values, H)`` of ``keep``, in the order
         of ``engine.KEPT``.
     """
-    y, h, c, kept = torch.ops.memfold.fold(*call, batch_first, keep)
+    fold = _fold_autograd if _plain(call.x) else torch.ops.memfold.fold
+    y, h, c, kept = fold(*call, batch_first, keep)
     return y, (h, c)[: len(call.state)], kept
 
 
 def strides(tensor: Tensor | None) -> tuple[int, int]:
     """Of time and batch, in elements."""
     return (0, 0) if tensor is None else (tensor.stride(0), tensor.stride(1))
+
+
+def _plain(x: Tensor) -> bool:
+    """Whether a call may skip torch's dispatcher, which costs some 10 µs each time: nobody traces or transforms it."""
+    if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack():
+        return False
+    return type(x) in (Tensor, nn.Parameter) and x.is_cpu
 
 
 def values(call: Call, y: Tensor, kept: Tensor) -> list[Values]:
@@ -96,22 +102,22 @@ def values(call: Call, y: Tensor, kept: Tensor) -> list[Values]:
     return result
 
 
-def pack(cell: str, weights: Mapping[str, Tensor]) -> _engine.Packed:
+def pack(cell: str, weights: Sequence[Tensor]) -> _engine.Packed:
     """One direction's contiguous weights as the engine reads them."""
-    weight = weights["weight_ih"]
-    widths = (weight.shape[1], weights["weight_hh"].shape[1])
-    return _engine.pack(engine.KINDS[cell], weight.dtype == torch.float64, False, widths, _addresses(weights))
+    weight, hidden = weights[0], weights[1].shape[1]
+    is_double = weight.dtype == torch.float64
+    return _engine.pack(engine.KINDS[cell], is_double, False, (weight.shape[1], hidden), _addresses(weights))
 
 
 def _address(tensor: Tensor | None) -> int:
     return tensor.data_ptr() if tensor is not None and tensor.numel() else 0
 
 
-def _addresses(weights: Mapping[str, Tensor]) -> tuple[int, int, int, int, int]:
-    ih, hh, bias_ih, bias_hh, ph = (
-        _address(weights.get(name)) for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_ph")
-    )
-    return ih, hh, bias_ih, bias_hh, ph
+def _addresses(weights: Sequence[Tensor]) -> tuple[int, int, int, int, int]:
+    """Of ih, hh, their biases and the peepholes; an empty tensor has the address 0."""
+    own = [_address(w) for w in weights]
+    bias_ih, bias_hh = own[2:4] if len(own) > 3 else (0, 0)
+    return own[0], own[1], bias_ih, bias_hh, own[-1] if len(own) % 2 else 0
 
 
 def described(call: Call, y: Tensor, kept: Tensor | None) -> _engine.Call:
@@ -175,7 +181,7 @@ def _fold_cpu(*arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     call = _readable(Call(*first))
     y, h, c, kept = _outputs(call, batch_first, keep)
     engine.borrow_threads()
-    packed = [pack(call.cell, weights) for weights in call.by_direction()]
+    packed = [pack(call.cell, weights) for weights in call.by_direction(call.weights)]
     own = described(call, y, kept)
     _engine.fold(packed, own, _address(h), _address(c), engine.get_num_threads())
     return y, h, c, kept
@@ -208,8 +214,8 @@ def _fold_backward_cpu(*arguments: Any) -> list[Tensor]:
         engine.KINDS[call.cell],
         call.x.dtype == torch.float64,
         (call.x.shape[2], call.hidden),
-        [_addresses(own) for own in call.by_direction()],
-        [_addresses(own) for own in call._replace(weights=d_weights).by_direction()],
+        [_addresses(own) for own in call.by_direction(call.weights)],
+        [_addresses(own) for own in call.by_direction(d_weights)],
         _address(dy),
         strides(dy),
         _address(dh),
@@ -235,8 +241,9 @@ class _Fold(torch.autograd.Function):
     def forward(ctx: Any, batch_first: bool, rest: tuple[Any, ...], parts: int, x: Tensor, *tensors: Tensor) -> Any:
         ctx.set_materialize_grads(False)
         state, weights = tensors[:parts], tensors[parts:]
+        fold = _fold_cpu if _plain(x) else torch.ops.memfold.fold
         with torch._C._AutoDispatchBelowAutograd():
-            y, h, c, kept = torch.ops.memfold.fold(x, weights, state, *rest, batch_first, True)
+            y, h, c, kept = fold(x, weights, state, *rest, batch_first, True)
         masks, ctx.options, ctx.parts = rest[:5], rest[5:], parts
         ctx.save_for_backward(x, y, kept, *masks, *tensors)
         if parts == 1:
@@ -252,7 +259,8 @@ class _Fold(torch.autograd.Function):
         if torch.is_grad_enabled() or dkept is not None:
             gradients = _composed(call, (dy, dh, dc, dkept), needs)
         else:
-            found = torch.ops.memfold.fold_backward(*call, y, kept, dy, dh, dc, needs)
+            backward = _fold_backward_cpu if _plain(x) else torch.ops.memfold.fold_backward
+            found = backward(*call, y, kept, dy, dh, dc, needs)
             gradients = [g if need else None for g, need in zip(found, needs, strict=True)]
         return (None, None, None, *gradients)
 
@@ -283,12 +291,14 @@ def _composed(call: Call, grads: Sequence[Tensor | None], needs: Sequence[bool])
 def _composition(call: Call) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
     """What the fold returns, in torch's operators."""
     values, finals = [], []
-    for d, weights in enumerate(call.by_direction()):
+    count = len(call.weights) // call.directions
+    names = ["weight_ih", "weight_hh"] + ["bias_ih", "bias_hh"] * (count > 3) + ["weight_ph"] * (count % 2)
+    for d, weights in enumerate(call.by_direction(call.weights)):
         zones = (call.zones_h, call.zones_c)[: len(call.state)]
         own, final = composition.fold(
             call.cell,
             call.x,
-            weights,
+            dict(zip(names, weights, strict=True)),
             tuple(s[d] for s in call.state),
             lengths=call.lengths,
             resets=call.resets,
