@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from memfold import bench
+from memfold.bench import timing
 from memfold.bench.peers import _check_equal_work, _peers, _version
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
@@ -19,7 +20,7 @@ def results() -> dict[str, Any]:
     """Of `layers` on one tiny point, without the pauses that let other threads fall asleep."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bench, "GRID", [(1, 4, 8)])
-        patch.setattr(bench, "fma_peak", lambda threads: 1e9)
+        patch.setattr(timing, "fma_peak", lambda threads: 1e9)
         patch.setattr(time, "sleep", lambda seconds: None)
         return bench.layers(["rnn", "peephole"], rounds=1)
 
@@ -47,19 +48,19 @@ def test_turns_are_measured_together_and_apart(results: dict[str, Any]) -> None:
     assert all(value > 0 for value in results["turns"].values())
 
 
-@pytest.mark.parametrize("cell", bench.GATES)
+@pytest.mark.parametrize("cell", timing.GATES)
 def test_every_peer_computes_what_memfold_does(cell: str) -> None:
-    layer, x = bench._layer(cell, 8), torch.randn(5, 3, 8)
+    layer, x = timing._layer(cell, 8), torch.randn(5, 3, 8)
     with torch.no_grad():
         own = layer(x)[0].numpy()
     _check_equal_work(_peers(cell, layer, x), own)
 
 
 def test_a_peer_that_computes_something_else_is_not_timed() -> None:
-    layer, x = bench._layer("lstm", 8), torch.randn(5, 3, 8)
+    layer, x = timing._layer("lstm", 8), torch.randn(5, 3, 8)
     with torch.no_grad():
         own = layer(x)[0].numpy()
-    swapped = bench._layer("lstm", 8)
+    swapped = timing._layer("lstm", 8)
     with torch.no_grad():
         swapped.bias_ih_l0.copy_(swapped.bias_ih_l0.flip(0))
     with pytest.raises(RuntimeError, match="torch computes something else than memfold: outputs differ by"):
