@@ -18,9 +18,10 @@ from torch import nn
 from memfold import engine
 from memfold.bench.peers import Call, _check_equal_work, _peers, _without_gradient
 from memfold.bench.timing import GATES, GRID, _geometric_mean, _layer, _medians, _ratios, _turn, describe_machine
+from memfold.bench.train import train
 from memfold.nn import LSTM
 
-__all__ = ["BENCHMARKS", "layers", "stream"]
+__all__ = ["BENCHMARKS", "layers", "stream", "train"]
 
 YARDSTICKS = ("torch", "onnxruntime")  # the ratio of a point is to the faster of these
 
@@ -77,7 +78,7 @@ def stream(rounds: int = 9) -> dict[str, Any]:
     return {"machine": describe_machine(), "points": points}
 
 
-BENCHMARKS: dict[str, Callable[[], dict[str, Any]]] = {"layers": layers, "stream": stream}
+BENCHMARKS: dict[str, Callable[[], dict[str, Any]]] = {"layers": layers, "stream": stream, "train": train}
 
 
 def _point(cell: str, batch: int, steps: int, hidden: int, peak_gflops: float, rounds: int) -> dict[str, Any]:
