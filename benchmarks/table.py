@@ -8,7 +8,15 @@ from memfold import bench
 
 FOLDER = Path(__file__).parent
 NAMES = {"lstm": "LSTM", "gru": "GRU", "rnn": "RNN (tanh)", "peephole": "Peephole LSTM"}
-PEERS = {"torch": "torch.nn", "onnxruntime": "ONNX Runtime", "jax": "JAX", "keras": "Keras"}
+PEERS = {
+    "torch": "torch.nn",
+    "onnxruntime": "ONNX Runtime",
+    "eager": "eager loop",
+    "compiled": "compiled loop",
+    "jax": "JAX",
+    "keras": "Keras",
+}
+YARDSTICKS = ("torch", "onnxruntime")
 EXTRAS = ("jax", "keras")  # columns of their own; the ratio is to the faster of the other two
 HEAD = """# Measured side by side
 
@@ -21,6 +29,16 @@ EXTRAS_HEAD = """
 JAX is a jitted `lax.scan`, Keras its own layer on its torch backend. *The faster peer* and *ratio* go by torch.nn and
 ONNX Runtime alone. Every peer's output is compared with memfold's before it is timed.
 """
+TRAINING_HEAD = """
+## Training
+
+Forward and backward of one layer: the gradient of a fixed cotangent of the output, by x and every weight, float32.
+*ratio* is to torch.nn; for the peephole LSTM, which torch.nn has not, to the eager loop: the cell step by step in
+torch's operators. The compiled loop is the same, unrolled, under `torch.compile`. *peak* counts the backward pass as
+two forward ones. Every peer's output and gradient of x are compared with memfold's before it is timed.
+
+{processor}, {threads} threads, x86-64-{isa}, {peak_gflops:.0f} GFLOP/s.
+"""
 MACHINE = "\n{processor}, {threads} threads, x86-64-{isa}, {peak_gflops:.0f} GFLOP/s; {peers}.\n"
 
 
@@ -28,13 +46,13 @@ def main() -> None:
     results = {name: measure() for name, measure in bench.BENCHMARKS.items()}
     for name, result in results.items():
         (FOLDER / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
-    (FOLDER / "README.md").write_text(report(results["layers"], results["stream"]))
+    (FOLDER / "README.md").write_text(report(results["layers"], results["stream"], results["train"]))
 
 
-def report(layers: dict[str, Any], stream: dict[str, Any]) -> str:
+def report(layers: dict[str, Any], stream: dict[str, Any], train: dict[str, Any] | None = None) -> str:
     machine = layers["machine"]
     extras = [peer for peer in EXTRAS if f"ratio_{peer}" in layers]
-    peers = [peer for peer in PEERS if peer not in EXTRAS or peer in extras]
+    peers = [*YARDSTICKS, *extras]
     versions = ", ".join(f"{PEERS[peer].removesuffix('.nn')} {machine['versions'][peer]}" for peer in peers)
     parts = [HEAD, EXTRAS_HEAD if extras else "", MACHINE.format(**machine, peers=versions)]
     for cell, ratio in layers["ratio"].items():
@@ -42,13 +60,7 @@ def report(layers: dict[str, Any], stream: dict[str, Any]) -> str:
         beside = [(peer, layers[f"ratio_{peer}"].get(cell)) for peer in extras]
         if means := [f"to {PEERS[peer]} {mean:.1f}" for peer, mean in beside if mean]:
             parts.append(f"Ratio {', '.join(means)}.\n\n")
-        columns = ["B", "T", "H", "memfold ms", *[f"{PEERS[peer]} ms" for peer in peers], "ratio", "peak"]
-        parts.append(f"| {' | '.join(columns)} |\n" + "|--:" * len(columns) + "|\n")
-        for p in layers["points"]:
-            if p["cell"] == cell:
-                times = " | ".join(milliseconds(p.get(f"{who}_ms")) for who in ("memfold", *peers))
-                sizes = f"{p['batch']} | {p['steps']} | {p['hidden']}"
-                parts.append(f"| {sizes} | {times} | {p['ratio']:.2f} | {p['peak_percent']:.0f} % |\n")
+        parts.append(table([p for p in layers["points"] if p["cell"] == cell], peers))
     ragged, half, turns = layers["ragged"], layers["bfloat16"], layers.get("turns")
     parts.append(
         "\n## Ragged batches\n\n"
@@ -76,7 +88,47 @@ def report(layers: dict[str, Any], stream: dict[str, Any]) -> str:
         names = ("memfold_us", "memfold_bfloat16_us", "torch_us", "onnxruntime_us")
         times = " | ".join(f"{p[name]:.1f}" for name in names)
         parts.append(f"| {p['hidden']} | {times} | {p['ratio_torch']:.1f} | {p['ratio_onnxruntime']:.1f} |\n")
+    return "".join(parts) + (training(train) if train else "")
+
+
+def training(train: dict[str, Any]) -> str:
+    parts = [TRAINING_HEAD.format(**train["machine"])]
+    for cell, ratio in train["ratio"].items():
+        points = [p for p in train["points"] if p["cell"] == cell]
+        base, *others = (peer for peer in PEERS if any(f"{peer}_ms" in p for p in points))
+        parts.append(f"\n### {NAMES[cell]}: {ratio:.2f} times {PEERS[base]} (geometric mean)\n\n")
+        if means := [f"{PEERS[peer]} {train[f'ratio_{peer}'][cell]:.2f}" for peer in others]:
+            parts.append(f"Ratio to {', to '.join(means)}.\n\n")
+        parts.append(table(points, [base, *others]))
+    ragged, step = train["ragged"], train["step"]
+    parts.append(
+        "\n### Ragged batches, a whole step, memory\n\n"
+        "Bidirectional LSTM, B32 T100 H128, lengths uniform from 5 to 100, forward and backward: "
+        f"{ragged['memfold_ms']:.2f} ms, {ragged['of_padded']:.2f} of the padded {ragged['memfold_padded_ms']:.2f} ms, "
+        f"{ragged['ratio_torch_packed']:.1f} times faster than torch.nn's packed way.\n\n"
+        "A step of a character model (embedding of 128, LSTM of 512, head, cross entropy, fused Adam; batch 32, "
+        f"windows of 64): {step['memfold_ms']:.0f} ms, {step['memfold_tokens_per_second']:,.0f} characters a second; "
+        f"on torch.nn {step['torch_ms']:.0f} ms, {step['torch_tokens_per_second']:,.0f}: {step['ratio']:.2f} times.\n"
+    )
+    if train["memory"]:
+        parts.append(
+            "\nWhat autograd keeps of a layer, B32 T100 H128, besides its input, output and weights:\n\n"
+            "| | memfold MB | torch.nn MB | ratio |\n|---|--:|--:|--:|\n"
+        )
+    for cell, kept in train["memory"].items():
+        sizes = " | ".join(f"{kept[f'{who}_bytes'] / 1e6:.2f}" for who in ("memfold", "torch"))
+        parts.append(f"| {NAMES[cell]} | {sizes} | {kept['ratio']:.2f} |\n")
     return "".join(parts)
+
+
+def table(points: list[dict[str, Any]], peers: list[str]) -> str:
+    columns = ["B", "T", "H", "memfold ms", *[f"{PEERS[peer]} ms" for peer in peers], "ratio", "peak"]
+    lines = [f"| {' | '.join(columns)} |\n" + "|--:" * len(columns) + "|\n"]
+    for p in points:
+        times = " | ".join(milliseconds(p.get(f"{who}_ms")) for who in ("memfold", *peers))
+        sizes = f"{p['batch']} | {p['steps']} | {p['hidden']}"
+        lines.append(f"| {sizes} | {times} | {p['ratio']:.2f} | {p['peak_percent']:.0f} % |\n")
+    return "".join(lines)
 
 
 def milliseconds(value: float | None) -> str:

@@ -162,12 +162,13 @@ def predict(
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="layers or stream")],
+    name: Annotated[str, typer.Argument(help="layers, stream or train")],
     as_json: Json = False,
 ) -> None:
     """Time memfold beside the peers that are installed, in one run of some minutes; above a ratio of 1 it is faster.
 
-    The peers are torch.nn, ONNX Runtime and, for layers, JAX and Keras.
+    layers and stream are inference, train is forward and backward and a whole training step. The peers are torch.nn and
+    JAX, for inference also ONNX Runtime and Keras, for training loops in torch's operators, eager and compiled.
 
     Example: memfold bench stream
     """

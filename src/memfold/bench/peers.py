@@ -4,7 +4,7 @@ All but torch.nn are measured only where they are installed, which `make peers` 
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -41,8 +41,8 @@ def _peers(cell: str, layer: Recurrent, x: torch.Tensor, *, carry: bool = False)
     return calls
 
 
-def _check_equal_work(calls: dict[str, Call], expected: Array) -> None:
-    """Call every peer once.
+def _check_equal_work(calls: Mapping[str, Call], expected: Array, what: str = "outputs") -> None:
+    """Call every peer once and compare what it returns with memfold's.
 
     Raises:
         RuntimeError: one of them does not compute what memfold does.
@@ -52,7 +52,7 @@ def _check_equal_work(calls: dict[str, Call], expected: Array) -> None:
         if found.shape != expected.shape:
             raise RuntimeError(f"{name} returns {found.shape} where memfold returns {expected.shape}")
         if not (difference := float(np.abs(found - expected).max())) <= TOLERANCE:
-            raise RuntimeError(f"{name} computes something else than memfold: outputs differ by {difference:.1e}")
+            raise RuntimeError(f"{name} computes something else than memfold: {what} differ by {difference:.1e}")
 
 
 def _torch(layer: Recurrent, x: torch.Tensor, carry: bool) -> Call:
@@ -119,7 +119,18 @@ def _onnxruntime(layer: Recurrent, x: Array, carry: bool) -> Call:
 
 
 def _jax(layer: Recurrent, x: Array) -> Call:
-    """A jitted ``lax.scan`` of the cell; the input product is made for all steps at once."""
+    fold, weights, ready = _scan(layer, x)
+    import jax
+
+    compiled = jax.jit(fold)
+    return lambda: compiled(weights, ready).block_until_ready()
+
+
+def _scan(layer: Recurrent, x: Array) -> tuple[Callable[[Any, Any], Any], Any, Any]:
+    """A ``lax.scan`` of the cell for JAX to compile, of the layer's weights and x; the weights; x.
+
+    The input product is made for all steps at once.
+    """
     os.environ["NPROC"] = str(engine.get_num_threads())  # XLA reads it when its first array is made
     import jax
     from jax import lax
@@ -162,8 +173,7 @@ def _jax(layer: Recurrent, x: Array) -> Call:
         zeros = jnp.zeros((x.shape[1], r.shape[0]), x.dtype)  # (B, H)
         return lax.scan(step, (zeros, zeros) if step is lstm else zeros, x @ w + b_x)[1]
 
-    compiled, ready = jax.jit(fold), jax.device_put(x)
-    return lambda: compiled(weights, ready).block_until_ready()
+    return fold, weights, jax.device_put(x)
 
 
 def _keras(layer: Recurrent, x: torch.Tensor) -> Call:
