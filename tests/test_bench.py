@@ -157,3 +157,15 @@ def test_the_table_has_a_section_of_training_where_it_was_measured(trained: dict
     assert text.startswith(report(layers, stream))
     assert f"### Peephole LSTM: {trained['ratio']['peephole']:.2f} times eager loop (geometric mean)" in text
     assert "| RNN (tanh) |" in text.split("What autograd keeps")[1]
+
+
+def test_the_script_on_shakespeare_trains_both_models_for_the_given_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = runpy.run_path(str(BENCHMARKS / "shakespeare.py"))
+    monkeypatch.setitem(script["CharacterModel"].__init__.__globals__, "HIDDEN", 8)
+    (tmp_path / "text.txt").write_text("To be, or not to be: that is the question.\n" * 300)
+    script["main"](minutes=0.005, data=tmp_path / "text.txt")
+    printed = capsys.readouterr().out
+    for what in ("torch.nn", "memfold.nn", "steps", "tokens per second", "training loss", "carried", "windows of 256"):
+        assert what in printed
