@@ -43,9 +43,10 @@ MACHINE = "\n{processor}, {threads} threads, x86-64-{isa}, {peak_gflops:.0f} GFL
 
 
 def main() -> None:
-    results = {name: measure() for name, measure in bench.BENCHMARKS.items()}
-    for name, result in results.items():
-        (FOLDER / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
+    results = {}
+    for name, measure in bench.BENCHMARKS.items():
+        results[name] = measure()
+        (FOLDER / f"{name}.json").write_text(json.dumps(results[name], indent=1) + "\n")
     (FOLDER / "README.md").write_text(report(results["layers"], results["stream"], results["train"]))
 
 

@@ -231,7 +231,7 @@ def _fold_backward_cpu(*arguments: Any) -> list[Tensor]:
 
 def _fold_backward_meta(*arguments: Any) -> list[Tensor]:
     *first, _y, _kept, _dy, _dh, _dc, needs = arguments
-    return _gradients(Call(*first), needs)
+    return _gradients(_readable(Call(*first)), needs)
 
 
 class _Fold(torch.autograd.Function):
