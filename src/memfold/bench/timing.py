@@ -50,9 +50,11 @@ def describe_machine() -> dict[str, Any]:
 
 
 def fma_peak(threads: int) -> float:
-    """Operations a second that this many threads reach on multiply-adds in registers alone; the best of five trials."""
+    """Operations a second that this many threads reach on multiply-adds in registers alone; the best of nine trials,
+    each after a pause in which the threads of whatever ran before stop spinning."""
     rounds, best = 2_000_000, 0.0
-    for _ in range(5):
+    for _ in range(9):
+        time.sleep(0.25)
         start = time.perf_counter()
         with ThreadPoolExecutor(threads) as team:
             operations = sum(team.map(_engine.spend_operations, [rounds] * threads))
