@@ -159,7 +159,7 @@ def test_every_instruction_set_of_this_machine_passes_these_tests(isa: str) -> N
     folder = Path(__file__).parent
     tests = [__file__, folder / "test_engine_identity.py", folder / "test_engine_accuracy.py"]
     tests.append(folder.parent / "conformance" / "test_engine_against_torch.py")
-    tests.append(folder.parent / "nn" / "test_training.py")
+    tests.append(folder.parent / "nn" / "test_gradients.py")
     chosen = "not instruction_set and not compile and not inductor and not export"
     run = [sys.executable, "-m", "pytest", "-q", "-k", chosen, "-p", "no:cacheprovider", *tests]
     done = subprocess.run(run, env=environment, capture_output=True, text=True)
