@@ -223,7 +223,7 @@ def test_inductor_trains_a_model_around_a_layer_as_eager_does():
     torch.compiler.reset()
     torch.manual_seed(0)
     model, head = nn.LSTM(8, 16, bidirectional=True), torch.nn.Linear(32, 3)
-    x = torch.randn(7, 8, 5, requires_grad=True).transpose(1, 2)  # no axis is as the engine wants it
+    x = torch.randn(7, 8, 5).transpose(1, 2).requires_grad_()  # no axis is as the engine wants it
 
     def loss(x):
         return head(model(torch.tanh(x))[0]).square().mean()
