@@ -41,9 +41,11 @@ struct Settings {
         const Vec<Real> slope = fma(-v, v, all(Real(1)));
         return clips ? within(v, tanh<Real>(-clip), tanh<Real>(clip), slope) : slope;
     }
-    MEMFOLD_INLINE Vec<Real> relu_slope(Vec<Real> v) const {
-        const Vec<Real> slope = v > Vec<Real>{} ? all(Real(1)) : Vec<Real>{};
-        return clips ? within(v, Vec<Real>{}, clip, slope) : slope;
+    // Of a pre-activation, because one that is the bound itself passes: a unit that repeats its clipped value stays
+    // there.
+    MEMFOLD_INLINE Vec<Real> relu_slope(Vec<Real> pre) const {
+        const Vec<Real> slope = pre > Vec<Real>{} ? all(Real(1)) : Vec<Real>{};
+        return pre > clip ? Vec<Real>{} : slope;
     }
 
   private:
@@ -63,7 +65,7 @@ MEMFOLD_INLINE Vec<Real> zoned(Vec<Real> p, Vec<Real> before, Vec<Real> now) {
 // the new state; they give those by the accumulators, `d`, and leave in `unit` what reaches the state before by another
 // way than the hidden product.
 
-// Elman 1990. kept: h.
+// Elman 1990. kept: h, or of relu the pre-activation; without clip and zoneout the output serves as well.
 struct Rnn {
     static constexpr int accumulators = 1, kept = 1, peepholes = 0;
     static constexpr int input_first = 0, input_gates = 1, hidden_first = 0, hidden_gates = 1;
@@ -90,7 +92,8 @@ struct RnnRelu : Rnn {
     template <typename Real>
     static MEMFOLD_INLINE void step(const Vec<Real>* pre, const Vec<Real>*, const Settings<Real>& s, Unit<Real>& unit,
                                     Vec<Real>* kept) {
-        unit.h = kept[0] = at_least(s.bound(pre[0]), Vec<Real>{});
+        kept[0] = pre[0];
+        unit.h = at_least(s.bound(pre[0]), Vec<Real>{});
     }
 
     template <typename Real>

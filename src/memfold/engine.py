@@ -27,7 +27,7 @@ Array = NDArray[Any]
 KINDS = {"rnn_tanh": 0, "rnn_relu": 1, "lstm": 2, "coupled_lstm": 3, "gru": 4}
 KEPT = {
     "rnn_tanh": ("h",),
-    "rnn_relu": ("h",),
+    "rnn_relu": ("pre",),
     "lstm": ("i", "f", "g", "o", "c"),
     "coupled_lstm": ("i", "g", "o", "c"),
     "gru": ("r", "z", "n", "hidden_n"),

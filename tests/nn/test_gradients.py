@@ -361,3 +361,13 @@ def test_a_moment_of_the_soak_finds_nothing():
         memfold.set_num_threads(threads)
     assert soak.cases > 20
     assert not soak.failed
+
+
+def test_a_unit_that_repeats_its_clipped_value_passes_the_gradient_as_torchs_clamp_does():
+    layer = nn.RNN(1, 1, nonlinearity="relu", bias=False, clip=1.0, dtype=torch.float64)
+    with torch.no_grad():
+        layer.weight_ih_l0.fill_(1)
+        layer.weight_hh_l0.fill_(1)
+    x = torch.tensor([2.0, 0.0, 0.0], dtype=torch.float64)[:, None].requires_grad_()
+    (dx,) = torch.autograd.grad(layer(x)[0].sum(), x)
+    assert dx.flatten().tolist() == [0, 2, 1]

@@ -170,8 +170,9 @@ def _outputs(call: Call, batch_first: bool, keep: bool) -> tuple[Tensor, Tensor,
     y = x.new_empty(batch, steps, width).transpose(0, 1) if batch_first else x.new_empty(steps, batch, width)
     last = [x.new_empty(call.directions, batch, hidden) for _ in call.state]
     c = last[1] if len(last) > 1 else x.new_empty(0)
-    # A plain RNN keeps its output only, unless zoneout hides what it computed.
-    keeps = keep and (len(engine.KEPT[call.cell]) > 1 or call.zones_h is not None or any(call.zoneout))
+    # A plain RNN keeps its output only, unless clip or zoneout hides what it computed.
+    hidden_by = call.clip is not None or call.zones_h is not None or any(call.zoneout)
+    keeps = keep and (len(engine.KEPT[call.cell]) > 1 or hidden_by)
     values = len(engine.KEPT[call.cell]) if keeps else 0
     return y, last[0], c, x.new_empty(steps, batch, call.directions, values, hidden)
 
