@@ -91,8 +91,10 @@ def random_layer(choose: random.Random, dtype: torch.dtype) -> Recurrent:
         options |= {"peephole": choose.random() < 0.4, "coupled": choose.random() < 0.3}
     if kind == "RNN":
         nonlinearity = choose.choice(["tanh", "tanh", "relu"])
-        # In float32 rounding alone may move a unit over relu's kink, and with it the gradient.
+        # Rounding alone may move a unit over relu's kink, and with it the gradient: in float32 anywhere, in float64
+        # where orthogonal weights cancel to exactly 0.
         options["nonlinearity"] = nonlinearity if dtype == torch.float64 else "tanh"
+        options["init"] = "torch"
     if choose.random() < 0.2:
         options["clip"] = choose.uniform(0.3, 2)
     if choose.random() < 0.2:
