@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import memfold
 from memfold.errors import InputError
 from memfold.formats.checkpoint import read_checkpoint
 from memfold.training import Budget, Problem, Settings, Validation, train
@@ -180,3 +181,31 @@ def test_a_full_disk_leaves_the_last_checkpoint_whole(tmp_path: Path, monkeypatc
     assert checkpoint.read_bytes() == before
     assert list(tmp_path.iterdir()) == [checkpoint]
     read_checkpoint(checkpoint)
+
+
+def test_the_speed_counts_what_batches_hold_and_the_time_in_recurrent_layers() -> None:
+    class Rows(Line):
+        unit = "rows"
+
+        def count(self, batch: tuple[Tensor, Tensor]) -> int:
+            return len(batch[0])
+
+    result = train(Rows(), Settings(Budget(epochs=2)))
+    assert result.units == 2 * 4 * 8
+    assert 0 < result.step_seconds < result.seconds
+    assert result.engine_seconds == 0
+    assert result.speed("rows").endswith(" rows a second, 0 % of the time in the recurrent layers")
+
+    class Recurrent(Line):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = memfold.nn.GRU(3, 64)
+
+        def loss(self, batch: tuple[Tensor, Tensor]) -> Tensor:
+            return self.model(batch[0][:, None])[0].square().mean()
+
+        def validate(self) -> float:
+            return 0.0
+
+    result = train(Recurrent(), Settings(Budget(epochs=2)))
+    assert 0 < result.engine_seconds < result.step_seconds

@@ -4,6 +4,7 @@ import json
 import shlex
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,11 +34,14 @@ Set = Annotated[
     list[str],
     typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the task, such as hidden_size=64; repeatable."),
 ]
-Data = Annotated[str, typer.Argument(help="A file, or @NAME of a known data set.")]
+Data = Annotated[list[str], typer.Argument(help="Files, or @NAME of a known data set.")]
 Origins = Annotated[
-    int | None, typer.Option(min=1, help="Forecast origins to score, the last one horizon before the end; else 1.")
+    int | None,
+    typer.Option(min=1, help="Forecasts only: origins to score, the last one horizon before the end; else 1."),
 ]
-Every = Annotated[int | None, typer.Option(min=1, help="Steps between two origins; one horizon when not given.")]
+Every = Annotated[
+    int | None, typer.Option(min=1, help="Forecasts only: steps between two origins; one horizon when not given.")
+]
 
 
 def run() -> int:
@@ -77,19 +81,23 @@ def demo(
 
 @app.command()
 def fit(
-    task: Annotated[str, typer.Argument(help="forecast")],
+    task: Annotated[str, typer.Argument(help="forecast or generate")],
     data: Data,
     out: Annotated[Path, typer.Option(help="Folder for the model.")],
     budget: Annotated[str, typer.Option(help="Time to train, such as 90s, 3m or 1h, or epochs such as 20ep.")] = "3m",
     valid: Annotated[
-        str | None, typer.Option(help="Data to validate on; else the end of each training series.")
+        list[str] | None,
+        typer.Option(help="Data to validate on; else a part of the training data. Once for each file."),
     ] = None,
     settings: Set = [],  # noqa: B006
     seed: Annotated[int, typer.Option(help="Of the initial weights, the order of the data and dropout.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the unfinished training in --out.")] = False,
     as_json: Json = False,
 ) -> int:
-    """Fit a model to your data and score it once on the part held out: the last horizon of each series.
+    """Fit a model to your data and score it once on a part that was held out.
+
+    Held out are a known data set's own test part, the last horizon of each series, the end of a text, a tenth of the
+    examples.
 
     Example: memfold fit forecast sales.csv --out model --budget 3m --set horizon=14
     """
@@ -97,21 +105,22 @@ def fit(
     from memfold.tasks.parameters import parse_settings
 
     kind = task_class(task)
-    model = kind(**{**kind.known_parameters(data), **parse_settings(kind, settings), "seed": seed})
+    model = kind(**{**kind.known_parameters(data), **parse_settings(kind, task, settings), "seed": seed})
     begun = time.monotonic()
     parts = model.parts(data)
-    model.fit(parts.train, budget, valid, out=out, resume=resume)
+    held_out = model.read(valid if len(valid) > 1 else valid[0]) if valid else parts.valid
+    model.fit(parts.train, budget, held_out, out=out, resume=resume)
     command = shlex.join(["memfold", *sys.argv[1:]])
     model.save(out, command=command)  # before the scoring, which may be interrupted
     if model.training_.stopped not in ("budget", "patience"):
         print(f"memfold: {model.training_.message}; the model is in {out}", file=sys.stderr)
         return 130 if model.training_.stopped == "interrupted" else 2
     print("scoring beside the baselines ...", file=sys.stderr)
-    report = model.evaluate(parts.whole, parts.origins, name=data)
+    report = model.evaluate(parts.test, " ".join(data), **parts.scoring)
     report.seconds = time.monotonic() - begun
     model.save(out, report, command)
     _print(report, as_json)
-    print(f"the model is in {out}; memfold predict {out} {data} forecasts on", file=sys.stderr)
+    print(f"the model is in {out}; {model.next_command(out, data)}", file=sys.stderr)
     return 0
 
 
@@ -123,7 +132,7 @@ def evaluate(
     every: Every = None,
     as_json: Json = False,
 ) -> None:
-    """Score a model beside the baselines on the ends of the series, which it must not have been fitted to.
+    """Score a model beside the baselines on data that it must not have been fitted to.
 
     Example: memfold evaluate model sales.csv --origins 4
     """
@@ -131,33 +140,73 @@ def evaluate(
 
     task = load(model)
     parts = task.parts(data)
-    _print(task.evaluate(parts.whole, origins or parts.origins, every, data), as_json)
+    given = {name: value for name, value in (("origins", origins), ("every", every)) if value is not None}
+    if given and task.name != "forecast":
+        raise InputError(f"--{next(iter(given))}: a {task.name} model has no forecast origins")
+    _print(task.evaluate(parts.test, " ".join(data), **{**parts.scoring, **given}), as_json)
 
 
 @app.command()
 def predict(
     model: Annotated[Path, typer.Argument(help="A model's folder.")],
-    data: Annotated[str, typer.Argument(metavar="INPUT", help="A file, or @NAME of a known data set.")],
-    out: Annotated[
-        Path | None, typer.Option(help="File to write, .csv or .parquet; standard output when not given.")
+    data: Annotated[
+        list[str] | None, typer.Argument(metavar="[INPUT]...", help="Files, or @NAME of a known data set.")
     ] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write; standard output when not given.")] = None,
+    settings: Annotated[
+        list[str], typer.Option("--set", metavar="NAME=VALUE", help="How to predict, such as temperature=0.7.")
+    ] = [],  # noqa: B006
 ) -> None:
-    """Forecast what follows each series' last value (of @NAME: of its training part), with 80 % intervals.
+    """Write a model's answers to an input.
+
+    A forecaster gives what follows each series' last value (of @NAME: of its training part), with 80 % intervals, as
+    CSV or Parquet; a generator goes on from a text; a classifier gives labels and probabilities, a translator
+    translations.
 
     Example: memfold predict model sales.csv --out forecast.csv
+    """
+    from memfold.formats.checkpoint import write_aside
+    from memfold.tasks.base import load
+    from memfold.tasks.parameters import parse_settings
+
+    task = load(model)
+    answers = task.answers(data or [], **parse_settings(task.answers, f"predict for {task.name}", settings))
+    if isinstance(answers, Iterator):
+        if out is None:
+            for piece in answers:
+                print(piece, end="", flush=True)
+        else:
+            write_aside(out, lambda aside: _write_text(aside, answers))
+        return
+    if out is None:
+        sys.stdout.write(answers.write_csv())
+        return
+    if out.suffix not in (".csv", ".parquet"):
+        raise InputError(f"{out}: expected a name that ends in .csv or .parquet")
+    write_aside(out, answers.write_parquet if out.suffix == ".parquet" else answers.write_csv)
+
+
+@app.command()
+def stream(model: Annotated[Path, typer.Argument(help="A model's folder.")]) -> None:
+    """Read lines from standard input and answer each at once, until the input ends.
+
+    A generator goes on from a line, a classifier labels it, a translator translates it.
+
+    Example: memfold stream model < lines.txt
     """
     from memfold.tasks.base import load
 
     task = load(model)
-    forecast = task.predict(task.parts(data).train if data.startswith("@") else data)
-    if out is None:
-        sys.stdout.write(forecast.write_csv())
-        return
-    from memfold.formats.checkpoint import write_aside
-
-    if out.suffix not in (".csv", ".parquet"):
-        raise InputError(f"{out}: expected a name that ends in .csv or .parquet")
-    write_aside(out, forecast.write_parquet if out.suffix == ".parquet" else forecast.write_csv)
+    ask = sys.stdin.isatty()
+    while True:
+        if ask:
+            print("> ", end="", file=sys.stderr, flush=True)
+        line = sys.stdin.readline()
+        if not line:
+            return
+        for piece in task.respond(line.rstrip("\n")):
+            print(piece, end="", flush=True)
+        print(flush=True)
 
 
 @app.command()
@@ -196,7 +245,7 @@ def data_list() -> None:
     from memfold.data.datasets import DATASETS
 
     for dataset in DATASETS.values():
-        print(f"@{dataset.name:<12} {dataset.task:<10} {dataset.what} [{dataset.licence}]")
+        print(f"@{dataset.name:<16} {dataset.task:<10} {dataset.what} [{dataset.licence}]")
 
 
 @data_app.command("get")
@@ -208,6 +257,11 @@ def data_get(name: Annotated[str, typer.Argument(help="A name from memfold data 
     from memfold.data.datasets import find
 
     print(find(name.removeprefix("@")))
+
+
+def _write_text(path: Path, pieces: Iterator[str]) -> None:
+    with open(path, "w", encoding="utf-8") as file:
+        file.writelines(pieces)
 
 
 def _print(report: "Report", as_json: bool) -> None:

@@ -14,6 +14,9 @@ from memfold.training import Validation
 
 __all__ = ["Display", "point_table", "score_table"]
 
+HIGHER_IS_BETTER = {"accuracy", "macro_f1", "bleu", "bleu_lower_tok", "chrf"}
+NO_BEST = {"coverage80"}
+
 
 def _clock(seconds: float) -> str:
     minutes, seconds = divmod(int(seconds), 60)
@@ -69,6 +72,10 @@ class Display:
         left = _clock((now - self.begun) / done * (1 - fraction)) if done > 0 else "-:--"
         self.bar.update(self.task, completed=fraction, left=left, epoch=epoch + 1, loss=f"{self.loss:.4f}")
 
+    def finished(self, text: str) -> None:
+        """Say how the training went."""
+        self.console.print(f"  {text}", highlight=False)
+
     def validated(self, row: Validation, metric: str, best: bool) -> None:
         """Show a validation's score, starred when it is the best so far."""
         text = f"{metric} {row.score:.4f}{' *' if best else ''}"
@@ -95,10 +102,10 @@ def score_table(scores: Mapping[str, Mapping[str, float]], title: str) -> Table:
     for model, row in scores.items():
         cells = []
         for name in columns:
-            best = min(other[name] for other in scores.values() if name in other)
+            choose = max if name in HIGHER_IS_BETTER else min
+            best = choose(other[name] for other in scores.values() if name in other)
             text = f"{row[name]:.3f}" if name in row else ""
-            lower_is_better = name != "coverage80"
-            cells.append(f"[bold]{text}[/bold]" if text and lower_is_better and row[name] == best else text)
+            cells.append(f"[bold]{text}[/bold]" if text and name not in NO_BEST and row[name] == best else text)
         table.add_row(model, *cells)
     return table
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from memfold.errors import InputError
 from memfold.formats.checkpoint import read_checkpoint, write_checkpoint
+from memfold.nn.ops import clock
 
 __all__ = ["Budget", "Problem", "Result", "Settings", "Validation", "train"]
 
@@ -61,6 +62,7 @@ class Problem(ABC):
     model: nn.Module
     metric: str  # the name of what `validate` returns
     steps_per_epoch: int
+    unit: str = "steps"  # what `count` counts
 
     @abstractmethod
     def batches(self, epoch: int) -> Iterable[Any]:
@@ -69,6 +71,10 @@ class Problem(ABC):
     @abstractmethod
     def loss(self, batch: Any) -> Tensor:
         """The mean loss of a batch, a scalar with a gradient."""
+
+    def count(self, batch: Any) -> int:
+        """How much a batch holds, for the speed that is shown: its words, say, where `unit` is "words"."""
+        return 1
 
     @abstractmethod
     def validate(self) -> float:
@@ -127,15 +133,29 @@ class Result:
     Attributes:
         stopped: "budget", "patience", "interrupted" or "non-finite".
         message: for a person, when it did not end as planned.
+        units: how much the steps' batches held, as `Problem.count` tells.
+        step_seconds: the time of the steps alone, without validations and checkpoints.
+        engine_seconds: the part of it that was spent in the recurrent layers.
     """
 
     steps: int = 0
     seconds: float = 0.0
+    units: int = 0
+    step_seconds: float = 0.0
+    engine_seconds: float = 0.0
     best_score: float = math.inf
     best_step: int = 0
     curve: list[Validation] = field(default_factory=list)
     stopped: str = "budget"
     message: str = ""
+
+    def speed(self, unit: str) -> str:
+        """In words: how much a second, and how much of the time in the recurrent layers."""
+        if not self.step_seconds:
+            return "no step was made"
+        rate, share = self.units / self.step_seconds, self.engine_seconds / self.step_seconds
+        text = f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}"
+        return f"{text} {unit} a second, {100 * share:.0f} % of the time in the recurrent layers"
 
 
 class Progress(Protocol):
@@ -232,7 +252,7 @@ class _Loop:
         for batch in self.batches():
             if self.done():
                 break
-            loss = self.take_step(batch, self.rate(self.fraction()))
+            loss = self.timed_step(batch)
             fraction = self.fraction()
             if self.progress:
                 self.progress.step(fraction, self.epoch, loss)
@@ -256,6 +276,14 @@ class _Loop:
                 self.step_in_epoch += 1
                 yield batch
             self.epoch, self.step_in_epoch = self.epoch + 1, 0
+
+    def timed_step(self, batch: Any) -> float:
+        begun, in_engine = time.perf_counter(), clock.seconds
+        loss = self.take_step(batch, self.rate(self.fraction()))
+        self.result.step_seconds += time.perf_counter() - begun
+        self.result.engine_seconds += clock.seconds - in_engine
+        self.result.units += self.problem.count(batch)
+        return loss
 
     def take_step(self, batch: Any, rate: float) -> float:
         self.model.train()

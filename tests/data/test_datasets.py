@@ -6,8 +6,7 @@ from threading import Thread
 
 import pytest
 
-from memfold.data import datasets
-from memfold.data.datasets import DATASETS, DataSet, find, load_split
+from memfold.data.datasets import DATASETS, REGISTRY, DataSet, find, load_split
 from memfold.errors import InputError
 
 
@@ -57,10 +56,19 @@ ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
 def test_a_set_is_downloaded_once_and_its_hash_checked(served: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(DATASETS, "small", DataSet("small", "forecast", "", "", {"a.txt": (served, ABC)}))
+    monkeypatch.setitem(DATASETS, "small", DataSet("small", "forecast", "", ""))
+    monkeypatch.setitem(REGISTRY, "small", {"a.txt": (served, ABC)})
     assert (find("small") / "a.txt").read_text() == "abc"
     os.utime(find("small") / "a.txt", (0, 0))
     assert (find("small") / "a.txt").stat().st_mtime == 0
-    monkeypatch.setitem(datasets.DATASETS, "other", DataSet("other", "forecast", "", "", {"a.txt": (served, "0" * 64)}))
+    monkeypatch.setitem(DATASETS, "other", DataSet("other", "forecast", "", ""))
+    monkeypatch.setitem(REGISTRY, "other", {"a.txt": (served, "0" * 64)})
     with pytest.raises(InputError, match=r"a\.txt cannot be had from .*MEMFOLD_DATA"):
         find("other")
+
+
+def test_every_set_is_shipped_or_registered_or_had_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MEMFOLD_DATA", raising=False)
+    assert set(REGISTRY) <= set(DATASETS)
+    with pytest.raises(InputError, match=r"manythings\.org/anki; put its files into a folder tatoeba-cmn-eng"):
+        find("tatoeba-cmn-eng")

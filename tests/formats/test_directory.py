@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import save_file
 
 from memfold.errors import InputError
-from memfold.formats.directory import read_config, read_weights, write_model
+from memfold.formats.directory import read_config, read_files, read_weights, write_model
 
 WEIGHTS = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.ones(4)}
 
@@ -43,6 +43,16 @@ def test_an_altered_model_is_refused(model: Path) -> None:
     file.write_bytes(data)
     with pytest.raises(InputError, match="SHA-256 differs"):
         read_config(model)
+
+
+def test_the_encoders_files_are_read_back_and_checked(tmp_path: Path) -> None:
+    path = tmp_path / "model"
+    write_model(path, {"task": "none"}, WEIGHTS, "", files={"tokens.model": b"pieces"})
+    assert read_files(path, read_config(path)) == {"tokens.model": b"pieces"}
+    write_model(path, {"task": "none"}, WEIGHTS, "", files={"tokens.model": b"pieces"})  # over itself
+    (path / "tokens.model").write_bytes(b"Pieces")
+    with pytest.raises(InputError, match=r"tokens\.model: its SHA-256 differs"):
+        read_config(path)
 
 
 @pytest.mark.parametrize(

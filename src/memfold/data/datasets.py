@@ -18,8 +18,8 @@ from memfold.errors import InputError
 
 __all__ = ["DATASETS", "DataSet", "SeriesSplit", "dataset", "find", "load_split"]
 
+SHIPPED = {"nyc-taxi"}
 TAXI_DAYS = 14  # at the end, the test part
-_M4 = "https://raw.githubusercontent.com/Mcompetitions/M4-methods/master/Dataset"
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,6 @@ class DataSet:
 
     Attributes:
         task: the task it is for.
-        files: file name -> (address, SHA-256); empty for a set that is shipped in the package.
         parameters: what the task needs to know of it.
     """
 
@@ -36,10 +35,20 @@ class DataSet:
     task: str
     what: str
     licence: str
-    files: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
+def _registry() -> dict[str, dict[str, tuple[str, str]]]:
+    found: dict[str, dict[str, tuple[str, str]]] = {}
+    for line in (files("memfold.data") / "registry.txt").read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            path, digest, address = line.split()
+            name, _, file = path.partition("/")
+            found.setdefault(name, {})[file] = address, digest
+    return found
+
+
+REGISTRY = _registry()  # set -> file -> (address, SHA-256); not those that are shipped, or must be had by hand
 DATASETS = {
     known.name: known
     for known in (
@@ -62,17 +71,55 @@ DATASETS = {
             "forecast",
             "414 hourly series of the M4 competition, 48 hours to forecast",
             "none stated; research",
-            {
-                "Hourly-train.csv": (
-                    f"{_M4}/Train/Hourly-train.csv",
-                    "ea59b7783573c49077a835ab6465c7d66f1474783360f310988a9a737fbca62f",
-                ),
-                "Hourly-test.csv": (
-                    f"{_M4}/Test/Hourly-test.csv",
-                    "71a57fccb15e534d973626ada4fb87febf789e9317715b7cc6dd3b5f90db6f42",
-                ),
-            },
-            {"horizon": 48, "seasons": (24, 168)},
+            parameters={"horizon": 48, "seasons": (24, 168)},
+        ),
+        DataSet(
+            "tinyshakespeare",
+            "generate",
+            "1.1 million characters of Shakespeare; the last tenth is scored",
+            "public domain",
+        ),
+        DataSet(
+            "warpeace",
+            "generate",
+            "War and Peace, 3.2 million characters; the last tenth is scored",
+            "public domain",
+        ),
+        DataSet(
+            "tang-poems",
+            "generate",
+            "10,008 Tang poems, in Chinese",
+            "MIT",
+        ),
+        DataSet(
+            "sst2",
+            "sentiment",
+            "sentences of movie reviews, good or bad (Stanford Sentiment Treebank)",
+            "research",
+        ),
+        DataSet(
+            "mr",
+            "sentiment",
+            "10,662 sentences of movie reviews, good or bad; ten folds",
+            "research",
+        ),
+        DataSet(
+            "chnsenticorp",
+            "sentiment",
+            "7,765 Chinese hotel reviews, good or bad",
+            "research",
+        ),
+        DataSet(
+            "multi30k",
+            "translate",
+            "29,000 captions in English and German; scored on the test part of 2016",
+            "non-commercial research",
+        ),
+        DataSet(
+            "tatoeba-cmn-eng",
+            "translate",
+            "23,610 sentences in English and Chinese; get cmn-eng.zip from manythings.org/anki",
+            "CC BY 2.0 FR",
         ),
     )
 }
@@ -106,12 +153,14 @@ def find(name: str) -> Path:
     known = dataset(name)
     if (root := os.environ.get("MEMFOLD_DATA")) and (Path(root) / name).is_dir():
         return Path(root) / name
-    if not known.files:
+    if name in SHIPPED:
         return Path(str(files("memfold.data") / "bundled"))
+    if name not in REGISTRY:
+        raise InputError(f"@{name}: {known.what}; put its files into a folder {name} in one that MEMFOLD_DATA names")
     import pooch
 
     folder = Path(pooch.os_cache("memfold")) / name
-    for file, (address, digest) in known.files.items():
+    for file, (address, digest) in REGISTRY[name].items():
         try:
             pooch.retrieve(address, known_hash=digest, fname=file, path=folder)
         except (OSError, ValueError) as error:

@@ -1,7 +1,7 @@
 """A model on disk: a folder with ``config.json``, ``model.safetensors`` and a model card, checked before it is loaded.
 
-``config.json`` holds the task, its parameters, what fitting found, and the size and SHA-256 of the weights. The model
-card is a person's to edit and is not checked.
+``config.json`` holds the task, its parameters, what fitting found, and the size and SHA-256 of the weights and of the
+encoder's files. The model card is a person's to edit and is not checked.
 """
 
 import hashlib
@@ -20,19 +20,27 @@ from torch import Tensor
 from memfold.errors import InputError
 from memfold.formats.checkpoint import sync_folder
 
-__all__ = ["read_config", "read_weights", "write_model"]
+__all__ = ["read_config", "read_files", "read_weights", "write_model"]
 
 FORMAT = "memfold-model"
 VERSION = 1
 CONFIG, WEIGHTS, CARD, CHECKPOINT = "config.json", "model.safetensors", "README.md", "checkpoint.safetensors"
+ENCODERS = ("tokens.model", "source.model", "target.model")  # of sentencepiece
 
 
 def write_model(
-    path: Path, config: Mapping[str, Any], weights: Mapping[str, Tensor], card: str, *, keep_checkpoint: bool = False
+    path: Path,
+    config: Mapping[str, Any],
+    weights: Mapping[str, Tensor],
+    card: str,
+    *,
+    files: Mapping[str, bytes] | None = None,
+    keep_checkpoint: bool = False,
 ) -> None:
     """Write a model folder aside and put it in place; a model or checkpoint that stood there before is replaced.
 
     Args:
+        files: of the encoder, by a name in `ENCODERS`.
         keep_checkpoint: carry an unfinished training's checkpoint over, so that it can still be resumed.
 
     Raises:
@@ -45,11 +53,13 @@ def write_model(
         aside.mkdir(parents=True)
         save_file({name: value.contiguous() for name, value in weights.items()}, aside / WEIGHTS)
         (aside / CARD).write_text(card, encoding="utf-8")
+        for name, content in (files or {}).items():
+            (aside / name).write_bytes(content)
         if keep_checkpoint and (path / CHECKPOINT).exists():
             os.link(path / CHECKPOINT, aside / CHECKPOINT)
         head = {"format": FORMAT, "format_version": VERSION}
-        files = {WEIGHTS: _fingerprint(aside / WEIGHTS)}
-        text = json.dumps({**head, **config, "files": files}, indent=2, ensure_ascii=False)
+        fingerprints = {name: _fingerprint(aside / name) for name in (WEIGHTS, *(files or {}))}
+        text = json.dumps({**head, **config, "files": fingerprints}, indent=2, ensure_ascii=False)
         (aside / CONFIG).write_text(text + "\n", encoding="utf-8")
         for file in aside.iterdir():
             with open(file, "rb") as handle:
@@ -74,16 +84,17 @@ def refuse_foreign_folder(path: Path) -> None:
         return
     if not path.is_dir():
         raise InputError(f"{path}: is a file; --out names a folder")
-    foreign = sorted(file.name for file in path.iterdir() if file.name not in {CONFIG, WEIGHTS, CARD, CHECKPOINT})
+    ours = {CONFIG, WEIGHTS, CARD, CHECKPOINT, *ENCODERS}
+    foreign = sorted(file.name for file in path.iterdir() if file.name not in ours)
     if foreign:
         raise InputError(f"{path}: holds {foreign[0]!r}, which is not part of a model; choose another folder")
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """Read and check ``config.json``, and the size and hash of the weights.
+    """Read and check ``config.json``, and the size and hash of the weights and the encoder's files.
 
     Raises:
-        InputError: the folder is no memfold model, or its weights are missing, truncated or altered.
+        InputError: the folder is no memfold model, or one of its files is missing, truncated or altered.
     """
     if not path.is_dir():
         raise InputError(f"{path}: no such model folder")
@@ -99,15 +110,24 @@ def read_config(path: Path) -> dict[str, Any]:
         raise InputError(f"{file}: not a memfold model (its 'format' is not {FORMAT!r})")
     if config.get("format_version") != VERSION:
         raise InputError(f"{file}: format version {config.get('format_version')!r}, this memfold reads {VERSION}")
-    weights = path / WEIGHTS
-    if not weights.is_file():
-        raise InputError(f"{weights}: missing")
-    expected = (config.get("files") or {}).get(WEIGHTS) or {}
-    if (size := weights.stat().st_size) != expected.get("bytes"):
-        raise InputError(f"{weights}: {size} bytes, {expected.get('bytes')} expected; truncated or replaced")
-    if _fingerprint(weights) != expected:
-        raise InputError(f"{weights}: its SHA-256 differs from the one in {CONFIG}; altered")
+    noted = config.get("files") or {}
+    for name in (WEIGHTS, *(name for name in ENCODERS if name in noted)):
+        _check(path / name, noted.get(name) or {})
     return config
+
+
+def _check(file: Path, expected: Mapping[str, Any]) -> None:
+    if not file.is_file():
+        raise InputError(f"{file}: missing")
+    if (size := file.stat().st_size) != expected.get("bytes"):
+        raise InputError(f"{file}: {size} bytes, {expected.get('bytes')} expected; truncated or replaced")
+    if _fingerprint(file) != expected:
+        raise InputError(f"{file}: its SHA-256 differs from the one in {CONFIG}; altered")
+
+
+def read_files(path: Path, config: Mapping[str, Any]) -> dict[str, bytes]:
+    """The encoder's files that a checked ``config.json`` names."""
+    return {name: (path / name).read_bytes() for name in ENCODERS if name in config["files"]}
 
 
 def read_weights(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:

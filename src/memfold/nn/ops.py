@@ -5,8 +5,9 @@ gradient of a gate that :meth:`Recurrent.trace` returned, are the composition's.
 """
 
 import math
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,30 @@ from memfold import _engine, engine
 from memfold.nn import composition
 from memfold.nn.composition import Values
 
-__all__ = ["Call", "described", "fold", "pack", "values"]
+__all__ = ["Call", "Clock", "clock", "described", "fold", "pack", "values"]
+
+Result = TypeVar("Result")
+
+
+class Clock:
+    """How long this process has spent in the engine's folds, both ways, when called from PyTorch."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def time(self, function: Callable[..., Result]) -> Callable[..., Result]:
+        """The function, whose calls count."""
+
+        def timed(*arguments: Any) -> Result:
+            begun = time.perf_counter()
+            result = function(*arguments)
+            self.seconds += time.perf_counter() - begun
+            return result
+
+        return timed
+
+
+clock = Clock()
 
 
 class Call(NamedTuple):
@@ -177,6 +201,7 @@ def _outputs(call: Call, batch_first: bool, keep: bool) -> tuple[Tensor, Tensor,
     return y, last[0], c, x.new_empty(steps, batch, call.directions, values, hidden)
 
 
+@clock.time
 def _fold_cpu(*arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     *first, batch_first, keep = arguments
     call = _readable(Call(*first))
@@ -199,6 +224,7 @@ def _gradients(call: Call, needs: Sequence[bool]) -> list[Tensor]:
     return [torch.empty_like(t) if need else t.new_empty(0) for t, need in zip(inputs, needs, strict=True)]
 
 
+@clock.time
 def _fold_backward_cpu(*arguments: Any) -> list[Tensor]:
     *first, y, kept, dy, dh, dc, needs = arguments
     call = _readable(Call(*first))

@@ -6,21 +6,31 @@ import json
 import math
 import platform
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from torch import nn
 
 from memfold.data.datasets import dataset
 from memfold.errors import InputError
-from memfold.formats.directory import CHECKPOINT, read_config, read_weights, refuse_foreign_folder, write_model
+from memfold.formats.directory import (
+    CHECKPOINT,
+    read_config,
+    read_files,
+    read_weights,
+    refuse_foreign_folder,
+    write_model,
+)
 from memfold.training import Problem, Result, Settings, train
 
-__all__ = ["TASKS", "Parts", "Report", "Task", "load", "task_class"]
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["TASKS", "Parts", "Report", "Task", "load", "one_source", "task_class"]
 
 TASKS = {"forecast": "memfold.tasks.forecast:Forecaster"}
 
@@ -49,6 +59,17 @@ def load(path: str | Path) -> "Task":
     if config.get("task") not in TASKS:
         raise InputError(f"{path}: is a model for the task {config.get('task')!r}; this memfold has {', '.join(TASKS)}")
     return task_class(config["task"]).from_folder(path, config)
+
+
+def one_source(data: Sequence[str]) -> str:
+    """The one path or known data set of a task that reads no more.
+
+    Raises:
+        InputError: there are several.
+    """
+    if len(data) != 1:
+        raise InputError(f"{len(data)} files given; this task reads one")
+    return data[0]
 
 
 @dataclass
@@ -87,11 +108,19 @@ class Report:
 
 @dataclass(frozen=True)
 class Parts:
-    """Data for a fit: the part to train on, and the whole, whose end is scored from so many origins."""
+    """Data for a fit, as the task reads it.
+
+    Attributes:
+        train: what to learn from.
+        test: what is scored once, at the end.
+        valid: what to validate on, where the data set has such a part; else a part of ``train`` serves.
+        scoring: what `Task.evaluate` should know of the test part.
+    """
 
     train: Any
-    whole: Any
-    origins: int
+    test: Any
+    valid: Any = None
+    scoring: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _numbers(scores: Mapping[str, float]) -> dict[str, float | None]:
@@ -142,29 +171,59 @@ class Task(ABC):
     # -- data, fitting, scores: the task's own ---------------------------------------------------------------
 
     @classmethod
-    def known_parameters(cls, data: str) -> dict[str, Any]:
+    def known_parameters(cls, data: Sequence[str]) -> dict[str, Any]:
         """The parameters that a known data set (``@name``) comes with; none for a person's own data.
 
         Raises:
-            InputError: there is no such data set.
+            InputError: there is no such data set, or it is for another task.
         """
-        return dict(dataset(data[1:]).parameters) if data.startswith("@") else {}
+        if not data[0].startswith("@"):
+            return {}
+        known = dataset(one_source(data)[1:])
+        if known.task != cls.name:
+            raise InputError(f"@{known.name}: is for the task {known.task}, not {cls.name}")
+        return dict(known.parameters)
 
     @abstractmethod
-    def parts(self, data: str) -> Parts:
-        """The parts of a file or of a known data set (``@name``)."""
+    def parts(self, data: Sequence[str]) -> Parts:
+        """The parts of a person's files or of a known data set (``@name``)."""
 
     @abstractmethod
-    def fit(self, data: Any, budget: str, valid: Any, *, out: Path | None, resume: bool, progress: bool = True) -> Self:
-        """Fit the model."""
+    def read(self, data: Any) -> Any:
+        """What the task works on, from paths or from Python values."""
 
     @abstractmethod
-    def predict(self, data: Any) -> Any:
-        """The model's answer, a data frame."""
+    def fit(
+        self,
+        data: Any,
+        budget: str,
+        valid: Any = None,
+        *,
+        out: Path | None = None,
+        resume: bool = False,
+        progress: bool = True,
+    ) -> Self:
+        """Fit the model to what `read` takes."""
 
     @abstractmethod
-    def evaluate(self, data: Any, origins: int = 1, every: int | None = None, name: str = "") -> Report:
-        """Score the model beside the baselines."""
+    def evaluate(self, data: Any, name: str = "") -> Report:
+        """Score the model beside the baselines; a task's own options follow the name."""
+
+    @abstractmethod
+    def answers(self, inputs: Sequence[str]) -> "pl.DataFrame | Iterator[str]":
+        """What ``memfold predict`` writes for its inputs, a table or pieces of text; a task's own options follow."""
+
+    def next_command(self, out: Path, data: Sequence[str]) -> str:
+        """What to type next, said after a fit."""
+        return f"memfold predict {out} {' '.join(data)} gives its answers"
+
+    def respond(self, line: str) -> Iterator[str]:
+        """What ``memfold stream`` writes for a line that it has read, piece by piece.
+
+        Raises:
+            InputError: the task does not work line by line.
+        """
+        raise InputError(f"a {self.name} model does not answer line by line; use memfold predict")
 
     # -- training --------------------------------------------------------------------------------------------
 
@@ -193,6 +252,7 @@ class Task(ABC):
         if show:
             with Display(title) as display:
                 result = train(problem, settings, checkpoint=checkpoint, resume=resume, identity=text, progress=display)
+                display.finished(f"{result.steps:,} steps in {result.seconds:.0f} s: {result.speed(problem.unit)}")
         else:
             result = train(problem, settings, checkpoint=checkpoint, resume=resume, identity=text)
         self.training_ = result
@@ -211,6 +271,13 @@ class Task(ABC):
     @abstractmethod
     def restore_fitted(self, state: dict[str, Any]) -> nn.Module:
         """Take back what `fitted_state` gave; returns the network, made under whatever device is the default."""
+
+    def fitted_files(self) -> dict[str, bytes]:
+        """Files of the encoder that are kept beside the weights, by a name in `ENCODERS`."""
+        return {}
+
+    def restore_files(self, files: dict[str, bytes]) -> None:  # noqa: B027
+        """Take back what `fitted_files` gave; called before `restore_fitted`."""
 
     def save(self, path: str | Path, report: Report | None = None, command: str = "") -> None:
         """Save the fitted model as a folder: configuration, weights and model card.
@@ -233,13 +300,15 @@ class Task(ABC):
         }
         weights = dict(self.network_.state_dict())
         unfinished = self.training_.stopped == "interrupted"
-        write_model(Path(path), config, weights, self._card(report, command), keep_checkpoint=unfinished)
+        card = self._card(report, command)
+        write_model(Path(path), config, weights, card, files=self.fitted_files(), keep_checkpoint=unfinished)
 
     @classmethod
     def from_folder(cls, path: Path, config: dict[str, Any]) -> Self:
         """The model in a folder whose ``config.json`` has been read and checked."""
         try:
             task = cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in config["parameters"].items()})
+            task.restore_files(read_files(path, config))
             with torch.device("meta"):
                 expected = task.restore_fitted(config["fitted"]).state_dict()
         except (KeyError, TypeError, ValueError, RuntimeError) as error:

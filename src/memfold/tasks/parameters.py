@@ -1,32 +1,36 @@
-"""``--set name=value``: text into the type that a task's constructor names."""
+"""``--set name=value``: text into the type that a task's constructor, or another of its functions, names."""
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Sequence
 from types import NoneType
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from memfold.errors import InputError
-
-if TYPE_CHECKING:
-    from memfold.tasks.base import Task
 
 __all__ = ["parse_settings"]
 
 
-def parse_settings(task: "type[Task]", settings: Sequence[str]) -> dict[str, Any]:
-    """The parameters that a list of ``name=value`` texts gives.
+def parse_settings(function: Callable[..., Any], owner: str, settings: Sequence[str]) -> dict[str, Any]:
+    """The arguments that a list of ``name=value`` texts gives.
+
+    Args:
+        function: a task's class, or one of its functions whose keywords can be set.
+        owner: what to call it in an error.
 
     Raises:
-        InputError: a text of another form, a name the task does not have, or a value of the wrong type.
+        InputError: a text of another form, a name the function does not have, or a value of the wrong type.
     """
-    hints = get_type_hints(task.__init__)
+    hints = get_type_hints(function.__init__ if inspect.isclass(function) else function)
+    parameters = inspect.signature(function).parameters.values()
+    names = [p.name for p in parameters if p.default is not p.empty and p.name != "seed"]
     parsed = {}
     for text in settings:
         name, equals, value = text.partition("=")
         if not equals:
             raise InputError(f"--set {text!r}: expected NAME=VALUE")
-        if name not in task.parameter_names() or name == "seed":
-            names = ", ".join(n for n in task.parameter_names() if n != "seed")
-            raise InputError(f"--set {text}: {task.name} has no parameter {name!r}; it has {names}")
+        if name not in names:
+            has = f"it has {', '.join(names)}" if names else "it has none"
+            raise InputError(f"--set {text}: {owner} has no parameter {name!r}; {has}")
         try:
             parsed[name] = _value(hints[name], value)
         except ValueError:

@@ -15,7 +15,7 @@ from torch import nn
 from memfold.data.datasets import load_split
 from memfold.data.tables import ID, TARGET, TIME, SeriesTable, read_series, split_interval
 from memfold.errors import InputError
-from memfold.tasks.base import Parts, Report, Task
+from memfold.tasks.base import Parts, Report, Task, one_source
 from memfold.tasks.forecast.baselines import baseline_forecasts
 from memfold.tasks.forecast.network import Ensemble, NetworkSize
 from memfold.tasks.forecast.scores import point_scores, quantile_scores
@@ -112,20 +112,21 @@ class Forecaster(Task):
             data, id=self.id, time=self.time, target=self.target, missing=self.missing, covariates=covariates
         )
 
-    def parts(self, data: str) -> Parts:
-        if data.startswith("@"):
-            split = load_split(data[1:])
+    def parts(self, data: Sequence[str]) -> Parts:
+        name = one_source(data)
+        if name.startswith("@"):
+            split = load_split(name[1:])
             _, horizon = self._seasons_and_horizon(split.train)
             scored = int((split.whole.lengths - split.train.lengths).min())
-            return Parts(split.train, split.whole, max(scored // horizon, 1))
-        table = self.read(data)
+            return Parts(split.train, split.whole, scoring={"origins": max(scored // horizon, 1)})
+        table = self.read(name)
         _, horizon = self._seasons_and_horizon(table)
         train = table.head(horizon)
         if not train.ids:
             raise InputError(
-                f"{data}: no series is longer than the horizon of {horizon}, which is held out to be scored"
+                f"{name}: no series is longer than the horizon of {horizon}, which is held out to be scored"
             )
-        return Parts(train, table, 1)
+        return Parts(train, table)
 
     # -- fitting ---------------------------------------------------------------------------------------------
 
@@ -247,6 +248,13 @@ class Forecaster(Task):
             ID, TIME, pl.col("q50").alias(MODEL), pl.col("q10").alias("lo80"), pl.col("q90").alias("hi80"), *QUANTILES
         )
 
+    def next_command(self, out: Path, data: Sequence[str]) -> str:
+        return f"memfold predict {out} {data[0]} forecasts on"
+
+    def answers(self, inputs: Sequence[str]) -> pl.DataFrame:
+        name = one_source(inputs)
+        return self.predict(self.parts(inputs).train if name.startswith("@") else name)
+
     def backtest(self, data: Any, origins: int = 1, every: int | None = None, baselines: bool = True) -> pl.DataFrame:
         """Forecast the ends of the series from several origins, as if what follows were not known.
 
@@ -279,13 +287,13 @@ class Forecaster(Task):
             parts.append(forecast.join(cutoff, on=ID).join(table.known.select(ID, TIME, TARGET), on=[ID, TIME]))
         return pl.concat(parts)
 
-    def evaluate(self, data: Any, origins: int = 1, every: int | None = None, name: str = "") -> Report:
+    def evaluate(self, data: Any, name: str = "", origins: int = 1, every: int | None = None) -> Report:
         """Score the model beside the baselines on the ends of the series.
 
         Args:
             data: the series with the values to be scored at their ends.
-            origins, every: as for `backtest`.
             name: what to call the data in the report.
+            origins, every: as for `backtest`.
         """
         begun = clock.monotonic()
         table = self.read(data)

@@ -1,0 +1,45 @@
+import gzip
+from pathlib import Path
+
+import pytest
+
+from memfold.data.texts import read_lines, read_text
+from memfold.errors import InputError
+
+
+def test_a_text_is_read_plain_packed_and_in_other_encodings(tmp_path: Path) -> None:
+    text = "春眠不覺曉，\n處處聞啼鳥。\n"
+    (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
+    (tmp_path / "a.gz").write_bytes(gzip.compress(text.encode()))
+    (tmp_path / "a.gbk").write_bytes(text.encode("gb18030"))
+    assert read_text(tmp_path / "a.txt") == read_text(tmp_path / "a.gz") == text
+    assert read_text(tmp_path / "a.gbk", "gb18030") == text
+    assert read_lines(tmp_path / "a.txt") == ["春眠不覺曉，", "處處聞啼鳥。"]
+
+
+def test_only_a_line_end_ends_a_line(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("one\x85still one\n\nthree\u2028still three", encoding="utf-8")
+    assert read_lines(tmp_path / "a.txt") == ["one\x85still one", "", "three\u2028still three"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("none.txt", None, "none.txt: no such file"),
+        ("a.txt", b" \n\n", "a.txt: is empty"),
+        ("a.txt", b"fine\ncaf\xe9\n", "a.txt, line 2: byte 0xe9 is not utf-8; save the file as UTF-8"),
+        ("a.gz", b"not packed", "a.gz: cannot be read"),
+        ("a.gz", gzip.compress(b"cut off")[:-9], "a.gz: cannot be read"),
+    ],
+)
+def test_what_is_no_text_is_named(tmp_path: Path, name: str, content: bytes | None, message: str) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        read_text(tmp_path / name)
+
+
+def test_an_unknown_encoding_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("text")
+    with pytest.raises(InputError, match="encoding 'klingon' is not known"):
+        read_text(tmp_path / "a.txt", "klingon")
