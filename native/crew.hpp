@@ -60,10 +60,15 @@ class Crew {
     // How many threads may work on a step, the caller among them; 1 until somebody says.
     static void set_threads(int threads) { threads_.store(std::min(threads, most_threads), std::memory_order_relaxed); }
 
-    // Starts the helpers that a step in so many parts can have, so that no step needs to.
+    // Starts the helpers that a step in so many parts can have, so that no step needs to, and none allocates. Waits
+    // for a step that is under way.
     static void start(int parts) {
-        const Turn turn(parts);
-        if (turn.crew_) turn.crew_->start_helpers(turn.crew_->threads_at_hand_);
+        const int threads = std::min(threads_.load(std::memory_order_relaxed), parts);
+        if (threads <= 1) return;
+        Crew& crew = of_process();
+        wait_until([&] { return !crew.taken_.exchange(true, std::memory_order_acquire); });
+        crew.start_helpers(threads);
+        crew.taken_.store(false, std::memory_order_release);
     }
 
     // A step's hold of the crew. Whoever finds it taken works alone.
@@ -86,7 +91,6 @@ class Crew {
         }
 
       private:
-        friend Crew;
         Crew* const crew_;
     };
 

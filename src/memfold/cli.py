@@ -272,4 +272,7 @@ def _print(report: "Report", as_json: bool) -> None:
 
     from memfold.display import score_table
 
-    Console().print(score_table({"memfold": report.metrics, **report.baselines}, report.data))
+    console = Console()
+    console.print(score_table({"memfold": report.metrics, **report.baselines}, report.data))
+    for item in report.shown:
+        console.print(item)

@@ -79,6 +79,7 @@ class Report:
     Attributes:
         metrics: of the model, by flat name.
         baselines: by name, the first one being the task's standard one; each by the same flat names.
+        shown: tables and texts that a terminal shows below the scores, as rich takes them.
     """
 
     task: str
@@ -88,6 +89,7 @@ class Report:
     parameters: int
     seed: int
     seconds: float = 0.0
+    shown: Sequence[Any] = ()
 
     def as_json(self) -> dict[str, Any]:
         """One flat object of the contract's names."""
