@@ -108,7 +108,7 @@ def fit(
     model = kind(**{**kind.known_parameters(data), **parse_settings(kind, task, settings), "seed": seed})
     begun = time.monotonic()
     parts = model.parts(data)
-    held_out = model.read(valid if len(valid) > 1 else valid[0]) if valid else parts.valid
+    held_out = model.read_files(valid) if valid else parts.valid
     model.fit(parts.train, budget, held_out, out=out, resume=resume)
     command = shlex.join(["memfold", *sys.argv[1:]])
     model.save(out, command=command)  # before the scoring, which may be interrupted
@@ -139,11 +139,15 @@ def evaluate(
     from memfold.tasks.base import load
 
     task = load(model)
-    parts = task.parts(data)
+    if data[0].startswith("@"):
+        parts = task.parts(data)
+        test, scoring = parts.test, parts.scoring
+    else:
+        test, scoring = task.read_files(data), {}
     given = {name: value for name, value in (("origins", origins), ("every", every)) if value is not None}
     if given and task.name != "forecast":
         raise InputError(f"--{next(iter(given))}: a {task.name} model has no forecast origins")
-    _print(task.evaluate(parts.test, " ".join(data), **{**parts.scoring, **given}), as_json)
+    _print(task.evaluate(test, " ".join(data), **{**scoring, **given}), as_json)
 
 
 @app.command()

@@ -191,8 +191,8 @@ class Task(ABC):
         """The parts of a person's files or of a known data set (``@name``)."""
 
     @abstractmethod
-    def read(self, data: Any) -> Any:
-        """What the task works on, from paths or from Python values."""
+    def read_files(self, paths: Sequence[str]) -> Any:
+        """All that is in a person's files, for `fit` to validate on or `evaluate` to score."""
 
     @abstractmethod
     def fit(
@@ -205,7 +205,7 @@ class Task(ABC):
         resume: bool = False,
         progress: bool = True,
     ) -> Self:
-        """Fit the model to what `read` takes."""
+        """Fit the model to what `parts` or `read_files` gave."""
 
     @abstractmethod
     def evaluate(self, data: Any, name: str = "") -> Report:

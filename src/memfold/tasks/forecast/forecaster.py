@@ -112,6 +112,9 @@ class Forecaster(Task):
             data, id=self.id, time=self.time, target=self.target, missing=self.missing, covariates=covariates
         )
 
+    def read_files(self, paths: Sequence[str]) -> SeriesTable:
+        return self.read(one_source(paths))
+
     def parts(self, data: Sequence[str]) -> Parts:
         name = one_source(data)
         if name.startswith("@"):
