@@ -25,7 +25,8 @@ __all__ = ["read_config", "read_files", "read_weights", "write_model"]
 FORMAT = "memfold-model"
 VERSION = 1
 CONFIG, WEIGHTS, CARD, CHECKPOINT = "config.json", "model.safetensors", "README.md", "checkpoint.safetensors"
-ENCODERS = ("tokens.model", "source.model", "target.model")  # of sentencepiece
+TOKENS, SOURCE, TARGET = "tokens.model", "source.model", "target.model"  # of sentencepiece
+ENCODERS = (TOKENS, SOURCE, TARGET)
 
 
 def write_model(

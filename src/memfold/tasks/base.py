@@ -32,7 +32,10 @@ if TYPE_CHECKING:
 
 __all__ = ["TASKS", "Parts", "Report", "Task", "load", "one_source", "task_class"]
 
-TASKS = {"forecast": "memfold.tasks.forecast:Forecaster"}
+TASKS = {
+    "forecast": "memfold.tasks.forecast:Forecaster",
+    "generate": "memfold.tasks.generate:TextGenerator",
+}
 
 
 def task_class(name: str) -> "type[Task]":
@@ -291,8 +294,7 @@ class Task(ABC):
         Raises:
             InputError: not fitted yet, or the folder cannot be written.
         """
-        if not hasattr(self, "network_"):
-            raise InputError(f"this {type(self).__name__} is not fitted yet: call fit first")
+        self._check_fitted()
         config = {
             "task": self.name,
             "memfold": version("memfold"),
@@ -321,6 +323,10 @@ class Task(ABC):
         task.network_.eval()
         task.training_ = Result()
         return task
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "network_"):
+            raise InputError(f"this {type(self).__name__} is not fitted yet: call fit first")
 
     def _card(self, report: Report | None, command: str) -> str:
         lines = [f"# A memfold {self.name} model", ""]

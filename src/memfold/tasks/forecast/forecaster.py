@@ -227,8 +227,7 @@ class Forecaster(Task):
         Raises:
             InputError: data that cannot be worked with.
         """
-        if not hasattr(self, "network_"):
-            raise InputError("this Forecaster is not fitted yet: call fit first")
+        self._check_fitted()
         table = self.read(data)
         if table.step != self.step_:
             raise InputError(f"the rows are {table.step} apart, those the model was fitted to {self.step_}")

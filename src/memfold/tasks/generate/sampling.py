@@ -1,0 +1,75 @@
+"""Writing: a token at a time on a stream, which needs no torch."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memfold.errors import InputError
+from memfold.stream import Stream
+
+__all__ = ["Sampler"]
+
+Array = NDArray[np.float32]
+
+
+class Sampler:
+    """Draws each next token from a language model on a stream.
+
+    Args:
+        stream: takes an embedding ``(E,)`` and gives logits ``(V,)``.
+        embedding: ``(V, E)``.
+        temperature: divides the logits: below 1 bolder, above 1 wilder; 0 always takes the likeliest.
+        top_k: draw from so many of the likeliest tokens only.
+        top_p: draw from the likeliest tokens that make up this much of the probability (Holtzman et al. 2020).
+        banned: tokens that are never drawn.
+
+    Raises:
+        InputError: an option out of its range.
+    """
+
+    def __init__(
+        self,
+        stream: Stream,
+        embedding: Array,
+        *,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        banned: Sequence[int] = (),
+        seed: int = 0,
+    ) -> None:
+        if not temperature >= 0:
+            raise InputError(f"temperature must be 0 or more, got {temperature}")
+        if top_k is not None and top_k < 1:
+            raise InputError(f"top_k must be at least 1, got {top_k}")
+        if top_p is not None and not 0 < top_p <= 1:
+            raise InputError(f"top_p must be above 0 and at most 1, got {top_p}")
+        self.stream, self.embedding = stream, embedding
+        self.temperature, self.top_k, self.top_p, self.banned = temperature, top_k, top_p, list(banned)
+        self.random = np.random.default_rng(seed)
+
+    def tokens(self, prompt: NDArray[np.int64]) -> Iterator[int]:
+        """What follows a prompt of at least one token, without end."""
+        self.stream.reset()
+        for token in prompt[:-1]:
+            self.stream.step(self.embedding[token])
+        last = int(prompt[-1])
+        while True:
+            last = self.choose(self.stream.step(self.embedding[last]))
+            yield last
+
+    def choose(self, logits: Array) -> int:
+        """Draw a token by its logits ``(V,)``."""
+        logits = logits.astype(np.float64)
+        logits[self.banned] = -np.inf
+        if self.temperature == 0:
+            return int(logits.argmax())
+        order = np.argsort(-logits, kind="stable")
+        scaled = (logits[order] - logits[order[0]]) / self.temperature
+        probability = np.exp(scaled) / np.exp(scaled).sum()  # of the likeliest first
+        keep = len(order) if self.top_k is None else self.top_k
+        if self.top_p is not None:
+            keep = min(keep, int(np.searchsorted(probability.cumsum(), self.top_p)) + 1)
+        probability = probability[:keep] / probability[:keep].sum()
+        return int(order[self.random.choice(len(probability), p=probability)])

@@ -1,0 +1,56 @@
+"""Texts to learn from: a person's files, or the known sets, and the parts that are held out of them."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from memfold.data.datasets import find
+from memfold.data.texts import read_text
+from memfold.errors import InputError
+
+__all__ = ["joined", "known_parts", "split"]
+
+
+def joined(paths: Sequence[str | Path]) -> str:
+    """The texts of some files, one after another."""
+    return "\n".join(read_text(path) for path in paths)
+
+
+def split(text: str) -> tuple[str, str]:
+    """A text without its last tenth, and that tenth."""
+    at = len(text) * 9 // 10
+    return text[:at], text[at:]
+
+
+def known_parts(name: str) -> tuple[str, str]:
+    """The training and the test part of a known set.
+
+    Raises:
+        InputError: no such set, or files of it that cannot be had or read.
+    """
+    folder = find(name)
+    if name == "tang-poems":
+        return _poems(folder)
+    (file,) = [path for path in folder.iterdir() if path.suffix == ".txt"]
+    text = read_text(file)
+    if name == "warpeace":
+        return text[: len(text) * 8 // 10], text[len(text) * 9 // 10 :]
+    return split(text)
+
+
+def _poems(folder: Path) -> tuple[str, str]:
+    """Poems, each on a line of its own, nine of ten to learn from; which ones is drawn with seed 0."""
+    poems: list[str] = []
+    for file in sorted(folder.glob("poet.tang.*.json"), key=lambda path: int(path.suffixes[1][1:])):
+        try:
+            read = ["".join(poem["paragraphs"]) for poem in json.loads(read_text(file))]
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{file}: not a list of poems ({error!r})") from None
+        poems += [poem for poem in read if poem]
+    order = np.random.default_rng(0).permutation(len(poems))
+    held_out = set(order[: len(poems) // 10].tolist())
+    parts = ([p for k, p in enumerate(poems) if (k in held_out) == test] for test in (False, True))
+    train, test = ("".join(f"{poem}\n" for poem in part) for part in parts)
+    return train, test

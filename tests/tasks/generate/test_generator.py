@@ -1,0 +1,165 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from sklearn.base import clone
+
+from memfold import load
+from memfold.errors import InputError
+from memfold.tasks import TextGenerator
+from memfold.training import Validation, train
+
+SMALL = {"hidden_size": 24, "embedding_size": 8, "batch_size": 4, "window": 16}
+TEXT = "the cat sat on the mat.\nthe dog sat on the log.\n" * 60
+
+
+@pytest.fixture(scope="module")
+def fitted() -> TextGenerator:
+    return TextGenerator(**SMALL).fit(TEXT, budget="12ep", progress=False)
+
+
+def test_it_beats_single_tokens_by_far_and_names_the_contracts_scores(fitted: TextGenerator) -> None:
+    report = fitted.evaluate(TEXT[:600], "cats", train=TEXT)
+    assert set(report.metrics) == {"nats_carried", "nats_window256", "bits_carried", "perplexity"}
+    assert list(report.baselines) == ["6-gram"]
+    alone = fitted.evaluate(TEXT[:600]).baselines["1-gram"]
+    assert report.metrics["nats_carried"] < alone["nats_carried"] / 3
+    assert report.metrics["bits_carried"] == pytest.approx(report.metrics["nats_carried"] * 1.442695)
+    assert report.metrics["perplexity"] == pytest.approx(2.718281828 ** report.metrics["nats_carried"])
+
+
+def test_a_saved_model_writes_and_scores_the_same(fitted: TextGenerator, tmp_path: Path) -> None:
+    fitted.save(tmp_path / "m")
+    again = load(tmp_path / "m")
+    assert isinstance(again, TextGenerator)
+    for options in ({"temperature": 0.0}, {"top_k": 3}, {"top_p": 0.9, "seed": 5}):
+        assert "".join(again.generate("the c", 40, **options)) == "".join(fitted.generate("the c", 40, **options))
+    assert again.evaluate(TEXT[:300]).metrics == fitted.evaluate(TEXT[:300]).metrics
+
+
+def test_subwords_are_scored_by_the_character_and_kept_with_the_model(tmp_path: Path) -> None:
+    model = TextGenerator(tokens="subwords", vocabulary_size=60, tied=True, num_layers=2, **SMALL)
+    model.fit(TEXT, budget="4ep", progress=False).save(tmp_path / "m")
+    assert (tmp_path / "m" / "tokens.model").exists()
+    again = load(tmp_path / "m")
+    scores = again.evaluate(TEXT).metrics
+    assert scores == model.evaluate(TEXT).metrics
+    tokens = len(again.vocabulary_.encode(TEXT))
+    per_token = torch.log(torch.tensor(scores["perplexity"])).item()
+    assert scores["nats_carried"] == pytest.approx(per_token * tokens / len(TEXT), rel=1e-4)
+    assert len("".join(again.generate("the ", 20))) > 20
+
+
+def test_the_same_seed_writes_the_same_and_another_one_else(fitted: TextGenerator) -> None:
+    def written(seed: int) -> str:
+        return "".join(fitted.generate("the ", 60, temperature=1.5, seed=seed))
+
+    assert written(1) == written(1) != written(2)
+
+
+def test_characters_never_seen_are_read_and_never_written(fitted: TextGenerator) -> None:
+    assert set("".join(fitted.generate("Ärger 春", 200, temperature=3.0))) <= set(TEXT)
+    assert fitted.evaluate("Ärger 春").metrics["nats_carried"] > 0
+
+
+def test_a_killed_training_resumes_to_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = TextGenerator(**SMALL, dropout=0.2, weight_drop=0.2).fit(TEXT, budget="3ep", progress=False)
+
+    class Stop:
+        left = 0
+
+        def step(self, fraction: float, epoch: int, loss: float) -> None:
+            self.left += 1
+            if self.left == 60:  # in the middle of an epoch, where a state is carried
+                raise RuntimeError("killed")
+
+        def validated(self, row: Validation, metric: str, best: bool) -> None: ...
+
+    def stopped(*arguments, **options):
+        return train(*arguments, **options | {"progress": Stop()})
+
+    model = clone(whole)
+    with monkeypatch.context() as patch:
+        patch.setattr("memfold.tasks.base.train", stopped)
+        with pytest.raises(RuntimeError, match="killed"):
+            model.fit(TEXT, budget="3ep", out=tmp_path / "m", progress=False)
+    model.fit(TEXT, budget="3ep", out=tmp_path / "m", resume=True, progress=False)
+    for name, value in whole.network_.state_dict().items():
+        assert torch.equal(model.network_.state_dict()[name], value), name
+
+
+@pytest.mark.parametrize(
+    ("changed", "text", "message"),
+    [
+        ({}, "too short", "the text has 9 characters"),
+        ({"hidden_size": 0}, TEXT, "hidden_size must be at least 1"),
+        ({"dropout": 1.0}, TEXT, "dropout must be at least 0 and below 1"),
+    ],
+)
+def test_what_cannot_be_fitted_is_named(changed: dict[str, float], text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        TextGenerator(**SMALL | changed).fit(text, budget="1ep", progress=False)
+
+
+def test_nothing_is_written_or_scored_before_a_fit() -> None:
+    with pytest.raises(InputError, match="not fitted yet"):
+        next(TextGenerator().generate())
+    with pytest.raises(InputError, match="not fitted yet"):
+        TextGenerator().evaluate(TEXT)
+
+
+# -- the command line ---------------------------------------------------------------------------------------------
+
+
+def run(folder: Path, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "memfold", *arguments]
+    return subprocess.run(
+        command, cwd=folder, input=given, capture_output=True, text=True, timeout=120, env=environment, encoding="utf-8"
+    )
+
+
+@pytest.mark.slow
+def test_the_commands_fit_evaluate_write_and_answer(tmp_path: Path) -> None:
+    half = len(TEXT) // 2
+    (tmp_path / "a.txt").write_text(TEXT[:half], encoding="utf-8")
+    (tmp_path / "b.txt").write_text(TEXT[half:], encoding="utf-8")
+    settings = [f"--set={name}={value}" for name, value in SMALL.items()]
+    done = run(tmp_path, "fit", "generate", "a.txt", "b.txt", "--out", "m", "--budget", "6ep", "--json", *settings)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert set(report["metrics"]) == {"nats_carried", "nats_window256", "bits_carried", "perplexity"}
+    assert report["data"] == "a.txt b.txt"
+    assert "characters a second" in done.stderr
+    scored = json.loads(run(tmp_path, "evaluate", "m", "b.txt", "--json").stdout)
+    assert scored["baseline"]["name"] == "1-gram"
+    options = ["--set", "prompt=the c", "--set", "length=30", "--set", "temperature=0"]
+    written = run(tmp_path, "predict", "m", *options).stdout
+    assert written.startswith("the cat")
+    assert len(written) == len("the c") + 30 + 1
+    run(tmp_path, "predict", "m", *options, "--out", "written.txt")
+    assert (tmp_path / "written.txt").read_text() == written
+    answers = run(tmp_path, "stream", "m", given="the cat\nthe dog\n").stdout
+    assert answers.startswith("the cat")
+    assert "\nthe dog" in answers
+    for wrong, message in [
+        (["predict", "m", "--set", "colour=red"], "has no parameter 'colour'; it has prompt, length, temperature"),
+        (["evaluate", "m", "b.txt", "--origins", "2"], "--origins: a generate model has no forecast origins"),
+        (["evaluate", "m", "none.txt"], "none.txt: no such file"),
+        (["fit", "generate", "@sst2", "--out", "n"], "@sst2: is for the task sentiment, not generate"),
+    ]:
+        done = run(tmp_path, *wrong)
+        assert done.returncode == 2
+        assert message in done.stderr.splitlines()[-1]
+
+
+def test_a_text_that_is_not_utf_8_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"fine\ncaf\xe9\n")
+    done = run(tmp_path, "fit", "generate", "a.txt", "--out", "m")
+    assert done.returncode == 2
+    assert done.stderr == "memfold: a.txt, line 2: byte 0xe9 is not utf-8; save the file as UTF-8\n"
+    assert not (tmp_path / "m").exists()
