@@ -4,7 +4,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = ["docs/guide/forecast.md", "README.md", "README.zh-CN.md"]
+GUIDE = sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs" / "guide").glob("*.md"))
+PAGES = ["README.md", "README.zh-CN.md", *(page for page in GUIDE if "learn" not in page)]
+CHINESE = [page for page in ("README.zh-CN.md", *GUIDE) if page.endswith(".zh-CN.md")]
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -23,8 +25,10 @@ def test_links_inside_the_repository_lead_somewhere(page: str) -> None:
             assert ((ROOT / page).parent / link).exists(), link
 
 
-def test_both_readmes_have_the_same_sections_tables_and_figures() -> None:
-    english, chinese = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.zh-CN.md"))
+@pytest.mark.parametrize("page", CHINESE)
+def test_both_languages_have_the_same_sections_tables_and_figures(page: str) -> None:
+    pages = (page.replace(".zh-CN", ""), page)
+    english, chinese = ((ROOT / name).read_text(encoding="utf-8") for name in pages)
     for pattern in (r"^#+ ", r"^\|", r"^```"):
         assert len(re.findall(pattern, english, re.M)) == len(re.findall(pattern, chinese, re.M)), pattern
     figures = [set(re.findall(r"\d+\.\d+", text)) for text in (english, chinese)]
