@@ -237,3 +237,14 @@ def test_import_memfold_is_quick_and_imports_no_torch() -> None:
     code = "import sys, memfold, memfold.cells, memfold.engine; assert 'torch' not in sys.modules"
     assert seconds(f"-c {code}") < 0.4
     assert seconds("-c import memfold") < 0.2
+
+
+def test_a_setting_of_true_or_false_is_read_as_such(tmp_path: Path) -> None:
+    text = tmp_path / "a.txt"
+    text.write_text("to and fro " * 100)
+    options = ["--budget", "1ep", "--set", "hidden_size=8", "--set", "batch_size=2"]
+    done = run("fit", "generate", str(text), "--out", str(tmp_path / "m"), *options, "--set", "tied=false")
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "m" / "config.json").read_text())["parameters"]["tied"] is False
+    message = refused(run("fit", "generate", str(text), "--out", str(tmp_path / "n"), "--set", "tied=maybe"))
+    assert "tied=maybe: expected true or false" in message

@@ -33,7 +33,7 @@ def parse_settings(function: Callable[..., Any], owner: str, settings: Sequence[
             raise InputError(f"--set {text}: {owner} has no parameter {name!r}; {has}")
         try:
             parsed[name] = _value(hints[name], value)
-        except ValueError:
+        except (ValueError, KeyError):
             raise InputError(f"--set {text}: expected {_words(hints[name])}") from None
     return parsed
 
@@ -50,6 +50,8 @@ def _value(hint: Any, text: str) -> Any:
         if text.lower() == "none" and NoneType in options:
             return None
         return _value(next(option for option in options if option is not NoneType), text)
+    if hint is bool:
+        return {"true": True, "false": False}[text.lower()]
     return hint(text)
 
 
@@ -60,4 +62,4 @@ def _words(hint: Any) -> str:
         return f"{_words(get_args(hint)[0])}, or several with commas between"
     if options := get_args(hint):
         return _words(next(option for option in options if option is not NoneType))
-    return {int: "a whole number", float: "a number", str: "text"}[hint]
+    return {int: "a whole number", float: "a number", str: "text", bool: "true or false"}[hint]

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memfold.errors import InputError
-from memfold.stream import Layer, Stream
+from memfold.stream import Stream
 from memfold.tasks.generate.baselines import NGram
 from memfold.tasks.generate.network import LanguageModel, ModelSize
 from memfold.tasks.generate.sampling import Sampler
@@ -21,7 +21,8 @@ POEM = "春眠不覺曉，處處聞啼鳥。\n夜來風雨聲，花落知多少�
 
 def model(**changed):
     torch.manual_seed(0)
-    size = {"embedding_size": 6, "hidden_size": 8, "num_layers": 2, "dropout": 0.3, "weight_drop": 0.2, "tied": False}
+    size = {"embedding_size": 6, "hidden_size": 8, "num_layers": 2, "dropout": 0.3, "weight_drop": 0.2}
+    size |= {"tied": False, "coupled": False}
     return LanguageModel(ModelSize(vocabulary=11, **size | changed)).eval()
 
 
@@ -128,9 +129,9 @@ def test_dropout_has_one_mask_for_all_steps_and_none_outside_training():
     assert not torch.equal(network(same)[0], network(same)[0])
 
 
-@pytest.mark.parametrize("tied", [False, True])
-def test_the_likeliest_text_of_the_stream_is_that_of_the_network(tied):
-    network = model(tied=tied)
+@pytest.mark.parametrize("option", [{}, {"tied": True}, {"coupled": True}], ids=str)
+def test_the_likeliest_text_of_the_stream_is_that_of_the_network(option):
+    network = model(**option)
     prompt = text(4)
     tokens = prompt.tolist()
     with torch.no_grad():
@@ -142,10 +143,7 @@ def test_the_likeliest_text_of_the_stream_is_that_of_the_network(tied):
 
 
 def sampler(network, **options):
-    layers = [
-        Layer("lstm", {name.removesuffix("_l0"): weight.detach().numpy() for name, weight in layer.named_parameters()})
-        for layer in network.layers
-    ]
+    layers = [own for layer in network.recurrent() for own in layer.stream().layers]
     head = {name: weight.detach().numpy() for name, weight in network.head_on_hidden().items()}
     return Sampler(Stream(layers, head), network.embedding.weight.detach().numpy(), **options)
 

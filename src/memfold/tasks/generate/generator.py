@@ -14,7 +14,7 @@ from torch import nn
 
 from memfold.errors import InputError
 from memfold.formats.directory import TOKENS
-from memfold.stream import Layer, Stream
+from memfold.stream import Stream
 from memfold.tasks.base import Parts, Report, Task
 from memfold.tasks.generate.baselines import NGram
 from memfold.tasks.generate.network import LanguageModel, ModelSize
@@ -43,6 +43,7 @@ class TextGenerator(Task):
         dropout: on embeddings, between layers and before the head, one mask a window (Gal & Ghahramani 2016).
         weight_drop: dropout of hidden-to-hidden weights (Merity, Keskar & Socher 2018).
         tied: one matrix for embedding and head (Press & Wolf 2017).
+        coupled: f = 1 - i (Greff et al. 2017), which leaves three gates to compute instead of four.
         window: tokens that a gradient goes back.
         batch_size: places in the text that are read side by side.
         lr: peak learning rate.
@@ -67,6 +68,7 @@ class TextGenerator(Task):
         dropout: float = 0.1,
         weight_drop: float = 0.0,
         tied: bool = False,
+        coupled: bool = False,
         window: int = 64,
         batch_size: int = 32,
         lr: float = 4e-3,
@@ -81,6 +83,7 @@ class TextGenerator(Task):
         self.dropout = dropout
         self.weight_drop = weight_drop
         self.tied = tied
+        self.coupled = coupled
         self.window = window
         self.batch_size = batch_size
         self.lr = lr
@@ -170,6 +173,7 @@ class TextGenerator(Task):
             self.dropout,
             self.weight_drop,
             self.tied,
+            self.coupled,
         )
 
     # -- writing ---------------------------------------------------------------------------------------------
@@ -199,12 +203,7 @@ class TextGenerator(Task):
         self._check_fitted()
         if length < 1:
             raise InputError(f"length must be at least 1, got {length}")
-        layers = [
-            Layer(
-                "lstm", {name.removesuffix("_l0"): weight.detach().numpy() for name, weight in layer.named_parameters()}
-            )
-            for layer in self.network_.layers
-        ]
+        layers = [own for layer in self.network_.recurrent() for own in layer.stream().layers]
         head = {name: weight.detach().numpy() for name, weight in self.network_.head_on_hidden().items()}
         sampler = Sampler(
             Stream(layers, head),

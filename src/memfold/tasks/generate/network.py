@@ -5,7 +5,7 @@ mask for all steps of a window (Gal & Ghahramani 2016), dropped hidden-to-hidden
 matrix for embedding and head.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -26,6 +26,7 @@ class ModelSize:
 
     Attributes:
         tied: the head's matrix is the embedding's.
+        coupled: the layers' forget gate is 1 - i.
         dropout: on the embeddings, between layers and before the head.
         weight_drop: on the hidden-to-hidden weights.
     """
@@ -37,6 +38,7 @@ class ModelSize:
     dropout: float
     weight_drop: float
     tied: bool
+    coupled: bool
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -51,7 +53,7 @@ class LanguageModel(nn.Module):
         self.embedding = nn.Embedding(size.vocabulary, size.embedding_size)
         nn.init.normal_(self.embedding.weight, std=size.embedding_size**-0.5 if size.tied else 1.0)
         inputs = [size.embedding_size] + [size.hidden_size] * (size.num_layers - 1)
-        self.layers = nn.ModuleList([LSTM(width, size.hidden_size) for width in inputs])
+        self.layers = nn.ModuleList([LSTM(width, size.hidden_size, coupled=size.coupled) for width in inputs])
         # Of a tied model this goes to the embedding's features, whose matrix goes on to the tokens.
         self.head = nn.Linear(size.hidden_size, size.embedding_size if size.tied else size.vocabulary)
 
@@ -59,13 +61,18 @@ class LanguageModel(nn.Module):
         """The logits ``(T, B, V)`` of what follows each of the tokens ``(T, B)``, and the state after them."""
         x = self._dropped(self.embedding(tokens))  # (T, B, E)
         last = []
-        for k, layer in enumerate(self.layers):
-            assert isinstance(layer, LSTM)
+        for k, layer in enumerate(self.recurrent()):
             x, own = self._fold(layer, x, None if state is None else state[k])
             x = self._dropped(x)  # (T, B, H)
             last.append(own)
         y = self.head(x)
         return F.linear(y, self.embedding.weight) if self.size.tied else y, last
+
+    def recurrent(self) -> Iterator[LSTM]:
+        """The layers, from the bottom up."""
+        for layer in self.layers:
+            assert isinstance(layer, LSTM)
+            yield layer
 
     def _dropped(self, x: Tensor) -> Tensor:
         if not self.training or self.size.dropout == 0:
