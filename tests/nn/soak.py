@@ -89,13 +89,13 @@ def random_layer(choose: random.Random, dtype: torch.dtype) -> Recurrent:
     }
     if kind == "LSTM":
         options |= {"peephole": choose.random() < 0.4, "coupled": choose.random() < 0.3}
+    # Rounding alone may move a unit over a kink, relu's or a clip's, and with it the gradient: in float32 anywhere, in
+    # float64 where orthogonal weights cancel to exactly 0.
+    kinks = dtype == torch.float64
     if kind == "RNN":
         nonlinearity = choose.choice(["tanh", "tanh", "relu"])
-        # Rounding alone may move a unit over relu's kink, and with it the gradient: in float32 anywhere, in float64
-        # where orthogonal weights cancel to exactly 0.
-        options["nonlinearity"] = nonlinearity if dtype == torch.float64 else "tanh"
-        options["init"] = "torch"
-    if choose.random() < 0.2:
+        options |= {"nonlinearity": nonlinearity if kinks else "tanh", "init": "torch"}
+    if choose.random() < 0.2 and kinks:
         options["clip"] = choose.uniform(0.3, 2)
     if choose.random() < 0.2:
         options["zoneout"] = choose.choice([0.1, 0.5])
