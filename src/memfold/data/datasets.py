@@ -114,12 +114,14 @@ DATASETS = {
             "translate",
             "29,000 captions in English and German; scored on the test part of 2016",
             "non-commercial research",
+            parameters={"source": "en", "target": "de"},
         ),
         DataSet(
             "tatoeba-cmn-eng",
             "translate",
             "23,610 sentences in English and Chinese; get cmn-eng.zip from manythings.org/anki",
             "CC BY 2.0 FR",
+            parameters={"target_units": "character"},
         ),
     )
 }

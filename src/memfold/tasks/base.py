@@ -35,6 +35,7 @@ __all__ = ["TASKS", "Parts", "Report", "Task", "load", "one_source", "task_class
 TASKS = {
     "forecast": "memfold.tasks.forecast:Forecaster",
     "generate": "memfold.tasks.generate:TextGenerator",
+    "translate": "memfold.tasks.translate:Translator",
 }
 
 
@@ -83,6 +84,7 @@ class Report:
         metrics: of the model, by flat name.
         baselines: by name, the first one being the task's standard one; each by the same flat names.
         shown: tables and texts that a terminal shows below the scores, as rich takes them.
+        signatures: of metrics that have one, how they were computed.
     """
 
     task: str
@@ -93,6 +95,7 @@ class Report:
     seed: int
     seconds: float = 0.0
     shown: Sequence[Any] = ()
+    signatures: Mapping[str, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """One flat object of the contract's names."""
@@ -108,6 +111,7 @@ class Report:
             "parameters": self.parameters,
             "memfold": version("memfold"),
             "torch": torch.__version__,
+            **({"signatures": dict(self.signatures)} if self.signatures else {}),
         }
 
 
@@ -344,5 +348,6 @@ class Task(ABC):
             for name, scores in {"this model": report.metrics, **report.baselines}.items():
                 cells = [f"{scores[n]:.4g}" if n in scores else "" for n in names]
                 lines.append(f"| {name} | {' | '.join(cells)} |")
+            lines += ["", *(f"- {name}: `{text}`" for name, text in report.signatures.items())]
         lines += ["", "The weights bear the licence that you give them; mind that of the data.", ""]
         return "\n".join(lines)

@@ -1,0 +1,5 @@
+"""Translation between two languages by an LSTM encoder and decoder with attention."""
+
+from memfold.tasks.translate.translator import Alignment, Translator
+
+__all__ = ["Alignment", "Translator"]

@@ -1,0 +1,153 @@
+"""An encoder and a decoder of LSTMs with attention between the decoder's layers, as GNMT (Wu et al. 2016)."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from memfold.nn import LSTM
+
+__all__ = ["BEGIN", "END", "UNKNOWN", "DecoderState", "Memory", "NetworkSize", "TranslationNetwork"]
+
+UNKNOWN, BEGIN, END = 0, 1, 2  # ids in every vocabulary
+
+
+@dataclass(frozen=True)
+class NetworkSize:
+    """What the shapes of the network follow from.
+
+    Attributes:
+        source_vocabulary, target_vocabulary: V, subwords of each language.
+        embedding_size: E.
+        hidden_size: H, of the decoder's layers; half of it for each direction of the encoder.
+        encoder_layers: bidirectional ones.
+        decoder_layers: the first, which asks the attention, and the others above it.
+    """
+
+    source_vocabulary: int
+    target_vocabulary: int
+    embedding_size: int
+    hidden_size: int
+    encoder_layers: int
+    decoder_layers: int
+    dropout: float
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What the encoder hands to the decoder.
+
+    Attributes:
+        values: (B, S, H).
+        padding: (B, S), True past a row's length.
+        first: the first state of the decoder's first layer, (B, H).
+    """
+
+    values: Tensor
+    padding: Tensor
+    first: Tensor
+
+    def rows(self, index: Tensor) -> Self:
+        """The memory of some rows."""
+        return type(self)(self.values[index], self.padding[index], self.first[index])
+
+
+@dataclass(frozen=True)
+class DecoderState:
+    """h and c of the decoder's first layer, (1, B, H), and of those above, (L - 1, B, H)."""
+
+    first: tuple[Tensor, Tensor]
+    upper: tuple[Tensor, Tensor]
+
+    def rows(self, index: Tensor) -> Self:
+        """The state of some rows."""
+        return type(self)(*((h[:, index], c[:, index]) for h, c in (self.first, self.upper)))
+
+
+class SequenceDropout(nn.Module):
+    """Dropout of (B, T, ·) with one mask for all steps of a row (Gal & Ghahramani 2016)."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.rate == 0:
+            return x
+        mask = torch.empty(x.shape[0], 1, x.shape[2], dtype=x.dtype, device=x.device)
+        return x * mask.bernoulli_(1 - self.rate).div_(1 - self.rate)
+
+
+class TranslationNetwork(nn.Module):
+    """Log-probabilities of a translation's subwords.
+
+    The first layer of the decoder sees the words so far and no context, so it folds the whole target in one call; the
+    attention of all its steps is one batched product (Luong et al. 2015, "general"); the layers above fold [h; context]
+    in one call (Wu et al. 2016, sec. 3). One code path serves training, where the target is known, and search, where a
+    step is appended at a time.
+    """
+
+    def __init__(self, size: NetworkSize) -> None:
+        super().__init__()
+        self.size = size
+        E, H = size.embedding_size, size.hidden_size
+        self.source_embedding = nn.Embedding(size.source_vocabulary, E)
+        self.target_embedding = nn.Embedding(size.target_vocabulary, E)
+        for embedding in (self.source_embedding, self.target_embedding):
+            nn.init.normal_(embedding.weight, std=E**-0.5)
+        self.encoder = _stack(E, H // 2, size.encoder_layers, size.dropout, bidirectional=True)
+        self.bridge = nn.Linear(H, H)
+        self.first = LSTM(E, H, batch_first=True)
+        self.query = nn.Linear(H, H, bias=False)
+        self.upper = _stack(2 * H, H, size.decoder_layers - 1, size.dropout)
+        self.readout = nn.Linear(2 * H, E)
+        self.bias = nn.Parameter(torch.zeros(size.target_vocabulary))
+        self.dropout = SequenceDropout(size.dropout)
+
+    def encode(self, source: Tensor, lengths: Tensor) -> Memory:
+        """Read the source, (B, S) subwords of which each row has ``lengths``."""
+        x = self.dropout(self.source_embedding(source) * self.size.embedding_size**0.5)
+        y, (h, _) = self.encoder(x, lengths=lengths)  # (B, S, H)
+        padding = torch.arange(source.shape[1])[None, :] >= lengths[:, None]
+        first = torch.tanh(self.bridge(torch.cat([h[-2], h[-1]], dim=-1)))
+        return Memory(self.dropout(y), padding, first)
+
+    def begin(self, memory: Memory) -> DecoderState:
+        """The decoder's state before the first word."""
+        B, H = memory.first.shape
+        zero = memory.first.new_zeros(1, B, H)
+        upper = memory.first.new_zeros(self.size.decoder_layers - 1, B, H)
+        return DecoderState((memory.first[None], zero), (upper, upper))
+
+    def decode(
+        self, memory: Memory, words: Tensor, state: DecoderState, lengths: Tensor | None = None
+    ) -> tuple[Tensor, DecoderState, Tensor]:
+        """Go on with the words given.
+
+        Args:
+            words: (B, T), each of them before the one that is to be told.
+            lengths: of the rows, (B,); T for all when None.
+
+        Returns:
+            Features (B, T, E) of which `logits` makes scores, the state after the words, and where the attention was,
+            (B, T, S).
+        """
+        x = self.dropout(self.target_embedding(words) * self.size.embedding_size**0.5)
+        h, first = self.first(x, state.first, lengths=lengths)  # (B, T, H)
+        scores = torch.bmm(self.query(h), memory.values.transpose(1, 2)) * self.size.hidden_size**-0.5
+        attention = scores.masked_fill(memory.padding[:, None, :], -torch.inf).softmax(dim=-1)  # (B, T, S)
+        context = torch.bmm(attention, memory.values)
+        y, upper = self.upper(self.dropout(torch.cat([h, context], dim=-1)), state.upper, lengths=lengths)
+        features = torch.tanh(self.readout(self.dropout(torch.cat([y, context], dim=-1))))
+        return self.dropout(features), DecoderState(first, upper), attention
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Scores (..., V) of every subword, by the embedding itself (Press & Wolf 2017)."""
+        return nn.functional.linear(features, self.target_embedding.weight, self.bias)
+
+
+def _stack(inputs: int, hidden: int, layers: int, dropout: float, bidirectional: bool = False) -> LSTM:
+    """Layers with dropout between them, where there is a between."""
+    between = dropout if layers > 1 else 0.0
+    return LSTM(inputs, hidden, layers, batch_first=True, bidirectional=bidirectional, dropout=between)

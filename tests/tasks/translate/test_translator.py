@@ -1,0 +1,180 @@
+import json
+import os
+import subprocess
+import sys
+from itertools import product
+from pathlib import Path
+
+import pytest
+import torch
+from sklearn.base import clone
+
+import memfold
+from memfold import training
+from memfold.data.parallel import ParallelText
+from memfold.errors import InputError
+from memfold.tasks import Translator
+from memfold.tasks.translate.scores import nearest_translations, translation_scores
+
+COLOURS = {"red": "rot", "blue": "blau", "green": "grün", "black": "schwarz"}
+THINGS = {"cat": "Katze", "dog": "Hund", "car": "Auto", "tree": "Baum"}
+VERBS = {"sleeps": "schläft", "falls": "fällt", "waits": "wartet"}
+PAIRS = [
+    (f"the {colour} {thing} {verb}", f"{VERBS[verb]} {THINGS[thing]} {COLOURS[colour]} !")
+    for colour, thing, verb in product(COLOURS, THINGS, VERBS)
+]
+UNSEEN = [PAIRS[i] for i in (3, 17, 31, 40)]
+SEEN = [pair for pair in PAIRS if pair not in UNSEEN] * 4
+
+
+def small(**changes: object) -> Translator:
+    settings = {"vocabulary": 60, "embedding_size": 32, "hidden_size": 32, "dropout": 0.2, "batch_tokens": 400}
+    return Translator(**{**settings, "lr": 1e-2, **changes})  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def fitted() -> Translator:
+    return small().fit(SEEN, budget="15ep", valid=UNSEEN, progress=False)
+
+
+def test_it_translates_sentences_that_it_never_saw(fitted: Translator) -> None:
+    report = fitted.evaluate(UNSEEN, "made up", ParallelText.of(SEEN))
+    assert report.metrics["bleu"] > 90
+    assert report.metrics["bleu"] > report.baselines["nearest sentence"]["bleu"] > 1
+    assert list(report.metrics) == ["bleu", "bleu_lower_tok", "chrf"]
+    assert "tok:13a" in report.as_json()["signatures"]["bleu"]
+    assert list(fitted.evaluate(UNSEEN).baselines) == ["source copied"]
+
+
+def test_attention_tells_the_word_that_is_translated(fitted: Translator) -> None:
+    (alignment,) = fitted.align(["the blue dog falls"])
+    assert alignment.attention.shape == (len(alignment.target), len(alignment.source))
+    assert "".join(alignment.target) == "▁fällt▁Hund▁blau▁!</s>"
+    assert alignment.attention.sum(1) == pytest.approx(1.0)
+
+
+def test_lines_keep_their_places_also_when_empty_or_never_seen(fitted: Translator) -> None:
+    sentences = ["the red cat waits", "", "  ", "猫", "the red cat waits"]
+    translations = fitted.predict(sentences)
+    assert len(translations) == 5
+    assert translations[0] == translations[4] == "wartet Katze rot !"
+    assert translations[1] == translations[2] == ""
+    assert fitted.predict(sentences, beam=1)[0] == translations[0]
+    assert list(fitted.respond("the red cat waits")) == ["wartet Katze rot !"]
+
+
+def test_a_saved_model_translates_the_same(fitted: Translator, tmp_path: Path) -> None:
+    fitted.save(tmp_path / "model", fitted.evaluate(UNSEEN, name="made up"))
+    loaded = memfold.load(tmp_path / "model")
+    assert isinstance(loaded, Translator)
+    assert loaded.predict([s for s, _ in PAIRS]) == fitted.predict([s for s, _ in PAIRS])
+    assert "tok:13a" in (tmp_path / "model" / "README.md").read_text()
+    lines = tmp_path / "lines.txt"
+    lines.write_text("the red cat waits\n\nthe blue dog falls\n")
+    assert "".join(loaded.answers([str(lines)], beam=2)) == "wartet Katze rot !\n\nfällt Hund blau !\n"
+    (tmp_path / "model" / "source.model").unlink()
+    with pytest.raises(InputError, match=r"source\.model: missing"):
+        memfold.load(tmp_path / "model")
+
+
+def test_files_are_split_for_a_fit_and_whole_for_a_fitted_model(fitted: Translator, tmp_path: Path) -> None:
+    table = tmp_path / "pairs.tsv"
+    table.write_text("".join(f"{source}\t{target}\n" for source, target in PAIRS))
+    parts = small().parts([str(table)])
+    assert len(parts.train) + len(parts.test) == len(fitted.parts([str(table)]).test) == len(PAIRS)
+    assert parts.scoring["train"] is parts.train
+
+
+def test_a_resumed_training_ends_with_the_same_bits(tmp_path: Path) -> None:
+    pairs = SEEN[:60]
+    whole = small().fit(pairs, budget="4ep", progress=False)
+
+    class KilledError(Exception):
+        pass
+
+    model = small()
+    save, calls = training._Loop.save, []
+
+    def save_and_die(loop: training._Loop) -> None:
+        save(loop)
+        calls.append(loop.result.steps)
+        if len(calls) == 7:
+            raise KilledError
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training._Loop, "save", save_and_die)
+        with pytest.raises(KilledError):
+            model.fit(pairs, budget="4ep", out=tmp_path, progress=False)
+    again = small().fit(pairs, budget="4ep", out=tmp_path, resume=True, progress=False)
+    assert 0 < calls[-1] < whole.training_.steps
+    theirs = again.network_.state_dict()
+    assert all(torch.equal(value, theirs[name]) for name, value in whole.network_.state_dict().items())
+    with pytest.raises(InputError, match="other data or settings"):
+        small().fit(SEEN[:61], budget="4ep", out=tmp_path, resume=True, progress=False)
+
+
+def test_characters_are_the_units_and_the_measure_of_writing_without_spaces() -> None:
+    pairs = [("a cat", "一只猫。"), ("a dog", "一只狗。"), ("two cats", "两只猫，真的"), ("two dogs", "两只狗。")] * 10
+    model = small(target_units="character").fit(pairs, budget="2ep", valid=pairs[:4], progress=False)
+    pieces = model.target_subwords_.id_to_piece(list(range(3, model.size_.target_vocabulary)))
+    assert all(len(piece) == 1 for piece in pieces)
+    assert model.target_subwords_.decode(model.target_subwords_.encode("两只猫，真的")) == "两只猫，真的"
+    assert "tok:char" in model.evaluate(pairs).signatures["bleu"]
+
+
+def test_scores_are_those_of_known_texts() -> None:
+    references = [["Der Hund läuft schnell ."], ["Eine Katze schläft dort ."]]
+    exact, _ = translation_scores([row[0] for row in references], references, False)
+    assert exact == {name: pytest.approx(100) for name in ("bleu", "bleu_lower_tok", "chrf")}
+    lower, _ = translation_scores([row[0].lower() for row in references], references, False)
+    assert lower["bleu"] < 50
+    assert lower["bleu_lower_tok"] == pytest.approx(100)
+    second, _ = translation_scores(["Eins zwei drei vier", "x"], [["a b c d", "Eins zwei drei vier"], ["x"]], False)
+    assert second["bleu"] == pytest.approx(100)
+
+
+def test_the_nearest_sentence_lends_its_translation() -> None:
+    train = ParallelText.of([("a red cat", "x"), ("two dogs run", "y"), ("他跑得很快", "z")])
+    assert nearest_translations(train, ["dogs run", "red cats", "他很快"]) == ["y", "x", "z"]
+
+
+def test_bad_requests_are_refused(fitted: Translator) -> None:
+    with pytest.raises(InputError, match="not fitted yet"):
+        Translator().predict(["a"])
+    with pytest.raises(InputError, match="a list of sentences"):
+        fitted.predict("the red cat")
+    with pytest.raises(InputError, match="decoder_layers must be at least 2, got 1"):
+        small(decoder_layers=1).fit(PAIRS, budget="1ep", progress=False)
+    with pytest.raises(InputError, match="hidden_size must be even"):
+        small(hidden_size=33).fit(PAIRS, budget="1ep", progress=False)
+    with pytest.raises(InputError, match="2 pairs given, none"):
+        small().fit([("a", ""), (" ", "b")], budget="1ep", progress=False)
+    assert clone(small(beam=3)).get_params() == small(beam=3).get_params()
+
+
+def test_the_command_line_fits_translates_and_answers(tmp_path: Path) -> None:
+    for name, side in (("train.en", 0), ("train.de", 1)):
+        (tmp_path / name).write_text("".join(pair[side] + "\n" for pair in SEEN) + "\n", encoding="utf-8")
+    settings = ("vocabulary=60", "embedding_size=16", "hidden_size=16", "batch_tokens=800", "lr=0.01")
+
+    def memfold_does(*arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "memfold", *arguments],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            input=text,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"},
+        )
+
+    flags = [flag for setting in settings for flag in ("--set", setting)]
+    done = memfold_does("fit", "translate", "train.en", "train.de", "--out", "m", "--budget", "2ep", "--json", *flags)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert set(report["metrics"]) == {"bleu", "bleu_lower_tok", "chrf"}
+    assert report["baseline"]["name"] == "nearest sentence"
+    assert "1 pair left out: a side is empty" in done.stderr
+    assert "subwords a second" in done.stderr
+    done = memfold_does("stream", "m", text="the red cat waits\nthe dog\n")
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 2
