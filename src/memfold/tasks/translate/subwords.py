@@ -31,6 +31,7 @@ def learn_subwords(sentences: Iterable[str], size: int, units: Units, *, generat
         hard_vocab_limit=False,
         use_all_vocab=units == "character",
         character_coverage=1.0,
+        add_dummy_prefix=units == "subword",  # the mark of a word's beginning
         normalization_rule_name="identity" if generated else "nmt_nfkc",
         unk_id=UNKNOWN,
         bos_id=BEGIN,
