@@ -348,6 +348,7 @@ class Task(ABC):
             for name, scores in {"this model": report.metrics, **report.baselines}.items():
                 cells = [f"{scores[n]:.4g}" if n in scores else "" for n in names]
                 lines.append(f"| {name} | {' | '.join(cells)} |")
-            lines += ["", *(f"- {name}: `{text}`" for name, text in report.signatures.items())]
+            if report.signatures:
+                lines += ["", *(f"- {name}: `{text}`" for name, text in report.signatures.items())]
         lines += ["", "The weights bear the licence that you give them; mind that of the data.", ""]
         return "\n".join(lines)

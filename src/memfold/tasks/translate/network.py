@@ -84,8 +84,9 @@ class TranslationNetwork(nn.Module):
 
     The first layer of the decoder sees the words so far and no context, so it folds the whole target in one call; the
     attention of all its steps is one batched product (Luong et al. 2015, "general"); the layers above fold [h; context]
-    in one call (Wu et al. 2016, sec. 3). One code path serves training, where the target is known, and search, where a
-    step is appended at a time.
+    in one call (Wu et al. 2016, sec. 3). What the attention gives is the encoder's state and the word itself, by a
+    projection of its embedding: so rare words are learnt sooner (cf. Nguyen & Chiang 2018). One code path serves
+    training, where the target is known, and search, where a step is appended at a time.
     """
 
     def __init__(self, size: NetworkSize) -> None:
@@ -97,6 +98,7 @@ class TranslationNetwork(nn.Module):
         for embedding in (self.source_embedding, self.target_embedding):
             nn.init.normal_(embedding.weight, std=E**-0.5)
         self.encoder = _stack(E, H // 2, size.encoder_layers, size.dropout, bidirectional=True)
+        self.lexical = nn.Linear(E, H, bias=False)
         self.bridge = nn.Linear(H, H)
         self.first = LSTM(E, H, batch_first=True)
         self.query = nn.Linear(H, H, bias=False)
@@ -111,7 +113,7 @@ class TranslationNetwork(nn.Module):
         y, (h, _) = self.encoder(x, lengths=lengths)  # (B, S, H)
         padding = torch.arange(source.shape[1])[None, :] >= lengths[:, None]
         first = torch.tanh(self.bridge(torch.cat([h[-2], h[-1]], dim=-1)))
-        return Memory(self.dropout(y), padding, first)
+        return Memory(self.dropout(y + self.lexical(x)), padding, first)
 
     def begin(self, memory: Memory) -> DecoderState:
         """The decoder's state before the first word."""

@@ -3,13 +3,17 @@
 from collections.abc import Sequence
 
 import numpy as np
+from rich.table import Table
+from rich.text import Text
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from memfold.data.parallel import ParallelText
 
-__all__ = ["nearest_translations", "translation_scores"]
+__all__ = ["nearest_translations", "sample_table", "translation_scores"]
+
+SAMPLES = 10
 
 
 def _metrics(characters: bool) -> dict[str, BLEU | CHRF]:
@@ -43,6 +47,14 @@ def translation_scores(
         scores[name] = metric.corpus_score(list(translations), streams).score  # type: ignore[arg-type]
         signatures[name] = str(metric.get_signature())
     return scores, signatures
+
+
+def sample_table(sentences: Sequence[str], translations: Sequence[str], references: Sequence[Sequence[str]]) -> Table:
+    """Ten translations, evenly spread over the sentences, with the first reference of each."""
+    table = Table("sentence", "translation", "reference", show_lines=True)
+    for i in range(0, len(sentences), -(-len(sentences) // SAMPLES)):
+        table.add_row(Text(sentences[i]), Text(translations[i]), Text(references[i][0]))
+    return table
 
 
 def nearest_translations(train: ParallelText, sentences: Sequence[str]) -> list[str]:

@@ -20,7 +20,7 @@ from memfold.errors import InputError
 from memfold.tasks.base import Parts, Report, Task, one_source
 from memfold.tasks.translate.batches import Pairs, TranslationProblem, pad
 from memfold.tasks.translate.network import NetworkSize, TranslationNetwork
-from memfold.tasks.translate.scores import nearest_translations, translation_scores
+from memfold.tasks.translate.scores import nearest_translations, sample_table, translation_scores
 from memfold.tasks.translate.search import beam_search
 from memfold.tasks.translate.subwords import Units, learn_subwords
 from memfold.training import Budget, Settings
@@ -95,7 +95,7 @@ class Translator(Task):
         batch_tokens: int = 2400,
         patience: int | None = None,
         beam: int = 5,
-        length_penalty: float = 1.0,
+        length_penalty: float = 1.4,
         seed: int = 0,
     ) -> None:
         self.source = source
@@ -137,18 +137,18 @@ class Translator(Task):
         return text
 
     def parts(self, data: Sequence[str]) -> Parts:
-        """The parts of a person's files or of a known data set; to a fitted model, files are one test part."""
+        """The parts of a person's files or of a known data set (``@name``)."""
         if data[0].startswith("@"):
             if one_source(data) == "@multi30k":
                 train, valid, test = load_multi30k(self.source or "en", self.target or "de")
                 return Parts(train, test, valid, {"train": train})
             train, test = load_tatoeba().split()
             return Parts(train, test, scoring={"train": train})
-        text = self.read(data)
-        if hasattr(self, "network_"):
-            return Parts(None, text)
-        train, test = text.split()
+        train, test = self.read_files(data).split()
         return Parts(train, test, scoring={"train": train})
+
+    def read_files(self, paths: Sequence[str]) -> ParallelText:
+        return read_parallel(paths, self.source, self.target)
 
     # -- fitting ---------------------------------------------------------------------------------------------
 
@@ -229,8 +229,7 @@ class Translator(Task):
         return [self.target_subwords_.decode(words) for words in found]
 
     def _search(self, sentences: Sequence[str], beam: int, alpha: float) -> list[list[int]]:
-        if not hasattr(self, "network_"):
-            raise InputError("this Translator is not fitted yet: call fit first")
+        self._check_fitted()
         self.network_.eval()
         ids = self.source_subwords_.encode(list(sentences))
         found: list[list[int]] = [[] for _ in ids]
@@ -288,11 +287,13 @@ class Translator(Task):
         others = {} if train is None else {"nearest sentence": nearest_translations(train, sentences)}
         others["source copied"] = sentences
         characters = self.target_units == "character"
-        metrics, signatures = translation_scores(self.predict(sentences), references, characters)
-        baselines = {name: translation_scores(texts, references, characters)[0] for name, texts in others.items()}
-        report = Report(self.name, name, metrics, baselines, self.parameter_count, self.seed, signatures=signatures)
-        report.seconds = time.monotonic() - begun
-        return report
+        translations = self.predict(sentences)
+        metrics, signatures = translation_scores(translations, references, characters)
+        baselines = {other: translation_scores(texts, references, characters)[0] for other, texts in others.items()}
+        signed = [f"{metric}: {signature}" for metric, signature in signatures.items()]
+        shown = (sample_table(sentences, translations, references), *signed)
+        seconds = time.monotonic() - begun
+        return Report(self.name, name, metrics, baselines, self.parameter_count, self.seed, seconds, shown, signatures)
 
     # -- models on disk --------------------------------------------------------------------------------------
 
