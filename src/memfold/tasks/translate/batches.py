@@ -13,8 +13,6 @@ from memfold.training import Problem
 
 __all__ = ["Pairs", "TranslationProblem", "pad", "smoothed_loss"]
 
-SENTENCES = 256  # at most so many in a batch
-
 
 @dataclass(frozen=True)
 class Pairs:
