@@ -11,6 +11,7 @@ from sklearn.base import clone
 from memfold import load
 from memfold.errors import InputError
 from memfold.tasks import TextGenerator
+from memfold.tasks.generate.texts import without_blocks
 from memfold.training import Validation, train
 
 SMALL = {"hidden_size": 24, "embedding_size": 8, "batch_size": 4, "window": 16}
@@ -64,6 +65,17 @@ def test_the_same_seed_writes_the_same_and_another_one_else(fitted: TextGenerato
 def test_characters_never_seen_are_read_and_never_written(fitted: TextGenerator) -> None:
     assert set("".join(fitted.generate("Ärger 春", 200, temperature=3.0))) <= set(TEXT)
     assert fitted.evaluate("Ärger 春").metrics["nats_carried"] > 0
+
+
+def test_ten_blocks_are_held_out_and_the_end_is_learnt() -> None:
+    text = "".join(chr(0x4E00 + k) for k in range(2000))
+    learnt, kept = without_blocks(text)
+    assert len(kept) == 100
+    assert sorted(learnt + kept) == list(text)
+    assert learnt.endswith(text[-50:])
+    assert list(learnt) == sorted(learnt)
+    assert list(kept) == sorted(kept)
+    assert len(without_blocks(text * 1000)[1]) == 40_000
 
 
 def test_a_killed_training_resumes_to_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

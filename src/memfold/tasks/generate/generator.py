@@ -19,7 +19,7 @@ from memfold.tasks.base import Parts, Report, Task
 from memfold.tasks.generate.baselines import NGram
 from memfold.tasks.generate.network import LanguageModel, ModelSize
 from memfold.tasks.generate.sampling import Sampler
-from memfold.tasks.generate.texts import joined, known_parts, split
+from memfold.tasks.generate.texts import joined, known_parts, split, without_blocks
 from memfold.tasks.generate.vocabulary import Characters, Subwords, Vocabulary
 from memfold.tasks.generate.windows import TextProblem, nats_apart, nats_carried, windows_of
 from memfold.training import Budget, Settings
@@ -27,7 +27,6 @@ from memfold.training import Budget, Settings
 __all__ = ["TextGenerator"]
 
 WINDOW = 256  # of the protocol that reads windows from a zero state
-MOST_VALID = 40_000  # tokens to validate on
 SAMPLE = 300  # tokens that are shown after a fit
 
 
@@ -126,7 +125,7 @@ class TextGenerator(Task):
         Args:
             data: the text itself; or its file, as a ``Path``, or a list of names of files.
             budget: minutes of training such as ``3m``, or epochs such as ``20ep``.
-            valid: a text to validate on; the end of the text, a twentieth of it, when None.
+            valid: a text to validate on; ten blocks from all over the text, a twentieth of it at most, when None.
             out: folder in which to keep a checkpoint.
             resume: go on from the checkpoint there.
             progress: show it on standard error.
@@ -137,19 +136,18 @@ class TextGenerator(Task):
         limit = Budget.parse(budget)
         self._check()
         text = self.read(data)
-        held_out = len(text) // 20 if valid is None else 0
-        learn = text[: len(text) - held_out]
+        learn, tuning = without_blocks(text) if valid is None else (text, self.read(valid))
         self.vocabulary_: Vocabulary = (
             Characters.of(learn) if self.tokens == "characters" else Subwords.of(learn, self.vocabulary_size)
         )
         learnt = torch.from_numpy(self.vocabulary_.encode(learn))
-        kept = torch.from_numpy(self.vocabulary_.encode(text[len(learn) :] if valid is None else self.read(valid)))
+        kept = torch.from_numpy(self.vocabulary_.encode(tuning))
         if len(kept) < 2:
             raise InputError(f"the text has {len(text)} characters: too few to learn from and to validate on")
         self.counts_ = torch.bincount(learnt, minlength=self.vocabulary_.size).tolist()
         torch.manual_seed(self.seed)
         network = LanguageModel(self._size())
-        problem = TextProblem(network, learnt, kept[:MOST_VALID], self.batch_size, self.window, self.seed, self.tokens)
+        problem = TextProblem(network, learnt, kept, self.batch_size, self.window, self.seed, self.tokens)
         settings = Settings(limit, lr=self.lr, patience=self.patience)
         digest = hashlib.sha256(learnt.numpy().tobytes() + kept.numpy().tobytes()).hexdigest()
         identity = {"budget": budget, "data": digest}

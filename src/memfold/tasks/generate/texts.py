@@ -10,7 +10,10 @@ from memfold.data.datasets import find
 from memfold.data.texts import read_text
 from memfold.errors import InputError
 
-__all__ = ["joined", "known_parts", "split"]
+__all__ = ["joined", "known_parts", "split", "without_blocks"]
+
+BLOCKS = 10  # to validate on
+MOST_VALID = 40_000  # characters of them
 
 
 def joined(paths: Sequence[str | Path]) -> str:
@@ -22,6 +25,18 @@ def split(text: str) -> tuple[str, str]:
     """A text without its last tenth, and that tenth."""
     at = len(text) * 9 // 10
     return text[:at], text[at:]
+
+
+def without_blocks(text: str) -> tuple[str, str]:
+    """A text without ten blocks that are evenly spread over it, and these.
+
+    They are a twentieth of it, of a long text less. What comes after a text is most like its end, which therefore is
+    learnt and not held out.
+    """
+    size = min(len(text) // 20, MOST_VALID) // BLOCKS
+    cuts = [len(text) * (2 * k + 1) // (2 * BLOCKS) for k in range(BLOCKS)]
+    learnt = [text[begin:end] for begin, end in zip([0, *(cut + size for cut in cuts)], [*cuts, None], strict=True)]
+    return "".join(learnt), "".join(text[cut : cut + size] for cut in cuts)
 
 
 def known_parts(name: str) -> tuple[str, str]:
