@@ -61,7 +61,9 @@ class LabelledTexts:
         """Raise InputError unless there are two classes, each with ``least`` examples."""
         counts = Counter(self.labels)
         if len(counts) < 2:
-            raise InputError(f"{self.name}: every row has the label {next(iter(counts))!r}; two classes at least needed")
+            raise InputError(
+                f"{self.name}: every row has the label {next(iter(counts))!r}; two classes at least needed"
+            )
         label, count = min(counts.items(), key=lambda item: item[1])
         if count < least:
             examples = "1 example" if count == 1 else f"{count} examples"
@@ -126,7 +128,9 @@ def load_labelled(name: str, fold: int) -> tuple[LabelledTexts, LabelledTexts, L
     """
     folder = find(name)
     if name == "sst2":
-        train, test, dev = (_polarity_lines(folder / f"stsa.binary.{part}", "utf-8") for part in ("train", "test", "dev"))
+        train, test, dev = (
+            _polarity_lines(folder / f"stsa.binary.{part}", "utf-8") for part in ("train", "test", "dev")
+        )
         return train, test, dev
     if name == "mr":
         return *held_out(_polarity_lines(folder / "rt-polarity.all", "latin-1"), fold), None
@@ -207,7 +211,9 @@ def _json_lines(path: Path, encoding: str) -> pl.DataFrame:
             raise InputError(f'{path}, line {number}: expected an object such as {{"text": "...", "label": "..."}}')
         rows.append({key: value if value is None else str(value) for key, value in row.items()})
     columns = dict.fromkeys(key for row in rows for key in row)
-    return pl.DataFrame({key: [row.get(key) for row in rows] for key in columns}, schema=dict.fromkeys(columns, pl.String))
+    return pl.DataFrame(
+        {key: [row.get(key) for row in rows] for key in columns}, schema=dict.fromkeys(columns, pl.String)
+    )
 
 
 def _csv(path: Path, encoding: str, tabs: bool) -> pl.DataFrame:
@@ -215,9 +221,7 @@ def _csv(path: Path, encoding: str, tabs: bool) -> pl.DataFrame:
     header = content.split("\n", 1)[0]
     separator = "\t" if tabs else max(",;\t", key=header.count)
     try:
-        return pl.read_csv(
-            content.encode(), infer_schema=False, separator=separator, quote_char=None if tabs else '"'
-        )
+        return pl.read_csv(content.encode(), infer_schema=False, separator=separator, quote_char=None if tabs else '"')
     except pl.exceptions.PolarsError as error:
         fields = header.count(separator)
         longer = (n for n, line in enumerate(content.split("\n"), start=1) if line.count(separator) > fields)

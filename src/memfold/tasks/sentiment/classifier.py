@@ -1,4 +1,4 @@
-"""The TextClassifier: fit an attentive bidirectional LSTM to labelled texts, label others, score beside the baselines."""
+"""The TextClassifier: fit bidirectional LSTMs to labelled texts, label others, score beside the baselines."""
 
 import hashlib
 import json
@@ -19,6 +19,7 @@ from memfold.errors import InputError
 from memfold.tasks.base import Parts, Report, Task, one_source
 from memfold.tasks.sentiment.baselines import MAJORITY, TFIDF, RegressionSize, TfidfRegression
 from memfold.tasks.sentiment.network import ClassifyProblem, Ensemble, NetworkSize, batches_by_length
+from memfold.tasks.sentiment.telling import Details
 from memfold.tasks.sentiment.tokens import EncodedTexts, Encoder
 from memfold.tasks.sentiment.vectors import read_vectors
 from memfold.training import Budget, Settings
@@ -52,12 +53,13 @@ class TextClassifier(Task):
         seed: of the initial weights, the order of the texts and dropout.
 
     >>> table = pl.DataFrame({"text": ["a good day", "a bad day"] * 40, "label": ["good", "bad"] * 40})
-    >>> model = TextClassifier(hidden_size=8, members=1, lr=1e-2).fit(table, budget="10ep", progress=False)
+    >>> model = TextClassifier(embedding_size=16, hidden_size=8, members=1, lr=1e-2).fit(table, budget="10ep", progress=False)
     >>> model.predict(["good!", "bad!"])["label"].to_list()
     ['good', 'bad']
     """
 
     name: ClassVar[str] = "sentiment"
+    network_: Ensemble
 
     def __init__(
         self,
@@ -98,24 +100,21 @@ class TextClassifier(Task):
     # -- reading ---------------------------------------------------------------------------------------------
 
     def read(self, data: Any) -> LabelledTexts:
-        """The labelled texts in a file or several, or in a data frame.
+        """The labelled texts in a file or a data frame.
 
         Raises:
             InputError: naming file and line or column of what cannot be read.
         """
-        if isinstance(data, list | tuple):
-            return joined([self.read(part) for part in data])
         return read_labelled(data, text=self.text, label=self.label, encoding=self.encoding)
+
+    def read_files(self, paths: Sequence[str]) -> LabelledTexts:
+        return joined([self.read(path) for path in paths])
 
     def parts(self, data: Sequence[str]) -> Parts:
         if data[0].startswith("@"):
             train, test, valid = load_labelled(one_source(data)[1:], self.fold)
             return Parts(train, test, valid)
-        examples = self.read(list(data))
-        if hasattr(self, "network_"):
-            return Parts(None, examples)  # of a fitted model, all is to be scored
-        train, test = held_out(examples, self.fold)
-        return Parts(train, test)
+        return Parts(*held_out(self.read_files(data), self.fold))
 
     # -- fitting ---------------------------------------------------------------------------------------------
 
@@ -132,7 +131,7 @@ class TextClassifier(Task):
         """Fit the model to labelled texts.
 
         Args:
-            data: a path, several, or a data frame.
+            data: a path, a data frame, or what `read_files` gave.
             budget: minutes of training such as ``3m``, or epochs such as ``20ep``.
             valid: labelled texts to validate on; a twentieth of the data when None.
             out: folder in which to keep a checkpoint.
@@ -267,8 +266,8 @@ class TextClassifier(Task):
             MAJORITY: _scores(truth, np.full_like(truth, self.majority_)),
         }
         report = Report(self.name, name, _scores(truth, answers), baselines, self.parameter_count, self.seed)
+        report.shown = [Details(self.network_, self.encoder_, self.classes_, examples.texts, truth, answers)]
         report.seconds = clock.monotonic() - begun
-        self.scored_ = examples, answers
         return report
 
     # -- models on disk --------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from memfold.nn import LSTM
+from memfold.tasks.sentiment.baselines import TfidfRegression
 from memfold.tasks.sentiment.tokens import BLANK, BUCKETS, UNKNOWN, Batch, EncodedTexts
 from memfold.training import Problem
 
@@ -42,7 +43,13 @@ class NetworkSize:
 
 
 class Ensemble(nn.Module):
-    """Networks that learn side by side from the same batches, each from its own first weights."""
+    """Networks that learn side by side from the same batches, each from its own first weights.
+
+    Attributes:
+        baseline: what the network is scored beside, kept with it; it takes no part in the training.
+    """
+
+    baseline: TfidfRegression
 
     def __init__(self, size: NetworkSize, members: int) -> None:
         super().__init__()
@@ -166,7 +173,8 @@ class ClassifyProblem(Problem):
         members = self.model(batch)
         weights = self.class_weights[batch.labels]  # (B,)
         chosen = members[:, torch.arange(len(weights)), batch.labels]  # (M, B)
-        return -(weights * chosen).mean()
+        loss: Tensor = -(weights * chosen).mean()
+        return loss
 
     def validate(self) -> float:
         losses = [F.nll_loss(self.model.log_probabilities(b), b.labels, reduction="sum").item() for b in self.valid]
