@@ -135,9 +135,9 @@ def load_labelled(name: str, fold: int) -> tuple[LabelledTexts, LabelledTexts, L
     if name == "mr":
         return *held_out(_polarity_lines(folder / "rt-polarity.all", "latin-1"), fold), None
     reviews = read_labelled(folder / "ChnSentiCorp_htl_all.csv")
-    folds = reviews.named(_POLARITY).folds()
-    test, valid = folds.pop(fold), folds.pop(fold % 9)
-    return joined(folds), test, valid
+    rest, test = held_out(reviews.named(_POLARITY), fold)
+    train, valid = held_out(rest, 0, 9)
+    return train, test, valid
 
 
 def held_out(examples: LabelledTexts, fold: int, folds: int = 10) -> tuple[LabelledTexts, LabelledTexts]:

@@ -53,7 +53,8 @@ class TextClassifier(Task):
         seed: of the initial weights, the order of the texts and dropout.
 
     >>> table = pl.DataFrame({"text": ["a good day", "a bad day"] * 40, "label": ["good", "bad"] * 40})
-    >>> model = TextClassifier(embedding_size=16, hidden_size=8, members=1, lr=1e-2).fit(table, budget="10ep", progress=False)
+    >>> model = TextClassifier(embedding_size=16, hidden_size=8, members=1, lr=1e-2)
+    >>> model = model.fit(table, budget="10ep", progress=False)
     >>> model.predict(["good!", "bad!"])["label"].to_list()
     ['good', 'bad']
     """

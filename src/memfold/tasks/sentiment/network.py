@@ -18,6 +18,7 @@ __all__ = ["ClassifyProblem", "Ensemble", "NetworkSize", "TextNetwork", "batches
 EMBEDDING_STD = 0.1
 DROP_TOKEN = 0.2  # share of tokens that are blanked in training
 DROP_WORD = 0.3  # share of kinds of tokens that must be told by their n-grams alone
+SMOOTHING = 0.1  # of the labels (Szegedy et al. 2016, sec. 7)
 POOL = 20  # batches that are sorted by length together
 
 
@@ -173,7 +174,8 @@ class ClassifyProblem(Problem):
         members = self.model(batch)
         weights = self.class_weights[batch.labels]  # (B,)
         chosen = members[:, torch.arange(len(weights)), batch.labels]  # (M, B)
-        loss: Tensor = -(weights * chosen).mean()
+        smoothed = (1 - SMOOTHING) * chosen + SMOOTHING * members.mean(-1)  # (M, B)
+        loss: Tensor = -(weights * smoothed).mean()
         return loss
 
     def validate(self) -> float:
