@@ -20,6 +20,7 @@ __all__ = ["LabelledTexts", "held_out", "joined", "load_labelled", "read_labelle
 
 TEXT_NAMES = ("text", "sentence", "review", "content", "comment", "message", "body")
 LABEL_NAMES = ("label", "sentiment", "class", "target", "category", "polarity", "stars", "rating")
+LINE = "line"  # the column of a source that has texts alone
 _POLARITY = {"0": "negative", "1": "positive"}
 
 
@@ -102,7 +103,7 @@ def read_labelled(
     name, frame = _frame(source, encoding)
     if frame.height == 0:
         raise InputError(f"{name}: holds no rows")
-    texts = frame[_column(frame, name, text, "text", TEXT_NAMES)].cast(pl.String)
+    texts = frame[LINE if frame.columns == [LINE] else _column(frame, name, text, "text", TEXT_NAMES)].cast(pl.String)
     if not labels:
         return LabelledTexts(name, texts.fill_null("").to_list())
     answers = frame[_column(frame, name, label, "label", LABEL_NAMES)].cast(pl.String).str.strip_chars()
@@ -183,7 +184,7 @@ def _column(frame: pl.DataFrame, name: str, given: str | None, option: str, comm
 
 def _frame(source: Any, encoding: str) -> tuple[str, pl.DataFrame]:
     if isinstance(source, list):
-        return "list", pl.DataFrame({"text": source}, schema={"text": pl.String})
+        return "list", pl.DataFrame({LINE: source}, schema={LINE: pl.String})
     if not isinstance(source, str | Path):
         try:
             return "data frame", nw.from_native(source, eager_only=True).to_polars()
@@ -194,7 +195,7 @@ def _frame(source: Any, encoding: str) -> tuple[str, pl.DataFrame]:
     if kinds & {".jsonl", ".ndjson"}:
         return str(path), _json_lines(path, encoding)
     if ".txt" in kinds:
-        return str(path), pl.DataFrame({"text": read_lines(path, encoding)})
+        return str(path), pl.DataFrame({LINE: read_lines(path, encoding)})
     return str(path), _csv(path, encoding, tabs=".tsv" in kinds)
 
 
