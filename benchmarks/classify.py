@@ -25,7 +25,8 @@ def correct_answers(model: TextClassifier, data: str, budget: str) -> tuple[NDAr
     model.fit(parts.train, budget, parts.valid, progress=False)
     truth = np.array([model.classes_.index(label) for label in parts.test.labels])
     answers = model.probabilities(parts.test.texts).argmax(1)
-    return answers == truth, model.network_.baseline.predict(parts.test.texts) == truth
+    baseline = model.network_.baseline.log_probabilities(parts.test.texts).argmax(1)
+    return answers == truth, baseline == truth
 
 
 def interval(differences: NDArray[np.float64]) -> tuple[float, float]:

@@ -18,7 +18,8 @@ import memfold
 from memfold.cli import run
 from memfold.errors import InputError
 from memfold.tasks import TextClassifier
-from memfold.tasks.sentiment.baselines import MAJORITY, TFIDF, TfidfRegression
+from memfold.tasks.sentiment.baselines import ALONE, MAJORITY, TFIDF, TfidfRegression
+from memfold.tasks.sentiment.classifier import best_share, blended
 from memfold.tasks.sentiment.network import ClassifyProblem, Ensemble, NetworkSize
 from memfold.tasks.sentiment.telling import telling_words, units, weights_of
 from memfold.tasks.sentiment.tokens import Encoder, tokens
@@ -56,7 +57,7 @@ def test_it_learns_what_no_word_alone_tells(fitted: TextClassifier) -> None:
     report = fitted.evaluate(table(300)[240:], "made up")
     assert report.metrics["accuracy"] > 95
     assert set(report.metrics) == {"accuracy", "macro_f1"}
-    assert list(report.baselines) == [TFIDF, MAJORITY]
+    assert list(report.baselines) == [TFIDF, MAJORITY, ALONE]
     assert report.baselines[MAJORITY]["accuracy"] == 50
 
 
@@ -78,14 +79,15 @@ def test_the_baseline_is_kept_and_answers_as_scikit_learn(classes: int) -> None:
     again = TfidfRegression(ours.size)
     again.load_state_dict(ours.state_dict())
     others = table(400, classes)["text"].to_list()
-    assert again.predict(others).tolist() == theirs.predict(vectors.transform(others)).tolist()
+    expected = theirs.predict_log_proba(vectors.transform(others))
+    np.testing.assert_allclose(again.log_probabilities(others), expected, rtol=1e-4, atol=1e-6)
     assert not list(ours.parameters())
 
 
 def test_the_baseline_counts_characters_of_chinese() -> None:
     model = TfidfRegression.fit(["酒店很好", "服务差"] * 3, [1, 0] * 3)
     assert model.size.by_character
-    assert model.predict(["很好", "差"]).tolist() == [1, 0]
+    assert model.log_probabilities(["很好", "差"]).argmax(1).tolist() == [1, 0]
 
 
 def test_a_prediction_has_a_probability_a_class(fitted: TextClassifier) -> None:
@@ -161,7 +163,7 @@ def test_balanced_weights_count_every_class_alike() -> None:
     weights = model._weights(texts)
     assert weights[0] * 3 == weights[1] * 1
     torch.manual_seed(0)
-    network = Ensemble(NetworkSize(2, 2, 4, 4, 1, 0.0), 1)
+    network = Ensemble(NetworkSize(2, 2, 4, 4, 0.0), 1)
     network.eval()
     plain, weighted = (
         ClassifyProblem(network, texts, texts, w, 4, 0).loss(texts.batch(range(4))) for w in (torch.ones(2), weights)
@@ -187,6 +189,16 @@ def test_embeddings_start_from_word_vectors(tmp_path: Path) -> None:
             small(vectors=str(path)).fit(frame, budget="1ep", progress=False)
 
 
+def test_the_linear_model_has_the_share_that_suits_what_neither_learnt_from() -> None:
+    texts, labels = ["good film", "bad film"] * 30, [1, 0] * 30
+    regression = TfidfRegression.fit(texts, labels)
+    unsure, sure = np.log(np.full((60, 2), 0.5)), np.log(np.tile([[0.001, 0.999], [0.999, 0.001]], (30, 1)))
+    assert best_share(unsure, regression, texts, torch.tensor(labels)) == 0.7
+    assert best_share(sure, regression, texts, torch.tensor(labels)) == 0.0
+    half = blended(np.log([[0.8, 0.2]]), np.log([[0.2, 0.8]]), 0.5)
+    assert half.tolist() == pytest.approx([[0.5, 0.5]])
+
+
 # -- what told -----------------------------------------------------------------------------------------------
 
 
@@ -198,14 +210,14 @@ def test_the_telling_words_are_those_that_tell(fitted: TextClassifier) -> None:
 
 
 def test_a_words_weight_is_the_log_odds_lost_without_it(fitted: TextClassifier) -> None:
-    (row,) = weights_of(fitted.network_, fitted.encoder_, ["the lovely film !"])
+    text = "the lovely film !"
+    (row,) = weights_of(fitted.network_, fitted.encoder_, [text])
     assert [unit for unit, _ in row] == ["the", "lovely", "film"]
-    p = fitted.probabilities(["the lovely film !"])[0]
-    odds = np.log(p / (1 - p))
-    blank = fitted.encoder_.encode(["the lovely film !"])
+    whole, blank = fitted.encoder_.encode([text]), fitted.encoder_.encode([text])
     blank.rows[0][1] = 0
-    without = fitted.network_.log_probabilities(blank.batch([0])).exp().detach().double().numpy()[0]
-    np.testing.assert_allclose(row[1][1], odds - np.log(without / (1 - without)), rtol=1e-2)
+    before, after = (fitted.network_(part.batch([0]))[0].exp().detach() for part in (whole, blank))
+    expected = torch.log(before / (1 - before)) - torch.log(after / (1 - after))
+    torch.testing.assert_close(row[1][1], expected, rtol=1e-3, atol=1e-3)
 
 
 def test_chinese_is_blanked_in_pairs() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,9 @@ from torch import Tensor, nn
 
 from memfold.tasks.sentiment.tokens import tokens, unspaced
 
-__all__ = ["MAJORITY", "TFIDF", "RegressionSize", "TfidfRegression"]
+__all__ = ["ALONE", "MAJORITY", "TFIDF", "RegressionSize", "TfidfRegression"]
 
-TFIDF, MAJORITY = "TF-IDF + logistic regression", "most frequent class"
+TFIDF, MAJORITY, ALONE = "TF-IDF + logistic regression", "most frequent class", "the LSTMs alone"
 SAMPLE = 1000  # texts that tell whether words or characters are counted
 
 
@@ -68,13 +69,19 @@ class TfidfRegression(nn.Module):
         model.bias.copy_(torch.from_numpy(regression.intercept_))
         return model
 
-    def predict(self, texts: Sequence[str]) -> NDArray[np.int64]:
-        """The classes of texts."""
+    def log_probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Of every class for every text, (S, C)."""
+        scores = torch.from_numpy(self._fitted_vectors.transform(texts) @ self.weight.numpy().T + self.bias.numpy())
+        if self.size.scores == 1:  # of the second class against the first
+            scores = torch.cat([torch.zeros_like(scores), scores], 1)
+        return scores.double().log_softmax(-1).numpy()
+
+    @cached_property
+    def _fitted_vectors(self) -> TfidfVectorizer:
         terms = bytes(self.terms.numpy()).decode().split("\n")
         vectors = _vectors(self.size.by_character, {term: place for place, term in enumerate(terms)})
         vectors.idf_ = self.idf.numpy()
-        scores = vectors.transform(texts) @ self.weight.numpy().T + self.bias.numpy()
-        return np.asarray(scores[:, 0] > 0 if self.size.scores == 1 else scores.argmax(1)).astype(np.int64)
+        return vectors
 
 
 def _vectors(by_character: bool, vocabulary: dict[str, int] | None = None) -> TfidfVectorizer:

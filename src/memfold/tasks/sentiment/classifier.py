@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from memfold.data.labelled import LabelledTexts, held_out, joined, load_labelled, read_labelled
 from memfold.errors import InputError
 from memfold.tasks.base import Parts, Report, Task, one_source
-from memfold.tasks.sentiment.baselines import MAJORITY, TFIDF, RegressionSize, TfidfRegression
+from memfold.tasks.sentiment.baselines import ALONE, MAJORITY, TFIDF, RegressionSize, TfidfRegression
 from memfold.tasks.sentiment.network import ClassifyProblem, Ensemble, NetworkSize, batches_by_length
 from memfold.tasks.sentiment.telling import Details
 from memfold.tasks.sentiment.tokens import EncodedTexts, Encoder
@@ -29,10 +29,14 @@ __all__ = ["TextClassifier"]
 MIN_COUNT = 2  # of a word that gets an embedding of its own; others are told by their n-grams
 VALID_FOLDS = 20  # one of them is held out to validate on
 PREDICT_BATCH = 128
+SHARES = tuple(tenths / 10 for tenths in range(8))  # of the regression in the answer
 
 
 class TextClassifier(Task):
     """Tells the class of a text: its sentiment, its topic, whatever the examples are labelled with.
+
+    Several bidirectional LSTMs with attention answer together, blended with a linear model of n-grams (the baseline) in
+    the share that suits the validation part best.
 
     Args:
         text: column with the texts; None looks for text, sentence, review, content ...
@@ -41,8 +45,7 @@ class TextClassifier(Task):
         fold: which tenth of the examples is held out to be scored, where they have no test part of their own.
         embedding_size: of words and n-grams; that of the vectors where there are some.
         hidden_size: units of the LSTM in each direction.
-        num_layers: layers of the LSTM.
-        dropout: of embeddings, between layers and before the last layer.
+        dropout: of embeddings and before the last layer.
         members: networks to train side by side and average.
         class_weights: "balanced" gives every class the same weight in the loss, however rare; None, every example.
         vectors: file with word vectors, a word and its numbers a line, from which the embeddings start.
@@ -70,7 +73,6 @@ class TextClassifier(Task):
         fold: int = 0,
         embedding_size: int = 100,
         hidden_size: int = 100,
-        num_layers: int = 1,
         dropout: float = 0.5,
         members: int = 4,
         class_weights: Literal["balanced"] | None = None,
@@ -87,7 +89,6 @@ class TextClassifier(Task):
         self.fold = fold
         self.embedding_size = embedding_size
         self.hidden_size = hidden_size
-        self.num_layers = num_layers
         self.dropout = dropout
         self.members = members
         self.class_weights = class_weights
@@ -152,7 +153,7 @@ class TextClassifier(Task):
         self.encoder_ = Encoder.of(train.texts, MIN_COUNT, self.max_length, frozenset(vectors))
         width = len(next(iter(vectors.values()))) if vectors else self.embedding_size
         self.size_ = NetworkSize(
-            len(self.encoder_.vocabulary), len(self.classes_), width, self.hidden_size, self.num_layers, self.dropout
+            len(self.encoder_.vocabulary), len(self.classes_), width, self.hidden_size, self.dropout
         )
         torch.manual_seed(self.seed)
         network = Ensemble(self.size_, self.members)
@@ -163,12 +164,16 @@ class TextClassifier(Task):
         settings = Settings(limit, lr=self.lr, patience=self.patience)
         identity = {"budget": budget, "data": _hash(train, tuning), "vectors": _hash_vectors(vectors)}
         self._train(problem, settings, identity, None if out is None else Path(out), resume, progress)
+        regression = TfidfRegression.fit(train.texts, self._numbers(train))
+        self.share_ = best_share(
+            self._network_log_probabilities(tuning.texts), regression, tuning.texts, validated.labels
+        )
         network.baseline = TfidfRegression.fit(examples.texts, self._numbers(examples))
         self.majority_ = int(np.bincount(self._numbers(examples)).argmax())
         return self
 
     def _check(self) -> None:
-        for name in ("embedding_size", "hidden_size", "num_layers", "members", "max_length", "batch_size"):
+        for name in ("embedding_size", "hidden_size", "members", "max_length", "batch_size"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
         if not 0 <= self.dropout < 1:
@@ -198,7 +203,6 @@ class TextClassifier(Task):
 
     # -- labelling -------------------------------------------------------------------------------------------
 
-    @torch.no_grad()
     def probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """The probability of every class for every text, (S, C).
 
@@ -207,11 +211,18 @@ class TextClassifier(Task):
         """
         if not hasattr(self, "network_"):
             raise InputError("this TextClassifier is not fitted yet: call fit first")
+        return self._blended(self._network_log_probabilities(texts), texts)
+
+    def _blended(self, network: NDArray[np.float64], texts: Sequence[str]) -> NDArray[np.float64]:
+        return blended(network, self.network_.baseline.log_probabilities(texts), self.share_)
+
+    @torch.no_grad()
+    def _network_log_probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
         self.network_.eval()
         encoded = self.encoder_.encode(texts, range(len(texts)))  # numbered, as they come back ordered by length
         result = np.empty((len(texts), len(self.classes_)))
         for batch in batches_by_length(encoded, PREDICT_BATCH):
-            result[batch.labels.numpy()] = self.network_.log_probabilities(batch).exp().double().numpy()
+            result[batch.labels.numpy()] = self.network_(batch).double().numpy()
         return result
 
     def predict(self, data: Any) -> pl.DataFrame:
@@ -261,10 +272,12 @@ class TextClassifier(Task):
         begun = clock.monotonic()
         examples = self.read(data)
         truth = np.array(self._numbers(examples))
-        answers = self.probabilities(examples.texts).argmax(1)
+        alone = self._network_log_probabilities(examples.texts)
+        answers = self._blended(alone, examples.texts).argmax(1)
         baselines = {
-            TFIDF: _scores(truth, self.network_.baseline.predict(examples.texts)),
+            TFIDF: _scores(truth, self.network_.baseline.log_probabilities(examples.texts).argmax(1)),
             MAJORITY: _scores(truth, np.full_like(truth, self.majority_)),
+            ALONE: _scores(truth, alone.argmax(1)),
         }
         report = Report(self.name, name, _scores(truth, answers), baselines, self.parameter_count, self.seed)
         report.shown = [Details(self.network_, self.encoder_, self.classes_, examples.texts, truth, answers)]
@@ -277,6 +290,7 @@ class TextClassifier(Task):
         return {
             "classes": self.classes_,
             "majority": self.majority_,
+            "share": self.share_,
             "vocabulary": self.encoder_.vocabulary,
             "max_length": self.encoder_.max_length,
             "size": self.size_.as_json(),
@@ -284,12 +298,29 @@ class TextClassifier(Task):
         }
 
     def restore_fitted(self, state: dict[str, Any]) -> nn.Module:
-        self.classes_, self.majority_ = state["classes"], state["majority"]
+        self.classes_, self.majority_, self.share_ = state["classes"], state["majority"], state["share"]
         self.encoder_ = Encoder(state["vocabulary"], state["max_length"])
         self.size_ = NetworkSize(**state["size"])
         network = Ensemble(self.size_, self.members)
         network.baseline = TfidfRegression(RegressionSize(**state["baseline"]))
         return network
+
+
+def blended(network: NDArray[np.float64], regression: NDArray[np.float64], share: float) -> NDArray[np.float64]:
+    """The probabilities of the weighted geometric mean of two models, from their log-probabilities, (S, C)."""
+    mean = np.exp((1 - share) * network + share * regression)
+    result: NDArray[np.float64] = mean / mean.sum(1, keepdims=True)
+    return result
+
+
+def best_share(
+    network: NDArray[np.float64], regression: TfidfRegression, texts: Sequence[str], labels: Tensor
+) -> float:
+    """The share of the regression with the least cross-entropy on texts that neither model learnt from."""
+    other = regression.log_probabilities(texts)
+    rows = np.arange(len(texts))
+    losses = {share: -np.log(blended(network, other, share)[rows, labels.numpy()]).mean() for share in SHARES}
+    return min(losses, key=losses.__getitem__)
 
 
 def _scores(truth: NDArray[np.int64], answers: NDArray[np.int64]) -> dict[str, float]:

@@ -18,6 +18,7 @@ __all__ = ["ClassifyProblem", "Ensemble", "NetworkSize", "TextNetwork", "batches
 EMBEDDING_STD = 0.1
 DROP_TOKEN = 0.2  # share of tokens that are blanked in training
 DROP_WORD = 0.3  # share of kinds of tokens that must be told by their n-grams alone
+NEIGHBOURS = 0.3  # share of guessing the neighbouring words in the loss
 SMOOTHING = 0.1  # of the labels (Szegedy et al. 2016, sec. 7)
 POOL = 20  # batches that are sorted by length together
 
@@ -35,7 +36,6 @@ class NetworkSize:
     classes: int
     embedding_size: int
     hidden_size: int
-    num_layers: int
     dropout: float
 
     def as_json(self) -> dict[str, Any]:
@@ -47,7 +47,7 @@ class Ensemble(nn.Module):
     """Networks that learn side by side from the same batches, each from its own first weights.
 
     Attributes:
-        baseline: what the network is scored beside, kept with it; it takes no part in the training.
+        baseline: what the networks are scored beside and blended with; it takes no part in their training.
     """
 
     baseline: TfidfRegression
@@ -57,21 +57,21 @@ class Ensemble(nn.Module):
         self.size = size
         self.members = nn.ModuleList(TextNetwork(size) for _ in range(members))
 
+    @property
+    def networks(self) -> list["TextNetwork"]:
+        """The members."""
+        return [member for member in self.members if isinstance(member, TextNetwork)]
+
     @torch.no_grad()
     def start_word(self, place: int, vector: Tensor) -> None:
         """Let a word's embedding start from a vector (E,)."""
-        for member in self.members:
-            assert isinstance(member, TextNetwork)
-            member.words.weight[place] = vector
+        for network in self.networks:
+            network.words.weight[place] = vector
 
     def forward(self, batch: Batch) -> Tensor:
-        """Every member's log-probabilities, (M, B, C)."""
-        return torch.stack([member(batch).log_softmax(-1) for member in self.members])
-
-    def log_probabilities(self, batch: Batch) -> Tensor:
-        """Those of the members' geometric mean, (B, C)."""
-        mean: Tensor = self(batch).mean(0).log_softmax(-1)
-        return mean
+        """The log-probabilities of the members' geometric mean, (B, C)."""
+        members = torch.stack([network(batch).log_softmax(-1) for network in self.networks])  # (M, B, C)
+        return members.mean(0).log_softmax(-1)
 
 
 class TextNetwork(nn.Module):
@@ -84,38 +84,60 @@ class TextNetwork(nn.Module):
 
     def __init__(self, size: NetworkSize) -> None:
         super().__init__()
-        self.size = size
-        self.words = nn.Embedding(size.words + 1, size.embedding_size)  # the first one for what is unknown
-        self.grams = nn.EmbeddingBag(BUCKETS, size.embedding_size, mode="mean")
+        width = size.embedding_size
+        self.words = nn.Embedding(size.words + 1, width)  # the first one for what is unknown
+        self.grams = nn.EmbeddingBag(BUCKETS, width, mode="mean")
         nn.init.normal_(self.words.weight, std=EMBEDDING_STD)
         nn.init.normal_(self.grams.weight, std=EMBEDDING_STD)
-        self.lstm = LSTM(
-            size.embedding_size,
-            size.hidden_size,
-            size.num_layers,
-            batch_first=True,
-            dropout=size.dropout if size.num_layers > 1 else 0.0,
-            bidirectional=True,
-        )
+        self.lstm = LSTM(width, size.hidden_size, batch_first=True, bidirectional=True)
         self.attention = nn.Linear(2 * size.hidden_size, 1)
         self.out = nn.Linear(4 * size.hidden_size, size.classes)
         self.dropout = nn.Dropout(size.dropout)
+        self.next_word = nn.Linear(size.hidden_size, width)
+        self.last_word = nn.Linear(size.hidden_size, width)
+        self.frequency = nn.Parameter(torch.zeros(size.words + 1))
 
     def forward(self, batch: Batch) -> Tensor:
         """The classes' logits, (B, C)."""
+        return self.classify(self.read(batch), batch.lengths)
+
+    def read(self, batch: Batch) -> Tensor:
+        """What the LSTM makes of every token, forwards and backwards, (B, T, 2H)."""
         words, kinds = batch.words, batch.kinds
         if self.training:
             words = torch.where(torch.rand(len(words)) < DROP_WORD, UNKNOWN, words)
             kinds = torch.where(torch.rand(kinds.shape) < DROP_TOKEN, BLANK, kinds)
         embedded = self.words(words) + self.grams(batch.grams, batch.gram_starts)  # (K, E)
         x = self.dropout(F.embedding(kinds, embedded))  # (B, T, E)
-        h, _ = self.lstm(x, lengths=batch.lengths)  # (B, T, 2H)
-        weights = attention_weights(self.attention(h).squeeze(-1), batch.lengths)
-        outside = torch.arange(h.shape[1]) >= batch.lengths[:, None]
+        h: Tensor = self.lstm(x, lengths=batch.lengths)[0]
+        return h
+
+    def classify(self, h: Tensor, lengths: Tensor) -> Tensor:
+        """The classes' logits, (B, C)."""
+        weights = attention_weights(self.attention(h).squeeze(-1), lengths)
+        outside = torch.arange(h.shape[1]) >= lengths[:, None]
         largest = h.masked_fill(outside[..., None], -1.0).amax(1)  # an LSTM's outputs are above -1
         pooled = torch.cat([(weights[..., None] * h).sum(1), largest], -1)  # (B, 4H)
         logits: Tensor = self.out(self.dropout(pooled))
         return logits
+
+    def neighbour_loss(self, h: Tensor, batch: Batch) -> Tensor:
+        """How badly each direction guesses the word it comes to next, among the words of the batch: a scalar.
+
+        Texts teach more than their labels (Dai & Le 2015; Rei 2017, sec. 3); words out of the vocabulary are not asked.
+        """
+        words, place = torch.unique(batch.words, return_inverse=True)
+        answers = place[batch.kinds]  # (B, T)
+        asked = (torch.arange(h.shape[1]) < batch.lengths[:, None]) & (batch.words != UNKNOWN)[batch.kinds]
+        forward, backward = h.chunk(2, -1)
+        losses = []
+        for guess, state, target, wanted in (
+            (self.next_word, forward[:, :-1], answers[:, 1:], asked[:, 1:]),
+            (self.last_word, backward[:, 1:], answers[:, :-1], asked[:, :-1]),
+        ):
+            logits = guess(state[wanted]) @ self.words.weight[words].T + self.frequency[words]  # (N, words)
+            losses.append(F.cross_entropy(logits, target[wanted], reduction="sum") / max(int(wanted.sum()), 1))
+        return torch.stack(losses).mean()
 
 
 def attention_weights(scores: Tensor, lengths: Tensor) -> Tensor:
@@ -171,13 +193,15 @@ class ClassifyProblem(Problem):
         return int(batch.lengths.sum())
 
     def loss(self, batch: Batch) -> Tensor:
-        members = self.model(batch)
         weights = self.class_weights[batch.labels]  # (B,)
-        chosen = members[:, torch.arange(len(weights)), batch.labels]  # (M, B)
-        smoothed = (1 - SMOOTHING) * chosen + SMOOTHING * members.mean(-1)  # (M, B)
-        loss: Tensor = -(weights * smoothed).mean()
-        return loss
+        losses = []
+        for network in self.model.networks:
+            h = network.read(batch)
+            logits = network.classify(h, batch.lengths)
+            wrong = F.cross_entropy(logits, batch.labels, reduction="none", label_smoothing=SMOOTHING)  # (B,)
+            losses.append((weights * wrong).mean() + NEIGHBOURS * network.neighbour_loss(h, batch))
+        return torch.stack(losses).mean()
 
     def validate(self) -> float:
-        losses = [F.nll_loss(self.model.log_probabilities(b), b.labels, reduction="sum").item() for b in self.valid]
+        losses = [F.nll_loss(self.model(b), b.labels, reduction="sum").item() for b in self.valid]
         return sum(losses) / sum(len(b.labels) for b in self.valid)

@@ -48,7 +48,7 @@ def weights_of(network: Ensemble, encoder: Encoder, texts: Sequence[str]) -> Ite
         for variant, span in zip(variants, spans, strict=False):
             variant[span.start : span.stop] = BLANK
         numbered = replace(encoded, rows=list(variants), labels=torch.arange(len(variants)))
-        odds = torch.cat([log_odds(network.log_probabilities(b)) for b in batches_by_length(numbered, 128)])
+        odds = torch.cat([log_odds(network(b)) for b in batches_by_length(numbered, 128)])
         yield [("".join(row[i] for i in span), odds[-1] - odds[k]) for k, span in enumerate(spans)]
 
 
