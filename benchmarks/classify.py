@@ -46,7 +46,8 @@ def main(
     for fold in range(10 if folds else 1):
         runs = []
         for seed in range(seeds):
-            model, baseline = correct_answers(TextClassifier(fold=fold, seed=seed), data, budget)
+            task = TextClassifier(**TextClassifier.known_parameters([data]), fold=fold, seed=seed)
+            model, baseline = correct_answers(task, data, budget)
             won, lost = int((model & ~baseline).sum()), int((~model & baseline).sum())
             p = binomtest(won, won + lost).pvalue if won + lost else 1.0
             print(

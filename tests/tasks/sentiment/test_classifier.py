@@ -196,7 +196,7 @@ def test_the_linear_model_has_the_share_that_suits_what_neither_learnt_from() ->
     assert best_share(unsure, regression, texts, torch.tensor(labels)) == 0.7
     assert best_share(sure, regression, texts, torch.tensor(labels)) == 0.0
     half = blended(np.log([[0.8, 0.2]]), np.log([[0.2, 0.8]]), 0.5)
-    assert half.tolist() == pytest.approx([[0.5, 0.5]])
+    assert half[0].tolist() == pytest.approx([0.5, 0.5])
 
 
 # -- what told -----------------------------------------------------------------------------------------------
