@@ -104,9 +104,7 @@ class Details:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield confusion_table(self.truth, self.answers, self.classes)
-        table = Table(
-            "class", "word", "log-odds", title="Most telling words, by blanking", title_justify="left"
-        )
+        table = Table("class", "word", "log-odds", title="Most telling words, by blanking", title_justify="left")
         found = telling_words(self.network, self.encoder, self.texts, len(self.classes))
         for label, words in zip(self.classes, found, strict=True):
             for row, (word, cost, _) in enumerate(words):
