@@ -13,12 +13,13 @@ from sklearn.base import clone
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, f1_score
+from sklearn.pipeline import make_union
 
 import memfold
 from memfold.cli import run
 from memfold.errors import InputError
 from memfold.tasks import TextClassifier
-from memfold.tasks.sentiment.baselines import ALONE, MAJORITY, TFIDF, TfidfRegression
+from memfold.tasks.sentiment.baselines import ALONE, BLENDED, MAJORITY, TFIDF, NgramRegression, counted_by_character
 from memfold.tasks.sentiment.classifier import best_share, blended
 from memfold.tasks.sentiment.network import ClassifyProblem, Ensemble, NetworkSize
 from memfold.tasks.sentiment.telling import telling_words, units, weights_of
@@ -57,7 +58,7 @@ def test_it_learns_what_no_word_alone_tells(fitted: TextClassifier) -> None:
     report = fitted.evaluate(table(300)[240:], "made up")
     assert report.metrics["accuracy"] > 95
     assert set(report.metrics) == {"accuracy", "macro_f1"}
-    assert list(report.baselines) == [TFIDF, MAJORITY, ALONE]
+    assert list(report.baselines) == [TFIDF, MAJORITY, ALONE, BLENDED]
     assert report.baselines[MAJORITY]["accuracy"] == 50
 
 
@@ -73,10 +74,11 @@ def test_the_scores_are_scikit_learns(fitted: TextClassifier) -> None:
 def test_the_baseline_is_kept_and_answers_as_scikit_learn(classes: int) -> None:
     frame = table(90, classes)
     numbers = frame["label"].replace_strict({"bad": 0, "good": 1, "slow": 2}).to_list()
-    vectors = TfidfVectorizer(ngram_range=(1, 2), token_pattern=r"(?u)\b\w+\b")
+    words = TfidfVectorizer(ngram_range=(1, 2), token_pattern=r"(?u)\b\w+\b")
+    vectors = make_union(words, TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True))
     theirs = LogisticRegression(C=10, max_iter=1000).fit(vectors.fit_transform(frame["text"]), numbers)
-    ours = TfidfRegression.fit(frame["text"].to_list(), numbers)
-    again = TfidfRegression(ours.size)
+    ours = NgramRegression.fit(frame["text"].to_list(), numbers, ("words", "parts"), 10.0)
+    again = NgramRegression(ours.size)
     again.load_state_dict(ours.state_dict())
     others = table(400, classes)["text"].to_list()
     expected = theirs.predict_log_proba(vectors.transform(others))
@@ -84,9 +86,11 @@ def test_the_baseline_is_kept_and_answers_as_scikit_learn(classes: int) -> None:
     assert not list(ours.parameters())
 
 
-def test_the_baseline_counts_characters_of_chinese() -> None:
-    model = TfidfRegression.fit(["酒店很好", "服务差"] * 3, [1, 0] * 3)
-    assert model.size.by_character
+def test_characters_are_counted_where_most_tokens_are_no_words() -> None:
+    assert counted_by_character(["酒店很好, ok", "服务差"])
+    assert counted_by_character(["😀👍"])
+    assert not counted_by_character(["酒店 means hotel, and it is good."])
+    model = NgramRegression.fit(["酒店很好", "服务差"] * 3, [1, 0] * 3, ("characters",), 10.0)
     assert model.log_probabilities(["很好", "差"]).argmax(1).tolist() == [1, 0]
 
 
@@ -190,11 +194,10 @@ def test_embeddings_start_from_word_vectors(tmp_path: Path) -> None:
 
 
 def test_the_linear_model_has_the_share_that_suits_what_neither_learnt_from() -> None:
-    texts, labels = ["good film", "bad film"] * 30, [1, 0] * 30
-    regression = TfidfRegression.fit(texts, labels)
-    unsure, sure = np.log(np.full((60, 2), 0.5)), np.log(np.tile([[0.001, 0.999], [0.999, 0.001]], (30, 1)))
-    assert best_share(unsure, regression, texts, torch.tensor(labels)) == 0.7
-    assert best_share(sure, regression, texts, torch.tensor(labels)) == 0.0
+    labels = np.array([0, 1] * 30)
+    unsure, sure = np.log(np.full((60, 2), 0.5)), np.log(np.tile([[0.99, 0.01], [0.01, 0.99]], (30, 1)))
+    assert best_share(unsure, sure, labels) == 0.7
+    assert best_share(sure, unsure, labels) == 0.0
     half = blended(np.log([[0.8, 0.2]]), np.log([[0.2, 0.8]]), 0.5)
     assert half[0].tolist() == pytest.approx([0.5, 0.5])
 

@@ -17,7 +17,15 @@ from torch import Tensor, nn
 from memfold.data.labelled import LabelledTexts, held_out, joined, load_labelled, read_labelled
 from memfold.errors import InputError
 from memfold.tasks.base import Parts, Report, Task, one_source
-from memfold.tasks.sentiment.baselines import ALONE, MAJORITY, TFIDF, RegressionSize, TfidfRegression
+from memfold.tasks.sentiment.baselines import (
+    ALONE,
+    BLENDED,
+    MAJORITY,
+    TFIDF,
+    NgramRegression,
+    RegressionSize,
+    counted_by_character,
+)
 from memfold.tasks.sentiment.network import ClassifyProblem, Ensemble, NetworkSize, batches_by_length
 from memfold.tasks.sentiment.telling import Details
 from memfold.tasks.sentiment.tokens import EncodedTexts, Encoder
@@ -35,8 +43,8 @@ SHARES = tuple(tenths / 10 for tenths in range(8))  # of the regression in the a
 class TextClassifier(Task):
     """Tells the class of a text: its sentiment, its topic, whatever the examples are labelled with.
 
-    Several bidirectional LSTMs with attention answer together, blended with a linear model of n-grams (the baseline) in
-    the share that suits the validation part best.
+    Several bidirectional LSTMs with attention answer together, blended with a linear model of n-grams in the share that
+    suits the validation part best.
 
     Args:
         text: column with the texts; None looks for text, sentence, review, content ...
@@ -164,13 +172,23 @@ class TextClassifier(Task):
         settings = Settings(limit, lr=self.lr, patience=self.patience)
         identity = {"budget": budget, "data": _hash(train, tuning), "vectors": _hash_vectors(vectors)}
         self._train(problem, settings, identity, None if out is None else Path(out), resume, progress)
-        regression = TfidfRegression.fit(train.texts, self._numbers(train))
-        self.share_ = best_share(
-            self._network_log_probabilities(tuning.texts), regression, tuning.texts, validated.labels
-        )
-        network.baseline = TfidfRegression.fit(examples.texts, self._numbers(examples))
+        self._fit_ngrams(train, tuning, examples)
         self.majority_ = int(np.bincount(self._numbers(examples)).argmax())
         return self
+
+    def _fit_ngrams(self, train: LabelledTexts, tuning: LabelledTexts, examples: LabelledTexts) -> None:
+        """Fit both linear models; find the share of the blended one on what neither it nor the LSTMs learnt from."""
+        by_character = counted_by_character(examples.texts)
+        standard = ("characters",) if by_character else ("words",)
+        kinds, strength = (standard, 10.0) if by_character else (("words", "parts"), 4.0)
+        linear = NgramRegression.fit(train.texts, self._numbers(train), kinds, strength)
+        labels = np.array(self._numbers(tuning))
+        self.share_ = best_share(
+            self._network_log_probabilities(tuning.texts), linear.log_probabilities(tuning.texts), labels
+        )
+        network, numbers = self.network_, self._numbers(examples)
+        network.ngrams = NgramRegression.fit(examples.texts, numbers, kinds, strength)
+        network.baseline = NgramRegression.fit(examples.texts, numbers, standard, 10.0)
 
     def _check(self) -> None:
         for name in ("embedding_size", "hidden_size", "members", "max_length", "batch_size"):
@@ -214,7 +232,7 @@ class TextClassifier(Task):
         return self._blended(self._network_log_probabilities(texts), texts)
 
     def _blended(self, network: NDArray[np.float64], texts: Sequence[str]) -> NDArray[np.float64]:
-        return blended(network, self.network_.baseline.log_probabilities(texts), self.share_)
+        return blended(network, self.network_.ngrams.log_probabilities(texts), self.share_)
 
     @torch.no_grad()
     def _network_log_probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
@@ -278,6 +296,7 @@ class TextClassifier(Task):
             TFIDF: _scores(truth, self.network_.baseline.log_probabilities(examples.texts).argmax(1)),
             MAJORITY: _scores(truth, np.full_like(truth, self.majority_)),
             ALONE: _scores(truth, alone.argmax(1)),
+            BLENDED: _scores(truth, self.network_.ngrams.log_probabilities(examples.texts).argmax(1)),
         }
         report = Report(self.name, name, _scores(truth, answers), baselines, self.parameter_count, self.seed)
         report.shown = [Details(self.network_, self.encoder_, self.classes_, examples.texts, truth, answers)]
@@ -295,6 +314,7 @@ class TextClassifier(Task):
             "max_length": self.encoder_.max_length,
             "size": self.size_.as_json(),
             "baseline": self.network_.baseline.size.as_json(),
+            "ngrams": self.network_.ngrams.size.as_json(),
         }
 
     def restore_fitted(self, state: dict[str, Any]) -> nn.Module:
@@ -302,7 +322,8 @@ class TextClassifier(Task):
         self.encoder_ = Encoder(state["vocabulary"], state["max_length"])
         self.size_ = NetworkSize(**state["size"])
         network = Ensemble(self.size_, self.members)
-        network.baseline = TfidfRegression(RegressionSize(**state["baseline"]))
+        network.baseline = NgramRegression(RegressionSize.from_json(state["baseline"]))
+        network.ngrams = NgramRegression(RegressionSize.from_json(state["ngrams"]))
         return network
 
 
@@ -313,13 +334,10 @@ def blended(network: NDArray[np.float64], regression: NDArray[np.float64], share
     return result
 
 
-def best_share(
-    network: NDArray[np.float64], regression: TfidfRegression, texts: Sequence[str], labels: Tensor
-) -> float:
-    """The share of the regression with the least cross-entropy on texts that neither model learnt from."""
-    other = regression.log_probabilities(texts)
-    rows = np.arange(len(texts))
-    losses = {share: -np.log(blended(network, other, share)[rows, labels.numpy()]).mean() for share in SHARES}
+def best_share(network: NDArray[np.float64], ngrams: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
+    """The share of the n-grams with the least cross-entropy, from both models' log-probabilities (S, C)."""
+    rows = np.arange(len(labels))
+    losses = {share: -np.log(blended(network, ngrams, share)[rows, labels]).mean() for share in SHARES}
     return min(losses, key=losses.__getitem__)
 
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from memfold.nn import LSTM
-from memfold.tasks.sentiment.baselines import TfidfRegression
+from memfold.tasks.sentiment.baselines import NgramRegression
 from memfold.tasks.sentiment.tokens import BLANK, BUCKETS, UNKNOWN, Batch, EncodedTexts
 from memfold.training import Problem
 
@@ -48,10 +48,12 @@ class Ensemble(nn.Module):
     """Networks that learn side by side from the same batches, each from its own first weights.
 
     Attributes:
-        baseline: what the networks are scored beside and blended with; it takes no part in their training.
+        baseline: the linear model that is scored beside them; it takes no part in their training.
+        ngrams: the one that they are blended with; nor does this.
     """
 
-    baseline: TfidfRegression
+    baseline: NgramRegression
+    ngrams: NgramRegression
 
     def __init__(self, size: NetworkSize, members: int) -> None:
         super().__init__()
