@@ -18,7 +18,6 @@ __all__ = ["ClassifyProblem", "Ensemble", "NetworkSize", "TextNetwork", "batches
 EMBEDDING_STD = 0.1
 DROP_TOKEN = 0.2  # share of tokens that are blanked in training
 DROP_WORD = 0.3  # share of kinds of tokens that must be told by their n-grams alone
-NEIGHBOURS = 0.3  # share of guessing the neighbouring words in the loss
 ASKED = 512  # words of a batch, at most, that each direction guesses
 SMOOTHING = 0.1  # of the labels (Szegedy et al. 2016, sec. 7)
 POOL = 20  # batches that are sorted by length together
@@ -173,6 +172,7 @@ class ClassifyProblem(Problem):
 
     Args:
         class_weights: of every class's examples in the loss, (C,).
+        neighbours: weight of guessing the neighbouring words in the loss.
     """
 
     metric = "valid cross-entropy"
@@ -186,8 +186,10 @@ class ClassifyProblem(Problem):
         class_weights: Tensor,
         batch_size: int,
         seed: int,
+        neighbours: float = 0.0,
     ) -> None:
         self.model: Ensemble = model
+        self.neighbours = neighbours
         self.train, self.class_weights, self.batch_size, self.seed = train, class_weights, batch_size, seed
         self.steps_per_epoch = -(-len(train.rows) // batch_size)
         self.valid = list(batches_by_length(valid, batch_size))
@@ -205,7 +207,9 @@ class ClassifyProblem(Problem):
             h = network.read(batch)
             logits = network.classify(h, batch.lengths)
             wrong = F.cross_entropy(logits, batch.labels, reduction="none", label_smoothing=SMOOTHING)  # (B,)
-            losses.append((weights * wrong).mean() + NEIGHBOURS * network.neighbour_loss(h, batch))
+            losses.append((weights * wrong).mean())
+            if self.neighbours:
+                losses[-1] = losses[-1] + self.neighbours * network.neighbour_loss(h, batch)
         return torch.stack(losses).mean()
 
     def validate(self) -> float:
