@@ -81,7 +81,7 @@ def demo(
 
 @app.command()
 def fit(
-    task: Annotated[str, typer.Argument(help="forecast, generate or translate")],
+    task: Annotated[str, typer.Argument(help="forecast, generate, sentiment or translate")],
     data: Data,
     out: Annotated[Path, typer.Option(help="Folder for the model.")],
     budget: Annotated[str, typer.Option(help="Time to train, such as 90s, 3m or 1h, or epochs such as 20ep.")] = "3m",

@@ -102,6 +102,7 @@ DATASETS = {
             "sentiment",
             "10,662 sentences of movie reviews, good or bad; ten folds",
             "research",
+            parameters={"members": 2},  # a minute for each fold
         ),
         DataSet(
             "chnsenticorp",

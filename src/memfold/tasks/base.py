@@ -35,6 +35,7 @@ __all__ = ["TASKS", "Parts", "Report", "Task", "load", "one_source", "task_class
 TASKS = {
     "forecast": "memfold.tasks.forecast:Forecaster",
     "generate": "memfold.tasks.generate:TextGenerator",
+    "sentiment": "memfold.tasks.sentiment:TextClassifier",
     "translate": "memfold.tasks.translate:Translator",
 }
 

@@ -1,0 +1,5 @@
+"""Classes of texts: labelled texts in; label and probabilities of others, and the words that told, out."""
+
+from memfold.tasks.sentiment.classifier import TextClassifier
+
+__all__ = ["TextClassifier"]

@@ -1,0 +1,118 @@
+"""Linear models of n-grams, by scikit-learn: what to beat, and what the LSTMs are blended with; kept with the model."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+import torch
+from numpy.typing import NDArray
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from torch import Tensor, nn
+
+from memfold.tasks.sentiment.tokens import tokens, unspaced
+
+__all__ = ["ALONE", "BLENDED", "MAJORITY", "TFIDF", "NgramRegression", "RegressionSize", "counted_by_character"]
+
+TFIDF, MAJORITY = "TF-IDF + logistic regression", "most frequent class"
+ALONE, BLENDED = "the LSTMs alone", "the n-grams alone"
+SAMPLE = 1000  # texts that tell whether words or characters are counted
+
+KINDS: dict[str, dict[str, Any]] = {
+    "words": {"token_pattern": r"(?u)\b\w+\b", "ngram_range": (1, 2)},
+    "parts": {"analyzer": "char_wb", "ngram_range": (2, 5), "sublinear_tf": True},  # of words
+    "characters": {"analyzer": "char", "ngram_range": (1, 3)},
+}
+
+
+def counted_by_character(texts: Sequence[str]) -> bool:
+    """Whether most of the texts' tokens are no words: characters of an unspaced script, or signs."""
+    sample = [token for text in texts[:SAMPLE] for token in tokens(text)]
+    return sum(token[0].isalnum() and not unspaced(token) for token in sample) < len(sample) / 2
+
+
+@dataclass(frozen=True)
+class RegressionSize:
+    """What fixes the shapes.
+
+    Attributes:
+        kinds: of n-grams, from `KINDS`.
+        terms: n-grams of each kind.
+        letters: bytes of all their names.
+        scores: one for two classes.
+    """
+
+    kinds: tuple[str, ...]
+    terms: tuple[int, ...]
+    letters: int
+    scores: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values for a configuration file."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "RegressionSize":
+        """The sizes that `as_json` gave."""
+        return cls(tuple(values["kinds"]), tuple(values["terms"]), values["letters"], values["scores"])
+
+
+class NgramRegression(nn.Module):
+    """Logistic regression on the TF-IDF of n-grams.
+
+    It has no parameters, only buffers: it is scikit-learn's work, and is saved with the network.
+    """
+
+    terms: Tensor
+    idf: Tensor
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, size: RegressionSize) -> None:
+        super().__init__()
+        self.size = size
+        count = sum(size.terms)
+        self.register_buffer("terms", torch.empty(size.letters, dtype=torch.uint8))  # UTF-8, a line each
+        self.register_buffer("idf", torch.empty(count))
+        self.register_buffer("weight", torch.empty(size.scores, count))
+        self.register_buffer("bias", torch.empty(size.scores))
+
+    @classmethod
+    def fit(
+        cls, texts: Sequence[str], labels: Sequence[int], kinds: Sequence[str], strength: float
+    ) -> "NgramRegression":
+        """Fit to texts and their classes, which are numbered from 0; ``strength`` is scikit-learn's C."""
+        vectors = [TfidfVectorizer(**KINDS[kind]) for kind in kinds]
+        counted = scipy.sparse.hstack([part.fit_transform(texts) for part in vectors], format="csr")
+        regression = LogisticRegression(C=strength, max_iter=1000).fit(counted, labels)
+        terms = "\n".join(term for part in vectors for term in part.get_feature_names_out()).encode()
+        counts = tuple(len(part.idf_) for part in vectors)
+        model = cls(RegressionSize(tuple(kinds), counts, len(terms), len(regression.intercept_)))
+        model.terms.copy_(torch.frombuffer(bytearray(terms), dtype=torch.uint8))
+        model.idf.copy_(torch.from_numpy(np.concatenate([part.idf_ for part in vectors])))
+        model.weight.copy_(torch.from_numpy(regression.coef_))
+        model.bias.copy_(torch.from_numpy(regression.intercept_))
+        return model
+
+    def log_probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Of every class for every text, (S, C)."""
+        counted = scipy.sparse.hstack([part.transform(texts) for part in self._vectors], format="csr")
+        scores = torch.from_numpy(counted @ self.weight.numpy().T + self.bias.numpy())
+        if self.size.scores == 1:  # of the second class against the first
+            scores = torch.cat([torch.zeros_like(scores), scores], 1)
+        return scores.double().log_softmax(-1).numpy()
+
+    @cached_property
+    def _vectors(self) -> list[TfidfVectorizer]:
+        terms = bytes(self.terms.numpy()).decode().split("\n")
+        result, begin = [], 0
+        for kind, count in zip(self.size.kinds, self.size.terms, strict=True):
+            vocabulary = {term: place for place, term in enumerate(terms[begin : begin + count])}
+            part = TfidfVectorizer(**KINDS[kind], vocabulary=vocabulary)
+            part.idf_ = self.idf[begin : begin + count].numpy()
+            result.append(part)
+            begin += count
+        return result

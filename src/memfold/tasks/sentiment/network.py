@@ -1,0 +1,217 @@
+"""The classifying network: embeddings of words and n-grams, a bidirectional LSTM, attention over what it read."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from memfold.nn import LSTM
+from memfold.tasks.sentiment.baselines import NgramRegression
+from memfold.tasks.sentiment.tokens import BLANK, BUCKETS, UNKNOWN, Batch, EncodedTexts
+from memfold.training import Problem
+
+__all__ = ["ClassifyProblem", "Ensemble", "NetworkSize", "TextNetwork", "batches_by_length"]
+
+EMBEDDING_STD = 0.1
+DROP_TOKEN = 0.2  # share of tokens that are blanked in training
+DROP_WORD = 0.3  # share of kinds of tokens that must be told by their n-grams alone
+ASKED = 512  # words of a batch, at most, that each direction guesses
+SMOOTHING = 0.1  # of the labels (Szegedy et al. 2016, sec. 7)
+POOL = 20  # batches that are sorted by length together
+
+
+@dataclass(frozen=True)
+class NetworkSize:
+    """What fixes the network's shapes.
+
+    Attributes:
+        words: of the vocabulary.
+        classes: to tell apart.
+    """
+
+    words: int
+    classes: int
+    embedding_size: int
+    hidden_size: int
+    dropout: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values for a configuration file."""
+        return asdict(self)
+
+
+class Ensemble(nn.Module):
+    """Networks that learn side by side from the same batches, each from its own first weights.
+
+    Attributes:
+        baseline: the linear model that is scored beside them; it takes no part in their training.
+        ngrams: the one that they are blended with; nor does this.
+    """
+
+    baseline: NgramRegression
+    ngrams: NgramRegression
+
+    def __init__(self, size: NetworkSize, members: int) -> None:
+        super().__init__()
+        self.size = size
+        self.members = nn.ModuleList(TextNetwork(size) for _ in range(members))
+
+    @property
+    def networks(self) -> list["TextNetwork"]:
+        """The members."""
+        return [member for member in self.members if isinstance(member, TextNetwork)]
+
+    @torch.no_grad()
+    def start_word(self, place: int, vector: Tensor) -> None:
+        """Let a word's embedding start from a vector (E,)."""
+        for network in self.networks:
+            network.words.weight[place] = vector
+
+    def forward(self, batch: Batch) -> Tensor:
+        """The log-probabilities of the members' geometric mean, (B, C)."""
+        members = torch.stack([network(batch).log_softmax(-1) for network in self.networks])  # (M, B, C)
+        return members.mean(0).log_softmax(-1)
+
+
+class TextNetwork(nn.Module):
+    """A bidirectional LSTM whose outputs are pooled twice: weighted by attention, and by their maxima.
+
+    A token's embedding is that of its word plus the mean of those of its n-grams (Bojanowski et al. 2017), so that a
+    word that was never seen still has one. The attention is one learnt query (Yang et al. 2016, eq. 6, without its
+    inner layer).
+    """
+
+    def __init__(self, size: NetworkSize) -> None:
+        super().__init__()
+        width = size.embedding_size
+        self.words = nn.Embedding(size.words + 1, width)  # the first one for what is unknown
+        self.grams = nn.EmbeddingBag(BUCKETS, width, mode="mean")
+        nn.init.normal_(self.words.weight, std=EMBEDDING_STD)
+        nn.init.normal_(self.grams.weight, std=EMBEDDING_STD)
+        self.lstm = LSTM(width, size.hidden_size, batch_first=True, bidirectional=True)
+        self.attention = nn.Linear(2 * size.hidden_size, 1)
+        self.out = nn.Linear(4 * size.hidden_size, size.classes)
+        self.dropout = nn.Dropout(size.dropout)
+        self.next_word = nn.Linear(size.hidden_size, width)
+        self.last_word = nn.Linear(size.hidden_size, width)
+        self.frequency = nn.Parameter(torch.zeros(size.words + 1))
+
+    def forward(self, batch: Batch) -> Tensor:
+        """The classes' logits, (B, C)."""
+        return self.classify(self.read(batch), batch.lengths)
+
+    def read(self, batch: Batch) -> Tensor:
+        """What the LSTM makes of every token, forwards and backwards, (B, T, 2H)."""
+        words, kinds = batch.words, batch.kinds
+        if self.training:
+            words = torch.where(torch.rand(len(words)) < DROP_WORD, UNKNOWN, words)
+            kinds = torch.where(torch.rand(kinds.shape) < DROP_TOKEN, BLANK, kinds)
+        embedded = self.words(words) + self.grams(batch.grams, batch.gram_starts)  # (K, E)
+        x = self.dropout(F.embedding(kinds, embedded))  # (B, T, E)
+        h: Tensor = self.lstm(x, lengths=batch.lengths)[0]
+        return h
+
+    def classify(self, h: Tensor, lengths: Tensor) -> Tensor:
+        """The classes' logits, (B, C)."""
+        weights = attention_weights(self.attention(h).squeeze(-1), lengths)
+        outside = torch.arange(h.shape[1]) >= lengths[:, None]
+        largest = h.masked_fill(outside[..., None], -1.0).amax(1)  # an LSTM's outputs are above -1
+        pooled = torch.cat([(weights[..., None] * h).sum(1), largest], -1)  # (B, 4H)
+        logits: Tensor = self.out(self.dropout(pooled))
+        return logits
+
+    def neighbour_loss(self, h: Tensor, batch: Batch) -> Tensor:
+        """How badly each direction guesses the word it comes to next, among the words of the batch: a scalar.
+
+        Texts teach more than their labels (Dai & Le 2015; Rei 2017, sec. 3); words out of the vocabulary are not asked.
+        """
+        words, place = torch.unique(batch.words, return_inverse=True)
+        answers = place[batch.kinds]  # (B, T)
+        asked = (torch.arange(h.shape[1]) < batch.lengths[:, None]) & (batch.words != UNKNOWN)[batch.kinds]
+        forward, backward = h.chunk(2, -1)
+        losses = []
+        for guess, state, target, wanted in (
+            (self.next_word, forward[:, :-1], answers[:, 1:], asked[:, 1:]),
+            (self.last_word, backward[:, 1:], answers[:, :-1], asked[:, :-1]),
+        ):
+            rows, steps = wanted.nonzero(as_tuple=True)
+            some = torch.randperm(len(rows))[:ASKED]
+            rows, steps = rows[some], steps[some]
+            logits = guess(state[rows, steps]) @ self.words.weight[words].T + self.frequency[words]  # (N, words)
+            losses.append(F.cross_entropy(logits, target[rows, steps], reduction="sum") / max(len(rows), 1))
+        return torch.stack(losses).mean()
+
+
+def attention_weights(scores: Tensor, lengths: Tensor) -> Tensor:
+    """The softmax of every row's scores (B, T) over its length; 0 beyond it, and throughout a row of length 0."""
+    outside = torch.arange(scores.shape[1]) >= lengths[:, None]
+    return scores.masked_fill(outside, torch.finfo(scores.dtype).min).softmax(-1).masked_fill(outside, 0.0)
+
+
+def batches_by_length(texts: EncodedTexts, batch_size: int, seed: int | None = None) -> Iterator[Batch]:
+    """All texts in batches of similar length: in random order when there is a seed, else by length throughout."""
+    lengths = torch.tensor([len(row) for row in texts.rows])
+    if seed is None:
+        order = torch.argsort(lengths, stable=True)
+        chunks = list(torch.split(order, batch_size))
+    else:
+        generator = torch.Generator().manual_seed(seed)
+        order = torch.randperm(len(lengths), generator=generator)
+        pools = torch.split(order, POOL * batch_size)
+        chunks = [c for pool in pools for c in torch.split(pool[torch.argsort(lengths[pool])], batch_size)]
+        chunks = [chunks[i] for i in torch.randperm(len(chunks), generator=generator)]
+    for chunk in chunks:
+        yield texts.batch(chunk.tolist())
+
+
+class ClassifyProblem(Problem):
+    """Training on labelled texts.
+
+    Args:
+        class_weights: of every class's examples in the loss, (C,).
+        neighbours: weight of guessing the neighbouring words in the loss.
+    """
+
+    metric = "valid cross-entropy"
+    unit = "tokens"
+
+    def __init__(
+        self,
+        model: Ensemble,
+        train: EncodedTexts,
+        valid: EncodedTexts,
+        class_weights: Tensor,
+        batch_size: int,
+        seed: int,
+        neighbours: float = 0.0,
+    ) -> None:
+        self.model: Ensemble = model
+        self.neighbours = neighbours
+        self.train, self.class_weights, self.batch_size, self.seed = train, class_weights, batch_size, seed
+        self.steps_per_epoch = -(-len(train.rows) // batch_size)
+        self.valid = list(batches_by_length(valid, batch_size))
+
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        return batches_by_length(self.train, self.batch_size, 1_000_003 * self.seed + epoch)
+
+    def count(self, batch: Batch) -> int:
+        return int(batch.lengths.sum())
+
+    def loss(self, batch: Batch) -> Tensor:
+        weights = self.class_weights[batch.labels]  # (B,)
+        losses = []
+        for network in self.model.networks:
+            h = network.read(batch)
+            logits = network.classify(h, batch.lengths)
+            wrong = F.cross_entropy(logits, batch.labels, reduction="none", label_smoothing=SMOOTHING)  # (B,)
+            losses.append((weights * wrong).mean())
+            if self.neighbours:
+                losses[-1] = losses[-1] + self.neighbours * network.neighbour_loss(h, batch)
+        return torch.stack(losses).mean()
+
+    def validate(self) -> float:
+        losses = [F.nll_loss(self.model(b), b.labels, reduction="sum").item() for b in self.valid]
+        return sum(losses) / sum(len(b.labels) for b in self.valid)

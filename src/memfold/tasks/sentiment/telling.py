@@ -1,0 +1,113 @@
+"""What told a text's class: every word is blanked in turn, and the class's log-odds that this costs are counted."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.table import Table
+from torch import Tensor
+
+from memfold.tasks.sentiment.network import Ensemble, batches_by_length
+from memfold.tasks.sentiment.tokens import BLANK, Encoder, tokens, unspaced
+
+__all__ = ["Details", "confusion_table", "telling_words", "units", "weights_of"]
+
+TEXTS = 300  # at most, that are looked into
+LEAST = 3  # occurrences of a word that is listed
+LISTED = 8  # words a class
+
+
+def units(row: Sequence[str]) -> list[range]:
+    """The places that are blanked together: a word; two neighbours of an unspaced script; no punctuation."""
+    alone = [unspaced(token) for token in row]
+    result = []
+    for place, token in enumerate(row):
+        if alone[place] and place + 1 < len(row) and alone[place + 1]:
+            result.append(range(place, place + 2))
+        elif token[0].isalnum() and not alone[place]:
+            result.append(range(place, place + 1))
+    return result
+
+
+@torch.no_grad()
+def weights_of(network: Ensemble, encoder: Encoder, texts: Sequence[str]) -> Iterator[list[tuple[str, Tensor]]]:
+    """For every text its units, each with the log-odds that every class loses when the unit is blanked, (C,).
+
+    This is occlusion (Zeiler & Fergus 2014, sec. 4.2; Li, Monroe & Jurafsky 2016).
+    """
+    network.eval()
+    encoded = encoder.encode(texts)
+    for text, kinds in zip(texts, encoded.rows, strict=True):
+        row = tokens(text)[: len(kinds)]
+        spans = units(row)
+        variants = kinds.repeat(len(spans) + 1, 1)  # the last one as it is
+        for variant, span in zip(variants, spans, strict=False):
+            variant[span.start : span.stop] = BLANK
+        numbered = replace(encoded, rows=list(variants), labels=torch.arange(len(variants)))
+        odds = torch.cat([log_odds(network(b)) for b in batches_by_length(numbered, 128)])
+        yield [("".join(row[i] for i in span), odds[-1] - odds[k]) for k, span in enumerate(spans)]
+
+
+def log_odds(log_p: Tensor) -> Tensor:
+    """Of a class against all others, from its log-probability."""
+    return log_p - torch.log1p(-log_p.exp().clamp(max=1 - 1e-6))
+
+
+def telling_words(
+    network: Ensemble, encoder: Encoder, texts: Sequence[str], classes: int
+) -> list[list[tuple[str, float, int]]]:
+    """For every class the words whose blanking costs it most, on average over some of the texts.
+
+    Returns:
+        Word, mean loss of log-odds, and occurrences; the first one costs most.
+    """
+    chosen = np.linspace(0, len(texts) - 1, min(TEXTS, len(texts))).astype(int)
+    costs: dict[str, list[Tensor]] = defaultdict(list)
+    for row in weights_of(network, encoder, [texts[i] for i in chosen]):
+        for unit, cost in row:
+            costs[unit].append(cost)
+    means = [(unit, torch.stack(found).mean(0), len(found)) for unit, found in costs.items() if len(found) >= LEAST]
+    ranked = [sorted(means, key=lambda entry: -float(entry[1][place]))[:LISTED] for place in range(classes)]
+    return [
+        [(unit, float(cost[place]), count) for unit, cost, count in entries if cost[place] > 0]
+        for place, entries in enumerate(ranked)
+    ]
+
+
+def confusion_table(truth: NDArray[np.int64], answers: NDArray[np.int64], classes: Sequence[str]) -> Table:
+    """How many of every class (a row) were answered with which (a column)."""
+    counts = np.zeros((len(classes), len(classes)), np.int64)
+    np.add.at(counts, (truth, answers), 1)
+    table = Table(title="Answers by true class", title_justify="left")
+    table.add_column("")
+    for label in classes:
+        table.add_column(label, justify="right")
+    for label, row in zip(classes, counts, strict=True):
+        table.add_row(label, *map(str, row))
+    return table
+
+
+@dataclass(frozen=True)
+class Details:
+    """What a terminal shows below the scores; the words are sought when it is shown, not before."""
+
+    network: Ensemble
+    encoder: Encoder
+    classes: Sequence[str]
+    texts: Sequence[str]
+    truth: NDArray[np.int64]
+    answers: NDArray[np.int64]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield confusion_table(self.truth, self.answers, self.classes)
+        table = Table("class", "word", "log-odds", title="Most telling words, by blanking", title_justify="left")
+        found = telling_words(self.network, self.encoder, self.texts, len(self.classes))
+        for label, words in zip(self.classes, found, strict=True):
+            for row, (word, cost, _) in enumerate(words):
+                table.add_row(label if row == 0 else "", word, f"{cost:.2f}")
+            table.add_section()
+        yield table

@@ -1,0 +1,298 @@
+import json
+import sys
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from rich.console import Console
+from sklearn.base import clone
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score, f1_score
+from sklearn.pipeline import make_union
+
+import memfold
+from memfold.cli import run
+from memfold.errors import InputError
+from memfold.tasks import TextClassifier
+from memfold.tasks.sentiment.baselines import ALONE, BLENDED, MAJORITY, TFIDF, NgramRegression, counted_by_character
+from memfold.tasks.sentiment.classifier import best_share, blended
+from memfold.tasks.sentiment.network import ClassifyProblem, Ensemble, NetworkSize
+from memfold.tasks.sentiment.telling import telling_words, units, weights_of
+from memfold.tasks.sentiment.tokens import Encoder, tokens
+
+NEUTRAL = ["the", "room", "was", "it", "and", "film", "we", "saw", "there", "then"]
+
+
+def table(rows: int = 240, classes: int = 2) -> pl.DataFrame:
+    """A class has a word of its own, somewhere in the text; "not" before it, which no word alone tells, swaps two."""
+    rng = np.random.default_rng(0)
+    words = ["awful", "lovely", "late"][:classes]
+    texts, labels = [], []
+    for index in range(rows):
+        told = index % classes
+        swapped = classes == 2 and index % 3 == 0
+        text = list(rng.choice(NEUTRAL, rng.integers(3, 8)))
+        place = rng.integers(0, len(text))
+        text[place:place] = ["not", words[1 - told]] if swapped else [words[told]]
+        texts.append(" ".join(text))
+        labels.append(["bad", "good", "slow"][told])
+    return pl.DataFrame({"text": texts, "label": labels})
+
+
+def small(**changes: object) -> TextClassifier:
+    settings = {"embedding_size": 12, "hidden_size": 8, "members": 2, "lr": 1e-2, "batch_size": 16, "dropout": 0.2}
+    return TextClassifier(**{**settings, **changes})  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def fitted() -> TextClassifier:
+    return small().fit(table(), budget="20ep", progress=False)
+
+
+def test_it_learns_what_no_word_alone_tells(fitted: TextClassifier) -> None:
+    report = fitted.evaluate(table(300)[240:], "made up")
+    assert report.metrics["accuracy"] > 95
+    assert set(report.metrics) == {"accuracy", "macro_f1"}
+    assert list(report.baselines) == [TFIDF, MAJORITY, ALONE, BLENDED]
+    assert report.baselines[MAJORITY]["accuracy"] == 50
+
+
+def test_the_scores_are_scikit_learns(fitted: TextClassifier) -> None:
+    frame = table(60).with_columns(label=pl.Series(["good", "good", "bad"] * 20))
+    answers = fitted.predict(frame)["label"]
+    metrics = fitted.evaluate(frame).metrics
+    assert metrics["accuracy"] == pytest.approx(100 * accuracy_score(frame["label"], answers))
+    assert metrics["macro_f1"] == pytest.approx(100 * f1_score(frame["label"], answers, average="macro"))
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_the_baseline_is_kept_and_answers_as_scikit_learn(classes: int) -> None:
+    frame = table(90, classes)
+    numbers = frame["label"].replace_strict({"bad": 0, "good": 1, "slow": 2}).to_list()
+    words = TfidfVectorizer(ngram_range=(1, 2), token_pattern=r"(?u)\b\w+\b")
+    vectors = make_union(words, TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True))
+    theirs = LogisticRegression(C=10, max_iter=1000).fit(vectors.fit_transform(frame["text"]), numbers)
+    ours = NgramRegression.fit(frame["text"].to_list(), numbers, ("words", "parts"), 10.0)
+    again = NgramRegression(ours.size)
+    again.load_state_dict(ours.state_dict())
+    others = table(400, classes)["text"].to_list()
+    expected = theirs.predict_log_proba(vectors.transform(others))
+    np.testing.assert_allclose(again.log_probabilities(others), expected, rtol=1e-4, atol=1e-6)
+    assert not list(ours.parameters())
+
+
+def test_characters_are_counted_where_most_tokens_are_no_words() -> None:
+    assert counted_by_character(["酒店很好, ok", "服务差"])
+    assert counted_by_character(["😀👍"])
+    assert not counted_by_character(["酒店 means hotel, and it is good."])
+    model = NgramRegression.fit(["酒店很好", "服务差"] * 3, [1, 0] * 3, ("characters",), 10.0)
+    assert model.log_probabilities(["很好", "差"]).argmax(1).tolist() == [1, 0]
+
+
+def test_a_prediction_has_a_probability_a_class(fitted: TextClassifier) -> None:
+    answer = fitted.predict(["a lovely film", "", "  ", "xyzzy 好 😀"])
+    assert answer.columns == ["text", "label", "p_bad", "p_good"]
+    assert answer["label"].is_null().to_list() == [False, True, True, False]
+    sums = answer.select(pl.sum_horizontal("p_bad", "p_good", ignore_nulls=False)).to_series()
+    assert sums.to_list() == pytest.approx([1.0, None, None, 1.0])
+    assert list(fitted.respond("a lovely film")) == [f"good\t{answer['p_good'][0]:.3f}"]
+    assert list(fitted.respond(" ")) == [""]
+
+
+def test_a_text_is_labelled_alone_as_among_others(fitted: TextClassifier) -> None:
+    texts = [*table(60)["text"], "lovely " * 50, ""]
+    together = fitted.probabilities(texts)
+    alone = np.concatenate([fitted.probabilities([text]) for text in texts])
+    np.testing.assert_allclose(together, alone, rtol=1e-5)
+
+
+def test_a_form_never_seen_is_told_by_its_parts(fitted: TextClassifier) -> None:
+    assert fitted.predict(["awfully", "loveliest"])["label"].to_list() == ["bad", "good"]
+
+
+def test_a_saved_model_answers_the_same(fitted: TextClassifier, tmp_path: Path) -> None:
+    report = fitted.evaluate(table())
+    fitted.save(tmp_path / "m", report)
+    loaded = memfold.load(tmp_path / "m")
+    assert isinstance(loaded, TextClassifier)
+    assert loaded.get_params() == fitted.get_params()
+    assert loaded.predict(table()).equals(fitted.predict(table()))
+    again = loaded.evaluate(table())
+    assert (again.metrics, again.baselines) == (report.metrics, report.baselines)
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_does_not() -> None:
+    first, again, other = (
+        small(seed=seed).fit(table(), budget="1ep", progress=False).network_.state_dict() for seed in (0, 0, 1)
+    )
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not all(torch.equal(first[name], other[name]) for name in first)
+
+
+def test_an_interrupted_training_resumes_to_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = small().fit(table(), budget="4ep", progress=False)
+    steps, loss = iter(range(1000)), ClassifyProblem.loss
+
+    def interrupted(problem: ClassifyProblem, batch: object) -> torch.Tensor:
+        if next(steps) == 37:
+            raise KeyboardInterrupt
+        return loss(problem, batch)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ClassifyProblem, "loss", interrupted)
+        model = small().fit(table(), budget="4ep", out=tmp_path / "m", progress=False)
+        assert model.training_.stopped == "interrupted"
+    with pytest.raises(InputError, match="other data or settings"):
+        small().fit(table(120), budget="4ep", out=tmp_path / "m", resume=True, progress=False)
+    resumed = small().fit(table(), budget="4ep", out=tmp_path / "m", resume=True, progress=False)
+    expected = whole.network_.state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in resumed.network_.state_dict().items())
+
+
+def test_scikit_learn_can_clone_it() -> None:
+    model = TextClassifier(text="review", members=3)
+    assert repr(clone(model)) == "TextClassifier(text='review', members=3)"
+
+
+def test_balanced_weights_count_every_class_alike() -> None:
+    encoder = Encoder.of(["a b"], 1, 10)
+    texts = encoder.encode(["a"] * 3 + ["b"], [0, 0, 0, 1])
+    model = small(class_weights="balanced")
+    model.classes_ = ["0", "1"]
+    weights = model._weights(texts)
+    assert weights[0] * 3 == weights[1] * 1
+    torch.manual_seed(0)
+    network = Ensemble(NetworkSize(2, 2, 4, 4, 0.0), 1)
+    network.eval()
+    plain, weighted = (
+        ClassifyProblem(network, texts, texts, w, 4, 0).loss(texts.batch(range(4))) for w in (torch.ones(2), weights)
+    )
+    assert plain != weighted
+
+
+def test_embeddings_start_from_word_vectors(tmp_path: Path) -> None:
+    path = tmp_path / "vectors.txt"
+    path.write_text("3 2\nLovely 0.5 -1\nunseen 1 1\nfilm 2 3\n")
+    frame = pl.DataFrame({"text": ["a lovely film"] * 20 + ["awful"] * 20, "label": [1] * 20 + [0] * 20})
+    model = small(vectors=str(path), lr=1e-30).fit(frame, budget="1ep", progress=False)
+    assert model.size_.embedding_size == 2
+    for member in model.network_.members:
+        assert member.words.weight[model.encoder_.places["lovely"]].tolist() == pytest.approx([0.5, -1.0])  # type: ignore[index,union-attr]
+    for text, message in (
+        ("a 1 2\nfilm 1\n", "vectors.txt, line 2: 1 numbers after the word, expected 2"),
+        ("film 1 x\n", "vectors.txt, line 1: what follows 'film' is not numbers"),
+        ("other 1 2\n", "has none of the words"),
+    ):
+        path.write_text(text)
+        with pytest.raises(InputError, match=message):
+            small(vectors=str(path)).fit(frame, budget="1ep", progress=False)
+
+
+def test_the_linear_model_has_the_share_that_suits_what_neither_learnt_from() -> None:
+    labels = np.array([0, 1] * 30)
+    unsure, sure = np.log(np.full((60, 2), 0.5)), np.log(np.tile([[0.99, 0.01], [0.01, 0.99]], (30, 1)))
+    assert best_share(unsure, sure, labels) == 0.7
+    assert best_share(sure, unsure, labels) == 0.0
+    half = blended(np.log([[0.8, 0.2]]), np.log([[0.2, 0.8]]), 0.5)
+    assert half[0].tolist() == pytest.approx([0.5, 0.5])
+
+
+# -- what told -----------------------------------------------------------------------------------------------
+
+
+def test_the_telling_words_are_those_that_tell(fitted: TextClassifier) -> None:
+    texts = [text for text in table()["text"] if "not" not in text]
+    bad, good = telling_words(fitted.network_, fitted.encoder_, texts, 2)
+    assert (bad[0][0], good[0][0]) == ("awful", "lovely")
+    assert bad[0][1] > 1
+
+
+def test_a_words_weight_is_the_log_odds_lost_without_it(fitted: TextClassifier) -> None:
+    text = "the lovely film !"
+    (row,) = weights_of(fitted.network_, fitted.encoder_, [text])
+    assert [unit for unit, _ in row] == ["the", "lovely", "film"]
+    whole, blank = fitted.encoder_.encode([text]), fitted.encoder_.encode([text])
+    blank.rows[0][1] = 0
+    before, after = (fitted.network_(part.batch([0]))[0].exp().detach() for part in (whole, blank))
+    expected = torch.log(before / (1 - before)) - torch.log(after / (1 - after))
+    torch.testing.assert_close(row[1][1], expected, rtol=1e-3, atol=1e-3)
+
+
+def test_chinese_is_blanked_in_pairs() -> None:
+    row = tokens("好酒店, ok")
+    assert ["".join(row[i] for i in span) for span in units(row)] == ["好酒", "酒店", "ok"]
+
+
+def test_a_terminal_shows_confusions_and_words(fitted: TextClassifier) -> None:
+    report = fitted.evaluate(table(60).with_columns(label=pl.lit("good")))
+    console = Console(file=StringIO(), width=100)
+    for item in report.shown:
+        console.print(item)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "│ good │  30 │   30 │" in text
+    assert "lovely" in text
+
+
+# -- bad input and the command line --------------------------------------------------------------------------
+
+
+def test_bad_requests_are_refused(fitted: TextClassifier) -> None:
+    with pytest.raises(InputError, match="not fitted yet"):
+        TextClassifier().predict(["a"])
+    with pytest.raises(InputError, match="every row has the label 'good'"):
+        small().fit(table().filter(label="good"), budget="1ep")
+    with pytest.raises(InputError, match="the label 'fair' was not learnt; the model knows bad, good"):
+        fitted.evaluate(pl.DataFrame({"text": ["so so"], "label": ["fair"]}))
+    with pytest.raises(InputError, match="members must be at least 1, got 0"):
+        small(members=0).fit(table(), budget="1ep")
+    with pytest.raises(InputError, match="dropout must be from 0 to below 1"):
+        small(dropout=1.0).fit(table(), budget="1ep")
+
+
+@pytest.fixture
+def memfold_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[object]:
+    def command(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["memfold", *arguments])
+        code = run()
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return command
+
+
+def test_from_a_file_to_labels_on_the_command_line(memfold_command, tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    table(120).rename({"text": "opinion", "label": "mood"}).write_csv(tmp_path / "a.csv")
+    data, out = str(tmp_path / "a.csv"), str(tmp_path / "m")
+    settings = [f"--set={s}" for s in ("members=1", "hidden_size=8", "embedding_size=8", "text=opinion", "label=mood")]
+    code, printed, said = memfold_command(
+        "fit", "sentiment", data, "--out", out, "--budget", "1ep", *settings, "--json"
+    )
+    assert code == 0, said
+    report = json.loads(printed)
+    assert set(report["metrics"]) == {"accuracy", "macro_f1"}
+    assert report["baseline"]["name"] == TFIDF
+    assert "tokens a second" in said
+    code, printed, _ = memfold_command("evaluate", out, data)
+    assert code == 0
+    assert "Answers by true class" in printed
+    code, printed, _ = memfold_command("predict", out, data)
+    assert printed.splitlines()[0] == "text,label,p_bad,p_good"
+    assert len(printed.splitlines()) == 121
+    monkeypatch.setattr(sys, "stdin", StringIO("awful\n\n"))
+    code, printed, _ = memfold_command("stream", out)
+    assert printed.split("\t")[0] in ("bad", "good")
+    assert printed.count("\n") == 2
+    for arguments, message in (
+        (["fit", "sentiment", data, "--out", "x"], "no column for the text; it has 'opinion', 'mood'"),
+        (["fit", "sentiment", "@sst2", data, "--out", "x"], "2 files given"),
+        (["fit", "sentiment", "@m4-hourly", "--out", "x"], "is for the task forecast"),
+        (["predict", out], "predict needs a file of texts"),
+    ):
+        code, printed, said = memfold_command(*arguments)
+        assert (code, printed) == (2, "")
+        assert message in said
