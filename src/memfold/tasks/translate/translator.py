@@ -17,6 +17,7 @@ from torch import nn
 from memfold.data.parallel import ParallelText, load_multi30k, load_tatoeba, read_parallel
 from memfold.data.texts import read_lines
 from memfold.errors import InputError
+from memfold.formats.directory import SOURCE, TARGET
 from memfold.tasks.base import Parts, Report, Task, one_source
 from memfold.tasks.translate.batches import Pairs, TranslationProblem, pad
 from memfold.tasks.translate.network import NetworkSize, TranslationNetwork
@@ -28,7 +29,6 @@ from memfold.training import Budget, Settings
 __all__ = ["Alignment", "Translator"]
 
 SENTENCES = 64  # searched at once
-SOURCE, TARGET = "source.model", "target.model"
 
 
 @dataclass(frozen=True)
