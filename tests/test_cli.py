@@ -12,6 +12,8 @@ import polars as pl
 import pytest
 
 from memfold.data.datasets import DATASETS
+from memfold.errors import InputError
+from memfold.tasks.base import task_class
 
 MEMFOLD = [sys.executable, "-m", "memfold"]
 SMALL = ["--set", "horizon=4", "--set", "seasons=4", "--set", "hidden_size=8"]
@@ -248,3 +250,11 @@ def test_a_setting_of_true_or_false_is_read_as_such(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "m" / "config.json").read_text())["parameters"]["tied"] is False
     message = refused(run("fit", "generate", str(text), "--out", str(tmp_path / "n"), "--set", "tied=maybe"))
     assert "tied=maybe: expected true or false" in message
+
+
+def test_a_package_that_a_task_needs_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sentencepiece", None)
+    for module in [name for name in sys.modules if name.startswith("memfold.tasks.translate")]:
+        monkeypatch.delitem(sys.modules, module)
+    with pytest.raises(InputError, match=r"translate needs sentencepiece: pip install 'memfold\[train,text\]'"):
+        task_class("translate")

@@ -115,7 +115,7 @@ DATASETS = {
             "translate",
             "29,000 captions in English and German; scored on the test part of 2016",
             "non-commercial research",
-            parameters={"source": "en", "target": "de"},
+            parameters={"source": "en", "target": "de", "dropout": 0.4},
         ),
         DataSet(
             "tatoeba-cmn-eng",

@@ -44,12 +44,16 @@ def task_class(name: str) -> "type[Task]":
     """The class of a task.
 
     Raises:
-        InputError: there is no such task.
+        InputError: there is no such task, or a package that it needs is not installed.
     """
     if name not in TASKS:
         raise InputError(f"no task {name!r}; there is {', '.join(TASKS)}")
     module, _, attribute = TASKS[name].partition(":")
-    found: type[Task] = getattr(importlib.import_module(module), attribute)
+    try:
+        found: type[Task] = getattr(importlib.import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        extra = "series" if name == "forecast" else "text"
+        raise InputError(f"{name} needs {error.name}: pip install 'memfold[train,{extra}]'") from None
     return found
 
 
