@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from memfold.__main__ import main
 from memfold.data.datasets import DATASETS
 from memfold.errors import InputError
 from memfold.tasks.base import task_class
@@ -258,3 +259,15 @@ def test_a_package_that_a_task_needs_is_named(monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.delitem(sys.modules, module)
     with pytest.raises(InputError, match=r"translate needs sentencepiece: pip install 'memfold\[train,text\]'"):
         task_class("translate")
+
+
+@pytest.mark.parametrize(("command", "policy"), [("bench", None), ("fit", "PASSIVE")])
+def test_only_benchmarks_take_openmp_as_it_comes(
+    command: str, policy: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_WAIT_POLICY", "")  # so that it is put back
+    monkeypatch.delenv("OMP_WAIT_POLICY")
+    monkeypatch.setattr(sys, "argv", ["memfold", command, "nothing", "x", "--out", "y"])
+    with pytest.raises(SystemExit):
+        main()
+    assert os.environ.get("OMP_WAIT_POLICY") == policy

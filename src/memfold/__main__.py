@@ -8,8 +8,9 @@ def main() -> None:
     """Run the command line; says what to install when it cannot."""
     # torch's OpenMP workers spin between operators. On a machine that does anything else at the time, they and what
     # they wait for take turns on the same cores, and small models train tens of times slower. OpenMP reads this once,
-    # when torch is loaded.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # when torch is loaded. Benchmarks take torch as it comes: it is faster on a machine of its own that way.
+    if sys.argv[1:2] != ["bench"]:
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         from memfold.cli import run
     except ModuleNotFoundError as error:
