@@ -74,7 +74,7 @@ class Display:
 
     def finished(self, text: str) -> None:
         """Say how the training went."""
-        self.console.print(f"  {text}", highlight=False)
+        self.console.print(f"  {text}", highlight=False, soft_wrap=True)
 
     def validated(self, row: Validation, metric: str, best: bool) -> None:
         """Show a validation's score, starred when it is the best so far."""

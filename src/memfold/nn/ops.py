@@ -22,7 +22,7 @@ Result = TypeVar("Result")
 
 
 class Clock:
-    """How long this process has spent in the engine's folds, both ways, when called from PyTorch."""
+    """How long this process has spent in the operators' folds, forwards and backwards."""
 
     def __init__(self) -> None:
         self.seconds = 0.0

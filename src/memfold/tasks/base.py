@@ -333,6 +333,11 @@ class Task(ABC):
         task.training_ = Result()
         return task
 
+    def _check_least(self, least: Mapping[str, int]) -> None:
+        for name, value in least.items():
+            if getattr(self, name) < value:
+                raise InputError(f"{name} must be at least {value}, got {getattr(self, name)}")
+
     def _check_fitted(self) -> None:
         if not hasattr(self, "network_"):
             raise InputError(f"this {type(self).__name__} is not fitted yet: call fit first")

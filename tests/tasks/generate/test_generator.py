@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from rich.console import Console
 from sklearn.base import clone
 
 from memfold import load
@@ -62,6 +63,14 @@ def test_the_same_seed_writes_the_same_and_another_one_else(fitted: TextGenerato
     assert written(1) == written(1) != written(2)
 
 
+def test_a_sample_with_brackets_is_shown_as_it_is(fitted: TextGenerator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TextGenerator, "generate", lambda self, length: iter("a [/b] [red]c"))
+    console = Console(width=80)
+    with console.capture() as captured:
+        console.print(*fitted.evaluate(TEXT[:50]).shown)
+    assert captured.get() == "a [/b] [red]c\n"
+
+
 def test_characters_never_seen_are_read_and_never_written(fitted: TextGenerator) -> None:
     assert set("".join(fitted.generate("Ärger 春", 200, temperature=3.0))) <= set(TEXT)
     assert fitted.evaluate("Ärger 春").metrics["nats_carried"] > 0
@@ -76,6 +85,15 @@ def test_ten_blocks_are_held_out_and_the_end_is_learnt() -> None:
     assert list(learnt) == sorted(learnt)
     assert list(kept) == sorted(kept)
     assert len(without_blocks(text * 1000)[1]) == 40_000
+
+
+def test_a_known_set_is_read_by_its_registered_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "warpeace").mkdir()
+    (tmp_path / "warpeace" / "warpeace_input.txt").write_text("abcdefghij" * 10)
+    (tmp_path / "warpeace" / "notes.txt").write_text("not part of it")
+    monkeypatch.setenv("MEMFOLD_DATA", str(tmp_path))
+    parts = TextGenerator().parts(["@warpeace"])
+    assert (parts.train, parts.test) == ("abcdefghij" * 9, "abcdefghij")
 
 
 def test_a_killed_training_resumes_to_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,6 +180,7 @@ def test_the_commands_fit_evaluate_write_and_answer(tmp_path: Path) -> None:
         (["predict", "m", "--set", "colour=red"], "has no parameter 'colour'; it has prompt, length, temperature"),
         (["evaluate", "m", "b.txt", "--origins", "2"], "--origins: a generate model has no forecast origins"),
         (["evaluate", "m", "none.txt"], "none.txt: no such file"),
+        (["predict", "m", "@tinyshakespeare"], "goes on from files and --set prompt=TEXT, not from a data set"),
         (["fit", "generate", "@sst2", "--out", "n"], "@sst2: is for the task sentiment, not generate"),
     ]:
         done = run(tmp_path, *wrong)

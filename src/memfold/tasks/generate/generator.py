@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
+from rich.text import Text
 from torch import nn
 
 from memfold.errors import InputError
@@ -155,9 +156,8 @@ class TextGenerator(Task):
         return self
 
     def _check(self) -> None:
-        for name in ("vocabulary_size", "embedding_size", "hidden_size", "num_layers", "window", "batch_size"):
-            if (value := getattr(self, name)) < 1:
-                raise InputError(f"{name} must be at least 1, got {value}")
+        ones = ("vocabulary_size", "embedding_size", "hidden_size", "num_layers", "window", "batch_size")
+        self._check_least(dict.fromkeys(ones, 1))
         for name in ("dropout", "weight_drop"):
             if not 0 <= (value := getattr(self, name)) < 1:
                 raise InputError(f"{name} must be at least 0 and below 1, got {value}")
@@ -232,6 +232,8 @@ class TextGenerator(Task):
         seed: int | None = None,
     ) -> Iterator[str]:
         """What follows the files' text and the prompt, both of which come first."""
+        if inputs and inputs[0].startswith("@"):
+            raise InputError(f"{inputs[0]}: a generator goes on from files and --set prompt=TEXT, not from a data set")
         given = (joined(inputs) if inputs else "") + prompt
         return chain([given], self.generate(given, length, temperature, top_k, top_p, seed), ["\n"])
 
@@ -280,7 +282,7 @@ class TextGenerator(Task):
             label = f"{ngram.order}-gram"
         apart = float(ngram.nats(windows_of(numbers, window).t().numpy()).mean())
         baseline = _scores(float(ngram.nats(tokens[None]).mean()), apart, characters)
-        shown = ["".join(self.generate(length=SAMPLE))]
+        shown = [Text("".join(self.generate(length=SAMPLE)))]
         seconds = clock.monotonic() - begun
         return Report(self.name, name, metrics, {label: baseline}, self.parameter_count, self.seed, seconds, shown)
 

@@ -6,7 +6,7 @@ matrix for embedding and head.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -39,9 +39,6 @@ class ModelSize:
     weight_drop: float
     tied: bool
     coupled: bool
-
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 class LanguageModel(nn.Module):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from memfold.data.datasets import find
+from memfold.data.datasets import REGISTRY, find
 from memfold.data.texts import read_text
 from memfold.errors import InputError
 
@@ -48,11 +48,7 @@ def known_parts(name: str) -> tuple[str, str]:
     folder = find(name)
     if name == "tang-poems":
         return _poems(folder)
-    (file,) = [path for path in folder.iterdir() if path.suffix == ".txt"]
-    text = read_text(file)
-    if name == "warpeace":
-        return text[: len(text) * 8 // 10], text[len(text) * 9 // 10 :]
-    return split(text)
+    return split(joined([folder / file for file in REGISTRY[name]]))
 
 
 def _poems(folder: Path) -> tuple[str, str]:

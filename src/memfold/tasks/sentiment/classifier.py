@@ -194,9 +194,8 @@ class TextClassifier(Task):
         network.baseline = NgramRegression.fit(examples.texts, numbers, standard, 10.0)
 
     def _check(self) -> None:
-        for name in ("embedding_size", "hidden_size", "members", "max_length", "batch_size"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
+        ones = ("embedding_size", "hidden_size", "members", "max_length", "batch_size")
+        self._check_least(dict.fromkeys(ones, 1))
         if not 0 <= self.dropout < 1:
             raise InputError(f"dropout must be from 0 to below 1, got {self.dropout}")
 
@@ -230,8 +229,7 @@ class TextClassifier(Task):
         Raises:
             InputError: not fitted yet.
         """
-        if not hasattr(self, "network_"):
-            raise InputError("this TextClassifier is not fitted yet: call fit first")
+        self._check_fitted()
         return self._blended(self._network_log_probabilities(texts), texts)
 
     def _blended(self, network: NDArray[np.float64], texts: Sequence[str]) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
+from rich.text import Text
 from torch import Tensor
 
 from memfold.tasks.sentiment.network import Ensemble, batches_by_length
@@ -85,9 +86,9 @@ def confusion_table(truth: NDArray[np.int64], answers: NDArray[np.int64], classe
     table = Table(title="Answers by true class", title_justify="left")
     table.add_column("")
     for label in classes:
-        table.add_column(label, justify="right")
+        table.add_column(Text(label), justify="right")
     for label, row in zip(classes, counts, strict=True):
-        table.add_row(label, *map(str, row))
+        table.add_row(Text(label), *map(str, row))
     return table
 
 
@@ -108,6 +109,6 @@ class Details:
         found = telling_words(self.network, self.encoder, self.texts, len(self.classes))
         for label, words in zip(self.classes, found, strict=True):
             for row, (word, cost, _) in enumerate(words):
-                table.add_row(label if row == 0 else "", word, f"{cost:.2f}")
+                table.add_row(Text(label if row == 0 else ""), Text(word), f"{cost:.2f}")
             table.add_section()
         yield table

@@ -205,9 +205,7 @@ class Translator(Task):
 
     def _check(self) -> None:
         least = {"vocabulary": 8, "embedding_size": 1, "hidden_size": 2, "encoder_layers": 1, "decoder_layers": 2}
-        for name, value in {**least, "batch_tokens": 1, "beam": 1}.items():
-            if getattr(self, name) < value:
-                raise InputError(f"{name} must be at least {value}, got {getattr(self, name)}")
+        self._check_least({**least, "batch_tokens": 1, "beam": 1})
         if self.hidden_size % 2:
             raise InputError(f"hidden_size must be even, half for each direction; got {self.hidden_size}")
 
