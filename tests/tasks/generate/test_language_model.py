@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from memfold.errors import InputError
 from memfold.stream import Stream
+from memfold.tasks.generate import windows
 from memfold.tasks.generate.baselines import NGram
 from memfold.tasks.generate.network import LanguageModel, ModelSize
 from memfold.tasks.generate.sampling import Sampler
@@ -92,16 +93,17 @@ def test_windows_apart_do_not_see_each_other():
 def test_an_epochs_windows_follow_each_other_and_differ_by_epoch():
     problem = TextProblem(model(), text(403), text(60), batch_size=4, window=10, seed=0, unit="characters")
     epochs = [list(problem.batches(epoch)) for epoch in range(4)]
-    for windows in epochs:
-        assert len(windows) == problem.steps_per_epoch
-        assert [window.first for window in windows] == [True] + [False] * (len(windows) - 1)
-        assert all(torch.equal(a.tokens[-1], b.tokens[0]) for a, b in pairwise(windows))
-        assert problem.count(windows[0]) == 40
-    assert len({tuple(windows[0].tokens.flatten().tolist()) for windows in epochs}) > 1
+    for pieces in epochs:
+        assert len(pieces) == problem.steps_per_epoch
+        assert [window.first for window in pieces] == [True] + [False] * (len(pieces) - 1)
+        assert all(torch.equal(a.tokens[-1], b.tokens[0]) for a, b in pairwise(pieces))
+        assert problem.count(pieces[0]) == 40
+    assert len({tuple(pieces[0].tokens.flatten().tolist()) for pieces in epochs}) > 1
     assert torch.equal(epochs[2][3].tokens, list(problem.batches(2))[3].tokens)
 
 
-def test_the_state_goes_from_window_to_window_without_a_gradient():
+def test_the_state_goes_from_window_to_window_without_a_gradient(monkeypatch):
+    monkeypatch.setattr(windows, "FORGET", 0)
     network = model(dropout=0.0, weight_drop=0.0).train()
     problem = TextProblem(network, text(403), text(60), batch_size=4, window=10, seed=0, unit="characters")
     first, second, *_ = problem.batches(0)
@@ -118,6 +120,16 @@ def test_the_state_goes_from_window_to_window_without_a_gradient():
         network(both[:-1])[0][10:].flatten(0, 1), both[11:].flatten(), reduction="mean"
     )
     torch.testing.assert_close(joined, expected)
+
+
+def test_some_rows_begin_anew():
+    torch.manual_seed(0)
+    problem = TextProblem(model(), text(4030), text(60), batch_size=4, window=10, seed=0, unit="characters")
+    begun = []
+    for batch in problem.batches(0):
+        problem.loss(batch)
+        begun += (problem.carried()["h0"][0] == 0).all(-1).tolist()
+    assert 0.25 * windows.FORGET < sum(begun) / len(begun) < 3 * windows.FORGET
 
 
 def test_dropout_has_one_mask_for_all_steps_and_none_outside_training():

@@ -13,7 +13,7 @@ from memfold.errors import InputError
 __all__ = ["joined", "known_parts", "split", "without_blocks"]
 
 BLOCKS = 10  # to validate on
-MOST_VALID = 40_000  # characters of them
+MOST_VALID = 20_000  # characters of them
 
 
 def joined(paths: Sequence[str | Path]) -> str:

@@ -14,6 +14,7 @@ from memfold.training import Problem
 __all__ = ["TextProblem", "Window", "nats_apart", "nats_carried", "windows_of"]
 
 READ = 1024  # steps that are read at once where nothing is learnt
+FORGET = 1 / 32  # chance of a row to begin a window with a zero state, so that the model learns to begin
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class TextProblem(Problem):
     """Learning a text in windows.
 
     Every epoch cuts it into B rows and these into windows at another place. The gradient ends at a window's start, the
-    state does not.
+    state goes on, but for a few rows drawn at random.
     """
 
     metric = "valid nats per token"
@@ -67,7 +68,8 @@ class TextProblem(Problem):
 
     def loss(self, batch: Window) -> Tensor:
         losses, state = _losses(self.model, batch.tokens, None if batch.first else self.state)
-        self.state = [(h.detach(), c.detach()) for h, c in state]
+        kept = (torch.rand(self.batch_size) >= FORGET).float()[:, None]
+        self.state = [(h.detach() * kept, c.detach() * kept) for h, c in state]
         return losses.mean()
 
     def validate(self) -> float:
