@@ -17,7 +17,7 @@ from memfold.tasks.sentiment.tokens import BLANK, Encoder, tokens, unspaced
 
 __all__ = ["Details", "confusion_table", "telling_words", "units", "weights_of"]
 
-TEXTS = 300  # at most, that are looked into
+TEXTS, TOKENS = 300, 10_000  # at most, that are looked into
 LEAST = 3  # occurrences of a word that is listed
 LISTED = 8  # words a class
 
@@ -66,7 +66,9 @@ def telling_words(
     Returns:
         Word, mean loss of log-odds, and occurrences; the first one costs most.
     """
-    chosen = np.linspace(0, len(texts) - 1, min(TEXTS, len(texts))).astype(int)
+    usual = sum(len(tokens(text)) for text in texts[:TEXTS]) / max(len(texts[:TEXTS]), 1)
+    count = min(TEXTS, len(texts), max(int(TOKENS / max(usual, 1.0)), 1))
+    chosen = np.linspace(0, len(texts) - 1, count).astype(int)
     costs: dict[str, list[Tensor]] = defaultdict(list)
     for row in weights_of(network, encoder, [texts[i] for i in chosen]):
         for unit, cost in row:
