@@ -81,7 +81,7 @@ def demo(
 
 @app.command()
 def fit(
-    task: Annotated[str, typer.Argument(help="forecast, generate, sentiment or translate")],
+    task: Annotated[str, typer.Argument(help="anomaly, forecast, generate, sentiment or translate")],
     data: Data,
     out: Annotated[Path, typer.Option(help="Folder for the model.")],
     budget: Annotated[str, typer.Option(help="Time to train, such as 90s, 3m or 1h, or epochs such as 20ep.")] = "3m",
@@ -96,8 +96,8 @@ def fit(
 ) -> int:
     """Fit a model to your data and score it once on a part that was held out.
 
-    Held out are a known data set's own test part, the last horizon of each series, the end of a text, a tenth of the
-    examples.
+    Held out are a known data set's own test part, the last horizon of each series, what follows a detector's warm-up,
+    the end of a text, a tenth of the examples.
 
     Example: memfold fit forecast sales.csv --out model --budget 3m --set horizon=14
     """
@@ -164,8 +164,8 @@ def predict(
     """Write a model's answers to an input.
 
     A forecaster gives what follows each series' last value (of @NAME: of its training part), with 80 % intervals, as
-    CSV or Parquet; a generator goes on from a text; a classifier gives labels and probabilities, a translator
-    translations.
+    CSV or Parquet; a detector the score of every reading; a generator goes on from a text; a classifier gives labels
+    and probabilities, a translator translations.
 
     Example: memfold predict model sales.csv --out forecast.csv
     """
@@ -194,7 +194,8 @@ def predict(
 def stream(model: Annotated[Path, typer.Argument(help="A model's folder.")]) -> None:
     """Read lines from standard input and answer each at once, until the input ends.
 
-    A generator goes on from a line, a classifier labels it, a translator translates it.
+    A generator goes on from a line, a classifier labels it, a translator translates it. A detector of anomalies judges
+    readings, as CSV or JSON, in lines of JSON.
 
     Example: memfold stream model < lines.txt
     """
@@ -208,9 +209,11 @@ def stream(model: Annotated[Path, typer.Argument(help="A model's folder.")]) -> 
         line = sys.stdin.readline()
         if not line:
             return
+        end = ""  # a line that needs no answer, such as a header, gets none
         for piece in task.respond(line.rstrip("\n")):
             print(piece, end="", flush=True)
-        print(flush=True)
+            end = "\n"
+        print(end=end, flush=True)
 
 
 @app.command()

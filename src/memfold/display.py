@@ -14,8 +14,19 @@ from memfold.training import Validation
 
 __all__ = ["Display", "point_table", "score_table"]
 
-HIGHER_IS_BETTER = {"accuracy", "macro_f1", "bleu", "bleu_lower_tok", "chrf"}
-NO_BEST = {"coverage80"}
+HIGHER_IS_BETTER = {
+    "accuracy",
+    "bleu",
+    "bleu_lower_tok",
+    "chrf",
+    "f1",
+    "macro_f1",
+    "nab_low_fn",
+    "nab_low_fp",
+    "nab_standard",
+    "vus_pr",
+}
+NO_BEST = {"alarms_per_1000", "coverage80"}
 
 
 def _clock(seconds: float) -> str:

@@ -74,6 +74,13 @@ DATASETS = {
             parameters={"horizon": 48, "seasons": (24, 168)},
         ),
         DataSet(
+            "nab",
+            "anomaly",
+            "the Numenta Anomaly Benchmark, 58 series with 116 labelled windows; get it from github.com/numenta/NAB",
+            "MIT",
+            parameters={"warm_up": 0.15, "most_warm_up": 750},  # as the benchmark has it
+        ),
+        DataSet(
             "tinyshakespeare",
             "generate",
             "1.1 million characters of Shakespeare; the last tenth is scored",

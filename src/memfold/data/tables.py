@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from memfold.errors import InputError
 
-__all__ = ["ID", "TARGET", "TIME", "SeriesTable", "read_series"]
+__all__ = ["ID", "TARGET", "TIME", "SeriesTable", "as_numbers", "as_times", "raw_table", "read_series", "refuse_null"]
 
 ID, TIME, TARGET = "unique_id", "ds", "y"
 FROM_END = pl.int_range(pl.len()).reverse().over(ID)  # 0 for the last row of a series
@@ -124,7 +124,7 @@ def read_series(
     """
     if isinstance(source, SeriesTable):
         return source
-    name, raw = _raw_table(source)
+    name, raw = raw_table(source)
     if raw.height == 0:
         raise InputError(f"{name}: holds no rows")
     rename = {time: TIME, target: TARGET} | ({id: ID} if id in raw.columns else {})
@@ -141,11 +141,11 @@ def read_series(
     frame = frame.select(*rename, *wanted, *(() if id in raw.columns else (ID,))).rename(rename)
     frame = frame.with_columns(pl.col(ID).cast(pl.String))
     frame = frame.with_columns(
-        _times(frame[TIME], name, time), *(_numbers(frame[c], name, c) for c in (TARGET, *wanted))
+        as_times(frame[TIME], name, time), *(as_numbers(frame[c], name, c) for c in (TARGET, *wanted))
     )
     frame = frame.select(ID, TIME, TARGET, *wanted)
-    _refuse_null(frame, ID, name, id)
-    _refuse_null(frame, TIME, name, time)
+    refuse_null(frame, ID, name, id)
+    refuse_null(frame, TIME, name, time)
     frame = frame.with_row_index("row").sort(ID, TIME)
     _refuse_duplicates(frame, name)
     frame = frame.drop("row")
@@ -157,7 +157,7 @@ def read_series(
 # -- from a file to columns of text or numbers ---------------------------------------------------------------
 
 
-def _raw_table(source: Any) -> tuple[str, pl.DataFrame]:
+def raw_table(source: Any) -> tuple[str, pl.DataFrame]:
     if not isinstance(source, str | Path):
         try:
             return "data frame", nw.from_native(source, eager_only=True).to_polars()
@@ -210,7 +210,7 @@ def _first_line(error: Exception) -> str:
 # -- from text to times and numbers; row numbers are those of the file, its header being row 1 ---------------
 
 
-def _numbers(column: pl.Series, name: str, title: str) -> pl.Series:
+def as_numbers(column: pl.Series, name: str, title: str) -> pl.Series:
     if column.dtype == pl.Boolean:
         column = column.cast(pl.Int8)
     if column.dtype == pl.String:
@@ -223,7 +223,7 @@ def _numbers(column: pl.Series, name: str, title: str) -> pl.Series:
     return numbers.fill_nan(None)
 
 
-def _times(column: pl.Series, name: str, title: str) -> pl.Series:
+def as_times(column: pl.Series, name: str, title: str) -> pl.Series:
     if column.dtype == pl.Date or column.dtype == pl.Datetime:
         return column.cast(pl.Datetime("us")).dt.replace_time_zone(None)
     if column.dtype.is_integer():
@@ -250,7 +250,7 @@ def _refuse_unread(before: pl.Series, after: pl.Series, name: str, title: str, e
         raise InputError(f"{name}: row {row + 2}, column {title!r}: {before[row]!r} is not {expected}")
 
 
-def _refuse_null(frame: pl.DataFrame, column: str, name: str, title: str) -> None:
+def refuse_null(frame: pl.DataFrame, column: str, name: str, title: str) -> None:
     row = frame[column].is_null().arg_max()
     if frame[column].null_count() and row is not None:
         raise InputError(f"{name}: row {row + 2}, column {title!r}: empty")

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["TASKS", "Parts", "Report", "Task", "load", "one_source", "task_class"]
 
 TASKS = {
+    "anomaly": "memfold.tasks.anomaly:AnomalyDetector",
     "forecast": "memfold.tasks.forecast:Forecaster",
     "generate": "memfold.tasks.generate:TextGenerator",
     "sentiment": "memfold.tasks.sentiment:TextClassifier",
@@ -52,7 +53,7 @@ def task_class(name: str) -> "type[Task]":
     try:
         found: type[Task] = getattr(importlib.import_module(module), attribute)
     except ModuleNotFoundError as error:
-        extra = "series" if name == "forecast" else "text"
+        extra = "series" if name in ("anomaly", "forecast") else "text"
         raise InputError(f"{name} needs {error.name}: pip install 'memfold[train,{extra}]'") from None
     return found
 

@@ -1,0 +1,156 @@
+"""Readings of sensors and counters: rows of a time and one or more values, at any intervals, perhaps with labels."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from memfold.data.tables import TIME, as_numbers, as_times, raw_table, refuse_null
+from memfold.errors import InputError
+
+__all__ = ["ID", "TIME_NAMES", "Readings", "load_nab", "read_readings"]
+
+ID = "unique_id"
+DAY = 86_400.0  # seconds
+MOST_A_DAY = 5000  # points; more often, yesterday is too long ago to be kept
+TIME_NAMES = ("ds", "timestamp", "time", "date", "datetime")
+VALUE_NAMES = ("y", "value")
+LABEL_NAMES = ("label", "anomaly", "is_anomaly")
+
+
+@dataclass(frozen=True)
+class Readings:
+    """One series, in the order of its times.
+
+    Attributes:
+        name: of the series.
+        times: seconds since 1970 where they are dates, else the numbers given, (N,).
+        dates: whether they are dates.
+        values: (N, V).
+        variables: their names.
+        windows: first and last row of every labelled anomaly, in order; None without labels.
+    """
+
+    name: str
+    times: NDArray[np.float64]
+    dates: bool
+    values: NDArray[np.float64]
+    variables: tuple[str, ...]
+    windows: tuple[tuple[int, int], ...] | None = None
+
+    @property
+    def step(self) -> float:
+        """The usual time between two rows."""
+        return float(np.median(np.diff(self.times))) if len(self.times) > 1 else 0.0
+
+    @property
+    def day(self) -> int:
+        """Points a day; 0 where a day is no cycle: no dates, or readings too rare or too frequent."""
+        if not self.dates or self.step <= 0:
+            return 0
+        points = round(DAY / self.step)
+        return points if 2 <= points <= MOST_A_DAY else 0
+
+    def head(self, rows: int) -> "Readings":
+        """The first rows, with the windows that lie in them."""
+        windows = None if self.windows is None else tuple(w for w in self.windows if w[1] < rows)
+        return replace(self, times=self.times[:rows], values=self.values[:rows], windows=windows)
+
+
+def read_readings(
+    source: Any,
+    *,
+    time: str | None = None,
+    values: Sequence[str] = (),
+    label: str | None = None,
+    id: str = ID,
+) -> list[Readings]:
+    """Read series from a CSV or Parquet file or a data frame.
+
+    Args:
+        time: column with dates or integers; None looks for ds, timestamp, time ...
+        values: columns with the values; none looks for y or value.
+        label: column that is 1 in an anomaly and 0 elsewhere; None looks for label, anomaly ...
+        id: column with the series' names; a table without it holds one series.
+
+    Raises:
+        InputError: naming file, row and column of what cannot be read.
+
+    >>> table = pl.DataFrame({"ds": [1, 2, 4], "y": [5.0, 6.0, 5.5], "label": [0, 0, 1]})
+    >>> read_readings(table)[0].windows
+    ((2, 2),)
+    """
+    name, raw = raw_table(source)
+    if raw.height == 0:
+        raise InputError(f"{name}: holds no rows")
+    time = time or _found(raw, TIME_NAMES)
+    columns = tuple(values) or tuple(c for c in [_found(raw, VALUE_NAMES)] if c)
+    label = label or _found(raw, LABEL_NAMES)
+    for column, option in ((time, "time"), *((c, "values") for c in columns or (None,)), (label, "label")):
+        if (option != "label" and column is None) or (column is not None and column not in raw.columns):
+            wanted = f"no column {column!r}" if column else f"no column for the {option}"
+            has = ", ".join(map(repr, raw.columns))
+            raise InputError(f"{name}: {wanted}; it has {has} (name the right one with --set {option}=COLUMN)")
+    assert time is not None
+    names = raw[id].cast(pl.String) if id in raw.columns else pl.Series([Path(name).stem] * raw.height)
+    read = {TIME: as_times(raw[time], name, time)}
+    read |= {f"v{k}": as_numbers(raw[column], name, column) for k, column in enumerate(columns)}
+    if label:
+        read["label"] = as_numbers(raw[label], name, label).fill_null(0.0)
+    frame = pl.DataFrame({ID: names, **read})
+    refuse_null(frame, TIME, name, time)
+    for k, column in enumerate(columns):
+        if frame[f"v{k}"].null_count():
+            row = frame[f"v{k}"].is_null().arg_max()
+            assert row is not None
+            raise InputError(f"{name}: row {row + 2}, column {column!r}: empty; leave such rows out")
+    dates = not frame.schema[TIME].is_integer()
+    seconds = pl.col(TIME).dt.epoch("us") / 1e6 if dates else pl.col(TIME).cast(pl.Float64)
+    result = []
+    for (series,), part in (
+        frame.with_columns(seconds).sort(TIME, maintain_order=True).group_by(ID, maintain_order=True)
+    ):
+        marked = _runs(part["label"].to_numpy() > 0) if label else None
+        matrix = part.select(f"v{k}" for k in range(len(columns))).to_numpy()
+        result.append(Readings(str(series), part[TIME].to_numpy(), dates, matrix, columns, marked))
+    return result
+
+
+def load_nab(folder: Path) -> list[Readings]:
+    """The series of the Numenta Anomaly Benchmark with their labelled windows.
+
+    Raises:
+        InputError: a file that is missing or cannot be read.
+    """
+    labels = folder / "labels" / "combined_windows.json"
+    try:
+        windows = json.loads(labels.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{labels}: not readable ({error})") from None
+    result = []
+    for path, limits in sorted(windows.items()):
+        (series,) = read_readings(folder / "data" / path)
+        ends = np.array([[np.datetime64(t, "us") for t in pair] for pair in limits], "datetime64[us]").reshape(-1, 2)
+        first, last = (ends.astype(np.int64) / 1e6).T
+        rows = zip(
+            np.searchsorted(series.times, first).tolist(),
+            (np.searchsorted(series.times, last, side="right") - 1).tolist(),
+            strict=True,
+        )
+        result.append(Readings(path, series.times, series.dates, series.values, series.variables, tuple(rows)))
+    return result
+
+
+def _found(raw: pl.DataFrame, common: Sequence[str]) -> str | None:
+    found = [column for column in raw.columns if column.strip().lower() in common]
+    return min(found, key=lambda column: common.index(column.strip().lower())) if found else None
+
+
+def _runs(marked: NDArray[np.bool_]) -> tuple[tuple[int, int], ...]:
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], marked, [False]]).astype(np.int8)))
+    return tuple((int(first), int(after) - 1) for first, after in edges.reshape(-1, 2))

@@ -1,0 +1,38 @@
+"""The section of a report that shows a watched series: what was expected, what came, and the alarms."""
+
+import plotly.graph_objects as go
+import polars as pl
+
+from memfold.page import ACTUAL, BAND, INK, OTHERS, Section, styled
+
+__all__ = ["watched_section"]
+
+
+def watched_section(heading: str, text: str, judged: pl.DataFrame, values: list[float], variable: str) -> Section:
+    """A series with its expected band and its alarms.
+
+    Args:
+        judged: what `AnomalyDetector.predict` returned for one series, or some rows of it.
+        values: what came, a value a row.
+    """
+    times = judged["ds"].to_list()
+    figure = go.Figure()
+    figure.add_scatter(
+        x=times, y=judged[f"hi80_{variable}"].to_list(), line_width=0, showlegend=False, hoverinfo="skip"
+    )
+    band = {"fill": "tonexty", "fillcolor": BAND, "line_width": 0, "hoverinfo": "skip"}
+    figure.add_scatter(x=times, y=judged[f"lo80_{variable}"].to_list(), name="expected, 80 %", **band)
+    figure.add_scatter(x=times, y=values, name="what came", line={"color": ACTUAL, "width": 1})
+    scores = judged["score"].to_list()
+    figure.add_scatter(x=times, y=scores, name="score, right axis", yaxis="y2", line={"color": INK, "width": 1})
+    alarms = [row for row, alarm in enumerate(judged["alarm"].to_list()) if alarm]
+    figure.add_scatter(
+        x=[times[row] for row in alarms],
+        y=[values[row] for row in alarms],
+        name="alarm",
+        mode="markers",
+        marker={"color": OTHERS[4], "size": 9, "symbol": "diamond"},
+    )
+    styled(figure, variable, "")
+    figure.update_layout(yaxis2={"overlaying": "y", "side": "right", "range": [0, 2], "showgrid": False, "title": ""})
+    return heading, text, figure
