@@ -1,4 +1,4 @@
-"""``memfold demo``: forecast New York's taxi demand, beside the baselines, with a report to look at."""
+"""``memfold demo``: forecast New York's taxi demand, then watch it for the unusual, with a report to look at."""
 
 import time
 from datetime import datetime
@@ -7,14 +7,28 @@ from typing import Any
 
 import polars as pl
 from rich.console import Console
+from rich.table import Table
 
-from memfold.data.datasets import dataset, load_split
+from memfold.data.datasets import dataset, find, load_split
+from memfold.data.readings import read_readings
 from memfold.display import score_table
+from memfold.page import Section
+from memfold.tasks.anomaly import AnomalyDetector
+from memfold.tasks.anomaly.report import watched_section
 from memfold.tasks.forecast import Forecaster
 from memfold.tasks.forecast.report import write_report
 from memfold.training import Budget
 
 __all__ = ["run_demo"]
+
+EVENTS = {  # the benchmark's labelled windows
+    "the marathon": (datetime(2014, 10, 30, 15, 30), datetime(2014, 11, 3, 22, 30)),
+    "Thanksgiving": (datetime(2014, 11, 25, 12, 0), datetime(2014, 11, 29, 19, 0)),
+    "Christmas": (datetime(2014, 12, 23, 11, 30), datetime(2014, 12, 27, 18, 30)),
+    "New Year": (datetime(2014, 12, 29, 21, 30), datetime(2015, 1, 3, 4, 30)),
+    "the snow storm": (datetime(2015, 1, 24, 20, 30), datetime(2015, 1, 29, 3, 30)),
+}
+WATCH_BUDGET = "5s"  # a detector's network is small
 
 STORM = datetime(2015, 1, 25)  # the week of the snow storm that closed the city, and the data's last
 
@@ -28,7 +42,8 @@ def run_demo(budget: str, out: Path, quiet: bool = False) -> dict[str, Any]:
         quiet: print nothing on standard output.
 
     Returns:
-        The scores ``with_storm`` and ``without_storm``, in the form of ``--json``.
+        The scores ``with_storm`` and ``without_storm``, in the form of ``--json``, and under ``events`` which of the
+        five known ones were ``found`` and ``missed``, and how many ``false_alarms`` there were.
     """
     Budget.parse(budget)  # refuse it before anything is said or read
     begun = time.monotonic()
@@ -54,8 +69,43 @@ def run_demo(budget: str, out: Path, quiet: bool = False) -> dict[str, Any]:
         "SeasonalNaive repeats the day (48) or the week (336) before.\n"
     )
     model.save(out / "model", reports["with_storm"], f"memfold demo --budget {budget}")
+    events, section = _watch(budget if budget.endswith("ep") else WATCH_BUDGET, console)
     path = write_report(
-        out / "report.html", "New York taxi demand, the last 14 days", model, split.whole, forecasts, reports
+        out / "report.html", "New York taxi demand", model, split.whole, forecasts, reports, more=[section]
     )
     console.print(f"Look at {path}; the model is in {out / 'model'}.")
-    return {name: report.as_json() for name, report in reports.items()}
+    return {**{name: report.as_json() for name, report in reports.items()}, "events": events}
+
+
+def _watch(budget: str, console: Console) -> tuple[dict[str, Any], Section]:
+    """Watch the same series point by point, from its first weeks on, without being told what to look for."""
+    (series,) = read_readings(find("nyc-taxi") / "nyc_taxi.csv")
+    detector = AnomalyDetector(**dataset("nab").parameters)
+    warm = detector.warm_rows(series)
+    detector.fit([series.head(warm)], budget)
+    judged = detector.predict([series])
+    alarms = judged[warm:].filter("alarm")
+    table = Table("what happened", "first alarm", "score", title="What was unusual", title_justify="left")
+    found = {}
+    for name, (first, last) in EVENTS.items():
+        during = alarms.filter(pl.col("ds").is_between(first, last))
+        if during.height:
+            found[name] = during["ds"][0]
+            table.add_row(name, f"{found[name]:%Y-%m-%d %H:%M}", f"{during['score'].to_numpy().max():.2f}")
+        else:
+            table.add_row(name, "missed", "")
+    known = pl.any_horizontal(pl.col("ds").is_between(first, last) for first, last in EVENTS.values())
+    false = alarms.filter(~known)
+    for moment, score in false.select("ds", "score").iter_rows():
+        table.add_row("nothing that is known: a false alarm", f"{moment:%Y-%m-%d %H:%M}", f"{score:.2f}")
+    console.print(table)
+    days = (judged.height - warm) / series.day
+    text = (
+        f"Learnt from the first {warm / series.day:.0f} days, then watched for {days:.0f}, half-hour by half-hour: "
+        f"{len(found)} of {len(EVENTS)} known events found, {false.height} false alarms. Drag to look closer."
+    )
+    console.print(f"{text.removesuffix(' Drag to look closer.')}\n")
+    shown = judged[warm:]
+    section = watched_section("What was unusual", text, shown, series.values[warm:, 0].tolist(), series.variables[0])
+    missed = [name for name in EVENTS if name not in found]
+    return {"found": list(found), "missed": missed, "false_alarms": false.height}, section
