@@ -106,6 +106,7 @@ def _watch(budget: str, console: Console) -> tuple[dict[str, Any], Section]:
     )
     console.print(f"{text.removesuffix(' Drag to look closer.')}\n")
     shown = judged[warm:]
-    section = watched_section("What was unusual", text, shown, series.values[warm:, 0].tolist(), series.variables[0])
+    values, (variable,) = series.values[warm:, 0].tolist(), series.variables
+    section = watched_section("What was unusual", text, shown, values, variable, EVENTS)
     missed = [name for name in EVENTS if name not in found]
     return {"found": list(found), "missed": missed, "false_alarms": false.height}, section

@@ -89,7 +89,7 @@ class AnomalyDetector(Task):
         window: int = 64,
         batch_size: int = 16,
         lr: float = 4e-3,
-        patience: int | None = None,
+        patience: int | None = 5,
         seed: int = 0,
     ) -> None:
         self.time = time

@@ -1,5 +1,8 @@
 """The section of a report that shows a watched series: what was expected, what came, and the alarms."""
 
+from collections.abc import Mapping
+from datetime import datetime
+
 import plotly.graph_objects as go
 import polars as pl
 
@@ -8,12 +11,20 @@ from memfold.page import ACTUAL, BAND, INK, OTHERS, Section, styled
 __all__ = ["watched_section"]
 
 
-def watched_section(heading: str, text: str, judged: pl.DataFrame, values: list[float], variable: str) -> Section:
+def watched_section(
+    heading: str,
+    text: str,
+    judged: pl.DataFrame,
+    values: list[float],
+    variable: str,
+    events: Mapping[str, tuple[datetime, datetime]],
+) -> Section:
     """A series with its expected band and its alarms.
 
     Args:
         judged: what `AnomalyDetector.predict` returned for one series, or some rows of it.
         values: what came, a value a row.
+        events: what is known to have happened, from when to when.
     """
     times = judged["ds"].to_list()
     figure = go.Figure()
@@ -33,6 +44,11 @@ def watched_section(heading: str, text: str, judged: pl.DataFrame, values: list[
         mode="markers",
         marker={"color": OTHERS[4], "size": 9, "symbol": "diamond"},
     )
+    for name, (first, last) in events.items():
+        label = {"text": name, "textangle": -90, "font": {"size": 11}}
+        figure.add_vrect(x0=first, x1=last, fillcolor=OTHERS[3], opacity=0.25, line_width=0, annotation=label)
     styled(figure, variable, "")
-    figure.update_layout(yaxis2={"overlaying": "y", "side": "right", "range": [0, 2], "showgrid": False, "title": ""})
+    figure.update_layout(
+        yaxis2={"overlaying": "y", "side": "right", "range": [0, 2], "tickvals": [0, 0.5, 1], "showgrid": False}
+    )
     return heading, text, figure
