@@ -97,7 +97,7 @@ def test_evaluate_and_predict_use_the_saved_model(model: Path, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["fit", "knit", "{data}", "--out", "m"], "no task 'knit'; there is forecast"),
+        (["fit", "knit", "{data}", "--out", "m"], "no task 'knit'; there is anomaly"),
         (["fit", "forecast", "none.csv", "--out", "m"], "none.csv: no such file"),
         (["fit", "forecast", "@nothing", "--out", "m"], "@nothing: no such data set"),
         (["fit", "forecast", "{data}"], "Missing option '--out'"),

@@ -20,6 +20,7 @@ __all__ = ["DATASETS", "DataSet", "SeriesSplit", "dataset", "find", "load_split"
 
 SHIPPED = {"nyc-taxi"}
 TAXI_DAYS = 14  # at the end, the test part
+ETT_HOURS, ETT_SCORED = 14_400, 2_880  # of the file; the last ones of these are the test part
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,16 @@ DATASETS = {
                 "horizon": 48,
                 "hidden_size": 32,
                 "dropout": 0.3,
+                "linear": False,
                 "members": 4,
             },
+        ),
+        DataSet(
+            "etth1",
+            "forecast",
+            "seven hourly readings of an electricity transformer (ETT), 11,520 hours and 2,880 that are scored",
+            "CC BY-ND 4.0",
+            parameters={"horizon": 24, "seasons": (24, 168), "hidden_size": 32, "dropout": 0.5, "lr": 1e-3},
         ),
         DataSet(
             "m4-hourly",
@@ -191,9 +200,22 @@ def load_split(name: str) -> SeriesSplit:
         last = train.group_by(ID).agg(pl.col(TIME).last().alias("last"))
         test = test.join(last, on=ID, how="left").with_columns(pl.col(TIME) + pl.col("last")).drop("last")
         return SeriesSplit(SeriesTable(train, "1"), SeriesTable(pl.concat([train, test]).sort(ID, TIME), "1"))
+    if name == "etth1":
+        whole = SeriesTable(_columns(folder / "ETTh1.csv").filter(pl.int_range(pl.len()).over(ID) < ETT_HOURS), "1h")
+        return SeriesSplit(whole.head(ETT_SCORED), whole)
     parameters = dataset(name).parameters
     whole = read_series(folder / "nyc_taxi.csv", time=parameters["time"], target=parameters["target"])
     return SeriesSplit(whole.head(TAXI_DAYS * parameters["horizon"]), whole)
+
+
+def _columns(path: Path) -> pl.DataFrame:
+    """A time in the first column and a series in each other one."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    table = pl.read_csv(path, try_parse_dates=True)
+    time, *series = table.columns
+    long = table.unpivot(index=time, on=series, variable_name=ID, value_name=TARGET)
+    return long.select(ID, pl.col(time).cast(pl.Datetime("us")).alias(TIME), TARGET).sort(ID, TIME)
 
 
 def _wide(path: Path) -> pl.DataFrame:

@@ -12,7 +12,14 @@ import memfold
 from memfold.data.tables import read_series
 from memfold.errors import InputError
 from memfold.tasks import Forecaster
-from memfold.tasks.forecast.network import NetworkSize, lag_index, level_and_scale, quantile_loss
+from memfold.tasks.forecast.network import (
+    ForecastNetwork,
+    NetworkSize,
+    Window,
+    lag_index,
+    level_and_scale,
+    quantile_loss,
+)
 from memfold.tasks.forecast.windows import Calendar, SeriesTensors
 
 SEASON = np.array([10.0, 20.0, 30.0, 20.0, 15.0, 10.0, 25.0, 5.0])  # twice the season the model is told of
@@ -175,8 +182,37 @@ def test_seasons_are_found_from_the_calendar() -> None:
 
 
 def test_lags_point_to_the_same_phase_before_the_origin() -> None:
-    size = NetworkSize(12, 6, 1, (4, 1), 0, 0, (0.5,), 4, 1, 0.0)
+    size = NetworkSize(12, 6, 1, (4, 1), 0, 0, (0.5,), 4, 1, 0.0, False)
     assert lag_index(size).T.tolist() == [[8, 9, 10, 11, 8, 9], [11, 11, 11, 11, 11, 11]]
+
+
+def test_a_linear_map_adds_to_every_quantile_and_begins_at_nothing() -> None:
+    torch.manual_seed(0)
+    size = NetworkSize(8, 3, 1, (4,), 0, 0, (0.1, 0.5, 0.9), 4, 1, 0.0, True)
+    network = ForecastNetwork(size).eval()
+    z = torch.randn(2, 8)
+    window = Window(z.double(), z > -9, torch.zeros(2, 8, 0), torch.zeros(2, 11, 0))
+    before = network(z, window)
+    assert network.linear is not None
+    torch.testing.assert_close(before[..., 0], z[:, 4:7])  # the seasonal naive forecast
+    with torch.no_grad():
+        network.linear.weight[1, 7] = 2.0
+    added = network(z, window) - before
+    torch.testing.assert_close(added[:, 1], 2 * z[:, 7:].expand(2, 3))
+    assert not added[:, [0, 2]].any()
+
+
+def test_at_most_thirty_origins_of_a_known_set_are_scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "etth1").mkdir()
+    hours = pl.datetime_range(datetime(2016, 7, 1), datetime(2018, 12, 31), "1h", eager=True)[:17_420]
+    pl.DataFrame({"date": hours, "HUFL": 1.0, "OT": 2.0}).write_csv(tmp_path / "etth1" / "ETTh1.csv")
+    monkeypatch.setenv("MEMFOLD_DATA", str(tmp_path))
+    parts = Forecaster(**Forecaster.known_parameters(["@etth1"])).parts(["@etth1"])
+    assert parts.train.lengths.tolist() == [11_520, 11_520]
+    assert parts.test.lengths.tolist() == [14_400, 14_400]
+    assert parts.scoring == {"origins": 30, "every": 96}
+    taxi = Forecaster(**Forecaster.known_parameters(["@nyc-taxi"])).parts(["@nyc-taxi"])
+    assert taxi.scoring == {"origins": 14, "every": 48}
 
 
 def test_what_was_not_seen_does_not_count_for_level_and_scale() -> None:
@@ -194,7 +230,7 @@ def test_the_quantile_loss_is_least_at_the_quantile() -> None:
 
 def test_windows_start_where_the_series_start() -> None:
     tensors = SeriesTensors.of(read_series(table(2, 2)), Calendar(), (), (), {})
-    size = NetworkSize(4, 2, 1, (1,), 0, 0, (0.5,), 4, 1, 0.0)
+    size = NetworkSize(4, 2, 1, (1,), 0, 0, (0.5,), 4, 1, 0.0, False)
     window = tensors.windows(torch.tensor([1]), torch.tensor([2]), size, target=True)
     assert window.seen.tolist() == [[False, False, True, True]]
     series = read_series(table(2, 2)).values[1]

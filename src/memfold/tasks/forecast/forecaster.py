@@ -27,6 +27,7 @@ __all__ = ["Forecaster"]
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 QUANTILES = tuple(f"q{round(100 * level)}" for level in LEVELS)
 MODEL = "forecast"
+MOST_ORIGINS = 30  # of a known set that are scored
 
 
 class Forecaster(Task):
@@ -43,6 +44,7 @@ class Forecaster(Task):
         hidden_size: units of the LSTM.
         num_layers: layers of the LSTM.
         dropout: between layers and in the decoder.
+        linear: whether a linear map of the past adds to the forecast; better without for one short series.
         members: networks to train side by side and average; several small ones suit a single short series.
         lr: peak learning rate.
         batch_size: windows in a step.
@@ -71,6 +73,7 @@ class Forecaster(Task):
         hidden_size: int = 128,
         num_layers: int = 1,
         dropout: float = 0.1,
+        linear: bool = True,
         members: int = 1,
         lr: float = 2e-3,
         batch_size: int = 64,
@@ -89,6 +92,7 @@ class Forecaster(Task):
         self.hidden_size = hidden_size
         self.num_layers = num_layers
         self.dropout = dropout
+        self.linear = linear
         self.members = members
         self.lr = lr
         self.batch_size = batch_size
@@ -120,8 +124,10 @@ class Forecaster(Task):
         if name.startswith("@"):
             split = load_split(name[1:])
             _, horizon = self._seasons_and_horizon(split.train)
-            scored = int((split.whole.lengths - split.train.lengths).min())
-            return Parts(split.train, split.whole, scoring={"origins": max(scored // horizon, 1)})
+            fit_in = max(int((split.whole.lengths - split.train.lengths).min()) // horizon, 1)
+            apart = -(-fit_in // MOST_ORIGINS)  # horizons between two origins
+            scoring = {"origins": -(-fit_in // apart), "every": apart * horizon}
+            return Parts(split.train, split.whole, scoring=scoring)
         table = self.read(name)
         _, horizon = self._seasons_and_horizon(table)
         train = table.head(horizon)
@@ -162,8 +168,8 @@ class Forecaster(Task):
         self._find_shapes(table)
         torch.manual_seed(self.seed)
         network = Ensemble(self.size_, self.members)
-        tensors = self._tensors(table)
-        held_out = None if valid is None else self._tensors(self.read(valid))
+        tensors = self.tensors(table)
+        held_out = None if valid is None else self.tensors(self.read(valid))
         problem = ForecastProblem(network, tensors, held_out, self.batch_size, self.seed)
         settings = Settings(limit, lr=self.lr, patience=self.patience)
         identity = {"budget": budget, "data": _hash(tensors)}
@@ -209,9 +215,11 @@ class Forecaster(Task):
             self.hidden_size,
             self.num_layers,
             self.dropout,
+            self.linear,
         )
 
-    def _tensors(self, table: SeriesTable, ahead: int = 0) -> SeriesTensors:
+    def tensors(self, table: SeriesTable, ahead: int = 0) -> SeriesTensors:
+        """A table as the network reads it, with so many rows after each series' last value to forecast into."""
         return SeriesTensors.of(table, self.calendar_, self.past, self.future, self.scaling_, ahead)
 
     # -- forecasting -----------------------------------------------------------------------------------------
@@ -232,7 +240,7 @@ class Forecaster(Task):
         if table.step != self.step_:
             raise InputError(f"the rows are {table.step} apart, those the model was fitted to {self.step_}")
         size = self.size_
-        tensors = self._tensors(table, size.horizon)
+        tensors = self.tensors(table, size.horizon)
         series = torch.arange(len(tensors.lengths))
         self.network_.eval()
         parts = []

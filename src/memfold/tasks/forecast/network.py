@@ -27,6 +27,7 @@ class NetworkSize:
         past: covariates known up to now.
         known: covariates known ahead too, calendar included.
         quantiles: levels of the forecast's quantiles, rising; the middle one is 0.5.
+        linear: whether a linear map of the window adds to the forecast.
     """
 
     context: int
@@ -39,6 +40,7 @@ class NetworkSize:
     hidden_size: int
     num_layers: int
     dropout: float
+    linear: bool
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for a configuration file."""
@@ -90,7 +92,9 @@ class ForecastNetwork(nn.Module):
     The window comes centred on its mean and divided by its mean absolute deviation. An LSTM reads it patch by patch.
     One small network, the same for every step ahead, then takes what the LSTM remembers, the step's own code, the
     values one period before it with their neighbours, and the covariates ahead; it mixes those periods (a softmax) and
-    adds a correction for every quantile. At the start it is the plain mean of the seasonal naive forecasts.
+    adds a correction for every quantile. Beside all that a linear map of the window may add to every step ahead, an
+    autoregression that the network need not imitate (Lai et al. 2018, sec. 3.6). At the start the forecast is the plain
+    mean of the seasonal naive ones.
     """
 
     def __init__(self, size: NetworkSize) -> None:
@@ -114,6 +118,9 @@ class ForecastNetwork(nn.Module):
         )
         nn.init.zeros_(out.weight)
         nn.init.zeros_(out.bias)
+        self.linear = nn.Linear(size.context, size.horizon, bias=False) if size.linear else None
+        if self.linear is not None:
+            nn.init.zeros_(self.linear.weight)
         self.lag_index: Tensor
         self.register_buffer("lag_index", lag_index(size), persistent=False)
 
@@ -146,7 +153,7 @@ class ForecastNetwork(nn.Module):
         mixture, correction = out.split([len(size.lags), len(size.quantiles)], -1)
         naive = (mixture.softmax(-1) * lagged).sum(-1, keepdim=True)  # (B, K, 1)
         forecast: Tensor = naive + correction
-        return forecast
+        return forecast if self.linear is None else forecast + self.linear(z)[..., None]
 
 
 def lag_index(size: NetworkSize) -> Tensor:
