@@ -118,7 +118,7 @@ def test_several_variables_and_series(tmp_path: Path) -> None:
     judged = model.predict(pl.concat([one, two]))
     assert judged["unique_id"].unique().sort().to_list() == ["a", "b"]
     assert {"expected_y", "hi80_z"} <= set(judged.columns)
-    with pytest.raises(InputError, match="fitted to y, z over dates, this has y"):
+    with pytest.raises(InputError, match="fitted to y, z over dates, this has y over dates"):
         model.predict(small().read(one))
 
 
@@ -128,6 +128,11 @@ def test_bad_parameters_and_data_are_refused() -> None:
             small(**wrong).fit(table(), budget="1ep", progress=False)
     with pytest.raises(InputError, match="too few"):
         small().fit(table()[:8], budget="1ep", progress=False)
+    with pytest.raises(InputError, match="y: too few rows to learn from any"):
+        small().fit([small().read(table())[0].head(0)], budget="1ep", progress=False)
+    numbers = table().with_columns(ds=pl.int_range(1200))
+    with pytest.raises(InputError, match="fitted to y over dates, this has y over numbers"):
+        small().fit([*small().read(table()), *small().read(numbers)], budget="1ep", progress=False)
     with pytest.raises(InputError, match="not fitted"):
         small().predict(table())
 

@@ -57,7 +57,7 @@ class AnomalyDetector(Task):
         every: points between two steps of that.
         window: points of a window that is learnt from.
         batch_size: windows in a step.
-        lr: peak learning rate.
+        lr: peak learning rate; a quarter of it while watching.
         patience: stop after so many of the 20 validations without a better one; None uses the whole budget.
         seed: of the initial weights and the windows.
 
@@ -161,24 +161,22 @@ class AnomalyDetector(Task):
         limit = Budget.parse(budget)
         self._check()
         series = self.read(data)
-        first = series[0]
-        for one in series:
-            if (one.variables, one.dates) != (first.variables, first.dates):
-                raise InputError(
-                    f"{one.name}: has {', '.join(one.variables)}; {first.name}: {', '.join(first.variables)}"
-                )
-        self.variables_ = first.variables
-        self.size_ = FeatureSize(len(first.variables), first.dates)
+        self.variables_, dates = series[0].variables, series[0].dates
+        self.size_ = FeatureSize(len(self.variables_), dates)
+        for one in self._same(series):
+            if len(one.times) == 0:
+                raise InputError(f"{one.name}: too few rows to learn from any")
         torch.manual_seed(self.seed)
         network = Predictor(self._shape())
         learnt = [self._tensors(one) for one in series]
-        held_out = None if valid is None else [self._tensors(one) for one in self.read(valid)]
+        held_out = None if valid is None else [self._tensors(one) for one in self._same(self.read(valid))]
         problem = AnomalyProblem(network, learnt, held_out, self.window, self.batch_size, self.seed)
         settings = Settings(limit, lr=self.lr, patience=self.patience)
         digest = hashlib.sha256(b"".join(part.numpy().tobytes() for pair in learnt for part in pair)).hexdigest()
         self._train(problem, settings, {"budget": budget, "data": digest}, _path(out), resume, progress)
         self.history_ = [_History.of(one) for one in series]
-        self._live.clear()
+        for name in ("_lines", "_live"):  # of an earlier fit
+            vars(self).pop(name, None)
         return self
 
     def _shape(self) -> PredictorSize:
@@ -242,12 +240,10 @@ class AnomalyDetector(Task):
     def _same(self, series: list[Readings]) -> list[Readings]:
         for one in series:
             if one.variables != self.variables_ or one.dates != self.size_.calendar:
-                had, has = ", ".join(self.variables_), ", ".join(one.variables)
-                raise InputError(f"{one.name}: the model was fitted to {had} over {self._times()}, this has {has}")
+                had = f"{', '.join(self.variables_)} over {'dates' if self.size_.calendar else 'numbers'}"
+                has = f"{', '.join(one.variables)} over {'dates' if one.dates else 'numbers'}"
+                raise InputError(f"{one.name}: the model is fitted to {had}, this has {has}")
         return series
-
-    def _times(self) -> str:
-        return "dates" if self.size_.calendar else "numbers"
 
     def _table(self, series: Readings) -> pl.DataFrame:
         judged = list(self.watch(series))
