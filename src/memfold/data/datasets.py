@@ -64,7 +64,6 @@ DATASETS = {
                 "horizon": 48,
                 "hidden_size": 32,
                 "dropout": 0.3,
-                "linear": False,
                 "members": 4,
             },
         ),
@@ -73,7 +72,14 @@ DATASETS = {
             "forecast",
             "seven hourly readings of an electricity transformer (ETT), 11,520 hours and 2,880 that are scored",
             "CC BY-ND 4.0",
-            parameters={"horizon": 24, "seasons": (24, 168), "hidden_size": 32, "dropout": 0.5, "lr": 1e-3},
+            parameters={
+                "horizon": 24,
+                "seasons": (24, 168),
+                "hidden_size": 32,
+                "dropout": 0.5,
+                "linear": True,
+                "lr": 1e-3,
+            },
         ),
         DataSet(
             "m4-hourly",

@@ -44,7 +44,7 @@ class Forecaster(Task):
         hidden_size: units of the LSTM.
         num_layers: layers of the LSTM.
         dropout: between layers and in the decoder.
-        linear: whether a linear map of the past adds to the forecast; better without for one short series.
+        linear: whether a linear map of the past adds to the forecast: for long series that go on much as they did.
         members: networks to train side by side and average; several small ones suit a single short series.
         lr: peak learning rate.
         batch_size: windows in a step.
@@ -73,7 +73,7 @@ class Forecaster(Task):
         hidden_size: int = 128,
         num_layers: int = 1,
         dropout: float = 0.1,
-        linear: bool = True,
+        linear: bool = False,
         members: int = 1,
         lr: float = 2e-3,
         batch_size: int = 64,
