@@ -128,7 +128,7 @@ def test_bad_parameters_and_data_are_refused() -> None:
             small(**wrong).fit(table(), budget="1ep", progress=False)
     with pytest.raises(InputError, match="too few"):
         small().fit(table()[:8], budget="1ep", progress=False)
-    with pytest.raises(InputError, match="y: too few rows to learn from any"):
+    with pytest.raises(InputError, match="too few rows to learn from any"):
         small().fit([small().read(table())[0].head(0)], budget="1ep", progress=False)
     numbers = table().with_columns(ds=pl.int_range(1200))
     with pytest.raises(InputError, match="fitted to y over dates, this has y over numbers"):
