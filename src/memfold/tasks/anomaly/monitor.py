@@ -26,8 +26,8 @@ class Judgement:
         score: 0 to 1, the higher the more anomalous: a twentieth of the decimal digits of the probability.
         news: the score, and 0 within the rest after one as high.
         probability: that a point as unusual comes by chance, by those before it.
-        variable: the one that is furthest from what was expected.
-        sigmas: how far.
+        variable: the least probable one.
+        sigmas: how far it is from what was expected.
         expected, low, high: of every variable, and the band in which 80 % should lie.
     """
 
@@ -97,23 +97,23 @@ class Monitor:
         self._x[:] = row
         out = self.stream.step(self._x).tolist()
         count = features.size.variables
-        units = [(scale.level, scale.unit) for scale in features.scales]
-        seen = features.add(values)
         expected: list[float] = []
         low: list[float] = []
         high: list[float] = []
         least, furthest, variable = 1.0, -1.0, 0
-        for v, (level, unit) in enumerate(units):
+        for v, scale in enumerate(features.scales):
             centre = out[v]
             sigma = math.exp(min(max(out[count + v], LEAST_LOG_SIGMA), MOST_LOG_SIGMA))
             for bounds, place in ((expected, centre), (low, centre - BAND * sigma), (high, centre + BAND * sigma)):
-                bounds.append(level + unit * math.sinh(min(max(place, -50.0), 50.0)))
+                bounds.append(scale.outwards(place))
             probability = self.variables[v].probability(values[v], values[v] - expected[v])
-            away = abs(seen[v] - centre) / sigma
+            away = abs(scale.inwards(values[v]) - centre) / sigma
             if probability < least or v == 0:
                 least, furthest, variable = probability, away, v
-        if self.learner is not None:
-            self._learn(row, seen)
+        seen = features.add(values)
+        if self.learner is not None and (renewed := self.learner(row, seen)) is not None:
+            renewed.state = self.stream.state
+            self.stream = renewed
         probability = min(1.0, least * count)
         score = min(-math.log10(max(probability, 1e-300)) / MOST, 1.0)
         news = score if self._is_news(score) else 0.0
@@ -130,9 +130,3 @@ class Monitor:
             peaks.pop()
         peaks.append((self.points, score))
         return news
-
-    def _learn(self, row: Sequence[float], seen: Sequence[float]) -> None:
-        assert self.learner is not None
-        if (renewed := self.learner(row, seen)) is not None:
-            renewed.state = self.stream.state
-            self.stream = renewed

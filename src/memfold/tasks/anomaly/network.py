@@ -10,11 +10,10 @@ from torch import Tensor, nn
 from memfold.errors import InputError
 from memfold.nn import LSTM
 from memfold.stream import Stream
+from memfold.tasks.anomaly.monitor import LEAST_LOG_SIGMA, MOST_LOG_SIGMA
 from memfold.training import Problem
 
 __all__ = [
-    "LEAST_LOG_SIGMA",
-    "MOST_LOG_SIGMA",
     "AnomalyProblem",
     "Batch",
     "Predictor",
@@ -23,7 +22,6 @@ __all__ = [
 ]
 
 DEGREES = 4.0  # of freedom of the t distribution: outliers must not bend the network
-LEAST_LOG_SIGMA, MOST_LOG_SIGMA = -5.0, 4.0
 SETTLE = 8  # steps at a window's start, out of a zero state, that are not learnt from
 
 
