@@ -126,6 +126,13 @@ def test_a_learner_learns_and_the_monitor_goes_on_with_its_state() -> None:
     assert errors[0] < 0.5 * errors[1]
 
 
+def test_a_learner_may_take_one_window_at_a_time() -> None:
+    size = FeatureSize(1, False)
+    learner = Learner(predictor(size.count), 2, 4, 1, 1e-2, 0)
+    renewed = [learner(Features(size, 0).next(0.0), [float(k % 3)]) for k in range(12)]
+    assert [stream is not None for stream in renewed] == [False] * 7 + [True, False, True, False, True]
+
+
 def test_the_gaussian_is_that_of_a_plain_loop() -> None:
     values = np.random.default_rng(0).normal(5, 2, (9000, 1))
     scores = windowed_gaussian(values)

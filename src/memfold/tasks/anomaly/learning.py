@@ -46,7 +46,8 @@ class Learner:
     def _step(self) -> None:
         kept = min(self.points, KEPT)
         back = torch.randint(kept - self.window + 1, (self.batch_size,), generator=self.generator)
-        back[:LATEST] = torch.arange(LATEST) * self.every
+        latest = min(LATEST, self.batch_size)
+        back[:latest] = torch.arange(latest) * self.every
         back.clamp_(max=kept - self.window)
         begin = self.points - self.window - back
         rows = (begin[None, :] + torch.arange(self.window)[:, None]) % KEPT
