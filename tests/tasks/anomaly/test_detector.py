@@ -94,6 +94,19 @@ def test_lines_are_judged_as_the_table_is(
     assert set(answers[0]) == {"ds", "y", "score", "alarm", "variable", "sigmas", "expected", "lo80", "hi80"}
 
 
+def test_a_series_that_was_not_learnt_does_not_go_on_from_another(fitted: AnomalyDetector, tmp_path: Path) -> None:
+    fitted.save(tmp_path / "m")
+    model = memfold.load(tmp_path / "m")
+    assert isinstance(model, AnomalyDetector)
+    known, other = (model._live_monitor(name).points for name in ("", "another"))
+    assert (known, other) == (600, 0)
+
+
+def test_a_set_for_another_task_is_refused(fitted: AnomalyDetector) -> None:
+    with pytest.raises(InputError, match="@nyc-taxi: is for the task forecast, not anomaly"):
+        fitted.answers(["@nyc-taxi"])
+
+
 @pytest.mark.parametrize(
     ("line", "what"),
     [

@@ -126,7 +126,11 @@ class AnomalyDetector(Task):
         return [one for path in paths for one in self.read(path)]
 
     def parts(self, data: Sequence[str]) -> Parts:
-        series = load_nab(find(data[0][1:])) if data[0].startswith("@") else self.read_files(data)
+        if data[0].startswith("@"):
+            self.known_parameters(data)  # refuses what is for another task
+            series = load_nab(find(data[0][1:]))
+        else:
+            series = self.read_files(data)
         return Parts([one.head(self.warm_rows(one)) for one in series], series)
 
     def warm_rows(self, series: Readings) -> int:
@@ -173,7 +177,9 @@ class AnomalyDetector(Task):
         problem = AnomalyProblem(network, learnt, held_out, self.window, self.batch_size, self.seed)
         settings = Settings(limit, lr=self.lr, patience=self.patience)
         digest = hashlib.sha256(b"".join(part.numpy().tobytes() for pair in learnt for part in pair)).hexdigest()
-        self._train(problem, settings, {"budget": budget, "data": digest}, _path(out), resume, progress)
+        self._train(
+            problem, settings, {"budget": budget, "data": digest}, None if out is None else Path(out), resume, progress
+        )
         self.history_ = [_History.of(one) for one in series]
         for name in ("_lines", "_live"):  # of an earlier fit
             vars(self).pop(name, None)
@@ -200,16 +206,11 @@ class AnomalyDetector(Task):
 
     # -- watching --------------------------------------------------------------------------------------------
 
-    def monitor(self, day: int = 0, online: bool | None = None) -> Monitor:
-        """A monitor that has seen nothing yet.
-
-        Args:
-            day: points a day, where the times are dates.
-            online: whether it goes on learning; as the parameter says when None.
-        """
+    def monitor(self, day: int = 0) -> Monitor:
+        """A monitor that has seen nothing yet, of a series with so many points a day."""
         self._check_fitted()
         network = self.network_
-        if not (self.online if online is None else online):
+        if not self.online:
             return Monitor(self.size_, day, network.stream(), self.span, self.rest)
         own = copy.deepcopy(network)
         learner = Learner(own, self.every, self.window, self.batch_size, self.lr / 4, self.seed)
@@ -228,8 +229,9 @@ class AnomalyDetector(Task):
         """Judge every point of series.
 
         Returns:
-            Columns ``unique_id``, ``ds``, ``score`` (0 to 1), ``alarm``, ``variable`` and ``sigmas`` (which one is how
-            far from what was expected), and for every variable ``expected_``, ``lo80_`` and ``hi80_`` with its name.
+            Columns ``unique_id``, ``ds``, ``score`` (0 to 1), ``alarm``, ``variable`` and ``sigmas`` (the least probable
+            one, and how far it is from what was expected), and for every variable ``expected_``, ``lo80_`` and
+            ``hi80_`` with its name.
 
         Raises:
             InputError: data that cannot be worked with.
@@ -288,7 +290,8 @@ class AnomalyDetector(Task):
     def _live_monitor(self, name: str) -> Monitor:
         """The monitor of a series: one that has seen the end of what was learnt, if the series was learnt."""
         if name not in self._live:
-            known = next((one for one in self.history_ if one.name == name or len(self.history_) == 1), None)
+            only = not name and len(self.history_) == 1
+            known = next((one for one in self.history_ if only or one.name == name), None)
             monitor = self.monitor(known.day if known else 0)
             for time, values in zip(known.times, known.values, strict=True) if known else ():
                 monitor.step(time, values)
@@ -398,7 +401,3 @@ def _scored(series: Sequence[Readings], found: Sequence[Array], skipped: Sequenc
 def _short(value: float) -> float:
     """Six digits are enough to read."""
     return float(f"{value:.6g}")
-
-
-def _path(out: str | Path | None) -> Path | None:
-    return None if out is None else Path(out)
