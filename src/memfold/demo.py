@@ -102,11 +102,11 @@ def _watch(budget: str, console: Console) -> tuple[dict[str, Any], Section]:
     days = (judged.height - warm) / series.day
     text = (
         f"Learnt from the first {warm / series.day:.0f} days, then watched for {days:.0f}, half-hour by half-hour: "
-        f"{len(found)} of {len(EVENTS)} known events found, {false.height} false alarms. Drag to look closer."
+        f"{len(found)} of {len(EVENTS)} known events found, {false.height} false alarms."
     )
-    console.print(f"{text.removesuffix(' Drag to look closer.')}\n")
+    console.print(f"{text}\n")
     shown = judged[warm:]
     values, (variable,) = series.values[warm:, 0].tolist(), series.variables
-    section = watched_section("What was unusual", text, shown, values, variable, EVENTS)
+    section = watched_section("What was unusual", f"{text} Drag to look closer.", shown, values, variable, EVENTS)
     missed = [name for name in EVENTS if name not in found]
     return {"found": list(found), "missed": missed, "false_alarms": false.height}, section
