@@ -229,8 +229,8 @@ class AnomalyDetector(Task):
         """Judge every point of series.
 
         Returns:
-            Columns ``unique_id``, ``ds``, ``score`` (0 to 1), ``alarm``, ``variable`` and ``sigmas`` (the least probable
-            one, and how far it is from what was expected), and for every variable ``expected_``, ``lo80_`` and
+            Columns ``unique_id``, ``ds``, ``score`` (0 to 1), ``alarm``, ``variable`` (the least probable one) and
+            ``sigmas`` (how far it is from what was expected), and for every variable ``expected_``, ``lo80_`` and
             ``hi80_`` with its name.
 
         Raises:
