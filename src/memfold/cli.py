@@ -192,16 +192,23 @@ def predict(
 
 @app.command()
 def stream(model: Annotated[Path, typer.Argument(help="A model's folder.")]) -> None:
-    """Read lines from standard input and answer each at once, until the input ends.
+    """Read from standard input and answer at once, until the input ends.
 
     A generator goes on from a line, a classifier labels it, a translator translates it. A detector of anomalies judges
-    readings, as CSV or JSON, in lines of JSON.
+    readings, as CSV or JSON, in lines of JSON. A recogniser of speech or commands hears an audio file, or raw samples
+    (16 bits, little-endian, one channel, at the model's rate), and tells what and when in lines of JSON.
 
-    Example: memfold stream model < lines.txt
+    Examples: memfold stream model < lines.txt; arecord -f S16_LE -r 16000 | memfold stream model
     """
     from memfold.tasks.base import load
 
     task = load(model)
+    if task.hears:
+        if sys.stdin.isatty():
+            raise InputError("this model hears: give it sound, such as memfold stream DIR < audio.wav")
+        for answer in task.listen(sys.stdin.buffer):
+            print(answer, flush=True)
+        return
     ask = sys.stdin.isatty()
     while True:
         if ask:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Self
 
 import torch
 from torch import nn
@@ -40,6 +40,12 @@ TASKS = {
     "translate": "memfold.tasks.translate:Translator",
 }
 
+EXTRAS = {  # what to install for which tasks
+    "series": ("anomaly", "forecast"),
+    "text": ("generate", "sentiment", "translate"),
+    "audio": ("command", "transcribe"),
+}
+
 
 def task_class(name: str) -> "type[Task]":
     """The class of a task.
@@ -53,7 +59,7 @@ def task_class(name: str) -> "type[Task]":
     try:
         found: type[Task] = getattr(importlib.import_module(module), attribute)
     except ModuleNotFoundError as error:
-        extra = "series" if name in ("anomaly", "forecast") else "text"
+        extra = next(extra for extra, names in EXTRAS.items() if name in names)
         raise InputError(f"{name} needs {error.name}: pip install 'memfold[train,{extra}]'") from None
     return found
 
@@ -239,6 +245,16 @@ class Task(ABC):
             InputError: the task does not work line by line.
         """
         raise InputError(f"a {self.name} model does not answer line by line; use memfold predict")
+
+    hears: ClassVar[bool] = False  # whether ``memfold stream`` gives it sound rather than lines
+
+    def listen(self, source: BinaryIO) -> Iterator[str]:
+        """What ``memfold stream`` writes, a line each, for sound that comes in.
+
+        Raises:
+            InputError: the task hears nothing, or the sound cannot be read.
+        """
+        raise InputError(f"a {self.name} model takes no sound")
 
     # -- training --------------------------------------------------------------------------------------------
 

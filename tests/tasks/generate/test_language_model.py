@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from memfold.errors import InputError
 from memfold.stream import Stream
 from memfold.tasks.generate import windows
-from memfold.tasks.generate.baselines import NGram
 from memfold.tasks.generate.network import LanguageModel, ModelSize
 from memfold.tasks.generate.sampling import Sampler
 from memfold.tasks.generate.vocabulary import Characters, Subwords
 from memfold.tasks.generate.windows import TextProblem, nats_apart, nats_carried, windows_of
+from memfold.tasks.ngram import NGram
 
 POEM = "春眠不覺曉，處處聞啼鳥。\n夜來風雨聲，花落知多少。\n"
 

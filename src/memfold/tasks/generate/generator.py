@@ -17,12 +17,12 @@ from memfold.errors import InputError
 from memfold.formats.directory import TOKENS
 from memfold.stream import Stream
 from memfold.tasks.base import Parts, Report, Task
-from memfold.tasks.generate.baselines import NGram
 from memfold.tasks.generate.network import LanguageModel, ModelSize
 from memfold.tasks.generate.sampling import Sampler
 from memfold.tasks.generate.texts import joined, known_parts, split, without_blocks
 from memfold.tasks.generate.vocabulary import Characters, Subwords, Vocabulary
 from memfold.tasks.generate.windows import TextProblem, nats_apart, nats_carried, windows_of
+from memfold.tasks.ngram import NGram
 from memfold.training import Budget, Settings
 
 __all__ = ["TextGenerator"]

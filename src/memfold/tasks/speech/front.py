@@ -1,0 +1,80 @@
+"""The front end: log-mel frames, normalised and thinned out by strided convolutions, for networks that hear.
+
+A convolution looks at two of its inputs to either side, so that features depend on a few frames ahead and no more.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from memfold.tasks.speech.live import KERNEL, SIDE, STRIDE, Array
+
+__all__ = ["Front", "thinned"]
+
+
+def thinned(lengths: Tensor, convolutions: int) -> Tensor:
+    """How many steps remain of so many frames."""
+    for _ in range(convolutions):
+        lengths = (lengths + STRIDE - 1) // STRIDE
+    return lengths
+
+
+class Front(nn.Module):
+    """Frames ``(B, T, M)`` to features ``(B, ceil(T / 2**K), C)`` by K convolutions over time with a ReLU each.
+
+    Args:
+        bins: mel bands, M.
+        channels: of every convolution, C.
+        convolutions: K; each halves the rate.
+    """
+
+    mean: Tensor  # of a band, (M,)
+    scale: Tensor  # one over its standard deviation
+
+    def __init__(self, bins: int, channels: int, convolutions: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(bins))
+        self.register_buffer("scale", torch.ones(bins))
+        inputs = [bins] + [channels] * (convolutions - 1)
+        self.convolutions = nn.ModuleList(nn.Conv1d(i, channels, KERNEL, STRIDE, padding=SIDE) for i in inputs)
+
+    @torch.no_grad()
+    def normalise_by(self, frames: Sequence[NDArray[np.floating]]) -> None:
+        """Take mean and deviation of every band from recordings ``(T, M)``."""
+        count = sum(len(own) for own in frames)
+        mean = sum(own.sum(0, dtype=np.float64) for own in frames) / count
+        square = sum(np.square(own - mean, dtype=np.float64).sum(0) for own in frames) / count
+        self.mean.copy_(torch.from_numpy(mean))
+        self.scale.copy_(torch.from_numpy(1 / np.sqrt(np.maximum(square, 1e-8))))
+
+    def normalised(self, frames: Tensor) -> Tensor:
+        """Frames ``(..., M)`` with mean 0 and deviation 1 in every band."""
+        return (frames - self.mean) * self.scale
+
+    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Features of normalised frames.
+
+        Args:
+            x: ``(B, T, M)``; what stands in the padding changes nothing.
+            lengths: frames of each row, ``(B,)``.
+
+        Returns:
+            Features and the lengths of their rows.
+        """
+        x = x.transpose(1, 2)  # (B, M, T)
+        for convolution in self.convolutions:
+            x = torch.where(_inside(lengths, x.shape[2])[:, None], x, 0.0)
+            x = torch.relu(convolution(x))
+            lengths = thinned(lengths, 1)
+        return x.transpose(1, 2), lengths
+
+    def weights(self) -> dict[str, Array]:
+        """Those that `memfold.tasks.speech.live.FrontStream` takes."""
+        return {name: value.detach().numpy() for name, value in self.state_dict().items()}
+
+
+def _inside(lengths: Tensor, steps: int) -> Tensor:
+    return torch.arange(steps)[None, :] < lengths[:, None]

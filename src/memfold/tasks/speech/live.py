@@ -1,0 +1,98 @@
+"""Hearing step by step, without torch: what `Front` and the layers above do, while a recording still comes in."""
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memfold.stream import Layer, Stream
+
+__all__ = ["FrontStream", "Listener"]
+
+KERNEL, STRIDE = 5, 2
+SIDE = KERNEL // 2  # inputs that an output looks at to either side of its own
+
+Array = NDArray[np.float32]
+
+
+class Listener:
+    """Log-mel frames in, the outputs of a network's head out.
+
+    Args:
+        front: weights of a `Front`.
+        layers: of the recurrent layers above, from the bottom up.
+        head: ``weight (O, H)`` and ``bias (O)`` of the linear layer on top.
+    """
+
+    def __init__(self, front: Mapping[str, Array], layers: Sequence[Layer], head: Mapping[str, Array]) -> None:
+        self.front, self.stream = FrontStream(front), Stream(layers, head)
+
+    def step(self, frame: Array) -> Array | None:
+        """The outputs ``(O)`` that a frame ``(M)`` completes, if it does; the next step overwrites them."""
+        features = self.front.step(frame)
+        return None if features is None else self.stream.step(features)
+
+    def finish(self) -> list[Array]:
+        """The outputs that only the recording's end completes."""
+        return [self.stream.step(features).copy() for features in self.front.finish()]
+
+
+class FrontStream:
+    """`Front` for one recording that is still coming in, without torch.
+
+    Args:
+        weights: those of a `Front`.
+    """
+
+    def __init__(self, weights: Mapping[str, Array]) -> None:
+        self.mean, self.scale = weights["mean"], weights["scale"]
+        count = sum(name.endswith(".weight") for name in weights)
+        self.convolutions = [
+            _ConvolutionStream(weights[f"convolutions.{k}.weight"], weights[f"convolutions.{k}.bias"])
+            for k in range(count)
+        ]
+
+    def step(self, frame: Array) -> Array | None:
+        """The features ``(C,)`` that a frame ``(M,)`` completes, if it does."""
+        return self._pass_on(0, (frame - self.mean) * self.scale)
+
+    def finish(self) -> list[Array]:
+        """The features that only the end completes."""
+        found = []
+        for k, convolution in enumerate(self.convolutions):
+            for x in convolution.finish():
+                if (y := self._pass_on(k + 1, x)) is not None:
+                    found.append(y)
+        return found
+
+    def _pass_on(self, first: int, x: Array) -> Array | None:
+        y: Array | None = x
+        for convolution in self.convolutions[first:]:
+            if y is None:
+                return None
+            y = convolution.step(y)
+        return y
+
+
+class _ConvolutionStream:
+    def __init__(self, weight: Array, bias: Array) -> None:
+        channels, inputs, kernel = weight.shape
+        self.matrix = np.ascontiguousarray(weight.transpose(2, 1, 0).reshape(kernel * inputs, channels))
+        self.bias = bias
+        self.held = deque(np.zeros((SIDE, inputs), np.float32))
+
+    def step(self, x: Array) -> Array | None:
+        self.held.append(x)
+        return self._output() if len(self.held) == KERNEL else None
+
+    def finish(self) -> list[Array]:
+        inputs = len(self.matrix) // KERNEL
+        found = [self.step(np.zeros(inputs, np.float32)) for _ in range(SIDE)]
+        return [y for y in found if y is not None]
+
+    def _output(self) -> Array:
+        y: Array = np.maximum(np.concatenate(self.held) @ self.matrix + self.bias, 0.0)
+        for _ in range(STRIDE):
+            self.held.popleft()
+        return y
