@@ -81,7 +81,7 @@ def demo(
 
 @app.command()
 def fit(
-    task: Annotated[str, typer.Argument(help="anomaly, forecast, generate, sentiment or translate")],
+    task: Annotated[str, typer.Argument(help="anomaly, forecast, generate, sentiment, transcribe or translate")],
     data: Data,
     out: Annotated[Path, typer.Option(help="Folder for the model.")],
     budget: Annotated[str, typer.Option(help="Time to train, such as 90s, 3m or 1h, or epochs such as 20ep.")] = "3m",
@@ -165,7 +165,7 @@ def predict(
 
     A forecaster gives what follows each series' last value (of @NAME: of its training part), with 80 % intervals, as
     CSV or Parquet; a detector the score of every reading; a generator goes on from a text; a classifier gives labels
-    and probabilities, a translator translations.
+    and probabilities, a translator translations, a recogniser of speech the text of audio files.
 
     Example: memfold predict model sales.csv --out forecast.csv
     """

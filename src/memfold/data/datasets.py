@@ -153,6 +153,18 @@ DATASETS = {
             "CC BY 2.0 FR",
             parameters={"target_units": "character"},
         ),
+        DataSet(
+            "mboshi",
+            "transcribe",
+            "four hours of read Mboshi (Congo); get it from github.com/besacier/mboshi-french-parallel-corpus",
+            "research",
+        ),
+        DataSet(
+            "fsdd",
+            "command",
+            "3,000 spoken digits from six speakers; get it from github.com/Jakobovski/free-spoken-digit-dataset",
+            "CC BY-SA 4.0",
+        ),
     )
 }
 

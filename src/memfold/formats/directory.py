@@ -26,7 +26,8 @@ FORMAT = "memfold-model"
 VERSION = 1
 CONFIG, WEIGHTS, CARD, CHECKPOINT = "config.json", "model.safetensors", "README.md", "checkpoint.safetensors"
 TOKENS, SOURCE, TARGET = "tokens.model", "source.model", "target.model"  # of sentencepiece
-ENCODERS = (TOKENS, SOURCE, TARGET)
+TEXTS = "texts.txt"  # that a model of characters counts, a line each
+ENCODERS = (TOKENS, SOURCE, TARGET, TEXTS)
 
 
 def write_model(

@@ -37,6 +37,7 @@ TASKS = {
     "forecast": "memfold.tasks.forecast:Forecaster",
     "generate": "memfold.tasks.generate:TextGenerator",
     "sentiment": "memfold.tasks.sentiment:TextClassifier",
+    "transcribe": "memfold.tasks.transcribe:SpeechRecognizer",
     "translate": "memfold.tasks.translate:Translator",
 }
 

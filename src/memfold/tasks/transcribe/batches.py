@@ -1,0 +1,165 @@
+"""Recordings as ragged batches of similar lengths, altered a little each time, and the problem the loop works on."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import jiwer
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from memfold.tasks.transcribe.network import BLANK, AcousticNetwork
+from memfold.tasks.transcribe.search import Alphabet, greedy
+from memfold.training import Problem
+
+__all__ = ["Batch", "Recordings", "SpeechProblem", "batched", "least_steps", "log_probabilities", "spoil", "stretch"]
+
+Frames = NDArray[np.float16]
+STRETCH = 0.15  # a recording is made up to so much longer or shorter
+MASKS = 2  # over bands, and as many over time
+WIDEST, LONGEST, SHARE = 20, 40, 0.2  # bands of a mask; frames, and share of the recording
+
+
+@dataclass(frozen=True)
+class Recordings:
+    """Frames ``(T, M)`` of each recording, and the labels of its text."""
+
+    frames: Sequence[Frames]
+    labels: Sequence[list[int]]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Normalised frames ``(B, T, M)`` and lengths ``(B,)``; labels one after another, and lengths ``(B,)``."""
+
+    x: Tensor
+    lengths: Tensor
+    labels: Tensor
+    label_lengths: Tensor
+
+
+def batched(sizes: Sequence[int], frames: int, generator: torch.Generator) -> list[list[int]]:
+    """Indices in random batches of similar sizes, each of at most so many frames with the padding."""
+    noise = (0.2 * torch.rand(len(sizes), generator=generator)).tolist()
+    batches: list[list[int]] = [[]]
+    for index in sorted(range(len(sizes)), key=lambda i: sizes[i] * (1 + noise[i])):
+        longest = max([sizes[index], *(sizes[i] for i in batches[-1])])
+        if batches[-1] and (len(batches[-1]) + 1) * longest > frames:
+            batches.append([])
+        batches[-1].append(index)
+    return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
+
+
+def spoil(x: Tensor, lengths: Tensor, generator: torch.Generator) -> None:
+    """Put 0 into bands and stretches of time of every recording, as SpecAugment does (Park et al. 2019, sec. 2)."""
+    bands = x.shape[2]
+    draws = torch.rand(len(x), MASKS, 4, generator=generator).tolist()
+    for row, own in enumerate(draws):
+        length = int(lengths[row])
+        for wide, low, long, start in own:
+            width = int(wide * (min(WIDEST, bands // 4) + 1))
+            at = int(low * (bands - width + 1))
+            x[row, :, at : at + width] = 0
+            width = int(long * (min(LONGEST, SHARE * length) + 1))
+            at = int(start * (length - width + 1))
+            x[row, at : at + width] = 0
+
+
+def stretch(x: Tensor, factor: float) -> Tensor:
+    """Frames ``(T, M)`` made longer by a factor, by linear interpolation."""
+    length = max(1, round(len(x) * factor))
+    return F.interpolate(x.T[None], size=length, mode="linear")[0].T
+
+
+def log_probabilities(model: AcousticNetwork, frames: Sequence[Frames], at_once: int = 20_000) -> list[Tensor]:
+    """Of every recording ``(S, 1 + V)``, without a gradient."""
+    found: dict[int, Tensor] = {}
+    order = sorted(range(len(frames)), key=lambda i: len(frames[i]))
+    block: list[int] = []
+    with torch.no_grad():
+        for place, index in enumerate(order, start=1):
+            block.append(index)
+            if place == len(order) or (len(block) + 1) * len(frames[order[place]]) > at_once:
+                rows = [model.front.normalised(torch.from_numpy(frames[i]).float()) for i in block]
+                lengths = torch.tensor([len(row) for row in rows])
+                y, steps = model(pad_sequence(rows, batch_first=True), lengths)
+                found |= {i: own[:n] for i, own, n in zip(block, y, steps.tolist(), strict=True)}
+                block = []
+    return [found[i] for i in range(len(frames))]
+
+
+class SpeechProblem(Problem):
+    """Training by the CTC loss; the score is the character error rate of the likeliest labels."""
+
+    metric = "valid CER"
+    unit = "frames"
+
+    def __init__(
+        self,
+        model: AcousticNetwork,
+        train: Recordings,
+        valid: Recordings,
+        alphabet: Alphabet,
+        batch_frames: int,
+        augment: bool,
+        seed: int,
+    ) -> None:
+        self.model: AcousticNetwork = model
+        self.train, self.valid, self.alphabet = train, valid, alphabet
+        self.batch_frames, self.augment, self.seed = batch_frames, augment, seed
+        self.sizes = [len(own) for own in train.frames]
+        self.least = [least_steps(labels) for labels in train.labels]
+        self.steps_per_epoch = len(self._order(0, torch.Generator().manual_seed(seed)))
+
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        generator = torch.Generator().manual_seed(1_000_003 * self.seed + epoch)
+        for rows in self._order(epoch, generator):
+            yield self._batch(rows, generator)
+
+    def _order(self, epoch: int, generator: torch.Generator) -> list[list[int]]:
+        return batched(self.sizes, self.batch_frames, generator)
+
+    def _batch(self, rows: Sequence[int], generator: torch.Generator) -> Batch:
+        frames = [self.model.front.normalised(torch.from_numpy(self.train.frames[i]).float()) for i in rows]
+        if self.augment:
+            factors = (1 + STRETCH * (2 * torch.rand(len(rows), generator=generator) - 1)).tolist()
+            stretched = [stretch(own, factor) for own, factor in zip(frames, factors, strict=True)]
+            frames = [
+                new if self._fits(len(new), i) else own for own, new, i in zip(frames, stretched, rows, strict=True)
+            ]
+        lengths = torch.tensor([len(own) for own in frames])
+        x = pad_sequence(frames, batch_first=True)
+        if self.augment:
+            spoil(x, lengths, generator)
+        labels = [self.train.labels[i] for i in rows]
+        return Batch(
+            x,
+            lengths,
+            torch.tensor([label for own in labels for label in own]),
+            torch.tensor([len(own) for own in labels]),
+        )
+
+    def _fits(self, frames: int, index: int) -> bool:
+        return self.model.steps(frames) >= self.least[index]
+
+    def loss(self, batch: Batch) -> Tensor:
+        y, steps = self.model(batch.x, batch.lengths)
+        lost = F.ctc_loss(y.transpose(0, 1), batch.labels, steps, batch.label_lengths, BLANK, reduction="sum")
+        return lost / batch.label_lengths.sum()  # nats a character
+
+    def count(self, batch: Batch) -> int:
+        return int(batch.lengths.sum())
+
+    def validate(self) -> float:
+        found = [greedy(own.numpy()) for own in log_probabilities(self.model, self.valid.frames)]
+        texts = [self.alphabet.decode(own) for own in self.valid.labels]
+        return float(jiwer.cer(texts, [self.alphabet.decode(own) for own in found]))
+
+
+def least_steps(labels: Sequence[int]) -> int:
+    """What CTC needs: a step a label, and a blank between two equal ones."""
+    return len(labels) + sum(a == b for a, b in pairwise(labels))

@@ -1,0 +1,52 @@
+"""Where a recogniser goes wrong: the worst recordings, and the characters that are taken for others."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import jiwer
+from rich.table import Table
+from rich.text import Text
+
+__all__ = ["confusions", "mistake_tables"]
+
+WORST = 5
+COMMONEST = 10
+NOTHING = ""
+
+
+def confusions(texts: Sequence[str], found: Sequence[str]) -> Counter[tuple[str, str]]:
+    """How often a character was written as another; "" stands for one that was left out or put in.
+
+    >>> confusions(["abc"], ["adc"])[("b", "d")]
+    1
+    """
+    counts: Counter[tuple[str, str]] = Counter()
+    for text, own, chunks in zip(
+        texts, found, jiwer.process_characters(list(texts), list(found)).alignments, strict=True
+    ):
+        for chunk in chunks:
+            said = text[chunk.ref_start_idx : chunk.ref_end_idx]
+            written = own[chunk.hyp_start_idx : chunk.hyp_end_idx]
+            if chunk.type == "substitute":
+                counts.update(zip(said, written, strict=True))
+            elif chunk.type == "delete":
+                counts.update((character, NOTHING) for character in said)
+            elif chunk.type == "insert":
+                counts.update((NOTHING, character) for character in written)
+    return counts
+
+
+def mistake_tables(texts: Sequence[str], found: Sequence[str], names: Sequence[str]) -> tuple[Table, Table]:
+    """The recordings with the highest character error rates, and the commonest confusions."""
+    rates = [float(jiwer.cer(text, own)) for text, own in zip(texts, found, strict=True)]
+    worst = Table("CER", "said", "written", "recording", title="the worst recordings", title_justify="left")
+    for i in sorted(range(len(texts)), key=lambda i: -rates[i])[:WORST]:
+        worst.add_row(f"{rates[i]:.2f}", Text(texts[i]), Text(found[i]), Text(names[i]))
+    common = Table("said", "written", "times", title="characters taken for others", title_justify="left")
+    for (said, written), count in confusions(texts, found).most_common(COMMONEST):
+        common.add_row(_shown(said), _shown(written), str(count))
+    return worst, common
+
+
+def _shown(character: str) -> Text:
+    return Text("nothing" if character == NOTHING else "space" if character == " " else character)

@@ -1,0 +1,219 @@
+"""From log-probabilities to text: the likeliest labels, or a prefix beam search with an n-gram model of characters.
+
+The search takes a step at a time and holds a few prefixes of the text, each with the probability of all paths that end
+in it (Graves & Jaitly 2014, algorithm 1; Hannun et al. 2014, algorithm 1). So it works the same on a whole recording
+and on one that is still coming in.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memfold.tasks.ngram import NGram
+from memfold.tasks.transcribe.network import BLANK
+
+__all__ = ["Alphabet", "CharacterModel", "PrefixBeam", "Segment", "Transcript", "greedy"]
+
+Prefix = tuple[int, ...]
+NEVER = -math.inf
+UNLIKELY = math.log(1e-4)  # labels below are not followed
+LINE_END = 0  # the character model's own token, before and after a text; no text has a blank
+LONGEST_GRAM = 8
+
+
+class Alphabet:
+    """The characters that a model writes; label k is the k-th, from 1.
+
+    >>> Alphabet("ab").encode("abc"), Alphabet("ab").decode([2, 1])
+    ([1, 2], 'ba')
+    """
+
+    def __init__(self, characters: str) -> None:
+        self.characters = characters
+        self._labels = {character: label for label, character in enumerate(characters, start=1)}
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> "Alphabet":
+        """All characters of some texts."""
+        return cls("".join(sorted({character for text in texts for character in text})))
+
+    def encode(self, text: str) -> list[int]:
+        """The labels of a text, without its characters that are not in the alphabet."""
+        return [self._labels[character] for character in text if character in self._labels]
+
+    def decode(self, labels: Iterable[int]) -> str:
+        """The text of some labels."""
+        return "".join(self.characters[label - 1] for label in labels)
+
+
+def greedy(y: NDArray[np.float32]) -> list[int]:
+    """The labels of the likeliest path, from log-probabilities ``(S, 1 + V)``: repetitions merged, blanks left out."""
+    path = y.argmax(1)
+    begins = np.append(True, path[1:] != path[:-1])[: len(path)]
+    return [int(label) for label in path[begins & (path != BLANK)]]
+
+
+class CharacterModel:
+    """How likely a character is after those before it, from texts: an interpolated n-gram model.
+
+    Args:
+        texts: labels of each.
+        characters: V.
+    """
+
+    def __init__(self, texts: Sequence[Sequence[int]], characters: int) -> None:
+        stream = np.array([LINE_END, *(token for text in texts for token in (*text, LINE_END))])
+        self.grams = NGram.fitted(stream, 1 + characters, LONGEST_GRAM)
+        self._found: dict[Prefix, list[float]] = {}
+
+    def after(self, prefix: Prefix) -> list[float]:
+        """Log-probabilities of the text's end and of every label after a prefix, ``1 + V``."""
+        reach = self.grams.order - 1
+        context = (LINE_END, *prefix)[-reach:] if reach else ()
+        if context not in self._found:
+            tokens = np.arange(self.grams.vocabulary)[:, None]
+            rows = np.hstack(
+                [np.tile(np.array((LINE_END, *context)[-1 - reach :], np.int64), (len(tokens), 1)), tokens]
+            )
+            self._found[context] = (-self.grams.nats(rows)[:, -1]).tolist()
+        return self._found[context]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """How the search weighs what it does not hear.
+
+    Attributes:
+        beam: prefixes that are followed.
+        language: weight of the character model's log-probability.
+        bonus: added for every character.
+    """
+
+    beam: int = 16
+    language: float = 0.5
+    bonus: float = 0.5
+
+
+class PrefixBeam:
+    """The likeliest texts so far.
+
+    Args:
+        model: of characters; none when None.
+    """
+
+    def __init__(self, weights: Weights, model: CharacterModel | None) -> None:
+        self.weights, self.model = weights, model
+        self.ending: dict[Prefix, tuple[float, float]] = {(): (0.0, NEVER)}  # log-probability, after a blank or not
+        self.extra: dict[Prefix, float] = {(): 0.0}  # what the weights add
+
+    def step(self, y: Sequence[float]) -> None:
+        """Take the log-probabilities ``1 + V`` of one more step."""
+        labels = [label for label, value in enumerate(y) if label != BLANK and value > UNLIKELY]
+        blank, found = y[BLANK], dict[Prefix, tuple[float, float]]()
+        extra: dict[Prefix, float] = {}
+        for prefix, (after_blank, after_label) in self.ending.items():
+            total = _sum(after_blank, after_label)
+            last = prefix[-1] if prefix else BLANK
+            stay = after_label + y[last] if prefix else NEVER
+            old = found.get(prefix, (NEVER, NEVER))
+            found[prefix] = _sum(old[0], total + blank), _sum(old[1], stay)
+            extra[prefix] = self.extra[prefix]
+            for label in labels:
+                longer = (*prefix, label)
+                come = (after_blank if label == last else total) + y[label]
+                if come == NEVER:
+                    continue
+                old = found.get(longer, (NEVER, NEVER))
+                found[longer] = old[0], _sum(old[1], come)
+                if longer not in extra:
+                    extra[longer] = extra[prefix] + self._added(prefix, label)
+        best = sorted(found, key=lambda own: _sum(*found[own]) + extra[own], reverse=True)[: self.weights.beam]
+        self.ending = {prefix: found[prefix] for prefix in best}
+        self.extra = {prefix: extra[prefix] for prefix in best}
+
+    def _added(self, prefix: Prefix, label: int) -> float:
+        if self.model is None:
+            return self.weights.bonus
+        return self.weights.bonus + self.weights.language * self.model.after(prefix)[label]
+
+    def best(self, ended: bool = False) -> Prefix:
+        """The best text so far, or when it is known to have ended."""
+
+        def score(prefix: Prefix) -> float:
+            value = _sum(*self.ending[prefix]) + self.extra[prefix]
+            if ended and self.model is not None:
+                value += self.weights.language * self.model.after(prefix)[LINE_END]
+            return value
+
+        return max(self.ending, key=score)
+
+
+def _sum(a: float, b: float) -> float:
+    """The logarithm of the sum of two probabilities given by theirs."""
+    low, high = (a, b) if a < b else (b, a)
+    return high if low == NEVER else high + math.log1p(math.exp(low - high))
+
+
+@dataclass(frozen=True)
+class Segment:
+    """What was said between two pauses.
+
+    Attributes:
+        first, last: the steps of its first and last character.
+    """
+
+    first: int
+    last: int
+    text: str
+
+
+class Transcript:
+    """The text of a recording, taken step by step, cut where nobody speaks for a while.
+
+    Args:
+        pause: so many steps without a character end a segment.
+    """
+
+    def __init__(self, alphabet: Alphabet, weights: Weights, model: CharacterModel | None, pause: int) -> None:
+        self.alphabet, self.weights, self.model, self.pause = alphabet, weights, model, pause
+        self.steps = 0
+        self.done: list[Segment] = []
+        self._begin()
+
+    def _begin(self) -> None:
+        self.beam = PrefixBeam(self.weights, self.model)
+        self.first = self.last = -1
+
+    def step(self, y: NDArray[np.float32]) -> Segment | None:
+        """Take one more step ``1 + V``; the segment that it ends, if it does."""
+        values = y.tolist()
+        self.beam.step(values)
+        if values[BLANK] < max(values):
+            self.last = self.steps
+            if self.first < 0:
+                self.first = self.steps
+        self.steps += 1
+        return self.finish() if self.first >= 0 and self.steps - 1 - self.last >= self.pause else None
+
+    def partial(self) -> str:
+        """The best text of the segment that has not ended."""
+        return self.alphabet.decode(self.beam.best())
+
+    def finish(self) -> Segment | None:
+        """End the segment, if there is one."""
+        text = self.alphabet.decode(self.beam.best(ended=True)).strip()
+        segment = Segment(max(self.first, 0), max(self.last, 0), text) if text else None
+        self._begin()
+        if segment is not None:
+            self.done.append(segment)
+        return segment
+
+    def whole(self, y: NDArray[np.float32]) -> str:
+        """The text of a whole recording ``(S, 1 + V)``."""
+        for row in y:
+            self.step(row)
+        self.finish()
+        return " ".join(segment.text for segment in self.done)

@@ -1,0 +1,205 @@
+"""The speech recogniser, end to end on recordings in which every letter is a tone."""
+
+import io
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+import memfold
+from memfold.data.audio import read_audio
+from memfold.data.speech import read_manifests
+from memfold.errors import InputError
+from memfold.tasks import SpeechRecognizer
+from memfold.tasks.transcribe.batches import Recordings, SpeechProblem, batched, log_probabilities, stretch
+from memfold.tasks.transcribe.network import AcousticNetwork, NetworkSize
+from memfold.tasks.transcribe.report import confusions
+from memfold.tasks.transcribe.search import Alphabet
+
+RATE = 8000
+PITCH = {"a": 400, "b": 800, "c": 1400, "ü": 2400}
+SMALL = {
+    "rate": RATE,
+    "bins": 20,
+    "channels": 32,
+    "hidden_size": 32,
+    "num_layers": 1,
+    "batch_frames": 600,
+    "lr": 1e-2,
+    "dropout": 0.0,
+    "beam": 4,
+    "augment": False,
+}
+
+
+def spoken(text, rng):
+    sounds = [0.003 * rng.standard_normal(600)]
+    for letter in text:
+        length = int(rng.integers(700, 1000))
+        tone = np.sin(2 * np.pi * PITCH[letter] * np.arange(length) / RATE) if letter in PITCH else np.zeros(length)
+        sounds += [0.3 * tone * np.hanning(length), np.zeros(200)]
+    whole = np.concatenate(sounds)
+    return (whole + 0.003 * rng.standard_normal(len(whole))).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("speech")
+    rng = np.random.default_rng(0)
+    lines = []
+    for k in range(120):
+        text = "".join(rng.choice(list("abcü ")) for _ in range(rng.integers(2, 6))).strip() or "a"
+        soundfile.write(folder / f"{k}.wav", spoken(text, rng), RATE)
+        lines.append(json.dumps({"audio": f"{k}.wav", "text": text}))
+    (folder / "all.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder / "all.jsonl"
+
+
+@pytest.fixture(scope="module")
+def model(manifest):
+    return SpeechRecognizer(**SMALL, causal=True).fit(str(manifest), budget="16ep", progress=False)
+
+
+def test_what_is_said_is_written(model, manifest):
+    report = model.evaluate(str(manifest), "tones")
+    assert report.metrics["cer"] < 0.1
+    assert report.metrics["cer"] < report.baselines["one text for all"]["cer"]
+    assert report.metrics["real_time_factor"] < 1
+
+
+def test_a_stream_writes_what_is_written_of_the_whole_recording(model, manifest):
+    for k in range(8):
+        file = manifest.parent / f"{k}.wav"
+        lines = [json.loads(line) for line in model.listen(io.BytesIO(file.read_bytes()))]
+        finals = [line for line in lines if "text" in line]
+        assert " ".join(line["text"] for line in finals) == model.predict([file])[0]
+        times = [line.get("time", line.get("end")) for line in lines]
+        assert all(0 <= time < 1 + len(read_audio(file, RATE)) / RATE for time in times)
+        assert any("partial" in line for line in lines)
+
+
+def test_every_step_of_a_stream_is_that_of_the_whole_recording(model, manifest):
+    (frames,) = model.frames([manifest.parent / "0.wav"])
+    (whole,) = log_probabilities(model.network_, [frames])
+    listener = model._listener()
+    live = [y.copy() for frame in frames.astype(np.float32) if (y := listener.step(frame)) is not None]
+    live = torch.from_numpy(np.stack(live + listener.finish())).log_softmax(-1)
+    torch.testing.assert_close(live, whole, atol=1e-4, rtol=0)
+
+
+def test_a_saved_model_writes_the_same(model, manifest, tmp_path):
+    model.save(tmp_path / "model")
+    files = [manifest.parent / f"{k}.wav" for k in range(3)]
+    assert memfold.load(tmp_path / "model").predict(files) == model.predict(files)
+    assert model.answers([str(manifest)])["text"].to_list()[:3] == model.predict(files)
+
+
+def test_a_model_of_both_directions_does_not_stream(manifest):
+    model = SpeechRecognizer(**SMALL).fit(str(manifest), budget="1ep", progress=False)
+    assert model.network_.lstm.bidirectional
+    with pytest.raises(InputError, match="causal=true"):
+        next(model.listen(io.BytesIO(b"0" * 100)))
+
+
+def test_the_command_line_hears_raw_samples(model, manifest, tmp_path):
+    model.save(tmp_path / "model")
+    samples = read_audio(manifest.parent / "1.wav", RATE)
+    command = [sys.executable, "-m", "memfold", "stream", str(tmp_path / "model")]
+    done = subprocess.run(command, input=(samples * 32767).astype("<i2").tobytes(), capture_output=True, check=True)
+    assert "text" in json.loads(done.stdout.splitlines()[-1])
+
+
+# -- parts ---------------------------------------------------------------------------------------------------
+
+
+def small_network(causal=False):
+    torch.manual_seed(0)
+    return AcousticNetwork(NetworkSize(8, 6, 2, 5, 2, 3, 0.0, causal))
+
+
+def test_what_a_recording_is_batched_with_changes_nothing():
+    frames = [np.random.default_rng(n).standard_normal((n, 8)).astype(np.float16) for n in (5, 40, 17, 1)]
+    network = small_network()
+    together = log_probabilities(network, frames)
+    for own, alone in zip(together, (log_probabilities(network, [x])[0] for x in frames), strict=True):
+        torch.testing.assert_close(own, alone, atol=1e-6, rtol=0)
+
+
+def test_batches_hold_every_recording_once_and_at_most_so_many_frames():
+    sizes = np.random.default_rng(0).integers(1, 900, 200).tolist()
+    batches = batched(sizes, 3000, torch.Generator().manual_seed(1))
+    assert sorted(i for batch in batches for i in batch) == list(range(200))
+    assert all(len(batch) * max(sizes[i] for i in batch) <= 3000 for batch in batches)
+
+
+def test_an_epoch_is_the_same_whenever_it_is_asked_for():
+    frames = [np.random.default_rng(n).standard_normal((n, 8)).astype(np.float16) for n in range(30, 60)]
+    data = Recordings(frames, [[1, 2]] * 30)
+    problem = SpeechProblem(small_network(), data, data, Alphabet("abc"), 300, True, 0)
+    for first, second in zip(problem.batches(3), problem.batches(3), strict=True):
+        assert torch.equal(first.x, second.x)
+        assert torch.isfinite(problem.loss(first))
+
+
+def test_stretched_frames_keep_their_order():
+    x = torch.arange(10.0)[:, None].expand(-1, 2)
+    y = stretch(x, 1.5)
+    assert y.shape == (15, 2)
+    assert (y.diff(dim=0) >= 0).all()
+
+
+def test_confusions_are_counted():
+    counts = confusions(["abc", "aa"], ["axc", "aab"])
+    assert counts == {("b", "x"): 1, ("", "b"): 1}
+
+
+# -- bad input -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"audio": "gone.wav", "text": "a"}', r"line 2: there is no file .*gone\.wav"),
+        ('{"audio": "0.wav"', "line 2: not readable as JSON"),
+        ('{"audio": "0.wav", "words": "a"}', "line 2: no 'text'"),
+        ('{"text": "a"}', "line 2: no 'audio'"),
+        ('["0.wav", "a"]', "line 2: expected an object"),
+        ('{"audio": "0.wav", "text": " "}', "line 2: the text is empty"),
+    ],
+)
+def test_a_bad_line_of_a_manifest_is_named(manifest, tmp_path, line, message):
+    bad = manifest.parent / "bad.jsonl"
+    bad.write_text('{"audio_filepath": "0.wav", "sentence": "a"}\n' + line + "\n", encoding="utf-8")
+    with pytest.raises(InputError, match=message):
+        read_manifests([bad])
+
+
+def test_recordings_shorter_than_their_text_are_left_out_and_said(manifest, tmp_path, capsys):
+    soundfile.write(tmp_path / "short.wav", np.zeros(RATE // 4, np.float32), RATE)
+    lines = [json.dumps({"audio": str(manifest.parent / f"{k}.wav"), "text": "a"}) for k in range(6)]
+    lines += [json.dumps({"audio": "short.wav", "text": "abc" * 9})]
+    (tmp_path / "m.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    SpeechRecognizer(**SMALL).fit(str(tmp_path / "m.jsonl"), budget="1ep", valid=str(manifest))
+    assert "1 recording left out, shorter than the text" in capsys.readouterr().err
+    (tmp_path / "all.jsonl").write_text("\n".join([lines[-1]] * 3), encoding="utf-8")
+    with pytest.raises(InputError, match=r"all\.jsonl: every recording to learn from is shorter"):
+        SpeechRecognizer(**SMALL).fit(str(tmp_path / "all.jsonl"), budget="1ep", progress=False)
+
+
+def test_sound_that_is_too_short_or_broken_is_named(model, tmp_path):
+    soundfile.write(tmp_path / "click.wav", np.zeros(50, np.float32), RATE)
+    with pytest.raises(InputError, match=r"click\.wav: lasts less than 25 ms"):
+        model.predict([tmp_path / "click.wav"])
+    (tmp_path / "text.wav").write_text("not sound")
+    with pytest.raises(InputError, match=r"text\.wav: not readable as audio"):
+        model.predict([tmp_path / "text.wav"])
+
+
+def test_parameters_out_of_range_are_named(manifest):
+    for given, message in (({"pause": 0.0}, "pause"), ({"dropout": 1.0}, "dropout"), ({"beam": 0}, "beam")):
+        with pytest.raises(InputError, match=message):
+            SpeechRecognizer(**{**SMALL, **given}).fit(str(manifest), budget="1ep", progress=False)
