@@ -146,6 +146,7 @@ class ForecastProblem(Problem):
     """
 
     metric = "valid CRPS"
+    unit = "windows"
 
     def __init__(
         self, model: Ensemble, data: SeriesTensors, valid: SeriesTensors | None, batch_size: int, seed: int
@@ -174,6 +175,9 @@ class ForecastProblem(Problem):
             span = (self.last - self.first)[series] + 1
             origins = self.first[series] + (torch.rand(len(series), generator=generator) * span).long()
             yield self.data.windows(series, origins, self.model.size, target=True)
+
+    def count(self, batch: Window) -> int:
+        return len(batch.y)
 
     def loss(self, batch: Window) -> Tensor:
         return self._loss(batch, average=False)
