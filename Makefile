@@ -53,7 +53,8 @@ $(PEERS)/.done: constraints.txt pyproject.toml $(NATIVE)
 	test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/python -m pip install --quiet --constraint constraints.txt scikit-build-core nanobind cmake ninja
 	$(PEERS)/bin/python -m pip install --quiet --constraint constraints.txt --no-build-isolation \
-		--config-settings=build-dir=build/peers --editable '.[train]' onnx onnxruntime jax keras
+		--config-settings=build-dir=build/peers --editable '.[train,series]' onnx onnxruntime jax keras \
+		neuralforecast
 	@touch $@
 
 peers: $(PEERS)/.done

@@ -1,6 +1,11 @@
-"""Measure everything and write it down: results as JSON, and README.md with one table for each cell."""
+"""Measure and write it down: results as JSON, and README.md with one table for each cell.
+
+python benchmarks/table.py            # everything
+python benchmarks/table.py series     # this alone; the rest as it was measured before
+"""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -39,18 +44,45 @@ two forward ones. Every peer's output and gradient of x are compared with memfol
 
 {processor}, {threads} threads, x86-64-{isa}, {peak_gflops:.0f} GFLOP/s.
 """
+SERIES_HEAD = """
+## Forecasting
+
+The forecaster and neuralforecast's LSTM, fitted to the 414 series of M4 hourly for {budget_seconds:.0f} seconds each,
+the one as `memfold fit forecast @m4-hourly` sets it, the other at its defaults with the same horizon, past and
+quantiles; the last 48 hours are scored once. *Windows* are those learnt from in a second of the budget, *series* those
+forecast in a second, from a data frame to a data frame.
+
+{processor}, {threads} threads, x86-64-{isa}; neuralforecast {version}.
+
+"""
+MEASURES = {
+    "smape": ("sMAPE, %", ".2f"),
+    "mase": ("MASE", ".3f"),
+    "owa": ("OWA", ".3f"),
+    "crps": ("CRPS", ".4f"),
+    "coverage80": ("values inside the 80 % interval, %", ".1f"),
+    "parameters": ("weights", ",.0f"),
+    "steps": ("steps made", ",.0f"),
+    "windows_per_second": ("windows a second", ",.0f"),
+    "series_per_second": ("series a second", ",.0f"),
+}
 MACHINE = "\n{processor}, {threads} threads, x86-64-{isa}, {peak_gflops:.0f} GFLOP/s; {peers}.\n"
 
 
 def main() -> None:
-    results = {}
-    for name, measure in bench.BENCHMARKS.items():
-        results[name] = measure()
-        (FOLDER / f"{name}.json").write_text(json.dumps(results[name], indent=1) + "\n")
-    (FOLDER / "README.md").write_text(report(results["layers"], results["stream"], results["train"]))
+    for name in sys.argv[1:] or bench.BENCHMARKS:
+        (FOLDER / f"{name}.json").write_text(json.dumps(bench.BENCHMARKS[name](), indent=1) + "\n")
+    files = {name: FOLDER / f"{name}.json" for name in bench.BENCHMARKS}
+    results = {name: json.loads(file.read_text()) for name, file in files.items() if file.exists()}
+    (FOLDER / "README.md").write_text(report(**results))
 
 
-def report(layers: dict[str, Any], stream: dict[str, Any], train: dict[str, Any] | None = None) -> str:
+def report(
+    layers: dict[str, Any],
+    stream: dict[str, Any],
+    train: dict[str, Any] | None = None,
+    series: dict[str, Any] | None = None,
+) -> str:
     machine = layers["machine"]
     extras = [peer for peer in EXTRAS if f"ratio_{peer}" in layers]
     peers = [*YARDSTICKS, *extras]
@@ -89,7 +121,7 @@ def report(layers: dict[str, Any], stream: dict[str, Any], train: dict[str, Any]
         names = ("memfold_us", "memfold_bfloat16_us", "torch_us", "onnxruntime_us")
         times = " | ".join(f"{p[name]:.1f}" for name in names)
         parts.append(f"| {p['hidden']} | {times} | {p['ratio_torch']:.1f} | {p['ratio_onnxruntime']:.1f} |\n")
-    return "".join(parts) + (training(train) if train else "")
+    return "".join(parts) + (training(train) if train else "") + (forecasting(series) if series else "")
 
 
 def training(train: dict[str, Any]) -> str:
@@ -119,6 +151,21 @@ def training(train: dict[str, Any]) -> str:
     for cell, kept in train["memory"].items():
         sizes = " | ".join(f"{kept[f'{who}_bytes'] / 1e6:.2f}" for who in ("memfold", "torch"))
         parts.append(f"| {NAMES[cell]} | {sizes} | {kept['ratio']:.2f} |\n")
+    return "".join(parts)
+
+
+def forecasting(series: dict[str, Any]) -> str:
+    machine = series["machine"]
+    version = machine["versions"]["neuralforecast"]
+    parts = [SERIES_HEAD.format(**machine, budget_seconds=series["budget_seconds"], version=version)]
+    parts.append("| | memfold | neuralforecast | Naive2 | ratio |\n|---|--:|--:|--:|--:|\n")
+    for point in series["points"]:
+        title, form = MEASURES[point["measure"]]
+        values = [
+            format(point[name], form) if name in point else "" for name in ("memfold", "neuralforecast", "Naive2")
+        ]
+        ratio = f"{point['ratio']:.1f}" if "ratio" in point else ""
+        parts.append(f"| {title} | {' | '.join([*values, ratio])} |\n")
     return "".join(parts)
 
 

@@ -6,14 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 
 from memfold import bench
-from memfold.bench import timing
+from memfold.bench import series, timing
 from memfold.bench.peers import _check_equal_work, _peers, _version
+from memfold.data.datasets import SeriesSplit
+from memfold.data.tables import SeriesTable
+from memfold.errors import InputError
+from memfold.tasks import Forecaster
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+SCORES = ["smape", "mase", "owa", "crps", "coverage80"]
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +163,71 @@ def test_the_table_has_a_section_of_training_where_it_was_measured(trained: dict
     assert text.startswith(report(layers, stream))
     assert f"### Peephole LSTM: {trained['ratio']['peephole']:.2f} times eager loop (geometric mean)" in text
     assert "| RNN (tanh) |" in text.split("What autograd keeps")[1]
+
+
+def split(series: int = 3) -> SeriesSplit:
+    """Noisy seasons of four steps, the last four to be forecast."""
+    rng = np.random.default_rng(0)
+    y = np.tile([10.0, 20.0, 30.0, 20.0], 20)[None, :] + rng.normal(size=(series, 80))
+    frame = pl.concat(pl.DataFrame({"unique_id": f"s{i}", "ds": np.arange(80), "y": row}) for i, row in enumerate(y))
+    whole = SeriesTable(frame, "1")
+    return SeriesSplit(whole.head(4), whole)
+
+
+def forecaster() -> Forecaster:
+    return Forecaster(horizon=4, seasons=(4,), context=16, hidden_size=8)
+
+
+def test_series_scores_as_an_evaluation_does() -> None:
+    parts = split()
+    model = forecaster().fit(parts.train, "2ep", progress=False)
+    scores = series._scores(model, parts, {"memfold": model.predict(parts.train.known)})
+    report = model.evaluate(parts.whole)
+    assert scores["memfold"] == pytest.approx(report.metrics)
+    assert scores["Naive2"] == pytest.approx(report.baselines["Naive2"])
+
+
+def test_series_needs_a_time_and_the_peer(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match="budget '20ep': series needs a time such as 60s"):
+        series.series("20ep")
+    monkeypatch.setattr(bench, "_version", lambda name: "")
+    with pytest.raises(InputError, match="neuralforecast, which is not installed here; make peers installs it"):
+        bench.BENCHMARKS["series"]()
+
+
+@pytest.mark.skipif(not _version("neuralforecast"), reason="needs neuralforecast, which make peers installs")
+@pytest.mark.filterwarnings("ignore")  # of Lightning's own
+def test_series_gives_both_models_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    points = {p["measure"]: p for p in series._points(split(), forecaster(), seconds=1.0, rounds=1)}
+    assert list(points) == [*SCORES, "parameters", "steps", "windows_per_second", "series_per_second"]
+    for name in ("memfold", "neuralforecast"):
+        assert points["steps"][name] > 1
+        assert points["owa"][name] > 0
+    assert points["owa"]["Naive2"] == 1
+    windows = points["windows_per_second"]["neuralforecast"]  # 128 in a step, and at least a second
+    assert 0 < windows <= 128 * points["steps"]["neuralforecast"]
+    speeds = points["series_per_second"]
+    assert speeds["ratio"] == pytest.approx(speeds["memfold"] / speeds["neuralforecast"])
+
+
+def test_the_table_has_a_section_of_forecasting_where_it_was_measured() -> None:
+    report = runpy.run_path(str(BENCHMARKS / "table.py"))["report"]
+    layers, stream = written()
+    points: list[dict[str, Any]] = [
+        {"measure": "owa", "memfold": 0.4321, "neuralforecast": 0.5, "Naive2": 1.0},
+        {"measure": "crps", "memfold": 0.05, "neuralforecast": 0.06},
+        {"measure": "series_per_second", "memfold": 1500, "neuralforecast": 500, "ratio": 3.0},
+    ]
+    versions = layers["machine"]["versions"] | {"neuralforecast": "3.2.1"}
+    measured = {"machine": layers["machine"] | {"versions": versions}, "budget_seconds": 60.0, "points": points}
+    text = report(layers, stream, series=measured)
+    assert text.startswith(report(layers, stream))
+    assert "for 60 seconds each" in text
+    assert "neuralforecast 3.2.1." in text
+    assert "| OWA | 0.432 | 0.500 | 1.000 |  |" in text
+    assert "| CRPS | 0.0500 | 0.0600 |  |  |" in text
+    assert "| series a second | 1,500 | 500 |  | 3.0 |" in text
 
 
 def test_the_script_on_shakespeare_trains_both_models_for_the_given_time(

@@ -1,4 +1,5 @@
-"""Side-by-side measurements with the peers: torch.nn and, where they are installed, ONNX Runtime, JAX and Keras.
+"""Side-by-side measurements with the peers: torch.nn and, where they are installed, ONNX Runtime, JAX, Keras and
+neuralforecast.
 
 Each figure is the median of a call; the peers take turns in one process, so that whatever else the machine does falls
 on all of them. Results are plain dictionaries: ``memfold bench NAME --json`` prints them, benchmarks/ makes a table.
@@ -16,9 +17,10 @@ import torch
 from torch import nn
 
 from memfold import engine
-from memfold.bench.peers import Call, _check_equal_work, _peers, _without_gradient
+from memfold.bench.peers import Call, _check_equal_work, _peers, _version, _without_gradient
 from memfold.bench.timing import GATES, GRID, _geometric_mean, _layer, _medians, _ratios, _turn, describe_machine
 from memfold.bench.train import train
+from memfold.errors import InputError
 from memfold.nn import LSTM
 
 __all__ = ["BENCHMARKS", "layers", "stream", "train"]
@@ -78,7 +80,27 @@ def stream(rounds: int = 9) -> dict[str, Any]:
     return {"machine": describe_machine(), "points": points}
 
 
-BENCHMARKS: dict[str, Callable[[], dict[str, Any]]] = {"layers": layers, "stream": stream, "train": train}
+def _series(budget: str = "60s") -> dict[str, Any]:
+    """`memfold.bench.series.series`, which alone needs what reads tables.
+
+    Raises:
+        InputError: neuralforecast is not installed.
+    """
+    if not _version("neuralforecast"):
+        raise InputError(
+            "series is measured beside neuralforecast, which is not installed here; make peers installs it"
+        )
+    from memfold.bench.series import series
+
+    return series(budget)
+
+
+BENCHMARKS: dict[str, Callable[..., dict[str, Any]]] = {
+    "layers": layers,
+    "stream": stream,
+    "train": train,
+    "series": _series,
+}
 
 
 def _point(cell: str, batch: int, steps: int, hidden: int, peak_gflops: float, rounds: int) -> dict[str, Any]:

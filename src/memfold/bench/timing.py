@@ -28,6 +28,7 @@ GRID = [
     (64, 100, 512),
     (128, 100, 128),
 ]
+PACKAGES = ("memfold", "torch", "onnxruntime", "jax", "keras", "neuralforecast")
 GATES = {"lstm": 4, "gru": 3, "rnn": 1, "peephole": 4}
 
 
@@ -45,7 +46,7 @@ def describe_machine() -> dict[str, Any]:
         "threads": engine.get_num_threads(),
         "isa": engine.isa(),
         "peak_gflops": fma_peak(engine.get_num_threads()) / 1e9,
-        "versions": {name: _version(name) for name in ("memfold", "torch", "onnxruntime", "jax", "keras")},
+        "versions": {name: _version(name) for name in PACKAGES},
     }
 
 
