@@ -12,6 +12,7 @@ import memfold
 from memfold.data.tables import read_series
 from memfold.errors import InputError
 from memfold.tasks import Forecaster
+from memfold.tasks.forecast.covariates import Calendar, Covariates
 from memfold.tasks.forecast.network import (
     ForecastNetwork,
     NetworkSize,
@@ -20,7 +21,7 @@ from memfold.tasks.forecast.network import (
     level_and_scale,
     quantile_loss,
 )
-from memfold.tasks.forecast.windows import Calendar, SeriesTensors
+from memfold.tasks.forecast.windows import SeriesTensors
 
 SEASON = np.array([10.0, 20.0, 30.0, 20.0, 15.0, 10.0, 25.0, 5.0])  # twice the season the model is told of
 
@@ -178,7 +179,7 @@ def test_seasons_are_found_from_the_calendar() -> None:
     model = Forecaster(hidden_size=4).fit(pl.DataFrame({"ds": hours, "y": 1.0}), budget="1ep", progress=False)
     assert model.seasons_ == (24, 168)
     assert model.size_.horizon == 24
-    assert model.calendar_ == Calendar(day=True, week=True, year=False)
+    assert model.covariates_.calendar == Calendar(day=True, week=True, year=False)
 
 
 def test_lags_point_to_the_same_phase_before_the_origin() -> None:
@@ -229,7 +230,7 @@ def test_the_quantile_loss_is_least_at_the_quantile() -> None:
 
 
 def test_windows_start_where_the_series_start() -> None:
-    tensors = SeriesTensors.of(read_series(table(2, 2)), Calendar(), (), (), {})
+    tensors = SeriesTensors.of(read_series(table(2, 2)), Covariates(Calendar()))
     size = NetworkSize(4, 2, 1, (1,), 0, 0, (0.5,), 4, 1, 0.0, False)
     window = tensors.windows(torch.tensor([1]), torch.tensor([2]), size, target=True)
     assert window.seen.tolist() == [[False, False, True, True]]

@@ -3,7 +3,7 @@
 import hashlib
 import time as clock
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -17,9 +17,10 @@ from memfold.data.tables import ID, TARGET, TIME, SeriesTable, read_series, spli
 from memfold.errors import InputError
 from memfold.tasks.base import Parts, Report, Task, one_source
 from memfold.tasks.forecast.baselines import baseline_forecasts
+from memfold.tasks.forecast.covariates import Covariates
 from memfold.tasks.forecast.network import Ensemble, NetworkSize
 from memfold.tasks.forecast.scores import point_scores, quantile_scores
-from memfold.tasks.forecast.windows import Calendar, ForecastProblem, SeriesTensors
+from memfold.tasks.forecast.windows import ForecastProblem, SeriesTensors
 from memfold.training import Budget, Settings
 
 __all__ = ["Forecaster"]
@@ -198,19 +199,14 @@ class Forecaster(Task):
         if context < max(seasons):
             raise InputError(f"context of {context} is shorter than the season of {max(seasons)}")
         context = -(-max(context, horizon) // patch) * patch
-        self.seasons_, self.calendar_ = seasons, Calendar.of(table.known[TIME], table.step)
-        self.scaling_ = {}
-        for column in (*self.past, *self.future):
-            values = table.known[column]
-            self.scaling_[column] = (float(values.mean()), float(values.std() or 1.0))  # type: ignore[arg-type]
-        known = self.calendar_.size + len(self.future)
+        self.seasons_, self.covariates_ = seasons, Covariates.of(table, self.past, self.future)
         self.size_ = NetworkSize(
             context,
             horizon,
             patch,
             seasons,
             len(self.past),
-            known,
+            self.covariates_.known_size,
             LEVELS,
             self.hidden_size,
             self.num_layers,
@@ -220,7 +216,7 @@ class Forecaster(Task):
 
     def tensors(self, table: SeriesTable, ahead: int = 0) -> SeriesTensors:
         """A table as the network reads it, with so many rows after each series' last value to forecast into."""
-        return SeriesTensors.of(table, self.calendar_, self.past, self.future, self.scaling_, ahead)
+        return SeriesTensors.of(table, self.covariates_, ahead)
 
     # -- forecasting -----------------------------------------------------------------------------------------
 
@@ -288,7 +284,7 @@ class Forecaster(Task):
                     pl.lit(None, pl.Float64).alias(TARGET)
                 )
                 rows = ahead.join(history.frame, on=[ID, TIME], how="anti")
-                history = SeriesTable(pl.concat([history.frame, rows]).sort(ID, TIME), table.step, table.covariates)
+                history = replace(history, frame=pl.concat([history.frame, rows]).sort(ID, TIME))
             forecast = self.predict(history)
             if baselines:
                 others = baseline_forecasts(history, horizon, self.seasons_)
@@ -327,15 +323,13 @@ class Forecaster(Task):
         return {
             "step": self.step_,
             "seasons": self.seasons_,
-            "calendar": asdict(self.calendar_),
-            "scaling": self.scaling_,
             "size": self.size_.as_json(),
+            **self.covariates_.as_json(),
         }
 
     def restore_fitted(self, state: dict[str, Any]) -> nn.Module:
         self.step_, self.seasons_ = state["step"], tuple(state["seasons"])
-        self.calendar_ = Calendar(**state["calendar"])
-        self.scaling_ = {name: (mean, deviation) for name, (mean, deviation) in state["scaling"].items()}
+        self.covariates_ = Covariates.from_json(state, self.past, self.future)
         size = state["size"] | {"lags": tuple(state["size"]["lags"]), "quantiles": tuple(state["size"]["quantiles"])}
         self.size_ = NetworkSize(**size)
         return Ensemble(self.size_, self.members)

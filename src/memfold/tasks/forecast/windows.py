@@ -1,69 +1,19 @@
 """Windows of series: cut from all series at once, in training at random origins, in validation at fixed ones."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
 
-import numpy as np
 import polars as pl
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from memfold.data.tables import ID, TARGET, TIME, SeriesTable
 from memfold.errors import InputError
+from memfold.tasks.forecast.covariates import Covariates
 from memfold.tasks.forecast.network import Ensemble, NetworkSize, Window, quantile_loss, standardised
 from memfold.training import Problem
 
-__all__ = ["Calendar", "ForecastProblem", "SeriesTensors"]
-
-
-@dataclass(frozen=True)
-class Calendar:
-    """The cycles of the calendar that a data set can teach: covered at least twice and sampled finely enough."""
-
-    day: bool = False
-    week: bool = False
-    year: bool = False
-
-    @classmethod
-    def of(cls, times: pl.Series, step: str) -> "Calendar":
-        """The cycles that ``times``, ``step`` apart, cover."""
-        if times.dtype.is_integer():
-            return cls()
-        first, last = times.min(), times.max()
-        assert isinstance(first, datetime)
-        assert isinstance(last, datetime)
-        span = last - first
-        unit = step.lstrip("0123456789")
-        within_day, within_week = unit in ("h", "m", "s", "us"), unit not in ("w", "mo", "y")
-        return cls(
-            day=within_day and span >= timedelta(days=2),
-            week=within_week and span >= timedelta(days=14),
-            year=unit != "y" and span >= timedelta(days=730),
-        )
-
-    @property
-    def size(self) -> int:
-        """The number of features."""
-        return 2 * self.day + 7 * self.week + 2 * self.year
-
-    def features(self, times: pl.Series) -> NDArray[np.float32]:
-        """Sine and cosine of the time of day and of the year, the day of the week as one of seven, (N, F)."""
-        columns = []
-        if self.day:
-            columns += _circle((times.dt.hour() * 60.0 + times.dt.minute()).to_numpy() / 1440)
-        if self.week:
-            weekday = times.dt.weekday().to_numpy()
-            columns += [(weekday == day).astype(np.float32) for day in range(1, 8)]
-        if self.year:
-            columns += _circle(times.dt.ordinal_day().to_numpy() / 365.25)
-        return np.stack(columns, -1).astype(np.float32) if columns else np.zeros((len(times), 0), np.float32)
-
-
-def _circle(turns: NDArray[Any]) -> list[NDArray[Any]]:
-    return [np.sin(2 * np.pi * turns), np.cos(2 * np.pi * turns)]
+__all__ = ["ForecastProblem", "SeriesTensors"]
 
 
 @dataclass(frozen=True)
@@ -85,19 +35,10 @@ class SeriesTensors:
     lengths: Tensor
 
     @classmethod
-    def of(
-        cls,
-        table: SeriesTable,
-        calendar: Calendar,
-        past: Sequence[str],
-        future: Sequence[str],
-        scaling: dict[str, tuple[float, float]],
-        ahead: int = 0,
-    ) -> "SeriesTensors":
+    def of(cls, table: SeriesTable, covariates: Covariates, ahead: int = 0) -> "SeriesTensors":
         """Tensors of a table.
 
         Args:
-            scaling: mean and standard deviation of every covariate.
             ahead: rows to add after each series' last value, to forecast into.
 
         Raises:
@@ -108,7 +49,7 @@ class SeriesTensors:
             rows = table.times_after(ahead).join(
                 table.ahead.drop(TARGET), on=[ID, TIME], how="left", maintain_order="left"
             )
-            for column in future:
+            for column in covariates.future:
                 if (holes := rows.filter(pl.col(column).is_null())).height:
                     row = holes.row(0, named=True)
                     raise InputError(
@@ -117,16 +58,11 @@ class SeriesTensors:
                     )
             frame = pl.concat([frame, rows.with_columns(pl.lit(None, pl.Float64).alias(TARGET)).select(frame.columns)])
             frame = frame.sort(ID, TIME)
-
-        def scaled(columns: Sequence[str]) -> NDArray[np.float32]:
-            parts = [(frame[c].fill_null(scaling[c][0]).to_numpy() - scaling[c][0]) / scaling[c][1] for c in columns]
-            return np.stack(parts, -1).astype(np.float32) if parts else np.zeros((frame.height, 0), np.float32)
-
-        known = np.concatenate([calendar.features(frame[TIME]), scaled(future)], -1)
+        past, known = (torch.from_numpy(f(frame)) for f in (covariates.past_features, covariates.known_features))
         lengths = torch.from_numpy(table.lengths)
         starts = torch.cumsum(lengths + ahead, 0) - lengths - ahead
         y = torch.tensor(frame[TARGET].fill_null(0.0).to_numpy(), dtype=torch.float64)
-        return cls(y, torch.from_numpy(scaled(past)), torch.from_numpy(known), starts, lengths)
+        return cls(y, past, known, starts, lengths)
 
     def windows(self, series: Tensor, origins: Tensor, size: NetworkSize, target: bool) -> Window:
         """The windows of the given series that end before the given rows of them, (B,) each."""
