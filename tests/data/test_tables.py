@@ -123,3 +123,36 @@ def test_every_kind_of_data_frame_reads_alike(tmp_path: Path) -> None:
     for source in (tmp_path / "a.parquet", str(tmp_path / "a.csv"), pandas, frame.to_arrow(), nw.from_native(frame)):
         assert read_series(source).frame.equals(expected)
     assert expected.columns == [ID, TIME, TARGET]
+
+
+def test_static_columns_are_read_once_a_series(tmp_path: Path) -> None:
+    rows = "b,1,2,south,3\na,1,2, north ,1.5\na,2,3,north,1.5\nb,2,2,south,3\na,3,,,\n"
+    table = read_series(write(tmp_path, "unique_id,ds,y,region,size\n" + rows), static=["region", "size"])
+    assert table.static is not None
+    assert table.static.rows() == [("a", "north", "1.5"), ("b", "south", "3")]
+    assert table.head(1).static is table.static
+    assert "region" not in table.frame.columns
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("a,1,2,north\na,2,3,south\n", "series 'a' has both 'north' and 'south' in column 'region'; a static column"),
+        ("a,1,2,\na,2,3,\n", "series 'a' has no 'region'"),
+    ],
+)
+def test_a_static_column_that_changes_or_is_empty_is_named(tmp_path: Path, rows: str, message: str) -> None:
+    path = write(tmp_path, "unique_id,ds,y,region\n" + rows)
+    with pytest.raises(InputError, match=message):
+        read_series(path, static=["region"])
+
+
+def test_a_column_cannot_be_two_things() -> None:
+    frame = pl.DataFrame({"unique_id": "a", "ds": [1, 2], "y": [1.0, 2.0], "x": [0.0, 1.0]})
+    for options, message in (
+        ({"static": ["unique_id"]}, "column 'unique_id' is named twice, as static and as id"),
+        ({"covariates": ["x", "x"]}, "column 'x' is named twice, as covariates and as covariates"),
+        ({"covariates": ["y"]}, "column 'y' is named twice, as target and as covariates"),
+    ):
+        with pytest.raises(InputError, match=message):
+            read_series(frame, **options)  # type: ignore[arg-type]

@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -32,11 +32,13 @@ class SeriesTable:
             ahead.
         step: the time between two rows: a Polars interval such as ``30m`` or ``1mo``, or ``1`` for integer times.
         covariates: names of the other columns.
+        static: columns ``unique_id`` and those that are the same in all rows of a series, as text; a row a series.
     """
 
     frame: pl.DataFrame
     step: str
     covariates: tuple[str, ...] = ()
+    static: pl.DataFrame | None = None
 
     @cached_property
     def known(self) -> pl.DataFrame:
@@ -67,11 +69,11 @@ class SeriesTable:
 
     def head(self, drop: int) -> "SeriesTable":
         """The table without each series' last ``drop`` known rows."""
-        return SeriesTable(self.known.filter(drop <= FROM_END), self.step, self.covariates)
+        return replace(self, frame=self.known.filter(drop <= FROM_END))
 
     def tail(self, rows: int) -> "SeriesTable":
         """Each series' last ``rows`` known rows."""
-        return SeriesTable(self.known.filter(rows > FROM_END), self.step, self.covariates)
+        return replace(self, frame=self.known.filter(rows > FROM_END))
 
     def times_after(self, rows: int) -> pl.DataFrame:
         """Columns ``unique_id`` and ``ds``: the next ``rows`` times of each series."""
@@ -104,6 +106,7 @@ def read_series(
     target: str = TARGET,
     missing: Literal["error", "interpolate"] = "error",
     covariates: Sequence[str] | None = None,
+    static: Sequence[str] = (),
 ) -> SeriesTable:
     """Read a long table of series.
 
@@ -114,6 +117,7 @@ def read_series(
         target: column with the values.
         missing: what to do about a value or a row that is not there: stop and name it, or interpolate linearly.
         covariates: further columns of numbers to read; None reads no other column.
+        static: columns of numbers or texts that are the same in all rows of a series, where they are not empty.
 
     Raises:
         InputError: naming file, row and column of what cannot be read.
@@ -131,14 +135,19 @@ def read_series(
     if id not in raw.columns and id != ID:
         rename[id] = ID
     wanted = tuple(covariates or ())
-    for column, option in ((time, "time"), (target, "target"), *((c, "covariates") for c in wanted), (id, "id")):
+    roles: dict[str, str] = {}
+    others = (*((c, "covariates") for c in wanted), *((c, "static") for c in static))
+    for column, option in ((time, "time"), (target, "target"), *others, (id, "id")):
         if column not in raw.columns and not (column == id == ID):
             raise InputError(
                 f"{name}: no column {column!r}; it has {', '.join(map(repr, raw.columns))} "
                 f"(name the right one with --set {option}=COLUMN)"
             )
-    frame = raw.with_columns(pl.lit(target).alias(ID)) if id not in raw.columns else raw
-    frame = frame.select(*rename, *wanted, *(() if id in raw.columns else (ID,))).rename(rename)
+        if column in roles:
+            raise InputError(f"{name}: column {column!r} is named twice, as {roles[column]} and as {option}")
+        roles[column] = option
+    whole = raw.with_columns(pl.lit(target).alias(ID)) if id not in raw.columns else raw
+    frame = whole.select(*rename, *wanted, *(() if id in raw.columns else (ID,))).rename(rename)
     frame = frame.with_columns(pl.col(ID).cast(pl.String))
     frame = frame.with_columns(
         as_times(frame[TIME], name, time), *(as_numbers(frame[c], name, c) for c in (TARGET, *wanted))
@@ -146,12 +155,30 @@ def read_series(
     frame = frame.select(ID, TIME, TARGET, *wanted)
     refuse_null(frame, ID, name, id)
     refuse_null(frame, TIME, name, time)
+    features = _static(whole.select(frame[ID], *static), name) if static else None
     frame = frame.with_row_index("row").sort(ID, TIME)
     _refuse_duplicates(frame, name)
     frame = frame.drop("row")
     step = _step(frame, name)
     frame = _fill(frame, step, name, missing, wanted)
-    return SeriesTable(frame, step, wanted)
+    return SeriesTable(frame, step, wanted, features)
+
+
+def _static(frame: pl.DataFrame, name: str) -> pl.DataFrame:
+    """A row a series of columns that are the same in all its rows, as text."""
+    columns = frame.columns[1:]
+    texts = frame.select(ID, pl.col(columns).cast(pl.String).str.strip_chars().replace(_MISSING, None))
+    found = texts.group_by(ID).agg(pl.col(columns).drop_nulls().unique(maintain_order=True)).sort(ID)
+    for column in columns:
+        for series, values in found.select(ID, column).iter_rows():
+            if not values:
+                raise InputError(f"{name}: series {series!r} has no {column!r}")
+            if len(values) > 1:
+                raise InputError(
+                    f"{name}: series {series!r} has both {values[0]!r} and {values[1]!r} in column {column!r}; "
+                    "a static column is the same in all rows of a series"
+                )
+    return found.with_columns(pl.col(columns).list.first())
 
 
 # -- from a file to columns of text or numbers ---------------------------------------------------------------

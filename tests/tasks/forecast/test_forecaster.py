@@ -1,4 +1,5 @@
 import json
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import memfold
 from memfold.data.tables import read_series
 from memfold.errors import InputError
 from memfold.tasks import Forecaster
-from memfold.tasks.forecast.covariates import Calendar, Covariates
+from memfold.tasks.forecast.covariates import Calendar, Covariates, StaticColumn
 from memfold.tasks.forecast.network import (
     ForecastNetwork,
     NetworkSize,
@@ -148,6 +149,96 @@ def test_a_covariate_of_the_past_is_read_and_not_needed_ahead() -> None:
         model.predict(frame.drop("x"))
 
 
+def promoted(feature: Mapping[str, str | float], length: int = 400) -> pl.DataFrame:
+    """Noise, but for rare promotions that raise the values of some series and lower those of others.
+
+    No window holds two of them, so that the past does not tell which series it is.
+    """
+    rng = np.random.default_rng(0)
+    promotion = (np.arange(length) % 20 == 17).astype(float)
+    frames = []
+    for name, value in feature.items():
+        effect = {"north": 5.0, "south": -5.0}[value] if isinstance(value, str) else value
+        y = 100 + rng.normal(size=length) + promotion * effect
+        columns = {"unique_id": name, "ds": np.arange(length), "y": y, "promotion": promotion, "feature": value}
+        frames.append(pl.DataFrame(columns))
+    return pl.concat(frames)
+
+
+def effects(model: Forecaster, frame: pl.DataFrame) -> list[float]:
+    """How much the promotion at step 397 raises each series' forecast from step 395."""
+    ahead = frame.with_columns(y=pl.when(pl.col("ds") < 396).then("y"))
+    forecast = model.predict(ahead).filter(pl.col("ds").is_in([396, 397]))["forecast"].to_numpy()
+    return list(forecast[1::2] - forecast[::2])
+
+
+TEXTS = {"a": "north", "b": "south", "c": "north", "d": "south"}
+NUMBERS = {"a": 5.0, "b": -5.0, "c": 5.0, "d": -5.0}
+
+
+def with_feature() -> Forecaster:
+    return small(lr=1e-2, future=("promotion",), static=("feature",))
+
+
+@pytest.fixture(scope="module")
+def of_texts() -> Forecaster:
+    return with_feature().fit(promoted(TEXTS), budget="60ep", progress=False)
+
+
+def test_a_static_text_decides_a_forecast(of_texts: Forecaster) -> None:
+    frame = promoted(TEXTS)
+    np.testing.assert_allclose(effects(of_texts, frame), [5, -5, 5, -5], atol=2.5)
+    turned = frame.with_columns(pl.col("feature").replace({"north": "south", "south": "north"}))
+    np.testing.assert_allclose(effects(of_texts, turned), [-5, 5, -5, 5], atol=2.5)
+
+
+def test_a_text_that_was_not_learnt_from_is_neither(of_texts: Forecaster) -> None:
+    frame = promoted(TEXTS).with_columns(feature=pl.lit("west"))
+    assert of_texts.covariates_.static_features(of_texts.read(frame)).tolist() == [[0, 0]] * 4
+    assert np.isfinite(effects(of_texts, frame)).all()
+
+
+def test_a_static_number_decides_a_forecast() -> None:
+    frame = promoted(NUMBERS)
+    model = with_feature().fit(frame, budget="60ep", progress=False)
+    np.testing.assert_allclose(effects(model, frame), [5, -5, 5, -5], atol=2.5)
+    as_text = frame.with_columns(pl.col("feature").cast(pl.Int64).cast(pl.String))
+    assert effects(model, as_text) == effects(model, frame)
+    with pytest.raises(InputError, match="series 'a' has 'big' in column 'feature', where those that"):
+        effects(model, frame.with_columns(feature=pl.lit("big")))
+
+
+def test_a_saved_model_knows_its_static_columns(of_texts: Forecaster, tmp_path: Path) -> None:
+    of_texts.save(tmp_path / "m")
+    loaded = memfold.load(tmp_path / "m")
+    assert isinstance(loaded, Forecaster)
+    assert loaded.covariates_ == of_texts.covariates_
+    assert effects(loaded, promoted(TEXTS)) == effects(of_texts, promoted(TEXTS))
+
+
+def test_a_model_saved_before_there_were_static_columns_still_loads(fitted: Forecaster, tmp_path: Path) -> None:
+    fitted.save(tmp_path / "m")
+    file = tmp_path / "m" / "config.json"
+    config = json.loads(file.read_text())
+    del config["parameters"]["static"], config["fitted"]["static"], config["fitted"]["size"]["static"]
+    file.write_text(json.dumps(config))
+    loaded = memfold.load(tmp_path / "m")
+    assert isinstance(loaded, Forecaster)
+    assert loaded.predict(table()).equals(fitted.predict(table()))
+
+
+def test_a_static_column_that_names_the_series_is_refused() -> None:
+    texts = pl.Series("feature", [f"name {i}" for i in range(501)])
+    with pytest.raises(InputError, match="column 'feature' has 501 different texts; a static column may have 500"):
+        StaticColumn.of(texts)
+    assert StaticColumn.of(texts[:500]).size == 500
+
+
+def test_a_column_that_a_table_was_read_without_is_named() -> None:
+    with pytest.raises(InputError, match="the series have no column 'region'"):
+        small(static=("region",)).fit(read_series(table()), budget="1ep", progress=False)
+
+
 def test_bad_requests_are_refused(fitted: Forecaster) -> None:
     with pytest.raises(InputError, match="not fitted yet"):
         Forecaster().predict(table())
@@ -192,7 +283,7 @@ def test_a_linear_map_adds_to_every_quantile_and_begins_at_nothing() -> None:
     size = NetworkSize(8, 3, 1, (4,), 0, 0, (0.1, 0.5, 0.9), 4, 1, 0.0, True)
     network = ForecastNetwork(size).eval()
     z = torch.randn(2, 8)
-    window = Window(z.double(), z > -9, torch.zeros(2, 8, 0), torch.zeros(2, 11, 0))
+    window = Window(z.double(), z > -9, torch.zeros(2, 8, 0), torch.zeros(2, 11, 0), torch.zeros(2, 0))
     before = network(z, window)
     assert network.linear is not None
     torch.testing.assert_close(before[..., 0], z[:, 4:7])  # the seasonal naive forecast

@@ -9,9 +9,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from memfold.data.tables import TIME, SeriesTable
+from memfold.data.tables import ID, TIME, SeriesTable
+from memfold.errors import InputError
 
-__all__ = ["Calendar", "Covariates"]
+__all__ = ["Calendar", "Covariates", "StaticColumn"]
+
+MOST_CATEGORIES = 500  # of a static column: more of them name the series rather than tell of them
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,62 @@ def _circle(turns: NDArray[Any]) -> list[NDArray[Any]]:
 
 
 @dataclass(frozen=True)
+class StaticColumn:
+    """What is the same in all of a series: a standardised number, or a text as a 1 in its category's place.
+
+    Attributes:
+        mean, deviation: over the series to learn from, of a column of numbers.
+        categories: the texts that were learnt from, in order; None in a column of numbers.
+    """
+
+    name: str
+    mean: float = 0.0
+    deviation: float = 1.0
+    categories: tuple[str, ...] | None = None
+
+    @classmethod
+    def of(cls, texts: pl.Series) -> "StaticColumn":
+        """As the texts of the series to learn from suggest: numbers where all of them are.
+
+        Raises:
+            InputError: there are too many different ones.
+        """
+        numbers = texts.cast(pl.Float64, strict=False)
+        if numbers.is_finite().fill_null(False).all():
+            mean, deviation = float(numbers.mean()), float(numbers.std() or 1.0)  # type: ignore[arg-type]
+            return cls(texts.name, mean, deviation)
+        categories = tuple(texts.unique().sort())
+        if len(categories) > MOST_CATEGORIES:
+            raise InputError(
+                f"column {texts.name!r} has {len(categories):,} different texts; a static column may have "
+                f"{MOST_CATEGORIES} at most"
+            )
+        return cls(texts.name, categories=categories)
+
+    @property
+    def size(self) -> int:
+        """The number of features."""
+        return 1 if self.categories is None else len(self.categories)
+
+    def features(self, texts: pl.Series, ids: Sequence[str]) -> NDArray[np.float32]:
+        """Of some series, (S, F). A text that was not learnt from has no 1.
+
+        Raises:
+            InputError: a text in a column of numbers.
+        """
+        if self.categories is not None:
+            return np.stack([(texts == category).to_numpy() for category in self.categories], -1).astype(np.float32)
+        numbers = texts.cast(pl.Float64, strict=False)
+        if (wrong := (~numbers.is_finite().fill_null(False)).arg_true()).len():
+            row = wrong[0]
+            raise InputError(
+                f"series {ids[row]!r} has {texts[row]!r} in column {self.name!r}, where those that the model was "
+                "fitted to have numbers"
+            )
+        return ((numbers.to_numpy() - self.mean) / self.deviation).astype(np.float32)[:, None]
+
+
+@dataclass(frozen=True)
 class Covariates:
     """The columns that a model reads, and what it subtracts from them and divides them by.
 
@@ -69,26 +128,34 @@ class Covariates:
         past: columns known up to now.
         future: columns known ahead.
         scaling: mean and standard deviation of each.
+        static: columns that are the same in all rows of a series.
     """
 
     calendar: Calendar
     past: tuple[str, ...] = ()
     future: tuple[str, ...] = ()
     scaling: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    static: tuple[StaticColumn, ...] = ()
 
     @classmethod
-    def of(cls, table: SeriesTable, past: Sequence[str], future: Sequence[str]) -> "Covariates":
+    def of(cls, table: SeriesTable, past: Sequence[str], future: Sequence[str], static: Sequence[str]) -> "Covariates":
         """As a table to learn from suggests."""
         scaling = {}
         for column in (*past, *future):
             values = table.known[column]
             scaling[column] = (float(values.mean()), float(values.std() or 1.0))  # type: ignore[arg-type]
-        return cls(Calendar.of(table.known[TIME], table.step), tuple(past), tuple(future), scaling)
+        columns = tuple(StaticColumn.of(_static(table)[name]) for name in static)
+        return cls(Calendar.of(table.known[TIME], table.step), tuple(past), tuple(future), scaling, columns)
 
     @property
     def known_size(self) -> int:
         """The number of features that are known ahead."""
         return self.calendar.size + len(self.future)
+
+    @property
+    def static_size(self) -> int:
+        """The number of features that are the same throughout a series."""
+        return sum(column.size for column in self.static)
 
     def past_features(self, frame: pl.DataFrame) -> NDArray[np.float32]:
         """The covariates known up to now, (N, F_past)."""
@@ -97,6 +164,13 @@ class Covariates:
     def known_features(self, frame: pl.DataFrame) -> NDArray[np.float32]:
         """The calendar and the covariates known ahead, (N, F_known)."""
         return np.concatenate([self.calendar.features(frame[TIME]), self._scaled(frame, self.future)], -1)
+
+    def static_features(self, table: SeriesTable) -> NDArray[np.float32]:
+        """What is the same throughout each series, (S, F_static)."""
+        if not self.static:
+            return np.zeros((len(table.ids), 0), np.float32)
+        texts = _static(table)
+        return np.concatenate([column.features(texts[column.name], table.ids) for column in self.static], -1)
 
     def _scaled(self, frame: pl.DataFrame, columns: Sequence[str]) -> NDArray[np.float32]:
         parts = []
@@ -107,10 +181,21 @@ class Covariates:
 
     def as_json(self) -> dict[str, Any]:
         """What was found in the table, as plain values."""
-        return {"calendar": asdict(self.calendar), "scaling": dict(self.scaling)}
+        static = [asdict(column) for column in self.static]
+        return {"calendar": asdict(self.calendar), "scaling": dict(self.scaling), "static": static}
 
     @classmethod
     def from_json(cls, state: Mapping[str, Any], past: Sequence[str], future: Sequence[str]) -> "Covariates":
         """Take back what `as_json` gave."""
         scaling = {name: (mean, deviation) for name, (mean, deviation) in state["scaling"].items()}
-        return cls(Calendar(**state["calendar"]), tuple(past), tuple(future), scaling)
+        static = tuple(
+            StaticColumn(**column | {"categories": column["categories"] and tuple(column["categories"])})
+            for column in state.get("static", ())  # models of before have none
+        )
+        return cls(Calendar(**state["calendar"]), tuple(past), tuple(future), scaling, static)
+
+
+def _static(table: SeriesTable) -> pl.DataFrame:
+    """The static columns of each series in the table, in order."""
+    assert table.static is not None
+    return pl.DataFrame({ID: table.ids}).join(table.static, on=ID, how="left", maintain_order="left")

@@ -42,6 +42,7 @@ class Forecaster(Task):
         context: steps of the past the model sees; two of the longest season when None.
         past: columns with covariates that are known up to now only.
         future: columns with covariates that are known ahead; to forecast, give their rows with an empty target.
+        static: columns that are the same in all rows of a series, such as its region or size; texts become categories.
         hidden_size: units of the LSTM.
         num_layers: layers of the LSTM.
         dropout: between layers and in the decoder.
@@ -71,6 +72,7 @@ class Forecaster(Task):
         context: int | None = None,
         past: Sequence[str] = (),
         future: Sequence[str] = (),
+        static: Sequence[str] = (),
         hidden_size: int = 128,
         num_layers: int = 1,
         dropout: float = 0.1,
@@ -90,6 +92,7 @@ class Forecaster(Task):
         self.context = context
         self.past = past
         self.future = future
+        self.static = static
         self.hidden_size = hidden_size
         self.num_layers = num_layers
         self.dropout = dropout
@@ -113,9 +116,20 @@ class Forecaster(Task):
             InputError: naming file, row and column of what cannot be read.
         """
         covariates = (*self.past, *self.future)
-        return read_series(
-            data, id=self.id, time=self.time, target=self.target, missing=self.missing, covariates=covariates
+        table = read_series(
+            data,
+            id=self.id,
+            time=self.time,
+            target=self.target,
+            missing=self.missing,
+            covariates=covariates,
+            static=self.static,
         )
+        there = {*table.covariates, *([] if table.static is None else table.static.columns)}
+        for column in (*covariates, *self.static):  # of a table that was read before
+            if column not in there:
+                raise InputError(f"the series have no column {column!r}")
+        return table
 
     def read_files(self, paths: Sequence[str]) -> SeriesTable:
         return self.read(one_source(paths))
@@ -199,7 +213,7 @@ class Forecaster(Task):
         if context < max(seasons):
             raise InputError(f"context of {context} is shorter than the season of {max(seasons)}")
         context = -(-max(context, horizon) // patch) * patch
-        self.seasons_, self.covariates_ = seasons, Covariates.of(table, self.past, self.future)
+        self.seasons_, self.covariates_ = seasons, Covariates.of(table, self.past, self.future, self.static)
         self.size_ = NetworkSize(
             context,
             horizon,
@@ -212,6 +226,7 @@ class Forecaster(Task):
             self.num_layers,
             self.dropout,
             self.linear,
+            self.covariates_.static_size,
         )
 
     def tensors(self, table: SeriesTable, ahead: int = 0) -> SeriesTensors:
@@ -353,6 +368,6 @@ def _seasons(table: SeriesTable) -> tuple[int, ...]:
 
 def _hash(tensors: SeriesTensors) -> str:
     digest = hashlib.sha256()
-    for tensor in (tensors.y, tensors.past, tensors.known, tensors.lengths):
+    for tensor in (tensors.y, tensors.past, tensors.known, tensors.static, tensors.lengths):
         digest.update(np.ascontiguousarray(tensor.numpy()).tobytes())
     return digest.hexdigest()

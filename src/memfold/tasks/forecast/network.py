@@ -28,6 +28,7 @@ class NetworkSize:
         known: covariates known ahead too, calendar included.
         quantiles: levels of the forecast's quantiles, rising; the middle one is 0.5.
         linear: whether a linear map of the window adds to the forecast.
+        static: features that are the same throughout a series.
     """
 
     context: int
@@ -41,6 +42,7 @@ class NetworkSize:
     num_layers: int
     dropout: float
     linear: bool
+    static: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for a configuration file."""
@@ -56,6 +58,7 @@ class Window:
         seen: whether the series had begun, (B, C).
         past: covariates known up to the origin, (B, C, F_past).
         known: covariates known ahead, (B, C + K, F_known).
+        static: what is the same throughout a series, (B, F_static).
         target: values after the origin, float64, (B, K); None when they are to be forecast.
     """
 
@@ -63,6 +66,7 @@ class Window:
     seen: Tensor
     past: Tensor
     known: Tensor
+    static: Tensor
     target: Tensor | None = None
 
 
@@ -90,11 +94,11 @@ class ForecastNetwork(nn.Module):
     """Quantiles of the next K values from the last C.
 
     The window comes centred on its mean and divided by its mean absolute deviation. An LSTM reads it patch by patch.
-    One small network, the same for every step ahead, then takes what the LSTM remembers, the step's own code, the
-    values one period before it with their neighbours, and the covariates ahead; it mixes those periods (a softmax) and
-    adds a correction for every quantile. Beside all that a linear map of the window may add to every step ahead, an
-    autoregression that the network need not imitate (Lai et al. 2018, sec. 3.6). At the start the forecast is the plain
-    mean of the seasonal naive ones.
+    One small network, the same for every step ahead, then takes what the LSTM remembers and what is the same throughout
+    the series, the step's own code, the values one period before it with their neighbours, and the covariates ahead; it
+    mixes those periods (a softmax) and adds a correction for every quantile. Beside all that a linear map of the window
+    may add to every step ahead, an autoregression that the network need not imitate (Lai et al. 2018, sec. 3.6). At the
+    start the forecast is the plain mean of the seasonal naive ones.
     """
 
     def __init__(self, size: NetworkSize) -> None:
@@ -107,7 +111,7 @@ class ForecastNetwork(nn.Module):
             batch_first=True,
             dropout=size.dropout if size.num_layers > 1 else 0.0,
         )
-        self.summary = nn.Linear(size.hidden_size, SUMMARY)
+        self.summary = nn.Linear(size.hidden_size + size.static, SUMMARY)
         self.step_code = nn.Parameter(0.1 * torch.randn(size.horizon, STEP_CODE))
         out = nn.Linear(DECODER, len(size.lags) + len(size.quantiles))
         self.decoder = nn.Sequential(
@@ -137,7 +141,7 @@ class ForecastNetwork(nn.Module):
         past = [z[..., None], window.seen[..., None].float(), window.past, window.known[:, : size.context]]
         patches = torch.cat(past, -1).reshape(batch, size.context // size.patch, -1)  # (B, C/P, P*F)
         _, (hidden, _) = self.lstm(patches)
-        summary = torch.relu(self.summary(hidden[-1]))  # (B, S)
+        summary = torch.relu(self.summary(torch.cat([hidden[-1], window.static], -1)))  # (B, S)
         lagged = z[:, self.lag_index]  # (B, K, L)
         before = torch.cat([lagged[:, :1], lagged[:, :-1]], 1)
         after = torch.cat([lagged[:, 1:], lagged[:, -1:]], 1)

@@ -24,6 +24,7 @@ class SeriesTensors:
         y: float64, (N,).
         past: standardised covariates known up to now, (N, F_past).
         known: calendar and standardised covariates known ahead, (N, F_known).
+        static: what is the same throughout each series, (S, F_static).
         starts: the first row of each series, (S,).
         lengths: the number of its rows whose y is known, (S,).
     """
@@ -31,6 +32,7 @@ class SeriesTensors:
     y: Tensor
     past: Tensor
     known: Tensor
+    static: Tensor
     starts: Tensor
     lengths: Tensor
 
@@ -62,7 +64,7 @@ class SeriesTensors:
         lengths = torch.from_numpy(table.lengths)
         starts = torch.cumsum(lengths + ahead, 0) - lengths - ahead
         y = torch.tensor(frame[TARGET].fill_null(0.0).to_numpy(), dtype=torch.float64)
-        return cls(y, past, known, starts, lengths)
+        return cls(y, past, known, torch.from_numpy(covariates.static_features(table)), starts, lengths)
 
     def windows(self, series: Tensor, origins: Tensor, size: NetworkSize, target: bool) -> Window:
         """The windows of the given series that end before the given rows of them, (B,) each."""
@@ -71,7 +73,8 @@ class SeriesTensors:
         seen = row[:, : size.context] >= 0
         index = self.starts[series][:, None] + row.clamp(min=0)
         before, after = index[:, : size.context], index[:, size.context :]
-        return Window(self.y[before], seen, self.past[before], self.known[index], self.y[after] if target else None)
+        values = self.y[after] if target else None
+        return Window(self.y[before], seen, self.past[before], self.known[index], self.static[series], values)
 
 
 class ForecastProblem(Problem):
