@@ -83,8 +83,10 @@ def test_fit_prints_a_table_for_people(series: Path, tmp_path: Path) -> None:
 
 def test_evaluate_and_predict_use_the_saved_model(model: Path, tmp_path: Path) -> None:
     data = str(model.parent / "series.csv")
-    report = json.loads(run("evaluate", str(model), data, "--origins", "2", "--json").stdout)
+    done = run("evaluate", str(model), data, "--origins", "2", "--report", str(tmp_path / "a.html"), "--json")
+    report = json.loads(done.stdout)
     assert report["task"] == "forecast"
+    assert "<h2>The forecasts</h2>" in (tmp_path / "a.html").read_text(encoding="utf-8")
     done = run("predict", str(model), data)
     assert done.stdout.splitlines()[0].startswith("unique_id,ds,forecast,lo80,hi80,q10")
     assert len(done.stdout.splitlines()) == 5

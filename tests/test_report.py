@@ -22,7 +22,8 @@ def test_the_report_needs_nothing_from_elsewhere(demo: Path) -> None:
     assert "<link" not in page.split("</style>")[0]
     for heading in (
         "The forecasts",
-        "Error by horizon",
+        "Error by origin",
+        "Error by step ahead",
         "Learning curve",
         "without the snow storm",
         "What was unusual",
@@ -44,8 +45,8 @@ def test_the_report_draws_on_a_phone_and_on_a_desk(demo: Path, width: int) -> No
         page.on("requestfailed", lambda request: errors.append(request.url))
         page.goto((demo / "report.html").as_uri())
         page.wait_for_selector(".main-svg")
-        assert page.locator(".js-plotly-plot").count() == 4
-        assert page.locator(".scatterlayer .trace").count() >= 3 + 5 + 2 + 4
+        assert page.locator(".js-plotly-plot").count() == 5
+        assert page.locator(".scatterlayer .trace").count() >= 3 + 5 + 5 + 2 + 4
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         browser.close()
     assert errors == []

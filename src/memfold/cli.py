@@ -130,11 +130,15 @@ def evaluate(
     data: Data,
     origins: Origins = None,
     every: Every = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Forecasts only: page to write with the forecasts, their errors and the scores, in HTML."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Score a model beside the baselines on data that it must not have been fitted to.
 
-    Example: memfold evaluate model sales.csv --origins 4
+    Example: memfold evaluate model later.csv --origins 8 --report report.html
     """
     from memfold.tasks.base import load
 
@@ -144,10 +148,13 @@ def evaluate(
         test, scoring = parts.test, parts.scoring
     else:
         test, scoring = task.read_files(data), {}
-    given = {name: value for name, value in (("origins", origins), ("every", every)) if value is not None}
+    options = {"origins": origins, "every": every, "report": report}
+    given = {name: value for name, value in options.items() if value is not None}
     if given and task.name != "forecast":
-        raise InputError(f"--{next(iter(given))}: a {task.name} model has no forecast origins")
+        raise InputError(f"--{next(iter(given))}: is for forecasts; this is a {task.name} model")
     _print(task.evaluate(test, " ".join(data), **{**scoring, **given}), as_json)
+    if report is not None:
+        print(f"the report is in {report}", file=sys.stderr)
 
 
 @app.command()

@@ -308,19 +308,39 @@ class Forecaster(Task):
             parts.append(forecast.join(cutoff, on=ID).join(table.known.select(ID, TIME, TARGET), on=[ID, TIME]))
         return pl.concat(parts)
 
-    def evaluate(self, data: Any, name: str = "", origins: int = 1, every: int | None = None) -> Report:
+    def evaluate(
+        self,
+        data: Any,
+        name: str = "",
+        origins: int = 1,
+        every: int | None = None,
+        report: str | Path | None = None,
+    ) -> Report:
         """Score the model beside the baselines on the ends of the series.
 
         Args:
             data: the series with the values to be scored at their ends.
             name: what to call the data in the report.
             origins, every: as for `backtest`.
+            report: HTML file to write for a person to look at: the forecasts of some series from every origin, the
+                errors by origin and by step ahead, the scores.
+
+        Raises:
+            InputError: data that cannot be worked with, or a report that cannot be written.
         """
         begun = clock.monotonic()
+        self._check_fitted()
+        if report is not None and not Path(report).parent.is_dir():  # said before the work
+            raise InputError(f"{report}: there is no folder {Path(report).parent}")
         table = self.read(data)
-        report = self.score(self.backtest(table, origins, every), table, name)
-        report.seconds = clock.monotonic() - begun
-        return report
+        forecasts = self.backtest(table, origins, every)
+        outcome = self.score(forecasts, table, name)
+        if report is not None:
+            from memfold.tasks.forecast.report import write_report  # which loads what draws
+
+            write_report(Path(report), f"Forecasts of {name or 'the series'}", self, table, forecasts, {name: outcome})
+        outcome.seconds = clock.monotonic() - begun
+        return outcome
 
     def score(self, forecasts: pl.DataFrame, table: SeriesTable, name: str = "") -> Report:
         """The report on what `backtest` returned for a table."""

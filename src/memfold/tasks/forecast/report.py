@@ -1,8 +1,9 @@
-"""One offline HTML page about a forecast: intervals against what came, error by horizon, learning curve, scores."""
+"""One offline HTML page about forecasts: scores, intervals against what came, errors by origin and by step ahead."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import plotly.graph_objects as go
 import polars as pl
@@ -11,10 +12,15 @@ from memfold.data.tables import ID, TARGET, TIME, SeriesTable
 from memfold.page import ACTUAL, BAND, INK, OTHERS, Section, styled, write_page
 from memfold.tasks.base import Report
 from memfold.tasks.forecast.forecaster import MODEL, Forecaster
+from memfold.tasks.forecast.scores import scaled_errors
 
 __all__ = ["write_report"]
 
 HISTORY = 4  # horizons of history before the first forecast
+MOST_SHOWN = 5  # series; of more than these the worst, the median and the best are shown
+LONGEST_NAME = 40
+FEW = 12  # places on an axis
+Points = tuple[list[Any], list[Any]]  # x, y
 
 
 def write_report(
@@ -39,11 +45,19 @@ def write_report(
     """
     first = next(iter(reports.values()))
     models = [MODEL, *first.baselines]
+    errors = scaled_errors(forecasts, table.known, model.seasons_[0], models)
+    origins = int(forecasts.group_by(ID).agg(pl.col("cutoff").n_unique())["cutoff"].max())  # type: ignore[arg-type]
+    shown = _shown_series(forecasts, errors)
     sections = [
-        ("The forecasts", _forecast_text(forecasts), _forecast_figure(model, table, forecasts, models)),
-        ("Error by horizon", "Mean absolute error by the number of steps ahead.", _horizon_figure(forecasts, models)),
-        ("Learning curve", _curve_text(model), _curve_figure(model)),
+        ("The forecasts", _forecast_text(origins, len(shown)), _forecast_figure(model, table, forecasts, models, shown))
     ]
+    if origins > 1:
+        text = "Mean absolute scaled error over the horizon after each origin, averaged over the series."
+        sections.append(("Error by origin", text, _origin_figure(errors, models)))
+    text = "Mean absolute scaled error by the number of steps ahead, averaged over the series and origins."
+    sections.append(("Error by step ahead", text, _step_figure(errors, models)))
+    if model.training_.curve:  # a loaded model has none
+        sections.append(("Learning curve", _curve_text(model), _curve_figure(model)))
     tables = [_table(report) for report in reports.values()]
     footer = f"{model.parameter_count:,} parameters; {model!r}"
     return write_page(path, title, tables, [*sections, *more], footer)
@@ -62,51 +76,131 @@ def _table(report: Report) -> str:
     )
 
 
-def _forecast_text(forecasts: pl.DataFrame) -> str:
-    count = forecasts["cutoff"].n_unique()
+def _shown_series(forecasts: pl.DataFrame, errors: pl.DataFrame) -> dict[str, str]:
+    """Names of series to show and what to call them, the model's worst first."""
+    means = errors.group_by(ID).agg(pl.col(MODEL).mean()).sort(MODEL, ID, descending=[True, False]).rows()
+    if not means:  # nothing to scale by
+        return dict.fromkeys(forecasts[ID].head(1), "")
+    if len(means) <= MOST_SHOWN:
+        places = dict.fromkeys(range(len(means)), "")
+    else:
+        places = {0: "worst: ", len(means) // 2: "median: ", len(means) - 1: "best: "}
+    return {
+        means[place][0]: f"{kind}{_short(means[place][0])}, MASE {means[place][1]:.2f}"
+        for place, kind in places.items()
+    }
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+
+
+def _forecast_text(origins: int, series: int) -> str:
     return (
-        f"{count} forecast{'s' if count > 1 else ''}, each made from what came before it. The band should hold four of "
-        "five values. Tap a name below the picture to show or hide it; drag to look closer."
+        f"{origins} forecast{'s' if origins > 1 else ''}, each made from what came before it. The band should hold "
+        f"four of five values. {'Choose a series above the picture. ' if series > 1 else ''}Tap a name below the "
+        "picture to show or hide it; drag to look closer."
     )
 
 
-def _forecast_figure(model: Forecaster, table: SeriesTable, forecasts: pl.DataFrame, models: list[str]) -> go.Figure:
-    name = forecasts[ID][0]
-    shown = forecasts.filter(pl.col(ID) == name).sort("cutoff", TIME)
-    series = table.known.filter(pl.col(ID) == name)
-    begin = series.filter(pl.col(TIME) < shown[TIME].min()).tail(HISTORY * model.size_.horizon)[TIME].min()
+def _forecast_figure(
+    model: Forecaster, table: SeriesTable, forecasts: pl.DataFrame, models: list[str], shown: Mapping[str, str]
+) -> go.Figure:
+    """One series, and a menu to choose where there are several."""
+    figure, first = go.Figure(), next(iter(shown))
+    owners: list[str] = []  # of the traces
+    for name in shown:
+        _draw_series(figure, model, table, forecasts.filter(pl.col(ID) == name), models)
+        owners += [name] * (len(figure.data) - len(owners))
+    states = [trace.visible or True for trace in figure.data]
+
+    def visible(name: str) -> list[Any]:
+        return [state if owner == name else False for state, owner in zip(states, owners, strict=True)]
+
+    for trace, state in zip(figure.data, visible(first), strict=True):
+        trace.visible = state
+    styled(figure, _short(first), "")
+    if len(shown) > 1:
+        buttons = [
+            {
+                "label": label,
+                "method": "update",
+                "args": [{"visible": visible(name)}, {"yaxis.title.text": _short(name)}],
+            }
+            for name, label in shown.items()
+        ]
+        menu = {"buttons": buttons, "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"}
+        figure.update_layout(updatemenus=[menu], margin_t=56)
+    return figure
+
+
+def _draw_series(
+    figure: go.Figure, model: Forecaster, table: SeriesTable, forecasts: pl.DataFrame, models: list[str]
+) -> None:
+    """What came, and the forecasts from every origin with the model's band."""
+    series = table.known.filter(pl.col(ID) == forecasts[ID][0])
+    begin = series.filter(pl.col(TIME) < forecasts[TIME].min()).tail(HISTORY * model.size_.horizon)[TIME].min()
     series = series.filter(pl.col(TIME) >= begin)
-    figure = go.Figure()
-    times = shown[TIME].to_list()
-    figure.add_scatter(x=times, y=shown["hi80"].to_list(), line_width=0, showlegend=False, hoverinfo="skip")
-    band = {"fill": "tonexty", "fillcolor": BAND, "line_width": 0, "hoverinfo": "skip"}
-    figure.add_scatter(x=times, y=shown["lo80"].to_list(), name="80 % interval", **band)
-    figure.add_scatter(x=series[TIME].to_list(), y=series[TARGET].to_list(), name="what came", line_color=ACTUAL)
+    parts = [part.sort(TIME) for _, part in forecasts.sort("cutoff").group_by("cutoff", maintain_order=True)]
+    x, y = _joined(
+        ([*part[TIME], *part[TIME].reverse()], [*part["hi80"], *part["lo80"].reverse()]) for part in parts
+    )  # outlines
+    band = {"fill": "toself", "fillcolor": BAND, "line_width": 0, "mode": "lines", "hoverinfo": "skip"}
+    figure.add_scatter(x=x, y=y, name="80 % interval", **band)
+    figure.add_scatter(
+        x=series[TIME].to_list(), y=series[TARGET].to_list(), name="what came", mode="lines", line_color=ACTUAL
+    )
     for column, color in zip(models, (INK, *OTHERS), strict=False):
         is_model = column == MODEL
+        x, y = _joined((part[TIME].to_list(), part[column].to_list()) for part in parts)
         figure.add_scatter(
-            x=times,
-            y=shown[column].to_list(),
+            x=x,
+            y=y,
+            mode="lines",
             name="memfold" if is_model else column,
             line={"color": color, "width": 2 if is_model else 1},
             visible=True if is_model else "legendonly",
         )
-    return styled(figure, str(name), "")
 
 
-def _horizon_figure(forecasts: pl.DataFrame, models: list[str]) -> go.Figure:
-    errors = forecasts.sort(ID, "cutoff", TIME).with_columns(
-        pl.int_range(1, pl.len() + 1).over(ID, "cutoff").alias("ahead"),
-        *((pl.col(m) - pl.col(TARGET)).abs().alias(m) for m in models),
+def _joined(lines: Iterable[Points]) -> Points:
+    """Several lines as one, with gaps between."""
+    x: list[Any] = []
+    y: list[Any] = []
+    for x_of, y_of in lines:
+        x += [*x_of, None]
+        y += [*y_of, None]
+    return x[:-1], y[:-1]
+
+
+def _origin_figure(errors: pl.DataFrame, models: list[str]) -> go.Figure:
+    """Over the origins, at their times where all series share them."""
+    numbered = errors.with_columns(
+        (1 - pl.col("cutoff").rank("dense", descending=True).cast(pl.Int64)).over(ID).alias("origin")
     )
+    cutoff = pl.col("cutoff")
+    means = numbered.group_by("origin").agg(pl.col(models).mean(), cutoff.first(), cutoff.n_unique().alias("times"))
+    means = means.sort("origin")
+    if (means["times"] == 1).all():
+        return _error_figure(means, "cutoff", models, "last value seen")
+    return _error_figure(means, "origin", models, "origins, the last one being 0")
+
+
+def _step_figure(errors: pl.DataFrame, models: list[str]) -> go.Figure:
     means = errors.group_by("ahead").agg(pl.col(models).mean()).sort("ahead")
+    return _error_figure(means, "ahead", models, "steps ahead")
+
+
+def _error_figure(means: pl.DataFrame, x: str, models: list[str], x_title: str) -> go.Figure:
     figure = go.Figure()
     for column, color in zip(models, (INK, *OTHERS), strict=False):
         is_model = column == MODEL
         line = {"color": color, "width": 3 if is_model else 1.5}
         name = "memfold" if is_model else column
-        figure.add_scatter(x=means["ahead"].to_list(), y=means[column].to_list(), name=name, line=line)
-    return styled(figure, "mean absolute error", "steps ahead")
+        figure.add_scatter(x=means[x].to_list(), y=means[column].to_list(), name=name, line=line)
+    if means.height <= FEW and means.schema[x].is_integer():
+        figure.update_xaxes(dtick=1)  # no halves
+    return styled(figure, "MASE", x_title)
 
 
 def _curve_text(model: Forecaster) -> str:

@@ -7,7 +7,9 @@ import numpy as np
 import polars as pl
 from utilsforecast.losses import coverage, mase, scaled_crps, smape
 
-__all__ = ["NAIVE2", "point_scores", "quantile_scores"]
+from memfold.data.tables import ID, TARGET, TIME
+
+__all__ = ["NAIVE2", "point_scores", "quantile_scores", "scaled_errors"]
 
 NAIVE2 = "Naive2"
 
@@ -56,3 +58,29 @@ def quantile_scores(forecasts: pl.DataFrame, levels: Sequence[float], columns: S
     bands = forecasts.rename({low: "model-lo-80", high: "model-hi-80"}).with_columns(model=pl.lit(0.0))
     inside = coverage(bands, ["model"], level=80)["model"].mean()
     return {"crps": float(crps), "coverage80": 100 * float(inside)}  # type: ignore[arg-type]
+
+
+def scaled_errors(forecasts: pl.DataFrame, train: pl.DataFrame, season: int, models: Sequence[str]) -> pl.DataFrame:
+    """Absolute errors in units of the mean absolute seasonal difference up to each cutoff: their means are MASE.
+
+    Args:
+        forecasts, train, season, models: as for `point_scores`.
+
+    Returns:
+        Columns ``unique_id``, ``cutoff``, ``ahead`` (1 for the first step) and one a model. A series whose seasonal
+        difference is 0 throughout is left out.
+    """
+    change = (pl.col(TARGET) - pl.col(TARGET).shift(season)).abs()
+    unit = (change.cum_sum() / change.cum_count()).over(ID)
+    units = train.sort(ID, TIME).select(ID, pl.col(TIME).alias("cutoff"), unit.alias("unit"))
+    return (
+        forecasts.sort(ID, "cutoff", TIME)
+        .join(units, on=[ID, "cutoff"], maintain_order="left")
+        .filter(pl.col("unit") > 0)
+        .select(
+            ID,
+            "cutoff",
+            pl.int_range(1, pl.len() + 1).over(ID, "cutoff").alias("ahead"),
+            *((pl.col(model) - pl.col(TARGET)).abs() / pl.col("unit") for model in models),
+        )
+    )
