@@ -123,7 +123,7 @@ struct Exponential<float> {
     static constexpr float ln2_high = 0.693359375f, ln2_low = -2.12194440e-4f;
     static constexpr float q[] = {0.50000000269934112f, 0.16666576874917400f, 0.041666374823148357f,
                                   0.0083631970665177904f, 0.0013941151834503420f};
-    static constexpr float lowest = -87.336544f, highest = 88.722839f, one = 10;
+    static constexpr float lowest = -87.336544f, highest = 88.722832f, one = 10;
     static constexpr float shifter = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer in the lowest bits
     static constexpr int mantissa = 23;
 };

@@ -36,3 +36,15 @@ def test_the_limits_are_exact_and_nan_passes(dtype: type) -> None:
     values = activations(np.array([-np.inf, np.inf, 0, np.nan], dtype))
     np.testing.assert_array_equal(values["tanh"], np.array([-1, 1, 0, np.nan], dtype))
     np.testing.assert_array_equal(values["sigmoid"], np.array([0, 1, 0.5, np.nan], dtype))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_no_number_near_the_ends_of_the_exponential_becomes_nan(dtype: type) -> None:
+    ends = np.log(np.array([np.finfo(dtype).max, np.finfo(dtype).tiny], np.longdouble)).astype(dtype)
+    kind = np.int32 if dtype is np.float32 else np.int64
+    around = (ends.view(kind)[:, None] + np.arange(-1000, 1001)).astype(kind).view(dtype).ravel()
+    for x in (around, -around):
+        values = activations(x)
+        assert all(np.isfinite(own).all() for own in values.values())
+        exact = 1 / (1 + np.exp(-x.astype(np.longdouble)))
+        assert np.abs(values["sigmoid"] - exact).max() <= np.finfo(dtype).eps
