@@ -25,6 +25,8 @@ def thinned(lengths: Tensor, convolutions: int) -> Tensor:
 class Front(nn.Module):
     """Frames ``(B, T, M)`` to features ``(B, ceil(T / 2**K), C)`` by K convolutions over time with a ReLU each.
 
+    Each step's features are brought to one scale at the end (layer normalisation, Ba et al. 2016, eq. 3).
+
     Args:
         bins: mel bands, M.
         channels: of every convolution, C.
@@ -40,6 +42,7 @@ class Front(nn.Module):
         self.register_buffer("scale", torch.ones(bins))
         inputs = [bins] + [channels] * (convolutions - 1)
         self.convolutions = nn.ModuleList(nn.Conv1d(i, channels, KERNEL, STRIDE, padding=SIDE) for i in inputs)
+        self.norm = nn.LayerNorm(channels) if convolutions else nn.Identity()
 
     @torch.no_grad()
     def normalise_by(self, frames: Sequence[NDArray[np.floating]]) -> None:
@@ -69,7 +72,7 @@ class Front(nn.Module):
             x = torch.where(_inside(lengths, x.shape[2])[:, None], x, 0.0)
             x = torch.relu(convolution(x))
             lengths = thinned(lengths, 1)
-        return x.transpose(1, 2), lengths
+        return self.norm(x.transpose(1, 2)), lengths
 
     def weights(self) -> dict[str, Array]:
         """Those that `memfold.tasks.speech.live.FrontStream` takes."""

@@ -13,6 +13,8 @@ __all__ = ["FrontStream", "Listener"]
 KERNEL, STRIDE = 5, 2
 SIDE = KERNEL // 2  # inputs that an output looks at to either side of its own
 
+EPSILON = 1e-5  # of the variance, as torch has it
+
 Array = NDArray[np.float32]
 
 
@@ -47,11 +49,12 @@ class FrontStream:
 
     def __init__(self, weights: Mapping[str, Array]) -> None:
         self.mean, self.scale = weights["mean"], weights["scale"]
-        count = sum(name.endswith(".weight") for name in weights)
+        count = sum(name.startswith("convolutions.") for name in weights) // 2
         self.convolutions = [
             _ConvolutionStream(weights[f"convolutions.{k}.weight"], weights[f"convolutions.{k}.bias"])
             for k in range(count)
         ]
+        self.gain, self.bias = weights["norm.weight"], weights["norm.bias"]
 
     def step(self, frame: Array) -> Array | None:
         """The features ``(C,)`` that a frame ``(M,)`` completes, if it does."""
@@ -72,7 +75,12 @@ class FrontStream:
             if y is None:
                 return None
             y = convolution.step(y)
-        return y
+        return None if y is None else self._normalised(y)
+
+    def _normalised(self, y: Array) -> Array:
+        centred = y - y.mean()
+        scaled: Array = centred / np.sqrt(np.square(centred).mean() + EPSILON) * self.gain + self.bias
+        return scaled
 
 
 class _ConvolutionStream:
