@@ -81,7 +81,9 @@ def demo(
 
 @app.command()
 def fit(
-    task: Annotated[str, typer.Argument(help="anomaly, forecast, generate, sentiment, transcribe or translate")],
+    task: Annotated[
+        str, typer.Argument(help="anomaly, command, forecast, generate, sentiment, transcribe or translate")
+    ],
     data: Data,
     out: Annotated[Path, typer.Option(help="Folder for the model.")],
     budget: Annotated[str, typer.Option(help="Time to train, such as 90s, 3m or 1h, or epochs such as 20ep.")] = "3m",
@@ -97,7 +99,7 @@ def fit(
     """Fit a model to your data and score it once on a part that was held out.
 
     Held out are a known data set's own test part, the last horizon of each series, what follows a detector's warm-up,
-    the end of a text, a tenth of the examples.
+    the end of a text, a tenth of the examples or of their speakers.
 
     Example: memfold fit forecast sales.csv --out model --budget 3m --set horizon=14
     """
@@ -172,7 +174,8 @@ def predict(
 
     A forecaster gives what follows each series' last value (of @NAME: of its training part), with 80 % intervals, as
     CSV or Parquet; a detector the score of every reading; a generator goes on from a text; a classifier gives labels
-    and probabilities, a translator translations, a recogniser of speech the text of audio files.
+    and probabilities, as does a recogniser of commands for sound; a translator translations, a recogniser of speech
+    the text of audio files.
 
     Example: memfold predict model sales.csv --out forecast.csv
     """

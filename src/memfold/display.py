@@ -16,6 +16,7 @@ __all__ = ["Display", "point_table", "score_table"]
 
 HIGHER_IS_BETTER = {
     "accuracy",
+    "accuracy_heldout_speaker",
     "bleu",
     "bleu_lower_tok",
     "chrf",

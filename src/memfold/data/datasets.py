@@ -164,6 +164,7 @@ DATASETS = {
             "command",
             "3,000 spoken digits from six speakers; get it from github.com/Jakobovski/free-spoken-digit-dataset",
             "CC BY-SA 4.0",
+            parameters={"rate": 8000},
         ),
     )
 }

@@ -34,6 +34,7 @@ __all__ = ["TASKS", "Parts", "Report", "Task", "load", "one_source", "task_class
 
 TASKS = {
     "anomaly": "memfold.tasks.anomaly:AnomalyDetector",
+    "command": "memfold.tasks.command:CommandRecognizer",
     "forecast": "memfold.tasks.forecast:Forecaster",
     "generate": "memfold.tasks.generate:TextGenerator",
     "sentiment": "memfold.tasks.sentiment:TextClassifier",

@@ -1,0 +1,267 @@
+"""Recordings of spoken commands: a folder for each command, or files whose names tell command and speaker."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from memfold.data.audio import SUFFIXES
+from memfold.data.datasets import find
+from memfold.errors import InputError
+
+__all__ = ["BACKGROUND", "OTHER", "Excerpt", "Recordings", "audio_files", "joined", "load_fsdd", "read_commands"]
+
+BACKGROUND = "_background_noise_"  # a folder of that name holds sound in which no command is spoken
+OTHER = "other"  # what is no command
+SPEAKERS = 5  # that must be known to hold some of them out
+FILES = 10  # of background, from which on whole files are held out
+FIELDS = {"label": r"(?P<label>.+?)", "speaker": r"(?P<speaker>.+?)", "index": r"\d+"}
+SPEECH_COMMANDS = re.compile(r"(?P<speaker>.+)_nohash_\d+")  # Warden 2018, sec. 5.6
+OFFICIAL_TEST = 5  # recordings of every speaker and digit, the first ones
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """A share of a file, from ``begin`` to ``end``, 0 to 1."""
+
+    path: Path
+    begin: float = 0.0
+    end: float = 1.0
+
+
+@dataclass(frozen=True)
+class Recordings:
+    """Recordings of one command each.
+
+    Attributes:
+        name: of the source, for errors.
+        paths: the files.
+        labels: what is said in each.
+        speakers: who says it; "" where that is unknown.
+        background: sound in which no command is spoken.
+    """
+
+    name: str
+    paths: list[Path]
+    labels: list[str]
+    speakers: list[str]
+    background: tuple[Excerpt, ...] = ()
+
+    @property
+    def classes(self) -> list[str]:
+        """The distinct labels in order."""
+        return sorted(set(self.labels))
+
+    def take(self, rows: Sequence[int]) -> "Recordings":
+        """Some of the recordings, and all of the background."""
+        return replace(
+            self,
+            paths=[self.paths[row] for row in rows],
+            labels=[self.labels[row] for row in rows],
+            speakers=[self.speakers[row] for row in rows],
+        )
+
+    def require(self) -> None:
+        """Raise InputError unless there are two commands, each with two recordings."""
+        counts = Counter(self.labels)
+        if len(counts) < 2:
+            raise InputError(f"{self.name}: {next(iter(counts))!r} is the only command; two at least are needed")
+        label, count = min(counts.items(), key=lambda item: item[1])
+        if count < 2:
+            raise InputError(
+                f"{self.name}: the command {label!r} has 1 recording; two are needed, to learn from one and hold one "
+                "out; record more, or remove it"
+            )
+
+    def split(self, fold: int = 0, folds: int = 10) -> tuple["Recordings", "Recordings"]:
+        """What remains, and one of so many folds, in which every command has its share.
+
+        Raises:
+            InputError: one command alone, or one with a single recording.
+        """
+        self.require()
+        shuffled = np.random.default_rng(0).permutation(len(self.paths))
+        test: list[int] = []
+        for label in self.classes:
+            own = [row for row in shuffled if self.labels[row] == label]
+            test += own[fold % min(folds, len(own)) :: min(folds, len(own))]
+        return self._parted(set(test))
+
+    def split_by_speaker(self, fold: int = 0, folds: int = 10) -> tuple["Recordings", "Recordings"]:
+        """The same with whole speakers held out where `SPEAKERS` are known; every command keeps one recording at least.
+
+        Raises:
+            InputError: one command alone, or one with a single recording.
+        """
+        self.require()
+        speakers = sorted(set(self.speakers))
+        if "" in speakers or len(speakers) < SPEAKERS:
+            return self.split(fold, folds)
+        shuffled = np.random.default_rng(0).permutation(speakers).tolist()
+        chosen = set(shuffled[fold % min(folds, len(speakers)) :: min(folds, len(speakers))])
+        test = {row for row, speaker in enumerate(self.speakers) if speaker in chosen}
+        kept = {label for row, label in enumerate(self.labels) if row not in test}
+        return self._parted(test) if kept == set(self.labels) else self.split(fold, folds)
+
+    def hold_out(self, speaker: str) -> tuple["Recordings", "Recordings"]:
+        """The other speakers' recordings, and a speaker's own.
+
+        Raises:
+            InputError: there is no such speaker, or nothing remains.
+        """
+        known = sorted(set(self.speakers) - {""})
+        if speaker not in known:
+            has = ", ".join(known) if known else "no speaker is known; name files with a pattern that holds {speaker}"
+            raise InputError(f"{self.name}: no recording of the speaker {speaker!r}; known: {has}")
+        rest, own = self._parted({row for row, found in enumerate(self.speakers) if found == speaker})
+        if not rest.paths:
+            raise InputError(f"{self.name}: {speaker!r} is the only speaker")
+        return rest, own
+
+    def _parted(self, test: set[int]) -> tuple["Recordings", "Recordings"]:
+        rest = self.take([row for row in range(len(self.paths)) if row not in test])
+        held = self.take(sorted(test))
+        learnt, kept = split_background(self.background)
+        return replace(rest, background=learnt), replace(held, background=kept)
+
+
+def split_background(background: Sequence[Excerpt], share: float = 0.2) -> tuple[tuple[Excerpt, ...], ...]:
+    """What to learn from, and what to hold out: the last files, or where there are few, the end of each."""
+    if len(background) >= FILES:
+        kept = round(len(background) * (1 - share))
+        return tuple(background[:kept]), tuple(background[kept:])
+    cuts = [part.end - share * (part.end - part.begin) for part in background]
+    return (
+        tuple(replace(part, end=cut) for part, cut in zip(background, cuts, strict=True)),
+        tuple(replace(part, begin=cut) for part, cut in zip(background, cuts, strict=True)),
+    )
+
+
+def joined(parts: Sequence[Recordings]) -> Recordings:
+    """All recordings of several."""
+    name = " ".join(part.name for part in parts)
+    return Recordings(
+        name,
+        [path for part in parts for path in part.paths],
+        [label for part in parts for label in part.labels],
+        [speaker for part in parts for speaker in part.speakers],
+        tuple(excerpt for part in parts for excerpt in part.background),
+    )
+
+
+def read_commands(source: str | Path, pattern: str | None = None, background: str | Path | None = None) -> Recordings:
+    """Find the recordings in a folder; the files are not opened.
+
+    Args:
+        source: a folder with a folder for each command, or with files that the pattern describes. Of the former, a
+            folder ``_background_noise_`` is background, and names such as ``<speaker>_nohash_0.wav`` tell the speaker.
+        pattern: how command, speaker and number make up a file's name without its suffix, as in
+            ``{label}_{speaker}_{index}``; with the folders below ``source`` where it holds a ``/``.
+        background: a folder or a file with sound in which no command is spoken.
+
+    Raises:
+        InputError: naming the folder or the file that does not fit.
+    """
+    root = Path(source)
+    if not root.is_dir():
+        raise InputError(
+            f"{root}: {'is a file; commands are' if root.exists() else 'no such folder; expected'} a folder "
+            "of recordings"
+        )
+    noise = [] if background is None else audio_files(Path(background))
+    if (root / BACKGROUND).is_dir():
+        noise += audio_files(root / BACKGROUND)
+    apart = {path.resolve() for path in noise}
+    found = _by_folder(root, apart) if pattern is None else _by_pattern(root, pattern, apart)
+    if not found:
+        raise InputError(f"{root}: holds no audio files")
+    paths, labels, speakers = (list(column) for column in zip(*found, strict=True))
+    if OTHER in labels:
+        raise InputError(f"{root}: {OTHER!r} is what a model calls background; give these files as --set background=")
+    return Recordings(str(root), paths, labels, speakers, tuple(Excerpt(path) for path in dict.fromkeys(noise)))
+
+
+def load_fsdd(holdout: str | None = None, background: str | Path | None = None) -> tuple[Recordings, Recordings]:
+    """The training and the test part of the Free Spoken Digit Dataset.
+
+    The test part is the official one, the first five recordings of every digit by every speaker, or all recordings of
+    a speaker who is held out.
+
+    Raises:
+        InputError: the files are not there, or there is no such speaker.
+    """
+    found = read_commands(find("fsdd") / "recordings", "{label}_{speaker}_{index}", background)
+    everything = replace(found, name="@fsdd")
+    if holdout is not None:
+        return everything.hold_out(holdout)
+    test = {row for row, path in enumerate(everything.paths) if int(path.stem.rsplit("_", 1)[1]) < OFFICIAL_TEST}
+    return everything._parted(test)
+
+
+Found = tuple[Path, str, str]  # file, label, speaker
+
+
+def audio_files(path: Path) -> list[Path]:
+    """A file itself; of a folder, the audio files in it and below, in order.
+
+    Raises:
+        InputError: there is nothing, or a folder without any.
+    """
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise InputError(f"{path}: no such file or folder")
+    if files := _audio_files(path):
+        return files
+    raise InputError(f"{path}: holds no audio files")
+
+
+def _audio_files(folder: Path) -> list[Path]:
+    files = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and not path.name.startswith("."))
+    return sorted(path for path in files if path.is_file())
+
+
+def _by_folder(root: Path, apart: set[Path]) -> list[Found]:
+    found = []
+    folders = [path for path in sorted(root.iterdir()) if path.is_dir() and path.name != BACKGROUND]
+    for folder in folders:
+        for path in _audio_files(folder):
+            if path.resolve() not in apart:
+                named = SPEECH_COMMANDS.fullmatch(path.stem)
+                found.append((path, folder.name, named["speaker"] if named else ""))
+    if not found and _audio_files(root):
+        raise InputError(
+            f"{root}: expected a folder for each command; where the files' names tell it, say how: "
+            "--set pattern={label}_{speaker}_{index}"
+        )
+    return found
+
+
+def _by_pattern(root: Path, pattern: str, apart: set[Path]) -> list[Found]:
+    form = _compiled(pattern)
+    files = [path for path in _audio_files(root) if path.resolve() not in apart and BACKGROUND not in path.parts]
+    found, others = [], []
+    for path in files:
+        named = path.relative_to(root).with_suffix("").as_posix() if "/" in pattern else path.stem
+        match = form.fullmatch(named)
+        if match is None:
+            others.append(path)
+        else:
+            groups = match.groupdict()
+            found.append((path, groups["label"], groups.get("speaker", "")))
+    if others:
+        count = "no file's name" if not found else f"{len(others)} of {len(files)} names do not"
+        fits = "has the form" if not found else "have the form"
+        raise InputError(f"{root}: {count} {fits} {pattern}, such as {others[0].name}")
+    return found
+
+
+def _compiled(pattern: str) -> re.Pattern[str]:
+    pieces = re.split(r"\{(.*?)\}", pattern)
+    names = pieces[1::2]
+    if "label" not in names or len(set(names)) < len(names) or not set(names) <= set(FIELDS):
+        raise InputError(f"pattern {pattern!r}: expected {{label}} and optionally {{speaker}} and {{index}}, each once")
+    return re.compile("".join(FIELDS[piece] if k % 2 else re.escape(piece) for k, piece in enumerate(pieces)))

@@ -1,0 +1,164 @@
+"""Recordings made different at every epoch, as log-mel frames: voice, pace, channel, noise, and what surrounds them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memfold.tasks.command.hearing import FLOOR
+
+__all__ = ["IGNORED", "NONE", "Piece", "Recording", "some_noise", "surrounded", "warped"]
+
+Array = NDArray[np.float32]
+IGNORED, NONE = -2, -1  # targets of frames: not asked, and no command
+
+PACE = 0.18  # of the logarithm, at most: 0.84 to 1.2 times as fast
+WARP = 0.14  # likewise, of the frequencies
+DECIBEL = np.log(10) / 10  # in the units of log energies
+GAIN = 12 * DECIBEL
+TILT, RIPPLE = 6 * DECIBEL, 3 * DECIBEL  # of the channel, at its bands' ends and in waves
+SNR = (0.0, 45.0)  # of noise, in decibels
+MASKED_BANDS, MASKED_TIME = 0.2, 0.2  # of all, at most
+LEAD, TRAIL = 60, 40  # frames around a command, at most
+HISS = 0.5  # deviation of the frames of quiet
+RELEASE = 12  # frames after a command's end in which it may still be told
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Frames and what they should tell.
+
+    Attributes:
+        frames: (T, M).
+        targets: of every frame, a command's number, `NONE` or `IGNORED`, (T,).
+    """
+
+    frames: Array
+    targets: NDArray[np.int64]
+
+    @classmethod
+    def of_nothing(cls, frames: Array) -> "Piece":
+        """Sound without a command."""
+        return cls(frames, np.full(len(frames), NONE))
+
+    @classmethod
+    def joined(cls, pieces: Sequence["Piece"]) -> "Piece":
+        """One after another."""
+        return cls(np.concatenate([p.frames for p in pieces]), np.concatenate([p.targets for p in pieces]))
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A command's frames, and what is known of them.
+
+    Attributes:
+        frames: (T, M).
+        label: the command's number.
+        begin, end: where the command is among the frames.
+        quiet: the level of each band where nothing is said, (M,).
+    """
+
+    frames: NDArray[np.float16]
+    label: int
+    begin: int
+    end: int
+    quiet: Array
+
+    @classmethod
+    def of(cls, frames: NDArray[np.float16], label: int) -> "Recording":
+        """Look where the command is: between the first and the last frame of some energy."""
+        energy = frames.mean(1, dtype=np.float32)
+        low, high = np.quantile(energy, [0.05, 0.95])
+        loud = np.flatnonzero(energy >= low + 0.3 * (high - low))
+        quiet = np.quantile(frames, 0.05, 0).astype(np.float32)
+        return cls(frames, label, int(loud[0]), int(loud[-1]) + 1, quiet)
+
+    def changed(self, rng: np.random.Generator) -> Piece:
+        """The same by another voice at another pace: vocal tract length (Jaitly & Hinton 2013) and time warped.
+
+        Its frames should tell nothing, and from the middle of the command to a little after its end, the command.
+        """
+        frames = warped(self.frames.astype(np.float32), float(np.exp(rng.uniform(-WARP, WARP))))
+        length = max(2, round(len(frames) * float(np.exp(rng.uniform(-PACE, PACE)))))
+        places = np.linspace(0, len(frames) - 1, length)
+        below = np.minimum(places.astype(int), max(len(frames) - 2, 0))
+        above = np.minimum(below + 1, len(frames) - 1)
+        share = (places - below).astype(np.float32)[:, None]
+        frames = (1 - share) * frames[below] + share * frames[above]
+        pace = length / len(self.frames)
+        begin, end = round(self.begin * pace), round(self.end * pace)
+        targets = np.full(length, NONE)
+        targets[begin : end + RELEASE] = IGNORED
+        targets[(begin + end) // 2 : end + RELEASE // 2] = self.label
+        return Piece(frames, targets)
+
+
+def warped(frames: Array, factor: float) -> Array:
+    """Frames whose bands have moved to ``factor`` times their places on the mel scale."""
+    return frames @ _warp(frames.shape[1], round(factor, 2))
+
+
+@cache
+def _warp(bins: int, factor: float) -> Array:
+    """The matrix (M, M) that interpolates between bands."""
+    places = np.minimum(np.arange(bins) / factor, bins - 1)
+    below = np.minimum(places.astype(int), bins - 2)
+    share = places - below
+    matrix = np.zeros((bins, bins), np.float32)
+    matrix[below, np.arange(bins)] = 1 - share
+    matrix[below + 1, np.arange(bins)] += share
+    return matrix
+
+
+def channel(bins: int, rng: np.random.Generator) -> Array:
+    """What a microphone and its distance add to every band: a gain, a tilt and two waves, (M,)."""
+    place = np.linspace(-1, 1, bins)
+    waves = sum(rng.normal(0, RIPPLE) * np.cos(np.pi * (k * place + rng.uniform(0, 2))) for k in (1, 2))
+    return np.asarray(rng.normal(0, GAIN) + rng.normal(0, TILT) * place + waves, np.float32)
+
+
+def some_noise(bank: Sequence[NDArray[np.float16]], frames: int, rng: np.random.Generator) -> Array:
+    """So many frames of one of the bank's stretches, with the mean 0."""
+    own = bank[int(rng.integers(len(bank)))]
+    start = rng.integers(len(own))
+    found = np.take(own, np.arange(start, start + frames), 0, mode="wrap").astype(np.float32)
+    found -= found.mean()
+    return found
+
+
+def surrounded(piece: Piece, quiet: Array, bank: Sequence[NDArray[np.float16]], rng: np.random.Generator) -> Piece:
+    """A piece through another channel, in noise, of which there may be some before and after it.
+
+    Of two sounds a band has the louder one's energy (Nádas, Nahamoo & Picheny 1989), near enough.
+
+    Args:
+        quiet: the level of each band where nothing is said, (M,).
+    """
+    bins = len(quiet)
+    if rng.random() < 0.3:
+        quiet = np.full(bins, FLOOR, np.float32)
+    lead, trail = (int(rng.integers(0, most)) if rng.random() < 0.6 else 0 for most in (LEAD, TRAIL))
+    around = [
+        Piece.of_nothing(quiet + HISS * rng.standard_normal((count, bins), np.float32)) for count in (lead, trail)
+    ]
+    whole = Piece.joined([around[0], piece, around[1]])
+    frames = whole.frames + channel(bins, rng)
+    if rng.random() < 0.7:
+        loud = frames.mean(1).max()
+        noise = some_noise(bank, len(frames), rng) + np.float32(loud - rng.uniform(*SNR) * DECIBEL)
+        frames = np.maximum(frames, noise)
+    return Piece(masked(np.maximum(frames, np.float32(FLOOR)), rng), whole.targets)
+
+
+def masked(frames: Array, rng: np.random.Generator) -> Array:
+    """Set some bands and some of the time to their means (Park et al. 2019); the same array."""
+    steps, bins = frames.shape
+    for size, axis in ((int(MASKED_BANDS * bins), 1), (int(MASKED_TIME * steps), 0)):
+        width = rng.integers(0, size + 1)
+        start = rng.integers(0, frames.shape[axis] - width + 1)
+        part = frames[:, start : start + width] if axis else frames[start : start + width]
+        if width:
+            part[:] = part.mean(0)
+    return frames

@@ -1,0 +1,221 @@
+"""The network: log-mel frames through convolutions and LSTM layers to a posterior at every step, and its training."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from memfold.nn import LSTM
+from memfold.tasks.command.augment import IGNORED, NONE, Piece, Recording, some_noise, surrounded
+from memfold.tasks.command.baselines import CepstralRegression
+from memfold.tasks.speech.front import Front
+from memfold.tasks.speech.live import STRIDE, Listener
+from memfold.training import Problem
+
+__all__ = ["Batch", "CommandNetwork", "CommandProblem", "NetworkSize", "padded", "pooled"]
+
+CHAINED = 0.25  # of the rows, that begin with another command
+EMPTY = 0.1  # of the rows, on top, that hold no command
+EMPTY_FRAMES = 150
+STEP_WEIGHT = 0.5  # of every step's target beside the pooled one
+VALID_BATCH = 256
+
+
+@dataclass(frozen=True)
+class NetworkSize:
+    """What fixes the shapes; of ``commands`` logits and one more, of no command."""
+
+    bins: int
+    channels: int
+    convolutions: int
+    hidden_size: int
+    layers: int
+    commands: int
+    dropout: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values for a configuration file."""
+        return asdict(self)
+
+
+class CommandNetwork(nn.Module):
+    """Convolutions, LSTM layers that only look back, and a linear layer at every step."""
+
+    baseline: CepstralRegression  # as soon as it is fitted
+
+    def __init__(self, size: NetworkSize) -> None:
+        super().__init__()
+        self.size = size
+        self.front = Front(size.bins, size.channels, size.convolutions)
+        between = size.dropout if size.layers > 1 else 0.0
+        self.lstm = LSTM(size.channels, size.hidden_size, size.layers, batch_first=True, dropout=between)
+        self.dropout = nn.Dropout(size.dropout)
+        self.out = nn.Linear(size.hidden_size, size.commands + 1)
+
+    @property
+    def stride(self) -> int:
+        """Frames from one step to the next."""
+        return int(STRIDE**self.size.convolutions)
+
+    def forward(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits ``(B, T', K + 1)`` of frames ``(B, T, M)``, the last one of no command, and the rows' steps."""
+        x, lengths = self.front(self.front.normalised(frames), lengths)
+        h = self.lstm(self.dropout(x), lengths=lengths)[0]  # (B, T', H)
+        logits: Tensor = self.out(self.dropout(h))
+        return logits, lengths
+
+    def listener(self) -> Listener:
+        """The same step by step, without torch."""
+        head = {name: value.detach().numpy() for name, value in self.out.named_parameters()}
+        return Listener(self.front.weights(), self.lstm.stream().layers, head)
+
+
+def pooled(logits: Tensor, inside: Tensor) -> Tensor:
+    """A recording's log-probabilities of the commands, ``(B, K)``.
+
+    Each step's posterior counts as much as the network finds a command in it: they are added up over the steps and
+    scaled to 1. Sums go on with time, so that a stream could have them as well.
+
+    Args:
+        logits: ``(B, T', K + 1)``.
+        inside: the steps that count, ``(B, T')``.
+    """
+    log_p = logits.log_softmax(-1)[..., :-1].masked_fill(~inside[..., None], -1e4)
+    return log_p.logsumexp(1).log_softmax(-1)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of frames.
+
+    Attributes:
+        frames: (B, T, M).
+        lengths: (B,).
+        targets: of every step, a command's number, `NONE` or `IGNORED`, (B, T').
+        asked: the steps that are pooled, (B, T').
+        labels: of each row's pooled steps, or `NONE`, (B,).
+    """
+
+    frames: Tensor
+    lengths: Tensor
+    targets: Tensor
+    asked: Tensor
+    labels: Tensor
+
+
+def padded(rows: Sequence[NDArray[np.floating]]) -> tuple[Tensor, Tensor]:
+    """Rows ``(T, M)`` as one tensor ``(B, T, M)``, and their lengths."""
+    tensors = [torch.from_numpy(np.asarray(row, np.float32)) for row in rows]
+    return nn.utils.rnn.pad_sequence(tensors, batch_first=True), torch.tensor([len(row) for row in rows])
+
+
+class CommandProblem(Problem):
+    """Training on recordings, changed at every epoch.
+
+    Args:
+        train, valid: frames ``(T, M)`` of recordings, and their labels.
+        bank: noise to mix in.
+        background: sound without commands, (T, M); may be empty.
+    """
+
+    metric = "valid cross-entropy"
+    unit = "frames"
+
+    def __init__(
+        self,
+        model: CommandNetwork,
+        train: tuple[Sequence[NDArray[np.float16]], NDArray[np.int64]],
+        valid: tuple[Sequence[NDArray[np.float16]], NDArray[np.int64]],
+        bank: Sequence[NDArray[np.float16]],
+        background: NDArray[np.float16],
+        batch_size: int,
+        seed: int,
+    ) -> None:
+        self.model: CommandNetwork = model
+        self.recordings = [Recording.of(own, int(label)) for own, label in zip(*train, strict=True)]
+        self.bank, self.background = bank, background
+        self.batch_size, self.seed = batch_size, seed
+        self.steps_per_epoch = -(-len(self.recordings) // batch_size)
+        frames, labels = valid
+        order = sorted(range(len(frames)), key=lambda row: len(frames[row]))
+        self.valid = []
+        for start in range(0, len(order), VALID_BATCH):
+            rows = order[start : start + VALID_BATCH]
+            self.valid.append((*padded([frames[row] for row in rows]), torch.from_numpy(labels[rows])))
+
+    # -- batches ---------------------------------------------------------------------------------------------
+
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        rng = np.random.default_rng((self.seed, epoch))
+        order = rng.permutation(len(self.recordings))
+        for start in range(0, len(order), self.batch_size):
+            yield self._batch(order[start : start + self.batch_size], rng)
+
+    def _batch(self, chosen: NDArray[np.int64], rng: np.random.Generator) -> Batch:
+        pieces, starts, labels = [], [], []
+        for row in chosen:
+            piece, start = self._command(int(row), rng), 0
+            if rng.random() < CHAINED:
+                before = self._command(int(rng.integers(len(self.recordings))), rng)
+                piece, start = Piece.joined([before, piece]), len(before.frames)
+            pieces.append(piece)
+            starts.append(start)
+            labels.append(self.recordings[row].label)
+        for _ in range(round(EMPTY * len(chosen))):
+            pieces.append(self._nothing(rng))
+            starts.append(0)
+            labels.append(NONE)
+        return self._collated(pieces, starts, labels)
+
+    def _command(self, row: int, rng: np.random.Generator) -> Piece:
+        recording = self.recordings[row]
+        return surrounded(recording.changed(rng), recording.quiet, self.bank, rng)
+
+    def _nothing(self, rng: np.random.Generator) -> Piece:
+        """A stretch of background or, where there is none, of noise."""
+        frames = int(rng.integers(EMPTY_FRAMES // 3, EMPTY_FRAMES))
+        if len(self.background) and rng.random() < 0.8:
+            start = rng.integers(max(1, len(self.background) - frames))
+            own = self.background[start : start + frames].astype(np.float32)
+            return surrounded(Piece.of_nothing(own), own.min(0), self.bank, rng)
+        level = rng.uniform(2, 16)
+        return Piece.of_nothing(np.maximum(some_noise(self.bank, frames, rng) + np.float32(level), 2.0))
+
+    def _collated(self, pieces: Sequence[Piece], starts: Sequence[int], labels: Sequence[int]) -> Batch:
+        stride = self.model.stride
+        frames, lengths = padded([piece.frames for piece in pieces])
+        steps = [torch.from_numpy(piece.targets[::stride]) for piece in pieces]
+        targets = nn.utils.rnn.pad_sequence(steps, batch_first=True, padding_value=IGNORED)  # (B, T')
+        places = torch.arange(targets.shape[1])
+        counts = torch.tensor([len(own) for own in steps])
+        first = torch.tensor([-(-start // stride) for start in starts])
+        asked = (places >= first[:, None]) & (places < counts[:, None])
+        return Batch(frames, lengths, targets, asked, torch.tensor(labels))
+
+    # -- losses ----------------------------------------------------------------------------------------------
+
+    def count(self, batch: Batch) -> int:
+        return int(batch.lengths.sum())
+
+    def loss(self, batch: Batch) -> Tensor:
+        logits, _ = self.model(batch.frames, batch.lengths)
+        told = batch.labels != NONE
+        recording = F.nll_loss(pooled(logits[told], batch.asked[told]), batch.labels[told])
+        wanted = batch.targets != IGNORED
+        steps = batch.targets[wanted]
+        answers = torch.where(steps == NONE, self.model.size.commands, steps)
+        return recording + STEP_WEIGHT * F.cross_entropy(logits[wanted], answers)
+
+    def validate(self) -> float:
+        total = count = 0.0
+        for frames, lengths, labels in self.valid:
+            logits, steps = self.model(frames, lengths)
+            inside = torch.arange(logits.shape[1]) < steps[:, None]
+            total += F.nll_loss(pooled(logits, inside), labels, reduction="sum").item()
+            count += len(labels)
+        return total / count

@@ -1,0 +1,43 @@
+"""What a terminal shows below the scores: which commands are taken for which, and what a stream costs."""
+
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.table import Table
+from rich.text import Text
+
+from memfold.engine import get_num_threads, set_num_threads
+
+__all__ = ["confusion_table", "stream_cost"]
+
+
+def confusion_table(
+    truth: NDArray[np.int64], answers: NDArray[np.int64], commands: Sequence[str], classes: Sequence[str]
+) -> Table:
+    """How many recordings of every command (a row) were answered with which class (a column)."""
+    counts = np.zeros((len(commands), len(classes)), np.int64)
+    np.add.at(counts, (truth, answers), 1)
+    table = Table(title="Answers by true command", title_justify="left")
+    table.add_column("")
+    for label in classes:
+        table.add_column(Text(label), justify="right")
+    for label, row in zip(commands, counts, strict=True):
+        table.add_row(Text(label), *(str(count) if count else "" for count in row))
+    return table
+
+
+def stream_cost(run: Callable[[], object], frames: int) -> float:
+    """Microseconds of one core for each of so many frames, the better of two runs."""
+    threads = get_num_threads()
+    set_num_threads(1)
+    try:
+        times = []
+        for _ in range(2):
+            begun = time.perf_counter()
+            run()
+            times.append(time.perf_counter() - begun)
+    finally:
+        set_num_threads(threads)
+    return 1e6 * min(times) / max(frames, 1)

@@ -1,0 +1,297 @@
+"""The recogniser of commands: files and streams, its threshold, its baseline, its errors."""
+
+import io
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from rich.console import Console
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+
+import memfold
+from memfold.cli import run
+from memfold.data.commands import read_commands
+from memfold.errors import InputError
+from memfold.tasks import CommandRecognizer
+from memfold.tasks.command.baselines import MFCC, CepstralRegression
+from memfold.tasks.command.hearing import mfcc_statistics
+from memfold.tasks.command.spotting import LEAST
+from tasks.command.sounds import COMMANDS, RATE, sentence, spoken, write_commands, write_noise
+
+SAID = ["up", "down", "flat", "up", "flat", "down"]
+
+
+def small(**changes: object) -> CommandRecognizer:
+    settings = {"rate": RATE, "bins": 24, "channels": 24, "convolutions": 1, "hidden_size": 32, "lr": 1e-2}
+    return CommandRecognizer(**{**settings, "batch_size": 8, "dropout": 0.1, **changes})  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_commands(tmp_path_factory.mktemp("commands"), 24)
+
+
+@pytest.fixture(scope="module")
+def fitted(folder: Path) -> CommandRecognizer:
+    return small().fit(folder, budget="40ep", progress=False)
+
+
+@pytest.fixture(scope="module")
+def with_background(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> CommandRecognizer:
+    noise = write_noise(tmp_path_factory.mktemp("noise") / "noise.wav")
+    return small(background=str(noise)).fit(folder, budget="40ep", progress=False)
+
+
+def wav(samples: np.ndarray) -> io.BytesIO:
+    file = io.BytesIO()
+    soundfile.write(file, samples, RATE, format="WAV")
+    file.seek(0)
+    return file
+
+
+# -- files -----------------------------------------------------------------------------------------------------
+
+
+def test_it_learns_the_commands(fitted: CommandRecognizer, tmp_path: Path) -> None:
+    report = fitted.evaluate(read_commands(write_commands(tmp_path, 10, seed=5)))
+    assert report.metrics["accuracy"] > 90
+    assert set(report.metrics) == {"accuracy", "miss_rate"}
+    assert set(report.baselines[MFCC]) == {"accuracy"}
+    shown = Console(width=100, file=io.StringIO())
+    for item in report.shown:
+        shown.print(item)
+    text = shown.file.getvalue()  # type: ignore[attr-defined]
+    assert "Answers by true command" in text
+    assert "µs of one core for each frame" in text
+
+
+def test_answers_are_a_table_of_files_labels_and_probabilities(fitted: CommandRecognizer, folder: Path) -> None:
+    table = fitted.predict([folder / "up", folder / "flat" / "s0_nohash_0.wav"])
+    assert table.columns == ["file", "label", "p_down", "p_flat", "p_up"]
+    assert table.height == 25
+    np.testing.assert_allclose(table.select("p_down", "p_flat", "p_up").sum_horizontal(), 1, atol=1e-6)
+    assert table["label"].to_list()[-1] == "flat"
+
+
+def test_a_recording_has_its_answer_whatever_others_are_beside_it(fitted: CommandRecognizer, folder: Path) -> None:
+    together = fitted.predict([folder])
+    alone = fitted.predict([together["file"][7]])
+    assert alone.row(0)[2:] == pytest.approx(together.row(7)[2:], abs=1e-6)
+
+
+def test_stereo_and_other_rates_are_brought_to_the_models_rate(fitted: CommandRecognizer, tmp_path: Path) -> None:
+    samples = np.repeat(spoken("up", 560, np.random.default_rng(3)), 2)
+    soundfile.write(tmp_path / "up.wav", np.stack([samples, samples], 1), 2 * RATE)
+    assert fitted.predict([tmp_path / "up.wav"])["label"].item() == "up"
+
+
+def test_a_speaker_who_was_held_out_has_an_accuracy_of_that_name(folder: Path) -> None:
+    model = small(holdout="s2")
+    parts = model.parts([str(folder)])
+    assert set(parts.test.speakers) == {"s2"}
+    report = model.fit(parts.train, budget="1ep", progress=False).evaluate(parts.test)
+    assert report.metrics["accuracy_heldout_speaker"] == report.metrics["accuracy"]
+    assert "accuracy_heldout_speaker" in report.baselines[MFCC]
+    assert "accuracy_heldout_speaker" not in model.evaluate(parts.train).metrics
+
+
+def test_the_baseline_answers_as_scikit_learn() -> None:
+    rng = np.random.default_rng(0)
+    for commands in (2, 3):
+        x = rng.normal(5, 3, (60, 7)).astype(np.float32)
+        labels = np.arange(60) % commands
+        x[:, 0] += 4 * labels
+        theirs = LogisticRegression(C=0.1, max_iter=5000).fit((x - x.mean(0)) / x.std(0), labels)
+        ours = CepstralRegression.fit(x, labels, commands).answers(x)
+        assert (ours == theirs.predict((x - x.mean(0)) / x.std(0))).all()
+
+
+def test_statistics_of_a_recording_of_one_frame_are_finite() -> None:
+    assert np.isfinite(mfcc_statistics(np.zeros(200, np.float32), RATE)).all()
+
+
+# -- streams ---------------------------------------------------------------------------------------------------
+
+
+def test_a_stream_tells_what_is_said_and_when(fitted: CommandRecognizer) -> None:
+    told = [json.loads(line) for line in fitted.listen(wav(sentence(SAID)))]
+    assert [event["command"] for event in told] == SAID
+    for k, event in enumerate(told):
+        begin = 0.8 + k * 1.15
+        assert begin < event["time"] < begin + 0.7
+        assert fitted.threshold_ <= event["probability"] <= 1
+
+
+@pytest.fixture(scope="module", params=[1, 2])
+def eager(folder: Path, request: pytest.FixtureRequest) -> CommandRecognizer:
+    """Hears a command in whatever it can."""
+    model = small(convolutions=request.param).fit(folder, budget="8ep", progress=False)
+    model.threshold_ = 0.2
+    return model
+
+
+@pytest.mark.parametrize("cut", [0, 1100, 5600])
+def test_a_stream_gives_the_events_of_the_whole_file(eager: CommandRecognizer, cut: int) -> None:
+    samples = sentence([*SAID, *SAID], seed=1, gap=0.3)[: -cut or None]
+    whole = eager.detect(samples)
+    streamed = list(eager.hear_out(iter(np.array_split(samples, 97))))
+    assert len(whole) > 3
+    assert [(e.step, e.command) for e in streamed] == [(e.step, e.command) for e in whole]
+    assert [e.probability for e in streamed] == pytest.approx([e.probability for e in whole], abs=1e-4)
+
+
+def test_raw_samples_are_heard_as_a_file_is(fitted: CommandRecognizer) -> None:
+    samples = np.round(32767 * sentence(SAID)).astype("<i2")
+    raw = list(fitted.listen(io.BytesIO(samples.tobytes())))
+    assert raw
+    assert raw == list(fitted.listen(wav(samples)))
+
+
+def test_digital_silence_is_no_command(fitted: CommandRecognizer) -> None:
+    assert fitted.detect(np.zeros(5 * RATE, np.float32)) == []
+    assert list(fitted.listen(wav(np.zeros(100, np.float32)))) == []
+
+
+def test_no_torch_is_called_in_a_stream(fitted: CommandRecognizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks = iter(np.array_split(sentence(SAID), 50))
+    heard = fitted.hear_out(blocks)
+    first = next(heard)
+    monkeypatch.setattr(torch.Tensor, "numpy", None)
+    monkeypatch.setattr(torch.nn.Module, "__call__", None)
+    assert [first.command, *(event.command for event in heard)] == [COMMANDS.index(said) for said in SAID]
+
+
+# -- background ------------------------------------------------------------------------------------------------
+
+
+def test_background_is_the_class_other_and_its_alarms_are_counted(
+    with_background: CommandRecognizer, folder: Path, tmp_path: Path
+) -> None:
+    assert with_background.classes_ == ["down", "flat", "up", "other"]
+    noise = write_noise(tmp_path / "heard" / "noise.wav", seconds=1, seed=9)
+    assert with_background.predict([noise])["label"].item() == "other"
+    assert with_background.predict([folder / "up"])["label"].to_list().count("up") > 20
+    parts = with_background.parts([str(folder)])
+    metrics = with_background.evaluate(parts.test).metrics
+    assert {"false_alarms_per_hour", "miss_rate"} <= set(metrics)
+    assert metrics["miss_rate"] <= 50
+
+
+def test_background_in_the_folder_is_found(folder: Path, tmp_path: Path) -> None:
+    write_commands(tmp_path, 4)
+    write_noise(tmp_path / "_background_noise_" / "noise.wav", 10)
+    model = small().fit(str(tmp_path), budget="1ep", progress=False)
+    assert model.other_
+    assert "false_alarms_per_hour" in model.evaluate(read_commands(tmp_path)).metrics
+
+
+def test_no_more_false_alarms_than_asked_for_in_what_the_threshold_was_set_on(folder: Path, tmp_path: Path) -> None:
+    """Background in which commands are said makes alarms at any threshold but a high one."""
+    soundfile.write(tmp_path / "said.wav", np.tile(sentence(SAID), 4), RATE)
+    thresholds = []
+    for allowed in (1e5, 0.0):
+        model = small(background=str(tmp_path / "said.wav"), false_alarms=allowed)
+        model.fit(folder, budget="8ep", progress=False)
+        thresholds.append(model.threshold_)
+    assert thresholds[0] == LEAST
+    assert thresholds[1] >= LEAST
+
+
+# -- the contract ----------------------------------------------------------------------------------------------
+
+
+def test_a_saved_model_gives_the_same_answers(with_background: CommandRecognizer, folder: Path, tmp_path: Path) -> None:
+    with_background.save(tmp_path / "m")
+    again = memfold.load(tmp_path / "m")
+    assert isinstance(again, CommandRecognizer)
+    assert again.predict([folder]).equals(with_background.predict([folder]))
+    assert again.detect(sentence(SAID)) == with_background.detect(sentence(SAID))
+    ours, theirs = again.evaluate(read_commands(folder)), with_background.evaluate(read_commands(folder))
+    assert (ours.metrics, ours.baselines) == (theirs.metrics, theirs.baselines)
+
+
+def test_the_same_seed_gives_the_same_model(folder: Path) -> None:
+    one, two = (small(seed=4).fit(folder, budget="1ep", progress=False).predict([folder]) for _ in range(2))
+    assert one.equals(two)
+    assert not one.equals(small(seed=5).fit(folder, budget="1ep", progress=False).predict([folder]))
+
+
+def test_scikit_learn_clones_it() -> None:
+    assert clone(small(window=0.3)).get_params() == small(window=0.3).get_params()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"hidden_size": 0}, "hidden_size must be at least 1"),
+        ({"rate": 100}, "rate must be at least 4000"),
+        ({"dropout": 1.0}, "dropout must be from 0"),
+        ({"window": 0.0}, "window must be above 0"),
+        ({"window": 0.9}, "window must be above 0 and at most refractory, got 0.9 and 0.6"),
+        ({"false_alarms": -1.0}, "false_alarms must be at least 0"),
+        ({"holdout": "nobody"}, "no recording of the speaker 'nobody'; known: s0, s1"),
+    ],
+)
+def test_parameters_out_of_range_are_named(folder: Path, changes: dict[str, object], message: str) -> None:
+    model = small(**changes)
+    with pytest.raises(InputError, match=message):
+        model.fit(model.parts([str(folder)]).train, budget="1ep", progress=False)
+
+
+def test_what_cannot_be_heard_is_named(fitted: CommandRecognizer, folder: Path, tmp_path: Path) -> None:
+    write_commands(tmp_path / "data", 2)
+    soundfile.write(tmp_path / "data" / "up" / "short.wav", np.zeros(50), RATE)
+    with pytest.raises(InputError, match=r"short\.wav: is shorter than 25 ms"):
+        small().fit(tmp_path / "data", budget="1ep", progress=False)
+    (tmp_path / "data" / "up" / "short.wav").write_bytes(b"not audio")
+    with pytest.raises(InputError, match=r"short\.wav: not readable as audio"):
+        small().fit(tmp_path / "data", budget="1ep", progress=False)
+    (tmp_path / "strange" / "sideways").mkdir(parents=True)
+    soundfile.write(tmp_path / "strange" / "sideways" / "1.wav", np.zeros(4000), RATE)
+    with pytest.raises(InputError, match="the command 'sideways' was not learnt; the model knows down, flat, up"):
+        fitted.evaluate(read_commands(tmp_path / "strange"))
+    with pytest.raises(InputError, match=r"none\.wav: no such file"):
+        fitted.predict([tmp_path / "none.wav"])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="empty: holds no audio files"):
+        fitted.predict([tmp_path / "empty"])
+    with pytest.raises(InputError, match="predict needs recordings"):
+        fitted.answers([])
+    with pytest.raises(InputError, match="not fitted yet"):
+        small().detect(np.zeros(4000, np.float32))
+
+
+def test_the_command_line_from_end_to_end(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, model = write_commands(tmp_path / "data", 10), tmp_path / "m"
+    settings = ["rate=8000", "bins=20", "channels=16", "hidden_size=16", "convolutions=1"]
+
+    def call(*arguments: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["memfold", *arguments])
+        assert run() == 0
+        return capsys.readouterr().out
+
+    sets = [word for text in settings for word in ("--set", text)]
+    out = call("fit", "command", str(data), "--out", str(model), "--budget", "2ep", "--json", *sets)
+    report = json.loads(out)
+    assert report["task"] == "command"
+    assert {"accuracy", "accuracy_heldout_speaker", "miss_rate"} == set(report["metrics"])
+    assert report["baseline"]["name"] == MFCC
+    assert json.loads(call("evaluate", str(model), str(data), "--json"))["metrics"]["accuracy"] >= 0
+    assert call("predict", str(model), str(data / "up")).startswith("file,label,p_down,p_flat,p_up\n")
+
+    class Input:
+        buffer = wav(sentence(SAID))
+
+        def isatty(self) -> bool:
+            return False
+
+    monkeypatch.setattr(sys, "stdin", Input())
+    for line in call("stream", str(model)).splitlines():
+        assert set(json.loads(line)) == {"time", "command", "probability"}
