@@ -13,22 +13,21 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from memfold.data.audio import SUFFIXES, listen, read_audio
-from memfold.data.commands import OTHER, Recordings, joined, load_fsdd, read_commands
+from memfold.data.audio import listen, read_audio
+from memfold.data.commands import OTHER, Recordings, audio_files, joined, load_fsdd, read_commands
 from memfold.data.features import SHIFT, LogMel
 from memfold.errors import InputError
 from memfold.tasks.base import Parts, Report, Task, one_source
 from memfold.tasks.command.baselines import MFCC, CepstralRegression
 from memfold.tasks.command.hearing import Heard, Samples, floored, hear, hear_background, made_noise
-from memfold.tasks.command.network import CommandNetwork, CommandProblem, NetworkSize, padded, pooled
+from memfold.tasks.command.inference import between_quiet, logits_of, probabilities_of, smoothed_of
+from memfold.tasks.command.network import CommandNetwork, CommandProblem, NetworkSize
 from memfold.tasks.command.report import confusion_table, stream_cost
-from memfold.tasks.command.spotting import Event, Spotter, Spotting, posteriors, smoothed, spotted, threshold_for
+from memfold.tasks.command.spotting import MOST, Event, Spotter, Spotting, spotted, threshold_for
 from memfold.training import Budget, Settings
 
 __all__ = ["CommandRecognizer"]
 
-PREDICT_BATCH = 128
-AROUND = 0.5  # seconds of quiet before and after a recording, where it is looked for as in a stream
 HOUR = 3600 / SHIFT  # in frames
 COST_SECONDS = 10  # of sound, to time the stream with
 
@@ -236,7 +235,7 @@ class CommandRecognizer(Task):
 
     def _set_threshold(self, heard: Heard, truth: NDArray[np.int64], background: NDArray[np.float16]) -> None:
         """Allow so many false alarms in held-out background or, without any, in noise and among the commands."""
-        self.threshold_ = 0.5
+        self.threshold_ = MOST
         rows: list[tuple[NDArray[np.float32], int | None]]
         if len(background):
             rows = [(self._smoothed([background])[0], None)]
@@ -244,7 +243,7 @@ class CommandRecognizer(Task):
         else:
             noise = made_noise(self.features, seed=1, levels=(4.0, 10.0, 16.0))
             rows = [(own, None) for own in self._smoothed(noise)]
-            rows += list(zip(self._smoothed(_between_quiet(heard.frames)), truth.tolist(), strict=True))
+            rows += list(zip(self._smoothed(between_quiet(heard.frames)), truth.tolist(), strict=True))
             frames = sum(len(own) for own in (*noise, *heard.frames))
         self.threshold_ = threshold_for(rows, self.false_alarms * frames / HOUR, self._spotting())
 
@@ -255,40 +254,8 @@ class CommandRecognizer(Task):
         window = max(1, round(self.window / seconds))
         return Spotting(window, max(window, round(self.refractory / seconds)), self.threshold_)
 
-    @torch.no_grad()
-    def _logits(self, rows: Sequence[NDArray[np.floating]]) -> list[torch.Tensor]:
-        """Of every row of frames ``(T, M)``, the logits ``(T', K + 1)``."""
-        self.network_.eval()
-        found: list[torch.Tensor] = [torch.empty(0)] * len(rows)
-        order = sorted(range(len(rows)), key=lambda row: len(rows[row]))
-        for start in range(0, len(order), PREDICT_BATCH):
-            block = order[start : start + PREDICT_BATCH]
-            logits, steps = self.network_(*padded([rows[row] for row in block]))
-            for row, own, count in zip(block, logits, steps.tolist(), strict=True):
-                found[row] = own[:count]
-        return found
-
-    def _smoothed(self, rows: Sequence[NDArray[np.floating]]) -> list[NDArray[np.float32]]:
-        commands, window = len(self.commands_), self._spotting().window
-        return [smoothed(posteriors(own.numpy())[:, :commands], window) for own in self._logits(rows)]
-
-    def probabilities(self, rows: Sequence[NDArray[np.floating]]) -> NDArray[np.float64]:
-        """The probability of every class for recordings' frames ``(T, M)``, (S, C).
-
-        The commands' are pooled over the steps; "other" has what the likeliest step leaves.
-
-        Raises:
-            InputError: not fitted yet.
-        """
-        self._check_fitted()
-        found = []
-        for logits in self._logits(rows):
-            own = pooled(logits[None], torch.ones(1, len(logits), dtype=torch.bool))[0].double().exp()
-            if self.other_:
-                other = logits.double().softmax(-1)[:, -1:].amin(0)
-                own = torch.cat([own * (1 - other), other])
-            found.append(own.numpy())
-        return np.stack(found)
+    def _smoothed(self, rows: Sequence[NDArray[np.float16]]) -> list[NDArray[np.float32]]:
+        return smoothed_of(self.network_, rows, self._spotting().window)
 
     def predict(self, data: Sequence[str | Path]) -> pl.DataFrame:
         """Tell the commands of recordings.
@@ -302,11 +269,10 @@ class CommandRecognizer(Task):
         Raises:
             InputError: naming a file that cannot be read.
         """
-        paths = [path for own in data for path in _files(Path(own))]
-        return self._table(paths, hear(paths, self.features))
-
-    def _table(self, paths: Sequence[Path], heard: Heard) -> pl.DataFrame:
-        found = self.probabilities(heard.frames)
+        self._check_fitted()
+        paths = [path for own in data for path in audio_files(Path(own))]
+        heard = hear(paths, self.features)
+        found = probabilities_of(self.network_, heard.frames, self.other_)
         labels = [self.classes_[place] for place in found.argmax(1)]
         columns = {f"p_{label}": found[:, place] for place, label in enumerate(self.classes_)}
         return pl.DataFrame({"file": [str(path) for path in paths], "label": labels, **columns})
@@ -323,8 +289,8 @@ class CommandRecognizer(Task):
     def detect(self, samples: Samples) -> list[Event]:
         """The events in a whole recording ``(N,)``: those that `listen` finds in it, at the same steps."""
         self._check_fitted()
-        (logits,) = self._logits([floored(self.features.of(samples))])
-        return list(Spotter(self._spotting(), len(self.commands_)).follow(logits.numpy()))
+        (logits,) = logits_of(self.network_, [floored(self.features.of(samples))])
+        return list(Spotter(self._spotting(), len(self.commands_)).follow(logits))
 
     def hear_out(self, blocks: Iterator[Samples]) -> Iterator[Event]:
         """The events in sound that still comes in, each as soon as it is certain; no torch in the steps."""
@@ -360,12 +326,12 @@ class CommandRecognizer(Task):
         recordings = data if isinstance(data, Recordings) else self.read_files([data])
         truth = self._numbers(recordings)
         heard = hear(recordings.paths, self.features)
-        answers = self.probabilities(heard.frames).argmax(1)
+        answers = probabilities_of(self.network_, heard.frames, self.other_).argmax(1)
         strangers = not set(recordings.speakers) & {*self.speakers_, ""}
         metrics = _accuracy(truth, answers, strangers)
         baselines = {MFCC: _accuracy(truth, self.network_.baseline.answers(heard.statistics), strangers)}
         spotting = self._spotting()
-        rows = self._smoothed(_between_quiet(heard.frames))
+        rows = self._smoothed(between_quiet(heard.frames))
         told = [{event.command for event in spotted(row, spotting)} for row in rows]
         shown: list[Any] = [confusion_table(truth, answers, self.commands_, self.classes_)]
         background = hear_background(recordings.background, self.features)
@@ -407,30 +373,6 @@ class CommandRecognizer(Task):
         network = CommandNetwork(self.size_)
         network.baseline = CepstralRegression(state["statistics"], len(self.commands_))
         return network
-
-
-def _files(path: Path) -> list[Path]:
-    """A file itself; of a folder, the audio files in it and below.
-
-    Raises:
-        InputError: a folder without any.
-    """
-    if not path.is_dir():
-        return [path]
-    found = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
-    if not found:
-        raise InputError(f"{path}: holds no audio files")
-    return found
-
-
-def _between_quiet(rows: Sequence[NDArray[np.float16]]) -> list[NDArray[np.float16]]:
-    """Recordings' frames as a stream would have them, with their own quiet before and after."""
-    count = round(AROUND / SHIFT)
-    found = []
-    for row in rows:
-        quiet = np.tile(np.quantile(row, 0.05, 0).astype(np.float16), (count, 1))
-        found.append(np.concatenate([quiet, row, quiet]))
-    return found
 
 
 def _accuracy(truth: NDArray[np.int64], answers: NDArray[np.int64], strangers: bool) -> dict[str, float]:
