@@ -20,7 +20,7 @@ from memfold.training import Problem
 __all__ = ["Batch", "CommandNetwork", "CommandProblem", "NetworkSize", "padded", "pooled"]
 
 CHAINED = 0.25  # of the rows, that begin with another command
-EMPTY = 0.1  # of the rows, on top, that hold no command
+EMPTY, LEARNT = 0.1, 0.3  # of the rows, on top, that hold no command: of noise, or where there is some, background
 EMPTY_FRAMES = 150
 STEP_WEIGHT = 0.5  # of every step's target beside the pooled one
 VALID_BATCH = 256
@@ -166,7 +166,8 @@ class CommandProblem(Problem):
             pieces.append(piece)
             starts.append(start)
             labels.append(self.recordings[row].label)
-        for _ in range(round(EMPTY * len(chosen))):
+        share = LEARNT if len(self.background) else EMPTY
+        for _ in range(round(share * len(chosen))):
             pieces.append(self._nothing(rng))
             starts.append(0)
             labels.append(NONE)

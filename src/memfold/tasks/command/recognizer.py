@@ -75,7 +75,7 @@ class CommandRecognizer(Task):
         convolutions: int = 2,
         hidden_size: int = 128,
         layers: int = 1,
-        dropout: float = 0.3,
+        dropout: float = 0.2,
         window: float = 0.2,
         refractory: float = 0.6,
         false_alarms: float = 1.0,
