@@ -75,7 +75,7 @@ class SpeechRecognizer(Task):
         dropout: float = 0.2,
         augment: bool = True,
         lr: float = 2e-3,
-        batch_frames: int = 12_000,
+        batch_frames: int = 4000,
         patience: int | None = None,
         beam: int = 16,
         pause: float = 1.0,
