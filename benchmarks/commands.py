@@ -52,7 +52,7 @@ def scored(
             replace(part, background=hour) for part, hour in zip((test, tuning, learnt), background, strict=True)
         )
     model.fit(learnt, budget, tuning, progress=False)
-    report = model.evaluate(test, f"threshold {model.threshold_:.2f}")
+    report = model.evaluate(test, "@fsdd")
     steps = f"{model.training_.steps} steps, threshold {model.threshold_:.2f}"
     ours = ", ".join(f"{name} {value:.2f}" for name, value in report.metrics.items())
     told = "; ".join(text for text in report.shown if isinstance(text, str))

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from memfold.nn import LSTM
 from memfold.tasks.command.augment import IGNORED, NONE, Piece, Recording, some_noise, surrounded
 from memfold.tasks.command.baselines import CepstralRegression
+from memfold.tasks.command.hearing import FLOOR
 from memfold.tasks.speech.front import Front
 from memfold.tasks.speech.live import STRIDE, Listener
 from memfold.training import Problem
@@ -21,7 +22,9 @@ __all__ = ["Batch", "CommandNetwork", "CommandProblem", "NetworkSize", "padded",
 
 CHAINED = 0.25  # of the rows, that begin with another command
 EMPTY, LEARNT = 0.1, 0.3  # of the rows, on top, that hold no command: of noise, or where there is some, background
-EMPTY_FRAMES = 150
+EMPTY_FRAMES = 150  # at most
+HEARD = 0.8  # of the rows without a command, of background where there is some; the others are of noise
+LOUDEST = 16.0  # log energy of that noise, at most
 STEP_WEIGHT = 0.5  # of every step's target beside the pooled one
 VALID_BATCH = 256
 
@@ -180,12 +183,12 @@ class CommandProblem(Problem):
     def _nothing(self, rng: np.random.Generator) -> Piece:
         """A stretch of background or, where there is none, of noise."""
         frames = int(rng.integers(EMPTY_FRAMES // 3, EMPTY_FRAMES))
-        if len(self.background) and rng.random() < 0.8:
+        if len(self.background) and rng.random() < HEARD:
             start = rng.integers(max(1, len(self.background) - frames))
             own = self.background[start : start + frames].astype(np.float32)
             return surrounded(Piece.of_nothing(own), own.min(0), self.bank, rng)
-        level = rng.uniform(2, 16)
-        return Piece.of_nothing(np.maximum(some_noise(self.bank, frames, rng) + np.float32(level), 2.0))
+        level = np.float32(rng.uniform(FLOOR, LOUDEST))
+        return Piece.of_nothing(np.maximum(some_noise(self.bank, frames, rng) + level, np.float32(FLOOR)))
 
     def _collated(self, pieces: Sequence[Piece], starts: Sequence[int], labels: Sequence[int]) -> Batch:
         stride = self.model.stride

@@ -209,8 +209,8 @@ class CommandRecognizer(Task):
         return self
 
     def _check(self) -> None:
-        ones = ("bins", "channels", "convolutions", "hidden_size", "layers", "batch_size")
-        self._check_least({**dict.fromkeys(ones, 1), "rate": 4000, "fold": 0})
+        ones = ("channels", "convolutions", "hidden_size", "layers", "batch_size")
+        self._check_least({**dict.fromkeys(ones, 1), "bins": 2, "rate": 4000, "fold": 0})
         if not 0 <= self.dropout < 1:
             raise InputError(f"dropout must be from 0 to below 1, got {self.dropout}")
         if not 0 < self.window <= self.refractory:
