@@ -18,8 +18,8 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from memfold.budget import Budget
 from memfold.display import Display
 from memfold.tasks import SpeechRecognizer
-from memfold.tasks.speech.front import Front
-from memfold.tasks.transcribe.batches import Recordings, SpeechProblem, log_probabilities
+from memfold.tasks.speech.front import Scaling
+from memfold.tasks.transcribe.batches import Recordings, SpeechProblem, least_steps, log_probabilities
 from memfold.tasks.transcribe.search import Alphabet, greedy
 from memfold.training import Settings, train
 
@@ -31,7 +31,7 @@ class PlainNetwork(nn.Module):
 
     def __init__(self, bins: int, characters: int) -> None:
         super().__init__()
-        self.front = Front(bins, channels=0, convolutions=0)  # it only brings the frames to one scale
+        self.front = Scaling(bins)
         self.lstm = nn.LSTM(STACKED * bins, 256, 3, batch_first=True, dropout=0.2, bidirectional=True)
         self.head = nn.Linear(2 * 256, 1 + characters)
 
@@ -60,7 +60,7 @@ def main(
 
     def recordings(part) -> Recordings:
         frames, labels = task.frames(part.audio, show=True), [alphabet.encode(text) for text in part.texts]
-        kept = [i for i, own in enumerate(frames) if network.steps(len(own)) >= 2 * len(labels[i])]
+        kept = [i for i, own in enumerate(frames) if network.steps(len(own)) >= least_steps(labels[i])]
         return Recordings([frames[i] for i in kept], [labels[i] for i in kept])
 
     learnt = recordings(learn)

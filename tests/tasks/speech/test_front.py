@@ -34,6 +34,17 @@ def test_normalised_bands_have_mean_0_and_deviation_1():
     np.testing.assert_allclose(all_frames.std(0, correction=0), 1, atol=1e-4)
 
 
+def test_features_look_six_frames_ahead_and_no_further():
+    torch.manual_seed(0)
+    front, x = Front(5, 6, 2), torch.randn(1, 40, 5)
+    before, _ = front(x, torch.tensor([40]))
+    for changed, same in ((7, 1), (6, 0)):  # step s stands at frame 4s
+        y = x.clone()
+        y[0, changed:] += 1
+        after, _ = front(y, torch.tensor([40]))
+        assert torch.equal(after[0, 0], before[0, 0]) == bool(same)
+
+
 def test_a_listener_gives_what_the_layers_give():
     torch.manual_seed(0)
     front, lstm, head = Front(5, 6, 2), LSTM(6, 7, 2, batch_first=True), torch.nn.Linear(7, 3)

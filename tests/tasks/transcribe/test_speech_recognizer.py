@@ -91,6 +91,16 @@ def test_every_step_of_a_stream_is_that_of_the_whole_recording(model, manifest):
     torch.testing.assert_close(live, whole, atol=1e-4, rtol=0)
 
 
+def test_a_second_fit_forgets_the_texts_of_the_first(manifest, tmp_path):
+    lines = [json.loads(line) for line in manifest.read_text(encoding="utf-8").splitlines()]
+    only = [{**own, "audio": str(manifest.parent / own["audio"])} for own in lines if set(own["text"]) <= set("ab")]
+    (tmp_path / "ab.jsonl").write_text("\n".join(map(json.dumps, only)), encoding="utf-8")
+    model = SpeechRecognizer(**SMALL).fit(str(manifest), budget="1ep", progress=False)
+    assert len(model._language().after(())) == 1 + len("abcü ")
+    model.fit(str(tmp_path / "ab.jsonl"), budget="1ep", valid=str(tmp_path / "ab.jsonl"), progress=False)
+    assert len(model._language().after(())) == 1 + len("ab")
+
+
 def test_a_saved_model_writes_the_same(model, manifest, tmp_path):
     model.save(tmp_path / "model")
     files = [manifest.parent / f"{k}.wav" for k in range(3)]

@@ -22,8 +22,9 @@ from memfold.tasks.command.baselines import MFCC, CepstralRegression
 from memfold.tasks.command.hearing import Heard, Samples, floored, hear, hear_background, made_noise
 from memfold.tasks.command.inference import between_quiet, logits_of, probabilities_of, smoothed_of
 from memfold.tasks.command.network import CommandNetwork, CommandProblem, NetworkSize
-from memfold.tasks.command.report import confusion_table, stream_cost
+from memfold.tasks.command.report import confusion_table
 from memfold.tasks.command.spotting import MOST, Event, Spotter, Spotting, spotted, threshold_for
+from memfold.tasks.speech.live import stream_cost
 from memfold.training import Budget, Settings
 
 __all__ = ["CommandRecognizer"]

@@ -1,16 +1,13 @@
-"""What a terminal shows below the scores: which commands are taken for which, and what a stream costs."""
+"""What a terminal shows below the scores: which commands are taken for which."""
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 from rich.text import Text
 
-from memfold.engine import get_num_threads, set_num_threads
-
-__all__ = ["confusion_table", "stream_cost"]
+__all__ = ["confusion_table"]
 
 
 def confusion_table(
@@ -26,18 +23,3 @@ def confusion_table(
     for label, row in zip(commands, counts, strict=True):
         table.add_row(Text(label), *(str(count) if count else "" for count in row))
     return table
-
-
-def stream_cost(run: Callable[[], object], frames: int) -> float:
-    """Microseconds of one core for each of so many frames, the better of two runs."""
-    threads = get_num_threads()
-    set_num_threads(1)
-    try:
-        times = []
-        for _ in range(2):
-            begun = time.perf_counter()
-            run()
-            times.append(time.perf_counter() - begun)
-    finally:
-        set_num_threads(threads)
-    return 1e6 * min(times) / max(frames, 1)

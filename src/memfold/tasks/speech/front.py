@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from memfold.tasks.speech.live import KERNEL, SIDE, STRIDE, Array
 
-__all__ = ["Front", "thinned"]
+__all__ = ["Front", "Scaling", "thinned"]
 
 
 def thinned(lengths: Tensor, convolutions: int) -> Tensor:
@@ -22,27 +22,16 @@ def thinned(lengths: Tensor, convolutions: int) -> Tensor:
     return lengths
 
 
-class Front(nn.Module):
-    """Frames ``(B, T, M)`` to features ``(B, ceil(T / 2**K), C)`` by K convolutions over time with a ReLU each.
-
-    Each step's features are brought to one scale at the end (layer normalisation, Ba et al. 2016, eq. 3).
-
-    Args:
-        bins: mel bands, M.
-        channels: of every convolution, C.
-        convolutions: K; each halves the rate.
-    """
+class Scaling(nn.Module):
+    """Brings every band of frames ``(..., M)`` to mean 0 and deviation 1."""
 
     mean: Tensor  # of a band, (M,)
     scale: Tensor  # one over its standard deviation
 
-    def __init__(self, bins: int, channels: int, convolutions: int) -> None:
+    def __init__(self, bins: int) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(bins))
         self.register_buffer("scale", torch.ones(bins))
-        inputs = [bins] + [channels] * (convolutions - 1)
-        self.convolutions = nn.ModuleList(nn.Conv1d(i, channels, KERNEL, STRIDE, padding=SIDE) for i in inputs)
-        self.norm = nn.LayerNorm(channels) if convolutions else nn.Identity()
 
     @torch.no_grad()
     def normalise_by(self, frames: Sequence[NDArray[np.floating]]) -> None:
@@ -56,6 +45,24 @@ class Front(nn.Module):
     def normalised(self, frames: Tensor) -> Tensor:
         """Frames ``(..., M)`` with mean 0 and deviation 1 in every band."""
         return (frames - self.mean) * self.scale
+
+
+class Front(Scaling):
+    """Frames ``(B, T, M)`` to features ``(B, ceil(T / 2**K), C)`` by K convolutions over time with a ReLU each.
+
+    Each step's features are brought to one scale at the end (layer normalisation, Ba et al. 2016, eq. 3).
+
+    Args:
+        bins: mel bands, M.
+        channels: of every convolution, C.
+        convolutions: K; each halves the rate.
+    """
+
+    def __init__(self, bins: int, channels: int, convolutions: int) -> None:
+        super().__init__(bins)
+        inputs = [bins] + [channels] * (convolutions - 1)
+        self.convolutions = nn.ModuleList(nn.Conv1d(i, channels, KERNEL, STRIDE, padding=SIDE) for i in inputs)
+        self.norm = nn.LayerNorm(channels)
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Features of normalised frames.

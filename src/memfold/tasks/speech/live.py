@@ -1,14 +1,16 @@
 """Hearing step by step, without torch: what `Front` and the layers above do, while a recording still comes in."""
 
+import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from memfold.engine import get_num_threads, set_num_threads
 from memfold.stream import Layer, Stream
 
-__all__ = ["FrontStream", "Listener"]
+__all__ = ["FrontStream", "Listener", "stream_cost"]
 
 KERNEL, STRIDE = 5, 2
 SIDE = KERNEL // 2  # inputs that an output looks at to either side of its own
@@ -104,3 +106,18 @@ class _ConvolutionStream:
         for _ in range(STRIDE):
             self.held.popleft()
         return y
+
+
+def stream_cost(run: Callable[[], object], frames: int) -> float:
+    """Microseconds of one core for each of so many frames, the better of two runs."""
+    threads = get_num_threads()
+    set_num_threads(1)
+    try:
+        times = []
+        for _ in range(2):
+            begun = time.perf_counter()
+            run()
+            times.append(time.perf_counter() - begun)
+    finally:
+        set_num_threads(threads)
+    return 1e6 * min(times) / max(frames, 1)

@@ -24,7 +24,7 @@ from memfold.data.speech import Utterances, load_mboshi, read_manifests
 from memfold.errors import InputError
 from memfold.formats.directory import TEXTS
 from memfold.tasks.base import Parts, Report, Task, one_source
-from memfold.tasks.speech.live import STRIDE, Listener
+from memfold.tasks.speech.live import STRIDE, Listener, stream_cost
 from memfold.tasks.transcribe.batches import Recordings, SpeechProblem, least_steps, log_probabilities
 from memfold.tasks.transcribe.network import AcousticNetwork, NetworkSize
 from memfold.tasks.transcribe.report import mistake_tables
@@ -161,6 +161,7 @@ class SpeechRecognizer(Task):
         train, held_out = self.read(data).split() if valid is None else (self.read(data), self.read(valid))
         self.alphabet_ = Alphabet.of(train.texts)
         self.texts_ = train.texts
+        vars(self).pop("_characters", None)  # of an earlier fit
         torch.manual_seed(self.seed)
         network = AcousticNetwork(self._size())
         learnt = self._recordings(network, train, progress, "to learn from")
@@ -276,7 +277,7 @@ class SpeechRecognizer(Task):
             raise InputError("this model reads recordings in both directions; fit one with --set causal=true to stream")
         listener, transcript, said = self._listener(), self._transcript(), ""
         for frame in self._mel().follow(listen(source, self.rate)):
-            y = listener.step(frame)
+            y = listener.step(frame.astype(np.float16).astype(np.float32))  # as whole recordings are kept
             if y is None:
                 continue
             if (segment := transcript.step(_log_softmax(y))) is not None:
@@ -334,17 +335,16 @@ class SpeechRecognizer(Task):
         baselines = {other: _error_rates(spoken.texts, texts) for other, texts in others.items()}
         shown: list[Any] = [*mistake_tables(spoken.texts, found, [str(file) for file in spoken.audio])]
         if self.causal:
-            shown.append(f"{1e6 * self._time_of_a_frame(frames[0]):.0f} microseconds for each 10 ms of a stream")
+            shown.append(
+                f"network: {self._time_of_a_frame(frames[0]):.0f} µs of one core for each frame of 10 ms of a stream"
+            )
         return Report(self.name, name, metrics, baselines, self.parameter_count, self.seed, taken, shown)
 
     def _time_of_a_frame(self, frames: NDArray[np.float16]) -> float:
-        """Seconds that the network takes for a frame of a stream, on one thread."""
+        """Microseconds of one core that the network takes for a frame of a stream, frames and search apart."""
         listener = self._listener()
         some = [frame for frame in frames.astype(np.float32) for _ in range(1 + 1000 // len(frames))]
-        begun = time.perf_counter()
-        for frame in some:
-            listener.step(frame)
-        return (time.perf_counter() - begun) / len(some)
+        return stream_cost(lambda: [listener.step(frame) for frame in some], len(some))
 
     # -- models on disk --------------------------------------------------------------------------------------
 
