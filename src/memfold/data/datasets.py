@@ -176,7 +176,7 @@ DATASETS = {
         DataSet(
             "orl-faces",
             "faces",
-            "40 people, 10 grey images each (Olivetti Research Laboratory, Samaria & Harter 1994); get AT&T's database of "
+            "40 people, 10 images each (Olivetti Research Laboratory, Samaria & Harter 1994); get AT&T's database of "
             "faces from cl.cam.ac.uk/research/dtg/attarchive",
             "free with credit",
         ),
