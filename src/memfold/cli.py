@@ -1,5 +1,6 @@
 """The command line: parses, calls, prints. PyTorch is imported by the commands that need it, not by ``--help``."""
 
+import inspect
 import json
 import shlex
 import sys
@@ -82,7 +83,7 @@ def demo(
 @app.command()
 def fit(
     task: Annotated[
-        str, typer.Argument(help="anomaly, command, forecast, generate, sentiment, transcribe or translate")
+        str, typer.Argument(help="anomaly, command, detect, forecast, generate, sentiment, transcribe or translate")
     ],
     data: Data,
     out: Annotated[Path, typer.Option(help="Folder for the model.")],
@@ -134,7 +135,7 @@ def evaluate(
     every: Every = None,
     report: Annotated[
         Path | None,
-        typer.Option(help="Forecasts only: page to write with the forecasts, their errors and the scores, in HTML."),
+        typer.Option(help="Page to write, in HTML: forecasts and their errors, or boxes drawn into images; scores."),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -152,8 +153,9 @@ def evaluate(
         test, scoring = task.read_files(data), {}
     options = {"origins": origins, "every": every, "report": report}
     given = {name: value for name, value in options.items() if value is not None}
-    if given and task.name != "forecast":
-        raise InputError(f"--{next(iter(given))}: is for forecasts; this is a {task.name} model")
+    takes = inspect.signature(task.evaluate).parameters
+    if strange := [name for name in given if name not in takes]:
+        raise InputError(f"--{strange[0]}: {task.name} models have no such option")
     _print(task.evaluate(test, " ".join(data), **{**scoring, **given}), as_json)
     if report is not None:
         print(f"the report is in {report}", file=sys.stderr)

@@ -11,16 +11,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from memfold.data.datasets import find
+from memfold.data.images import SUFFIXES, UNREADABLE
 from memfold.errors import InputError
 
-__all__ = ["BoxedImages", "image_size", "joined", "load_bccd", "read_boxes", "read_splits"]
+__all__ = ["BoxedImages", "image_size", "joined", "load_bccd", "read_boxes", "read_splits", "unboxed"]
 
 VOC_FOLDERS = ("JPEGImages", "images", "")  # below the root, where VOC's images may be
 COCO_FOLDERS = ("", "images", "../images")  # beside the JSON file
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -59,6 +59,19 @@ class BoxedImages:
             [self.boxes[row] for row in rows],
             [self.labels[row] for row in rows],
         )
+
+    def numbers(self, classes: Sequence[str]) -> list[NDArray[np.int64]]:
+        """The labels by their places among some classes.
+
+        Raises:
+            InputError: naming an image with another class.
+        """
+        places = {label: place for place, label in enumerate(classes)}
+        for path, labels in zip(self.paths, self.labels, strict=True):
+            for label in labels:
+                if label not in places:
+                    raise InputError(f"{path}: the class {label!r} was not learnt; known are {', '.join(classes)}")
+        return [np.array([places[label] for label in own], np.int64) for own in self.labels]
 
     def require(self) -> None:
         """Raise InputError unless there are two images, and a box."""
@@ -100,6 +113,16 @@ def joined(parts: Sequence[BoxedImages]) -> BoxedImages:
     )
 
 
+def unboxed(paths: Sequence[Path]) -> BoxedImages:
+    """Images in which no box is known.
+
+    Raises:
+        InputError: naming a file that is no image.
+    """
+    none = [np.empty((0, 4), np.float32)] * len(paths)
+    return BoxedImages("images", list(paths), [image_size(path) for path in paths], none, [[]] * len(paths))
+
+
 def read_boxes(source: str | Path, images: str | Path | None = None) -> BoxedImages:
     """Read images' boxes; of the images themselves only the sizes.
 
@@ -131,7 +154,7 @@ def read_boxes(source: str | Path, images: str | Path | None = None) -> BoxedIma
 
 
 def read_splits(source: str | Path, images: str | Path | None = None) -> dict[str, BoxedImages]:
-    """The parts that the lists in VOC's ``ImageSets/Main`` name: those of ``train``, ``val`` and ``test`` that are there.
+    """The parts that VOC's ``ImageSets/Main`` lists: those of ``train``, ``val`` and ``test`` that are there.
 
     Raises:
         InputError: as `read_boxes`, or a list that names an image without XML.
@@ -168,9 +191,7 @@ def image_size(path: Path) -> tuple[int, int]:
     try:
         with Image.open(path) as image:
             return image.size
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except UNREADABLE as error:
         raise InputError(f"{path}: not readable as an image ({error})") from None
 
 
@@ -237,9 +258,7 @@ def _voc_names(root: Path) -> list[str]:
     return sorted(path.stem for path in _voc_folder(root).glob("*.xml") if not path.name.startswith("."))
 
 
-def _read_voc(
-    root: Path, names: Sequence[str], images: str | Path | None, listed: Path | None = None
-) -> BoxedImages:
+def _read_voc(root: Path, names: Sequence[str], images: str | Path | None, listed: Path | None = None) -> BoxedImages:
     folder = _voc_folder(root)
     places = [root / place for place in VOC_FOLDERS] if images is None else [Path(images)]
     gathered = _Gathered(str(root if listed is None else listed))
@@ -258,14 +277,16 @@ def _read_voc(
 
 def _voc_image(file: Path, name: str, places: Sequence[Path]) -> Path:
     """The image that an XML file names, or else one of the file's own name."""
-    names = [Path(name).name] if name else []
-    names += [file.stem + suffix for suffix in (*SUFFIXES, *(suffix.upper() for suffix in SUFFIXES))]
     for place in places:
-        for candidate in names:
-            if (place / candidate).is_file():
-                return place / candidate
+        if name and (place / Path(name).name).is_file():
+            return place / Path(name).name
+        for suffix in sorted(SUFFIXES):
+            for candidate in (file.stem + suffix, file.stem + suffix.upper()):
+                if (place / candidate).is_file():
+                    return place / candidate
     where = ", ".join(str(place) for place in places)
-    raise InputError(f"{file}: its image {names[0]} is not in {where} (name the folder with --set images=FOLDER)")
+    wanted = Path(name).name or file.stem
+    raise InputError(f"{file}: its image {wanted} is not in {where} (name the folder with --set images=FOLDER)")
 
 
 def _voc_size(tree: ElementTree.Element) -> tuple[int, int] | None:
@@ -289,7 +310,9 @@ def _voc_entries(file: Path, tree: ElementTree.Element) -> Iterator[Entry]:
 
 def _read_coco(path: Path, images: str | Path | None) -> BoxedImages:
     content = _coco_content(path)
-    names = {_value(own, "id", path, "category"): _value(own, "name", path, "category") for own in content["categories"]}
+    names = {
+        _value(own, "id", path, "category"): _value(own, "name", path, "category") for own in content["categories"]
+    }
     files = {_value(own, "id", path, "image"): own for own in content["images"]}
     entries: dict[Any, list[Entry]] = {key: [] for key in files}
     gathered = _Gathered(str(path))
@@ -304,7 +327,7 @@ def _read_coco(path: Path, images: str | Path | None) -> BoxedImages:
             gathered.counts["around crowds left out"] += 1
             continue
         x, y, width, height = _numbers(_value(own, "bbox", path, "annotation"), where)
-        entries[image].append((str(names[kind]), np.array([x, y, x + width, y + height])))
+        entries[image].append((names[kind], np.array([x, y, x + width, y + height])))
     places = [path.parent / place for place in COCO_FOLDERS] if images is None else [Path(images)]
     for key, own in files.items():
         file = str(_value(own, "file_name", path, "image"))

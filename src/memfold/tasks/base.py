@@ -35,6 +35,7 @@ __all__ = ["TASKS", "Parts", "Report", "Task", "load", "one_source", "task_class
 TASKS = {
     "anomaly": "memfold.tasks.anomaly:AnomalyDetector",
     "command": "memfold.tasks.command:CommandRecognizer",
+    "detect": "memfold.tasks.detect:ObjectDetector",
     "forecast": "memfold.tasks.forecast:Forecaster",
     "generate": "memfold.tasks.generate:TextGenerator",
     "sentiment": "memfold.tasks.sentiment:TextClassifier",
@@ -46,6 +47,7 @@ EXTRAS = {  # what to install for which tasks
     "series": ("anomaly", "forecast"),
     "text": ("generate", "sentiment", "translate"),
     "audio": ("command", "transcribe"),
+    "vision": ("detect",),
 }
 
 

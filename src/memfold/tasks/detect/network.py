@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from memfold.nn.sequencer import Sequencer
+from memfold.nn import Sequencer
 
-__all__ = ["STRIDE", "DetectorNetwork", "NetworkSize", "shaped"]
+__all__ = ["MULTIPLE", "STRIDE", "DetectorNetwork", "NetworkSize", "shaped"]
 
 STRIDE = 4  # pixels of a cell of the maps
 MULTIPLE = 16  # of which height and width must be
@@ -53,6 +53,14 @@ class DetectorNetwork(nn.Module):
         self.box = nn.Sequential(_convolution(c), nn.Conv2d(c, 4, 1))
         nn.init.constant_(self.heat[1].bias, -log((1 - PRIOR) / PRIOR))  # type: ignore[arg-type]
 
+    def normalise_by(self, pixels: Sequence[Tensor]) -> None:
+        """Take the means and deviations of the colours of pictures ``(3, H, W)`` of 0 to 255."""
+        count = sum(own[0].numel() for own in pixels)
+        mean = torch.stack([own.sum((1, 2)) for own in pixels]).double().sum(0) / count / 255
+        off = [(own.double() / 255 - mean[:, None, None]).square().sum((1, 2)) for own in pixels]
+        self.mean.copy_(mean)
+        self.deviation.copy_((torch.stack(off).sum(0) / count).sqrt().clamp(min=1 / 255))
+
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of a centre ``(B, K, h, w)``, and what cells tell of their boxes ``(B, 4, h, w)``.
 
@@ -70,9 +78,7 @@ class DetectorNetwork(nn.Module):
 
 
 def _convolution(channels: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels), nn.GELU()
-    )
+    return nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels), nn.GELU())
 
 
 def shaped(pixels: Sequence[Tensor], mean: Tensor) -> Tensor:

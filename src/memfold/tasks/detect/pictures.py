@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from memfold.data.boxes import BoxedImages
+from memfold.data.images import UNREADABLE
 from memfold.errors import InputError
 
 __all__ = ["Flips", "Picture", "altered", "canvas_of", "read_pictures"]
@@ -47,28 +48,19 @@ def read_pictures(images: BoxedImages, classes: Sequence[str], size: int) -> lis
     Raises:
         InputError: naming an image that cannot be read, or a class that is not among these.
     """
-    places = {label: place for place, label in enumerate(classes)}
     pictures = []
-    for path, full, boxes, labels in zip(images.paths, images.sizes, images.boxes, images.labels, strict=True):
-        for label in labels:
-            if label not in places:
-                raise InputError(f"{path}: the class {label!r} was not learnt; the model knows {', '.join(classes)}")
+    numbers = images.numbers(classes)
+    for path, full, boxes, labels in zip(images.paths, images.sizes, images.boxes, numbers, strict=True):
         scale = max(full) / size
-        shape = tuple(max(1, round(side / scale)) for side in full)
+        shape = max(1, round(full[0] / scale)), max(1, round(full[1] / scale))
         try:
             with Image.open(path) as image:
                 image.draft("RGB", shape)  # a JPEG is decoded at a fraction of its size where that is enough
                 pixels = np.asarray(image.convert("RGB").resize(shape, Image.Resampling.BILINEAR))
-        except (OSError, SyntaxError, ValueError) as error:
+        except UNREADABLE as error:
             raise InputError(f"{path}: not readable as an image ({error})") from None
-        pictures.append(
-            Picture(
-                torch.from_numpy(pixels.transpose(2, 0, 1).copy()),
-                torch.from_numpy(boxes / np.float32(scale)),
-                torch.tensor([places[label] for label in labels], dtype=torch.long),
-                scale,
-            )
-        )
+        planes = torch.from_numpy(pixels.transpose(2, 0, 1).copy())
+        pictures.append(Picture(planes, torch.from_numpy(boxes / np.float32(scale)), torch.from_numpy(labels), scale))
     return pictures
 
 
@@ -102,8 +94,8 @@ def altered(
     before, after = frame.copy(), frame.copy()
     before[2 + axis] = after[axis] = line
     one, two = (_moved(own, part, canvas, flips, rng) for own, part in ((first, before), (second, after)))
-    pixels = torch.cat([one[0].narrow(2 - axis, 0, line), two[0].narrow(2 - axis, line, (width, height)[axis] - line)], 2 - axis)
-    return pixels, torch.cat([one[1], two[1]]), torch.cat([one[2], two[2]])
+    halves = one[0].tensor_split([line], 2 - axis)[0], two[0].tensor_split([line], 2 - axis)[1]
+    return torch.cat(halves, 2 - axis), torch.cat([one[1], two[1]]), torch.cat([one[2], two[2]])
 
 
 def _moved(

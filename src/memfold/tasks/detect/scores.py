@@ -8,7 +8,7 @@ import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
 from numpy.typing import NDArray
 
-__all__ = ["Boxes", "Precision", "overlaps", "precision_of", "right"]
+__all__ = ["Boxes", "Precision", "best_threshold", "overlaps", "precision_of", "right"]
 
 MOST = 100  # boxes of an image that count
 
@@ -69,21 +69,19 @@ def precision_of(truth: Sequence[Boxes], found: Sequence[Boxes], classes: int) -
     precision = np.asarray(evaluation.eval["precision"])[..., 0, 0].transpose(2, 0, 1)  # (K, IoU, recall)
     by_class = np.where((precision > -1).all((1, 2)), precision.mean((1, 2)), np.nan)
     by_class50 = np.where((precision > -1).all((1, 2)), precision[:, 0].mean(1), np.nan)
-    return Precision(
-        float(np.nanmean(by_class50)), float(np.nanmean(by_class)), by_class50, by_class, precision[:, 0]
-    )
+    return Precision(float(np.nanmean(by_class50)), float(np.nanmean(by_class)), by_class50, by_class, precision[:, 0])
 
 
 def _as_coco(truth: Sequence[Boxes], classes: int) -> dict[str, Any]:
     rows = [
-        {"image_id": image, "category_id": int(label), "bbox": box.tolist(), "area": float(box[2] * box[3]), "iscrowd": 0}
+        {"image_id": image, "category_id": int(label), "bbox": box.tolist(), "area": float(box[2] * box[3])}
         for image, own in enumerate(truth, start=1)
         for box, label in zip(own.boxes, own.labels, strict=True)
     ]
     return {
         "images": [{"id": image} for image in range(1, len(truth) + 1)],
         "categories": [{"id": number, "name": str(number)} for number in range(classes)],
-        "annotations": [{"id": number, **row} for number, row in enumerate(rows, start=1)],
+        "annotations": [{"id": number, "iscrowd": 0, **row} for number, row in enumerate(rows, start=1)],
     }
 
 
@@ -113,3 +111,13 @@ def right(truth: Boxes, found: Boxes, least: float = 0.5) -> NDArray[np.int64]:
             answers[row] = place
             matrix[:, place] = 0
     return answers
+
+
+def best_threshold(truth: Sequence[Boxes], found: Sequence[Boxes]) -> float:
+    """The score from which on boxes are told where F1, over all classes, is to be the highest; 1 if none is right."""
+    scores = np.concatenate([own.scores for own in found])
+    hits = np.concatenate([right(true, own) >= 0 for true, own in zip(truth, found, strict=True)])
+    order = np.argsort(-scores, kind="stable")
+    wanted = sum(len(own.labels) for own in truth)
+    f1 = 2 * hits[order].cumsum() / (np.arange(1, len(order) + 1) + wanted)
+    return float(scores[order[f1.argmax()]]) if hits.any() else 1.0

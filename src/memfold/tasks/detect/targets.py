@@ -94,9 +94,9 @@ def peaks(heat: Tensor, told: Tensor, stride: int, most: int) -> tuple[Tensor, T
         most: boxes of an image.
 
     Returns:
-        Left, top, width and height in pixels ``(B, M, 4)``, classes ``(B, M)`` and scores ``(B, M)``, the highest first.
+        Left, top, width and height in pixels ``(B, M, 4)``, classes and scores ``(B, M)``, the highest scores first.
     """
-    batch, classes, height, width = heat.shape
+    classes, height, width = heat.shape[1:]
     kept = heat * (F.max_pool2d(heat, 3, 1, 1) == heat)
     scores, index = kept.flatten(1).topk(min(most, classes * height * width))
     labels, cell = index // (height * width), index % (height * width)
