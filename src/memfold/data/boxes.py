@@ -73,9 +73,9 @@ class BoxedImages:
                     raise InputError(f"{path}: the class {label!r} was not learnt; known are {', '.join(classes)}")
         return [np.array([places[label] for label in own], np.int64) for own in self.labels]
 
-    def require(self) -> None:
-        """Raise InputError unless there are two images, and a box."""
-        if len(self) < 2:
+    def require(self, images: int = 1) -> None:
+        """Raise InputError unless there are so many images, and a box."""
+        if len(self) < images:
             raise InputError(f"{self.name}: holds one image; two are needed, to learn from one and hold one out")
         if not self.classes:
             raise InputError(f"{self.name}: there is no box in any image")
@@ -86,7 +86,7 @@ class BoxedImages:
         Raises:
             InputError: a single image, or no box.
         """
-        self.require()
+        self.require(2)
         order = np.random.default_rng(0).permutation(len(self)).tolist()
         count = max(1, round(share * len(self)))
         held, rest = order[:count], order[count:]
@@ -237,13 +237,13 @@ class _Gathered:
         return self.images
 
 
-def _numbers(values: Sequence[Any], where: str) -> NDArray[np.float64]:
+def _numbers(values: Any, where: str) -> NDArray[np.float64]:
     try:
         numbers = np.array([float(value) for value in values])
     except (TypeError, ValueError):
         numbers = np.empty(0)
     if len(numbers) != 4 or not np.isfinite(numbers).all():
-        raise InputError(f"{where}: expected a box of four numbers, got {', '.join(map(str, values))}")
+        raise InputError(f"{where}: expected a box of four numbers, got {values}")
     return numbers
 
 

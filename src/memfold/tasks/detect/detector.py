@@ -4,7 +4,7 @@ import hashlib
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, get_args
 
 import numpy as np
 import polars as pl
@@ -130,8 +130,9 @@ class ObjectDetector(Task):
         limit = Budget.parse(budget)
         self._check()
         images = self.read(data)
-        images.require()
         train, tuning = images.split() if valid is None else (images, self.read(valid))
+        for part in (train, tuning):
+            part.require()
         self.classes_ = train.classes
         learnt, validated = self._pictures(train), self._pictures(tuning)
         self.baseline_ = MeanBoxes.fit(train, self.classes_)
@@ -149,6 +150,8 @@ class ObjectDetector(Task):
     def _check(self) -> None:
         ones = ("channels", "blocks", "hidden_size", "batch_size")
         self._check_least({**dict.fromkeys(ones, 1), "size": 2 * MULTIPLE})
+        if self.flips not in get_args(Flips):
+            raise InputError(f"flips must be none, horizontal or all, got {self.flips!r}")
 
     def _size(self) -> NetworkSize:
         return NetworkSize(len(self.classes_), self.channels, self.blocks, self.hidden_size)
@@ -216,6 +219,7 @@ class ObjectDetector(Task):
         if report is not None and not Path(report).parent.is_dir():  # said before the work
             raise InputError(f"{report}: there is no folder {Path(report).parent}")
         images = self.read(data)
+        images.require()
         pictures = self._pictures(images)
         truth = [true_boxes(picture) for picture in pictures]
         before = time.monotonic()

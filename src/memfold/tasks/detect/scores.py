@@ -52,7 +52,10 @@ class Precision:
 
 
 def precision_of(truth: Sequence[Boxes], found: Sequence[Boxes], classes: int) -> Precision:
-    """Average precision of what was found in images (Lin et al. 2014; the first 100 boxes of each)."""
+    """Average precision of what was found in images (Lin et al. 2014; the first 100 boxes of each).
+
+    In one of them at least there must be a true box.
+    """
     true = COCO(_as_coco(truth, classes))
     rows = [
         {"image_id": image, "category_id": int(label), "bbox": box.tolist(), "score": float(score)}
