@@ -1,5 +1,6 @@
 """The command line: parses, calls, prints. PyTorch is imported by the commands that need it, not by ``--help``."""
 
+import inspect
 import json
 import shlex
 import sys
@@ -134,7 +135,9 @@ def evaluate(
     every: Every = None,
     report: Annotated[
         Path | None,
-        typer.Option(help="Forecasts only: page to write with the forecasts, their errors and the scores, in HTML."),
+        typer.Option(
+            help="Forecasts and images only: page to write with the answers, the errors and the scores, in HTML."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -152,8 +155,10 @@ def evaluate(
         test, scoring = task.read_files(data), {}
     options = {"origins": origins, "every": every, "report": report}
     given = {name: value for name, value in options.items() if value is not None}
-    if given and task.name != "forecast":
-        raise InputError(f"--{next(iter(given))}: is for forecasts; this is a {task.name} model")
+    for name in given:
+        if name not in inspect.signature(task.evaluate).parameters:
+            kinds = "forecasts and images" if name == "report" else "forecasts"
+            raise InputError(f"--{name}: is for {kinds}; this is a {task.name} model")
     _print(task.evaluate(test, " ".join(data), **{**scoring, **given}), as_json)
     if report is not None:
         print(f"the report is in {report}", file=sys.stderr)
