@@ -83,7 +83,10 @@ def demo(
 @app.command()
 def fit(
     task: Annotated[
-        str, typer.Argument(help="anomaly, command, detect, forecast, generate, sentiment, transcribe or translate")
+        str,
+        typer.Argument(
+            help="anomaly, classify, command, detect, forecast, generate, sentiment, transcribe or translate"
+        ),
     ],
     data: Data,
     out: Annotated[Path, typer.Option(help="Folder for the model.")],
@@ -135,7 +138,9 @@ def evaluate(
     every: Every = None,
     report: Annotated[
         Path | None,
-        typer.Option(help="Page to write, in HTML: forecasts and their errors, or boxes drawn into images; scores."),
+        typer.Option(
+            help="Forecasts and images only: page to write with the answers, the errors and the scores, in HTML."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -153,9 +158,10 @@ def evaluate(
         test, scoring = task.read_files(data), {}
     options = {"origins": origins, "every": every, "report": report}
     given = {name: value for name, value in options.items() if value is not None}
-    takes = inspect.signature(task.evaluate).parameters
-    if strange := [name for name in given if name not in takes]:
-        raise InputError(f"--{strange[0]}: {task.name} models have no such option")
+    for name in given:
+        if name not in inspect.signature(task.evaluate).parameters:
+            kinds = "forecasts and images" if name == "report" else "forecasts"
+            raise InputError(f"--{name}: is for {kinds}; this is a {task.name} model")
     _print(task.evaluate(test, " ".join(data), **{**scoring, **given}), as_json)
     if report is not None:
         print(f"the report is in {report}", file=sys.stderr)
@@ -176,8 +182,8 @@ def predict(
 
     A forecaster gives what follows each series' last value (of @NAME: of its training part), with 80 % intervals, as
     CSV or Parquet; a detector the score of every reading; a generator goes on from a text; a classifier gives labels
-    and probabilities, as does a recogniser of commands for sound; a translator translations, a recogniser of speech
-    the text of audio files.
+    and probabilities, as does a recogniser of commands for sound; a detector of objects the boxes in images; a
+    translator translations, a recogniser of speech the text of audio files.
 
     Example: memfold predict model sales.csv --out forecast.csv
     """

@@ -9,7 +9,7 @@ from plotly.offline import get_plotlyjs
 
 from memfold.formats.checkpoint import write_aside
 
-__all__ = ["ACTUAL", "BAND", "INK", "OTHERS", "Section", "score_html", "styled", "write_page"]
+__all__ = ["ACTUAL", "BAND", "INK", "OTHERS", "Section", "scores_table", "styled", "write_page"]
 
 INK, BAND, ACTUAL = "#1f5fa8", "rgba(31,95,168,0.18)", "#222222"
 OTHERS = ("#c2571a", "#4d8b31", "#8250a0", "#8a8a8a", "#b03060")
@@ -56,18 +56,6 @@ def write_page(path: Path, title: str, tables: Sequence[str], sections: Sequence
     return path
 
 
-def score_html(title: str, scores: Mapping[str, Mapping[str, float]]) -> str:
-    """A table of scores by model and flat name, the first one being memfold's."""
-    names = list(next(iter(scores.values())))
-    head = "".join(f"<th>{escape(name)}</th>" for name in names)
-    rows = []
-    for place, (model, own) in enumerate(scores.items()):
-        cells = "".join(f"<td>{own[name]:.3f}</td>" if name in own else "<td></td>" for name in names)
-        rows.append(f"<tr{'' if place else ' class=model'}><td>{escape(model)}</td>{cells}</tr>")
-    table = f"<table><tr><th></th>{head}</tr>{''.join(rows)}</table>"
-    return f'<h2>{escape(title)}</h2><div class="scroll">{table}</div>'
-
-
 def styled(figure: go.Figure, y_title: str, x_title: str) -> go.Figure:
     """The figure in the style that all share."""
     figure.update_layout(
@@ -81,3 +69,15 @@ def styled(figure: go.Figure, y_title: str, x_title: str) -> go.Figure:
     figure.update_xaxes(title=x_title)
     figure.update_yaxes(title=y_title, rangemode="tozero")
     return figure
+
+
+def scores_table(heading: str, scores: Mapping[str, Mapping[str, float]]) -> str:
+    """Scores by model and flat name, a row a model, as HTML; the first model is the one that the page is about."""
+    first, names = next(iter(scores)), list(dict.fromkeys(name for row in scores.values() for name in row))
+    head = "".join(f"<th>{escape(name)}</th>" for name in names)
+    rows = []
+    for model, row in scores.items():
+        cells = "".join(f"<td>{row[name]:.3f}</td>" if name in row else "<td></td>" for name in names)
+        rows.append(f"<tr{' class=model' if model == first else ''}><td>{escape(model)}</td>{cells}</tr>")
+    table = f'<div class="scroll"><table><tr><th></th>{head}</tr>{"".join(rows)}</table></div>'
+    return f"<h2>{escape(heading)}</h2>{table}"

@@ -34,6 +34,7 @@ __all__ = ["TASKS", "Parts", "Report", "Task", "load", "one_source", "task_class
 
 TASKS = {
     "anomaly": "memfold.tasks.anomaly:AnomalyDetector",
+    "classify": "memfold.tasks.classify:ImageClassifier",
     "command": "memfold.tasks.command:CommandRecognizer",
     "detect": "memfold.tasks.detect:ObjectDetector",
     "forecast": "memfold.tasks.forecast:Forecaster",
@@ -47,7 +48,7 @@ EXTRAS = {  # what to install for which tasks
     "series": ("anomaly", "forecast"),
     "text": ("generate", "sentiment", "translate"),
     "audio": ("command", "transcribe"),
-    "vision": ("detect",),
+    "vision": ("classify", "detect"),
 }
 
 

@@ -178,7 +178,7 @@ def test_the_commands_fit_evaluate_write_and_answer(tmp_path: Path) -> None:
     assert "\nthe dog" in answers
     for wrong, message in [
         (["predict", "m", "--set", "colour=red"], "has no parameter 'colour'; it has prompt, length, temperature"),
-        (["evaluate", "m", "b.txt", "--origins", "2"], "--origins: generate models have no such option"),
+        (["evaluate", "m", "b.txt", "--origins", "2"], "--origins: is for forecasts; this is a generate model"),
         (["evaluate", "m", "none.txt"], "none.txt: no such file"),
         (["predict", "m", "@tinyshakespeare"], "goes on from files and --set prompt=TEXT, not from a data set"),
         (["fit", "generate", "@sst2", "--out", "n"], "@sst2: is for the task sentiment, not generate"),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from memfold.data.boxes import BoxedImages
-from memfold.page import ACTUAL, INK, OTHERS, Section, score_html, styled, write_page
+from memfold.page import ACTUAL, INK, OTHERS, Section, scores_table, styled, write_page
 from memfold.tasks.base import Report
 from memfold.tasks.detect.scores import Boxes, Precision, right
 
@@ -55,7 +55,7 @@ def write_report(
     scores = {"memfold": report.metrics, **report.baselines}
     footer = f"{model.parameter_count:,} parameters; {model!r}; boxes from a score of {model.threshold_:.2f} on"
     title = f"Boxes in {report.data or images.name}"
-    return write_page(path, title, [score_html(report.data or images.name, scores)], sections, footer)
+    return write_page(path, title, [scores_table(report.data or images.name, scores)], sections, footer)
 
 
 def _chosen(

@@ -1,0 +1,293 @@
+"""The ImageClassifier: fit a Sequencer to labelled images, tell the class of others, score beside the baseline."""
+
+import hashlib
+import time as clock
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from rich.text import Text
+from sklearn.metrics import accuracy_score, f1_score
+from torch import nn
+
+from memfold.data.images import Images, image_files, joined, load_mnist, read_classes, read_pixels
+from memfold.errors import InputError
+from memfold.tasks.base import Parts, Report, Task, one_source
+from memfold.tasks.classify.network import ClassifyNetwork, ClassifyProblem, probabilities_of
+from memfold.tasks.classify.report import Answers, write_report
+from memfold.tasks.vision.augment import Augmentation
+from memfold.tasks.vision.neighbours import PrincipalNeighbours
+from memfold.tasks.vision.network import BackboneSize
+from memfold.training import Budget, Settings
+
+__all__ = ["ImageClassifier"]
+
+PCA = "PCA + nearest neighbours"
+AXES, NEAREST = 50, 5
+VALID_FOLDS = 20  # one of them is held out to validate on
+
+
+class ImageClassifier(Task):
+    """Tells the class of an image.
+
+    Convolutions take small patches of it; bidirectional LSTMs along rows and columns (Sequencer2D, Tatsunami & Taki
+    2022) mix them; the mean over all places gives the answer.
+
+    Args:
+        size: side in pixels of the square that every image is brought to, with its proportions kept.
+        augment: how far images are moved, turned, scaled and bent in training; 0 leaves them as they are.
+        flip: whether left and right mean the same, as for most photographs, but not for digits.
+        channels: features of a place.
+        blocks: of LSTMs along rows and columns.
+        hidden_size: units of each LSTM in each direction.
+        stem_stride: pixels from one place to the next: 1, 2, 4 or 8.
+        dropout: before the last layer.
+        fold: which tenth of an own data set is held out.
+        lr: peak learning rate.
+        batch_size: images in a step.
+        patience: stop after so many of the 20 validations without a better one; None uses the whole budget.
+        seed: of the initial weights, the order and changes of the images, and dropout.
+    """
+
+    name: ClassVar[str] = "classify"
+    network_: ClassifyNetwork
+
+    def __init__(
+        self,
+        size: int = 64,
+        augment: float = 1.0,
+        flip: bool = False,
+        channels: int = 64,
+        blocks: int = 2,
+        hidden_size: int = 32,
+        stem_stride: int = 4,
+        dropout: float = 0.1,
+        fold: int = 0,
+        lr: float = 3e-3,
+        batch_size: int = 128,
+        patience: int | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.size = size
+        self.augment = augment
+        self.flip = flip
+        self.channels = channels
+        self.blocks = blocks
+        self.hidden_size = hidden_size
+        self.stem_stride = stem_stride
+        self.dropout = dropout
+        self.fold = fold
+        self.lr = lr
+        self.batch_size = batch_size
+        self.patience = patience
+        self.seed = seed
+
+    # -- reading ---------------------------------------------------------------------------------------------
+
+    def read(self, data: Any) -> Images:
+        """The labelled images in a folder or an idx file, in grey for a model of grey ones.
+
+        Raises:
+            InputError: naming the folder or file that does not fit.
+        """
+        return data if isinstance(data, Images) else read_classes(data, self.size, self._colours)
+
+    def read_files(self, paths: Sequence[str]) -> Images:
+        return joined([self.read(path) for path in paths])
+
+    def parts(self, data: Sequence[str]) -> Parts:
+        self._check()
+        if data[0].startswith("@"):
+            one_source(data)
+            return Parts(*load_mnist(self.size))
+        return Parts(*self.read_files(data).split(self.fold))
+
+    @property
+    def _colours(self) -> int | None:
+        """1 or 3 of a fitted model."""
+        return self.size_.colours if hasattr(self, "size_") else None
+
+    # -- fitting ---------------------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        data: Any,
+        budget: str = "3m",
+        valid: Any = None,
+        *,
+        out: str | Path | None = None,
+        resume: bool = False,
+        progress: bool = True,
+    ) -> Self:
+        """Fit the model to labelled images.
+
+        Args:
+            data: a folder, an idx file, or what `read_files` gave.
+            budget: minutes of training such as ``3m``, or epochs such as ``20ep``.
+            valid: labelled images to validate on; a twentieth of the data when None.
+            out: folder in which to keep a checkpoint.
+            resume: go on from the checkpoint there.
+            progress: show it on standard error.
+
+        Raises:
+            InputError: data or parameters that cannot be worked with.
+        """
+        limit = Budget.parse(budget)
+        self._check()
+        vars(self).pop("size_", None)  # a second fit reads anew
+        images = self.read(data)
+        images.require()
+        self.classes_ = images.classes
+        self.size_ = BackboneSize(
+            self.size,
+            images.pixels.shape[1],
+            self.channels,
+            self.blocks,
+            self.hidden_size,
+            self.stem_stride,
+            drop_path=0.0,
+        )
+        train, tuning = images.split(0, VALID_FOLDS) if valid is None else (images, self.read(valid))
+        torch.manual_seed(self.seed)
+        network = ClassifyNetwork(self.size_, len(self.classes_), self.dropout)
+        learnt, validated = (
+            (torch.from_numpy(part.pixels), torch.from_numpy(self._numbers(part))) for part in (train, tuning)
+        )
+        network.backbone.normalise_by(learnt[0])
+        problem = ClassifyProblem(network, learnt, validated, self._augmentation(), self.batch_size, self.seed)
+        settings = Settings(limit, lr=self.lr, weight_decay=0.02, patience=self.patience, average=0.998)
+        identity = {"budget": budget, "data": _hash(train, tuning)}
+        self._train(problem, settings, identity, None if out is None else Path(out), resume, progress)
+        network.baseline = PrincipalNeighbours.fit(images.pixels, self._numbers(images), AXES, NEAREST)
+        return self
+
+    def _check(self) -> None:
+        self._check_least({**dict.fromkeys(("channels", "blocks", "hidden_size", "batch_size"), 1), "size": 8})
+        if self.stem_stride not in (1, 2, 4, 8):
+            raise InputError(f"stem_stride must be 1, 2, 4 or 8, got {self.stem_stride}")
+        if not 0 <= self.dropout < 1:
+            raise InputError(f"dropout must be from 0 to below 1, got {self.dropout}")
+        if self.augment < 0:
+            raise InputError(f"augment must be at least 0, got {self.augment}")
+
+    def _augmentation(self) -> Augmentation:
+        far = self.augment
+        return Augmentation(
+            shift=0.08 * far, rotate=12 * far, scale=0.12 * far, stretch=0.1 * far, elastic=0.04 * far, flip=self.flip
+        )
+
+    def _numbers(self, images: Images) -> NDArray[np.int64]:
+        """The classes by number.
+
+        Raises:
+            InputError: a class that the model does not know.
+        """
+        places = {label: place for place, label in enumerate(self.classes_)}
+        for label in images.classes:
+            if label not in places:
+                known = ", ".join(self.classes_)
+                raise InputError(f"{images.name}: the class {label!r} was not learnt; the model knows {known}")
+        return np.array([places[label] for label in images.labels])
+
+    # -- telling ---------------------------------------------------------------------------------------------
+
+    def probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The probability of every class for images ``(N, C, S, S)``, ``(N, K)``."""
+        self._check_fitted()
+        found: NDArray[np.float32] = probabilities_of(self.network_, torch.from_numpy(pixels)).numpy()
+        return found
+
+    def predict(self, data: Sequence[str | Path]) -> pl.DataFrame:
+        """Tell the classes of images.
+
+        Args:
+            data: files, or folders of which every image is taken.
+
+        Returns:
+            Columns ``file``, ``label`` and, for every class, ``p_`` and its name: the probability. Files that cannot be
+            read are left out, and named on standard error.
+
+        Raises:
+            InputError: there is no image that can be read.
+        """
+        self._check_fitted()
+        paths = [path for own in data for path in image_files(Path(own))]
+        pixels, kept = read_pixels(paths, self.size, self._colours)
+        return self._table([str(paths[row]) for row in kept], pixels)
+
+    def _table(self, files: Sequence[str], pixels: NDArray[np.uint8]) -> pl.DataFrame:
+        found = self.probabilities(pixels)
+        labels = [self.classes_[place] for place in found.argmax(1)]
+        columns = {f"p_{label}": found[:, place] for place, label in enumerate(self.classes_)}
+        return pl.DataFrame({"file": files, "label": labels, **columns})
+
+    def answers(self, inputs: Sequence[str]) -> pl.DataFrame:
+        if not inputs:
+            raise InputError("predict needs images: memfold predict MODEL picture.jpg")
+        if inputs[0].startswith("@"):
+            test = self.parts(inputs).test
+            return self._table(test.files, test.pixels)
+        return self.predict(inputs)
+
+    # -- scores ----------------------------------------------------------------------------------------------
+
+    def evaluate(self, data: Any, name: str = "", *, report: str | Path | None = None) -> Report:
+        """Score the model beside the baseline.
+
+        Args:
+            data: labelled images that it was not fitted to.
+            name: what to call them in the report.
+            report: page to write, with the confusion matrix and the worst mistakes as pictures.
+        """
+        begun = clock.monotonic()
+        self._check_fitted()
+        images = self.read(data)
+        truth = self._numbers(images)
+        started = clock.perf_counter()
+        probabilities = self.probabilities(images.pixels)
+        rate = len(truth) / (clock.perf_counter() - started)
+        told = Answers(images, self.classes_, truth, probabilities)
+        baselines = {PCA: _scores(truth, self.network_.baseline.answers(images.pixels))}
+        result = Report(self.name, name, _scores(truth, told.answers), baselines, self.parameter_count, self.seed)
+        taken = ", ".join(f"{label} for {other} {count}" for count, label, other in told.confused())
+        result.shown = [Text(f"most often taken: {taken}")] if taken else []
+        result.shown = [*result.shown, f"inference: {rate:,.0f} images a second on {torch.get_num_threads()} threads"]
+        if report is not None:
+            write_report(Path(report), result, told, f"{self.parameter_count:,} parameters; {self!r}")
+        result.seconds = clock.monotonic() - begun
+        return result
+
+    # -- models on disk --------------------------------------------------------------------------------------
+
+    def fitted_state(self) -> dict[str, Any]:
+        return {
+            "classes": self.classes_,
+            "backbone": self.size_.as_json(),
+            "baseline": self.network_.baseline.shape(),
+        }
+
+    def restore_fitted(self, state: dict[str, Any]) -> nn.Module:
+        self.classes_, self.size_ = state["classes"], BackboneSize(**state["backbone"])
+        network = ClassifyNetwork(self.size_, len(self.classes_), self.dropout)
+        network.baseline = PrincipalNeighbours(**state["baseline"])
+        return network
+
+
+def _scores(truth: NDArray[np.int64], answers: NDArray[np.int64]) -> dict[str, float]:
+    """In per cent; the mean of F1 goes over the classes that are among either."""
+    return {
+        "accuracy": 100 * float(accuracy_score(truth, answers)),
+        "macro_f1": 100 * float(f1_score(truth, answers, average="macro")),
+    }
+
+
+def _hash(*parts: Images) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part.pixels.tobytes())
+        digest.update("\n".join(part.labels).encode())
+    return digest.hexdigest()

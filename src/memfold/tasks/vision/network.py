@@ -1,0 +1,111 @@
+"""Images through a Sequencer, and what trainings on labelled images share."""
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from memfold.nn import Sequencer
+from memfold.tasks.vision.augment import Augmentation, augmented
+from memfold.training import Problem
+
+__all__ = ["BackboneSize", "Batch", "ImageBackbone", "ImageProblem"]
+
+
+@dataclass(frozen=True)
+class BackboneSize:
+    """What fixes the shapes of a backbone; ``size`` is the side of its images, of ``colours`` channels."""
+
+    size: int
+    colours: int
+    channels: int
+    blocks: int
+    hidden_size: int
+    stem_stride: int
+    drop_path: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values for a configuration file."""
+        return asdict(self)
+
+
+class ImageBackbone(nn.Module):
+    """Images brought to the mean 0 and the deviation 1 of the training part, and a Sequencer of one stage."""
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, size: BackboneSize) -> None:
+        super().__init__()
+        self.size = size
+        self.register_buffer("mean", torch.zeros(size.colours, 1, 1))
+        self.register_buffer("scale", torch.ones(size.colours, 1, 1))
+        stages = [(size.channels, size.blocks)]
+        self.sequencer = Sequencer(size.colours, stages, size.hidden_size, size.stem_stride, drop_path=size.drop_path)
+
+    def normalise_by(self, pixels: Tensor) -> None:
+        """Take the means and deviations of images ``(N, C, S, S)``, of bytes."""
+        for colour in range(self.size.colours):
+            values = pixels[:, colour].double()
+            self.mean[colour] = values.mean()
+            self.scale[colour] = 1 / values.std(correction=0).clamp(min=1)
+
+    def normalised(self, pixels: Tensor) -> Tensor:
+        """Images ``(B, C, S, S)`` of bytes as the network takes them."""
+        result: Tensor = (pixels.float() - self.mean) * self.scale
+        return result
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The mean ``(B, C')`` of the features of normalised images ``(B, C, S, S)``."""
+        features: Tensor = self.sequencer(images)
+        return features.mean((2, 3))
+
+
+Batch = tuple[Tensor, Tensor]  # pixels (B, C, S, S) of bytes, classes (B,)
+
+
+class ImageProblem(Problem):
+    """Training on labelled images, changed at every epoch.
+
+    Args:
+        train, valid: pixels ``(N, C, S, S)`` of bytes and classes by number, ``(N,)``.
+    """
+
+    unit = "images"
+
+    def __init__(
+        self,
+        model: nn.Module,
+        backbone: ImageBackbone,
+        train: Batch,
+        valid: Batch,
+        augmentation: Augmentation,
+        batch_size: int,
+        seed: int,
+    ) -> None:
+        self.model, self.backbone = model, backbone
+        self.pixels, self.labels = train
+        self.valid = valid
+        self.augmentation = augmentation
+        self.batch_size, self.seed = batch_size, seed
+        self.steps_per_epoch = -(-len(self.labels) // batch_size)
+
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        order = torch.from_numpy(np.random.default_rng((self.seed, epoch)).permutation(len(self.labels)))
+        for rows in order.chunk(self.steps_per_epoch):
+            yield self.pixels[rows], self.labels[rows]
+
+    def count(self, batch: Batch) -> int:
+        return len(batch[1])
+
+    def loss(self, batch: Batch) -> Tensor:
+        pixels, labels = batch
+        return self.loss_of(augmented(self.backbone.normalised(pixels), self.augmentation), labels)
+
+    @abstractmethod
+    def loss_of(self, images: Tensor, labels: Tensor) -> Tensor:
+        """The mean loss of normalised images ``(B, C, S, S)``."""
