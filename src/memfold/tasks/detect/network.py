@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from memfold.nn import Sequencer
 
-__all__ = ["MULTIPLE", "STRIDE", "DetectorNetwork", "NetworkSize", "shaped"]
+__all__ = ["MULTIPLE", "STRIDE", "DetectorNetwork", "NetworkSize", "padded"]
 
 STRIDE = 4  # pixels of a cell of the maps
 MULTIPLE = 16  # of which height and width must be
@@ -81,10 +81,13 @@ def _convolution(channels: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels), nn.GELU())
 
 
-def shaped(pixels: Sequence[Tensor], mean: Tensor) -> Tensor:
-    """Pictures ``(3, H, W)`` of 0 to 255 as one batch of 0 to 1, with the mean colour at the right and below."""
-    height, width = (max(-(-own.shape[k] // MULTIPLE) * MULTIPLE for own in pixels) for k in (1, 2))
-    batch = mean[:, None, None].repeat(len(pixels), 1, height, width).view(len(pixels), 3, height, width)
-    for row, own in enumerate(pixels):
-        batch[row, :, : own.shape[1], : own.shape[2]] = own / 255
+def padded(pixels: Sequence[Tensor], mean: Tensor) -> Tensor:
+    """Pictures ``(3, H, W)`` of 0 to 255, all of one size, as a batch of 0 to 1.
+
+    To the next multiples of 16 they have the mean colour at the right and below.
+    """
+    height, width = pixels[0].shape[1:]
+    full = (-(-side // MULTIPLE) * MULTIPLE for side in (height, width))
+    batch = mean[:, None, None].repeat(len(pixels), 1, 1, 1).expand(-1, -1, *full).clone()
+    batch[:, :, :height, :width] = torch.stack(list(pixels)) / 255
     return batch

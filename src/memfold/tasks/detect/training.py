@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from memfold.tasks.detect.network import STRIDE, DetectorNetwork, shaped
+from memfold.tasks.detect.network import STRIDE, DetectorNetwork, padded
 from memfold.tasks.detect.pictures import Flips, Picture, altered
 from memfold.tasks.detect.scores import Boxes, precision_of
 from memfold.tasks.detect.targets import Targets, peaks, targets_of
@@ -51,19 +52,27 @@ def box_loss(told: Tensor, targets: Targets) -> Tensor:
 def find_boxes(network: DetectorNetwork, pictures: Sequence[Picture]) -> list[Boxes]:
     """The boxes in pictures, in pixels of their files, the highest scores first."""
     network.eval()
-    found: list[Boxes] = []
-    for start in range(0, len(pictures), AT_ONCE):
-        some = pictures[start : start + AT_ONCE]
-        logits, told = network(shaped([own.pixels for own in some], network.mean))
-        for own, boxes, labels, scores in zip(some, *peaks(logits.sigmoid(), told, STRIDE, MOST), strict=True):
-            kept = scores >= LEAST
-            low = boxes[:, :2].clamp(min=0)
-            limits = torch.tensor(own.pixels.shape[:0:-1])
-            high = torch.minimum(boxes[:, :2] + boxes[:, 2:], limits)
-            kept &= (high > low).all(1)
-            inside = torch.cat([low, high - low], 1)[kept] * own.scale
-            found.append(Boxes(inside.numpy(), labels[kept].numpy(), scores[kept].numpy()))
-    return found
+    found: dict[int, Boxes] = {}
+    shapes = [tuple(picture.pixels.shape) for picture in pictures]
+    order = sorted(range(len(pictures)), key=lambda row: shapes[row])
+    for _, alike in groupby(order, key=lambda row: shapes[row]):  # others' padding would be seen by the LSTMs
+        rows = list(alike)
+        for start in range(0, len(rows), AT_ONCE):
+            block = rows[start : start + AT_ONCE]
+            logits, told = network(padded([pictures[row].pixels for row in block], network.mean))
+            for row, *own in zip(block, *peaks(logits.sigmoid(), told, STRIDE, MOST), strict=True):
+                found[row] = _inside(pictures[row], *own)
+    return [found[row] for row in range(len(pictures))]
+
+
+def _inside(picture: Picture, boxes: Tensor, labels: Tensor, scores: Tensor) -> Boxes:
+    """Boxes in a picture's pixels, clipped to it, in those of its file; without those that hardly are one."""
+    height, width = picture.pixels.shape[1:]
+    low = boxes[:, :2].clamp(min=0)
+    high = torch.minimum(boxes[:, :2] + boxes[:, 2:], torch.tensor([width, height]))
+    kept = (scores >= LEAST) & (high > low).all(1)
+    clipped = torch.cat([low, high - low], 1)[kept] * picture.scale
+    return Boxes(clipped.numpy(), labels[kept].numpy(), scores[kept].numpy())
 
 
 def true_boxes(picture: Picture) -> Boxes:
