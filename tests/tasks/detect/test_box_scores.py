@@ -8,7 +8,7 @@ from faster_coco_eval import mask
 
 from memfold.data.boxes import BoxedImages
 from memfold.tasks.detect.baselines import MeanBoxes
-from memfold.tasks.detect.scores import Boxes, best_threshold, overlaps, precision_of, right
+from memfold.tasks.detect.scores import Boxes, best_thresholds, overlaps, precision_of, right
 
 
 def some_boxes(rng: np.random.Generator, count: int, classes: int = 2) -> Boxes:
@@ -90,20 +90,23 @@ def test_every_true_box_is_found_once_by_the_highest_score_of_its_class() -> Non
     assert right(truth, found).tolist() == [0, -1, -1, 1]
 
 
-def test_the_threshold_is_where_f1_is_highest() -> None:
+def test_thresholds_are_where_the_f1_of_each_class_is_highest() -> None:
     rng = np.random.default_rng(2)
     truth = [some_boxes(rng, 6) for _ in range(5)]
     found = [shaken(own, rng, 6) for own in truth]
-    threshold = best_threshold(truth, found)
+    thresholds = best_thresholds(truth, found, 3)
 
-    def f1(least: float) -> float:
-        kept = [own.at_least(least) for own in found]
+    def f1(label: int, least: float) -> float:
+        kept = [own.at_least(np.where(np.arange(3) == label, least, 2.0)) for own in found]
         hits = sum(int((right(a, b) >= 0).sum()) for a, b in zip(truth, kept, strict=True))
-        return 2 * hits / (sum(len(own.labels) for own in kept) + 30)
+        wanted = sum(int((own.labels == label).sum()) for own in truth)
+        return 2 * hits / (sum(len(own.labels) for own in kept) + wanted)
 
-    assert f1(threshold) == max(f1(score) for own in found for score in own.scores)
+    for label in range(2):
+        assert f1(label, thresholds[label]) == max(f1(label, score) for own in found for score in own.scores)
+    assert thresholds[2] == pytest.approx(thresholds[:2].mean())
     nothing = [Boxes(own.boxes + 1000, own.labels, own.scores) for own in truth]
-    assert best_threshold(truth, nothing) == 1.0
+    assert best_thresholds(truth, nothing, 3).tolist() == [0.5, 0.5, 0.5]
 
 
 def test_mean_boxes_are_where_the_things_are() -> None:

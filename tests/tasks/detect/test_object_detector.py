@@ -36,7 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def fitted(folder: Path) -> ObjectDetector:
-    return small().fit(folder, budget="24ep", progress=False)
+    return small().fit(folder, budget="45ep", progress=False)
 
 
 def test_it_learns_squares_and_discs(fitted: ObjectDetector, tmp_path: Path) -> None:
@@ -78,7 +78,9 @@ def test_a_threshold_says_how_sure_a_box_must_be(fitted: ObjectDetector, folder:
     counts = [fitted.predict(images, threshold).height for threshold in (0.0, 0.3, 0.6, 1.0)]
     assert counts == sorted(counts, reverse=True)
     assert counts[0] > counts[2] > counts[3] == 0
-    assert fitted.predict(images)["score"].min() >= fitted.threshold_
+    told = fitted.predict(images)
+    for label, least in zip(fitted.classes_, fitted.thresholds_, strict=True):
+        assert told.filter(pl.col("label") == label)["score"].min() >= least
     with pytest.raises(InputError, match=r"threshold must be from 0 to 1, got 1\.5"):
         fitted.predict(images, 1.5)
 
@@ -105,12 +107,14 @@ def test_a_saved_model_gives_the_same_boxes(fitted: ObjectDetector, folder: Path
 
 
 def test_the_same_seed_gives_the_same_model(folder: Path) -> None:
-    def boxes(seed: int) -> pl.DataFrame:
-        model = small(seed=seed).fit(folder, budget="1ep", progress=False)
-        return model.predict([folder / "JPEGImages"], threshold=0.0)
+    some, image = read_boxes(folder).take(range(6)), folder / "JPEGImages" / "000.png"
 
-    assert boxes(4).equals(boxes(4))
-    assert not boxes(4).equals(boxes(5))
+    def boxes(seed: int) -> pl.DataFrame:
+        return small(seed=seed).fit(some, budget="1ep", progress=False).predict([image], threshold=0.0)
+
+    first = boxes(4)
+    assert first.equals(boxes(4))
+    assert not first.equals(boxes(5))
 
 
 def test_official_parts_are_used(folder: Path, tmp_path: Path) -> None:
@@ -135,10 +139,9 @@ def test_official_parts_are_used(folder: Path, tmp_path: Path) -> None:
 def test_the_page_shows_pictures_with_boxes(fitted: ObjectDetector, folder: Path, tmp_path: Path) -> None:
     fitted.evaluate(folder, "scenes", report=tmp_path / "a.html")
     page = (tmp_path / "a.html").read_text(encoding="utf-8")
-    assert page.count("data:image/jpeg;base64,") == 6
+    assert page.count(";base64,") == 6
     for text in ("Boxes in scenes", "Among the worst: ", "Typical: ", "Precision and recall", MEAN_BOX, "missed: "):
         assert text in page
-    assert "http://" not in page.split("</script>")[-1]
     with pytest.raises(InputError, match="there is no folder"):
         fitted.evaluate(folder, report=tmp_path / "none" / "a.html")
 

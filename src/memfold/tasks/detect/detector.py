@@ -19,7 +19,7 @@ from memfold.tasks.detect.baselines import MEAN_BOX, MeanBoxes
 from memfold.tasks.detect.network import MULTIPLE, DetectorNetwork, NetworkSize
 from memfold.tasks.detect.pictures import Flips, Picture, canvas_of, read_pictures
 from memfold.tasks.detect.report import class_table
-from memfold.tasks.detect.scores import Boxes, Precision, best_threshold, precision_of
+from memfold.tasks.detect.scores import Boxes, Precision, best_thresholds, precision_of
 from memfold.tasks.detect.training import DetectionProblem, find_boxes, true_boxes
 from memfold.training import Budget, Settings
 
@@ -114,7 +114,7 @@ class ObjectDetector(Task):
         resume: bool = False,
         progress: bool = True,
     ) -> Self:
-        """Fit the model to images with boxes, and set its threshold.
+        """Fit the model to images with boxes, and set its thresholds.
 
         Args:
             data: a path, or what `read_files` gave.
@@ -144,7 +144,8 @@ class ObjectDetector(Task):
         settings = Settings(limit, lr=self.lr, patience=self.patience, average=0.995)
         identity = {"budget": budget, "data": _hash([*learnt, *validated])}
         self._train(problem, settings, identity, None if out is None else Path(out), resume, progress)
-        self.threshold_ = best_threshold(problem.truth, find_boxes(network, validated))
+        found = find_boxes(network, validated)
+        self.thresholds_ = best_thresholds(problem.truth, found, len(self.classes_))
         return self
 
     def _check(self) -> None:
@@ -163,7 +164,7 @@ class ObjectDetector(Task):
 
         Args:
             data: image files, or folders of which every image is taken.
-            threshold: the lowest score that is told; None takes the one that was best in validation.
+            threshold: the lowest score that is told; None takes that of each class which was best in validation.
 
         Returns:
             A row a thing: columns ``image``, ``label``, ``score``, and ``x``, ``y`` (of the upper left corner),
@@ -173,9 +174,9 @@ class ObjectDetector(Task):
             InputError: naming a file that cannot be read, or a threshold that is not from 0 to 1.
         """
         self._check_fitted()
-        least = self.threshold_ if threshold is None else threshold
-        if not 0 <= least <= 1:
-            raise InputError(f"threshold must be from 0 to 1, got {least}")
+        if threshold is not None and not 0 <= threshold <= 1:
+            raise InputError(f"threshold must be from 0 to 1, got {threshold}")
+        least = self.thresholds_ if threshold is None else np.full(len(self.classes_), threshold)
         paths = [path for own in data for path in image_files(Path(own))]
         found = [boxes.at_least(least) for boxes in find_boxes(self.network_, self._pictures(unboxed(paths)))]
         counts = [len(own.labels) for own in found]
@@ -227,7 +228,7 @@ class ObjectDetector(Task):
         speed = len(pictures) / (time.monotonic() - before)
         precision = self._precision(truth, found)
         baseline = self._precision(truth, [self.baseline_.of(size) for size in images.sizes])
-        told = [own.at_least(self.threshold_) for own in found]
+        told = [own.at_least(self.thresholds_) for own in found]
         outcome = Report(
             self.name,
             name,
@@ -236,7 +237,7 @@ class ObjectDetector(Task):
             self.parameter_count,
             self.seed,
             shown=[
-                class_table(precision, truth, told, self.classes_, self.threshold_),
+                class_table(precision, truth, told, self.classes_, self.thresholds_),
                 f"{speed:.3g} images a second, reading apart",
             ],
         )
@@ -253,10 +254,14 @@ class ObjectDetector(Task):
     # -- models on disk --------------------------------------------------------------------------------------
 
     def fitted_state(self) -> dict[str, Any]:
-        return {"classes": self.classes_, "threshold": self.threshold_, "baseline": self.baseline_.as_json()}
+        return {
+            "classes": self.classes_,
+            "thresholds": self.thresholds_.tolist(),
+            "baseline": self.baseline_.as_json(),
+        }
 
     def restore_fitted(self, state: dict[str, Any]) -> nn.Module:
-        self.classes_, self.threshold_ = state["classes"], state["threshold"]
+        self.classes_, self.thresholds_ = state["classes"], np.array(state["thresholds"])
         self.baseline_ = MeanBoxes(**state["baseline"])
         return DetectorNetwork(self._size())
 

@@ -38,7 +38,7 @@ def write_report(
     """Write the page; returns the path.
 
     Args:
-        truth, told: the true boxes of every image, and those from the model's threshold on.
+        truth, told: the true boxes of every image, and those from its class's threshold on.
     """
     answers = [right(true, own) for true, own in zip(truth, told, strict=True)]
     sections: list[Section] = []
@@ -53,7 +53,8 @@ def write_report(
     text += "a box is right where it overlaps a true one of its class by half of their union."
     sections.append(("Precision and recall", text, _curves(precision, model.classes_)))
     scores = {"memfold": report.metrics, **report.baselines}
-    footer = f"{model.parameter_count:,} parameters; {model!r}; boxes from a score of {model.threshold_:.2f} on"
+    told_from = ", ".join(f"{t:.2f} ({c})" for c, t in zip(model.classes_, model.thresholds_, strict=True))
+    footer = f"{model.parameter_count:,} parameters; {model!r}; boxes from a score of {told_from} on"
     title = f"Boxes in {report.data or images.name}"
     return write_page(path, title, [scores_table(report.data or images.name, scores)], sections, footer)
 

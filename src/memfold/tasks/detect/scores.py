@@ -8,7 +8,7 @@ import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
 from numpy.typing import NDArray
 
-__all__ = ["Boxes", "Precision", "best_threshold", "overlaps", "precision_of", "right"]
+__all__ = ["Boxes", "Precision", "best_thresholds", "overlaps", "precision_of", "right"]
 
 MOST = 100  # boxes of an image that count
 
@@ -27,9 +27,9 @@ class Boxes:
     labels: NDArray[np.int64]
     scores: NDArray[np.float32]
 
-    def at_least(self, threshold: float) -> "Boxes":
-        """Those with such a score."""
-        kept = self.scores >= threshold
+    def at_least(self, thresholds: NDArray[np.float64]) -> "Boxes":
+        """Those with the score of their class, (K,), or a higher one."""
+        kept = self.scores >= thresholds[self.labels]
         return Boxes(self.boxes[kept], self.labels[kept], self.scores[kept])
 
 
@@ -116,11 +116,20 @@ def right(truth: Boxes, found: Boxes, least: float = 0.5) -> NDArray[np.int64]:
     return answers
 
 
-def best_threshold(truth: Sequence[Boxes], found: Sequence[Boxes]) -> float:
-    """The score from which on boxes are told where F1, over all classes, is to be the highest; 1 if none is right."""
-    scores = np.concatenate([own.scores for own in found])
+def best_thresholds(truth: Sequence[Boxes], found: Sequence[Boxes], classes: int) -> NDArray[np.float64]:
+    """Of every class the score from which on its boxes are told where F1 is to be the highest, (K,).
+
+    A class of which no box is right has the mean of the others', and where there is none, a half.
+    """
+    scores, labels = (np.concatenate([getattr(own, name) for own in found]) for name in ("scores", "labels"))
     hits = np.concatenate([right(true, own) >= 0 for true, own in zip(truth, found, strict=True)])
-    order = np.argsort(-scores, kind="stable")
-    wanted = sum(len(own.labels) for own in truth)
-    f1 = 2 * hits[order].cumsum() / (np.arange(1, len(order) + 1) + wanted)
-    return float(scores[order[f1.argmax()]]) if hits.any() else 1.0
+    wanted = np.bincount(np.concatenate([own.labels for own in truth]), minlength=classes)
+    best = np.full(classes, np.nan)
+    for label in range(classes):
+        rows = np.flatnonzero(labels == label)
+        rows = rows[np.argsort(-scores[rows], kind="stable")]
+        if hits[rows].any():
+            f1 = 2 * hits[rows].cumsum() / (np.arange(1, len(rows) + 1) + wanted[label])
+            best[label] = scores[rows[f1.argmax()]]
+    known = best[~np.isnan(best)]
+    return np.where(np.isnan(best), known.mean() if len(known) else 0.5, best)
