@@ -55,7 +55,7 @@ def test_an_image_is_found_by_its_xml_files_name_when_the_one_inside_is_wrong(
 ) -> None:
     folder = write_voc(tmp_path, made[:1])
     file = folder / "Annotations" / "000.xml"
-    file.write_text(file.read_text().replace("000.png", "D:/old/first.jpg"))
+    file.write_text(file.read_text().replace("000.png", "D:\\old\\first.jpg"))
     assert read_boxes(folder).paths == [folder / "JPEGImages" / "000.png"]
 
 
@@ -105,13 +105,18 @@ def test_no_class_is_only_among_those_held_out() -> None:
         rest, held = images.split()
         assert rest.classes == ["a", "b"]
         assert held.classes == ["a"]
-        assert len(rest) + len(held) == 20
+        assert [len(rest), len(held)] == [18, 2]
         assert not set(rest.paths) & set(held.paths)
-    assert len(named([["a"]] * 30).split()[1]) == 3
     with pytest.raises(InputError, match="these: every image has a class that no other has"):
         named([["a"], ["b"], ["c"]]).split()
-    with pytest.raises(InputError, match="these: holds one image"):
-        named([["a"]]).split()
+
+
+def test_what_is_held_out_has_boxes_and_its_share_of_images_without() -> None:
+    rest, held = named([["a"]] * 10 + [[]] * 90).split()
+    assert [len(rest), len(held)] == [90, 10]
+    assert sum(map(len, held.labels)) == 1
+    with pytest.raises(InputError, match="these: one image has boxes; two are needed"):
+        named([["a"], [], []]).split()
     with pytest.raises(InputError, match="these: there is no box in any image"):
         named([[], []]).split()
 

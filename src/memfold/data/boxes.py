@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ElementTree
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import numpy as np
@@ -74,32 +74,38 @@ class BoxedImages:
         return [np.array([places[label] for label in own], np.int64) for own in self.labels]
 
     def require(self, images: int = 1) -> None:
-        """Raise InputError unless there are so many images, and a box."""
-        if len(self) < images:
-            raise InputError(f"{self.name}: holds one image; two are needed, to learn from one and hold one out")
-        if not self.classes:
+        """Raise InputError unless so many images have boxes, one or two."""
+        count = sum(map(bool, self.labels))
+        if not count:
             raise InputError(f"{self.name}: there is no box in any image")
+        if count < images:
+            raise InputError(f"{self.name}: one image has boxes; two are needed, to learn from one and hold one out")
 
     def split(self, share: float = 0.1) -> tuple["BoxedImages", "BoxedImages"]:
-        """What remains, and a share of the images held out, one at least; no class is only among those held out.
+        """What remains, and a share held out of the images with boxes, one at least, and of those without.
+
+        No class is only among those held out.
 
         Raises:
-            InputError: a single image, or no box.
+            InputError: no or one image with boxes, or in every image a class that no other has.
         """
         self.require(2)
         order = np.random.default_rng(0).permutation(len(self)).tolist()
-        count = max(1, round(share * len(self)))
-        held, rest = order[:count], order[count:]
-        known = {label for row in rest for label in self.labels[row]}
-        missed = [row for row in held if not set(self.labels[row]) <= known]
-        if len(missed) == len(held):  # hold out something at least: an image that the others make up for
-            counts = Counter(label for own in self.labels for label in set(own))
-            held = [row for row in order if all(counts[label] > 1 for label in self.labels[row])][:1]
-            if not held:
-                raise InputError(f"{self.name}: every image has a class that no other has; add images of each class")
-        else:
-            held = [row for row in held if row not in missed]
+        boxed, empty = [row for row in order if self.labels[row]], [row for row in order if not self.labels[row]]
+        held = self._spared(boxed, max(1, round(share * len(boxed)))) + empty[: round(share * len(empty))]
         return self.take([row for row in range(len(self)) if row not in held]), self.take(sorted(held))
+
+    def _spared(self, rows: Sequence[int], count: int) -> list[int]:
+        """The first so many rows without which every class remains."""
+        left = Counter(label for own in self.labels for label in set(own))
+        spared: list[int] = []
+        for row in rows:
+            if len(spared) < count and all(left[label] > 1 for label in self.labels[row]):
+                left.subtract(set(self.labels[row]))
+                spared.append(row)
+        if not spared:
+            raise InputError(f"{self.name}: every image has a class that no other has; add images of each class")
+        return spared
 
 
 def joined(parts: Sequence[BoxedImages]) -> BoxedImages:
@@ -277,16 +283,16 @@ def _read_voc(root: Path, names: Sequence[str], images: str | Path | None, liste
 
 def _voc_image(file: Path, name: str, places: Sequence[Path]) -> Path:
     """The image that an XML file names, or else one of the file's own name."""
-    for place in places:
-        if name and (place / Path(name).name).is_file():
-            return place / Path(name).name
-        for suffix in sorted(SUFFIXES):
-            for candidate in (file.stem + suffix, file.stem + suffix.upper()):
-                if (place / candidate).is_file():
-                    return place / candidate
+    wanted = PureWindowsPath(name).name  # which splits at both kinds of slashes
+    names = [wanted] if wanted else []
+    names += [file.stem + end for suffix in sorted(SUFFIXES) for end in (suffix, suffix.upper())]
+    found = (place / own for own in names for place in places if (place / own).is_file())
+    if (image := next(found, None)) is not None:
+        return image
     where = ", ".join(str(place) for place in places)
-    wanted = Path(name).name or file.stem
-    raise InputError(f"{file}: its image {wanted} is not in {where} (name the folder with --set images=FOLDER)")
+    raise InputError(
+        f"{file}: its image {wanted or file.stem} is not in {where} (name the folder with --set images=FOLDER)"
+    )
 
 
 def _voc_size(tree: ElementTree.Element) -> tuple[int, int] | None:

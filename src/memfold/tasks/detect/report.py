@@ -26,8 +26,8 @@ def class_table(
     true_counts, told_counts = (
         np.bincount(np.concatenate([own.labels for own in boxes]), minlength=len(classes)) for boxes in (truth, told)
     )
-    table = Table(title="By class; precision and recall of the boxes from a score on", title_justify="left")
-    for name in ("", "boxes", "map50", "map", "from", "precision", "recall"):
+    table = Table(title="By class; precision and recall of boxes with a score above FROM", title_justify="left")
+    for name in ("", "boxes", "map50", "map", "FROM", "precision", "recall"):
         table.add_column(name, justify="right" if name else "left")
     for k, label in enumerate(classes):
         averages = (_share(value) for value in (precision.by_class50[k], precision.by_class[k]))
