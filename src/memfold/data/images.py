@@ -1,6 +1,7 @@
 """Labelled images: a folder for each class, or idx files as MNIST has them, brought to one size."""
 
 import gzip
+import hashlib
 import sys
 import zlib
 from collections import Counter
@@ -48,6 +49,13 @@ class Images:
     def classes(self) -> list[str]:
         """The distinct labels in order."""
         return sorted(set(self.labels))
+
+    @property
+    def digest(self) -> str:
+        """A hash of pixels and labels."""
+        digest = hashlib.sha256(self.pixels.tobytes())
+        digest.update("\n".join(self.labels).encode())
+        return digest.hexdigest()
 
     def take(self, rows: Iterable[int]) -> "Images":
         """Some of the images."""
@@ -222,7 +230,7 @@ def _read_idx(path: Path, size: int, channels: int | None) -> Images:
     pixels = images[:, None]
     if images.shape[1:] != (size, size):
         pixels = np.stack([_square(Image.fromarray(own), size, 1) for own in images])
-    pixels = np.broadcast_to(pixels, (len(pixels), channels or 1, size, size))
+    pixels = np.repeat(pixels, channels or 1, axis=1)
     files = [f"{path}:{number}" for number in range(len(pixels))]
     return Images(str(path), pixels, [str(label) for label in labels], files)
 

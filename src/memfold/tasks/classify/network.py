@@ -27,7 +27,7 @@ class ClassifyNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits ``(B, K)`` of normalised images ``(B, C, S, S)``."""
-        logits: Tensor = self.out(self.dropout(self.backbone(images)))
+        logits: Tensor = self.out(self.dropout(self.backbone(images).mean((2, 3))))
         return logits
 
 

@@ -26,7 +26,6 @@ class BackboneSize:
     blocks: int
     hidden_size: int
     stem_stride: int
-    drop_path: float
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for a configuration file."""
@@ -45,7 +44,7 @@ class ImageBackbone(nn.Module):
         self.register_buffer("mean", torch.zeros(size.colours, 1, 1))
         self.register_buffer("scale", torch.ones(size.colours, 1, 1))
         stages = [(size.channels, size.blocks)]
-        self.sequencer = Sequencer(size.colours, stages, size.hidden_size, size.stem_stride, drop_path=size.drop_path)
+        self.sequencer = Sequencer(size.colours, stages, size.hidden_size, size.stem_stride)
 
     def normalise_by(self, pixels: Tensor) -> None:
         """Take the means and deviations of images ``(N, C, S, S)``, of bytes."""
@@ -60,9 +59,9 @@ class ImageBackbone(nn.Module):
         return result
 
     def forward(self, images: Tensor) -> Tensor:
-        """The mean ``(B, C')`` of the features of normalised images ``(B, C, S, S)``."""
+        """Features ``(B, C', S', S')`` of normalised images ``(B, C, S, S)``, with ``S' = ceil(S / stem_stride)``."""
         features: Tensor = self.sequencer(images)
-        return features.mean((2, 3))
+        return features
 
 
 Batch = tuple[Tensor, Tensor]  # pixels (B, C, S, S) of bytes, classes (B,)
