@@ -83,7 +83,10 @@ def demo(
 @app.command()
 def fit(
     task: Annotated[
-        str, typer.Argument(help="anomaly, command, forecast, generate, sentiment, transcribe or translate")
+        str,
+        typer.Argument(
+            help="anomaly, classify, command, faces, forecast, generate, sentiment, transcribe or translate"
+        ),
     ],
     data: Data,
     out: Annotated[Path, typer.Option(help="Folder for the model.")],
@@ -179,8 +182,8 @@ def predict(
 
     A forecaster gives what follows each series' last value (of @NAME: of its training part), with 80 % intervals, as
     CSV or Parquet; a detector the score of every reading; a generator goes on from a text; a classifier gives labels
-    and probabilities, as does a recogniser of commands for sound; a translator translations, a recogniser of speech
-    the text of audio files.
+    and probabilities, of texts, images or spoken commands; a recogniser of faces says who is on pictures, with --set
+    verify=true whether two show the same person; a translator translates, a recogniser of speech writes down sound.
 
     Example: memfold predict model sales.csv --out forecast.csv
     """

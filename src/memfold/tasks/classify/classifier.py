@@ -133,15 +133,17 @@ class ImageClassifier(ImageTask):
         learnt, validated = (
             (torch.from_numpy(part.pixels), torch.from_numpy(self._numbers(part))) for part in (train, tuning)
         )
-        network.backbone.normalise_by(learnt[0])
-        problem = ClassifyProblem(network, learnt, validated, self._augmentation(), self.batch_size, self.seed)
+        network.backbone.normaliser.fit(learnt[0])
+        problem = ClassifyProblem(network, learnt, validated, self.augmentation, self.batch_size, self.seed)
         settings = Settings(limit, lr=self.lr, weight_decay=0.02, patience=self.patience, average=0.998)
         identity = {"budget": budget, "data": [train.digest, tuning.digest]}
         self._train(problem, settings, identity, None if out is None else Path(out), resume, progress)
         network.baseline = PrincipalNeighbours.fit(images.pixels, self._numbers(images), AXES, NEAREST)
         return self
 
-    def _augmentation(self) -> Augmentation:
+    @property
+    def augmentation(self) -> Augmentation:
+        """How far training images are changed."""
         far = self.augment
         return Augmentation(
             shift=0.08 * far, rotate=12 * far, scale=0.12 * far, stretch=0.1 * far, elastic=0.04 * far, flip=self.flip

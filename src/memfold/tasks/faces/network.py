@@ -68,7 +68,7 @@ def embeddings_of(network: FaceNetwork, pixels: Tensor) -> Tensor:
     network.eval()
     found = []
     for part in torch.split(pixels, EVAL_BATCH):
-        images = network.backbone.normalised(part)
+        images = network.backbone.normaliser(part)
         found.append(F.normalize(network(images) + network(images.flip(-1))))
     return torch.cat(found)
 
@@ -89,7 +89,7 @@ class FaceProblem(ImageProblem):
         scale: float,
         margin: float,
     ) -> None:
-        super().__init__(model, model.backbone, train, valid, augmentation, batch_size, seed)
+        super().__init__(model, model.backbone.normaliser, train, valid, augmentation, batch_size, seed)
         self.network = model
         self.scale, self.margin = scale, margin
 

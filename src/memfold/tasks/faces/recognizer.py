@@ -145,9 +145,9 @@ class FaceRecognizer(ImageTask):
         learnt, validated = (
             (torch.from_numpy(part.pixels), torch.from_numpy(self._numbers(part))) for part in (train, tuning)
         )
-        network.backbone.normalise_by(learnt[0])
+        network.backbone.normaliser.fit(learnt[0])
         problem = FaceProblem(
-            network, learnt, validated, self._augmentation(), self.batch_size, self.seed, self.scale, self.margin
+            network, learnt, validated, self.augmentation, self.batch_size, self.seed, self.scale, self.margin
         )
         settings = Settings(limit, lr=self.lr, weight_decay=0.05, patience=self.patience, average=0.995)
         identity = {"budget": budget, "data": [train.digest, tuning.digest]}
@@ -165,7 +165,9 @@ class FaceRecognizer(ImageTask):
         if not (self.scale > 0 and 0 <= self.margin < 1.5):
             raise InputError(f"scale must be above 0 and margin from 0 to 1.5, got {self.scale} and {self.margin}")
 
-    def _augmentation(self) -> Augmentation:
+    @property
+    def augmentation(self) -> Augmentation:
+        """How far training images are changed."""
         far = self.augment
         return Augmentation(
             shift=0.06 * far,
