@@ -139,7 +139,7 @@ def evaluate(
     report: Annotated[
         Path | None,
         typer.Option(
-            help="Forecasts and images only: page to write with the answers, the errors and the scores, in HTML."
+            help="Forecasts and classes of images only: page to write with the answers, the errors and the scores, in HTML."
         ),
     ] = None,
     as_json: Json = False,
@@ -160,7 +160,7 @@ def evaluate(
     given = {name: value for name, value in options.items() if value is not None}
     for name in given:
         if name not in inspect.signature(task.evaluate).parameters:
-            kinds = "forecasts and images" if name == "report" else "forecasts"
+            kinds = "forecasts and classes of images" if name == "report" else "forecasts"
             raise InputError(f"--{name}: is for {kinds}; this is a {task.name} model")
     _print(task.evaluate(test, " ".join(data), **{**scoring, **given}), as_json)
     if report is not None:
