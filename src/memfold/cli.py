@@ -139,7 +139,7 @@ def evaluate(
     report: Annotated[
         Path | None,
         typer.Option(
-            help="Forecasts and classes of images only: page to write with the answers, the errors and the scores, in HTML."
+            help="Forecasts and classes of images only: page to write with answers, errors and scores, in HTML."
         ),
     ] = None,
     as_json: Json = False,
