@@ -80,8 +80,8 @@ class Images:
         if count < least:
             images = "1 image" if count == 1 else f"{count} images"
             raise InputError(
-                f"{self.name}: the class {label!r} has {images}; {least} are needed, to learn from some and hold others "
-                "out; add images, or remove it"
+                f"{self.name}: the class {label!r} has {images}; {least} are needed, to learn from some and hold "
+                "others out; add images, or remove it"
             )
 
 
