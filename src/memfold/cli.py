@@ -85,7 +85,7 @@ def fit(
     task: Annotated[
         str,
         typer.Argument(
-            help="anomaly, classify, command, detect, forecast, generate, sentiment, transcribe or translate"
+            help="anomaly, classify, command, detect, faces, forecast, generate, sentiment, transcribe or translate"
         ),
     ],
     data: Data,
@@ -139,7 +139,7 @@ def evaluate(
     report: Annotated[
         Path | None,
         typer.Option(
-            help="Forecasts and images only: page to write with the answers, the errors and the scores, in HTML."
+            help="Forecasts and classes of images only: page to write with answers, errors and scores, in HTML."
         ),
     ] = None,
     as_json: Json = False,
@@ -160,7 +160,7 @@ def evaluate(
     given = {name: value for name, value in options.items() if value is not None}
     for name in given:
         if name not in inspect.signature(task.evaluate).parameters:
-            kinds = "forecasts and images" if name == "report" else "forecasts"
+            kinds = "forecasts and classes of images" if name == "report" else "forecasts"
             raise InputError(f"--{name}: is for {kinds}; this is a {task.name} model")
     _print(task.evaluate(test, " ".join(data), **{**scoring, **given}), as_json)
     if report is not None:
@@ -182,8 +182,9 @@ def predict(
 
     A forecaster gives what follows each series' last value (of @NAME: of its training part), with 80 % intervals, as
     CSV or Parquet; a detector the score of every reading; a generator goes on from a text; a classifier gives labels
-    and probabilities, as does a recogniser of commands for sound; a detector of objects the boxes in images; a
-    translator translations, a recogniser of speech the text of audio files.
+    and probabilities, of texts, images or spoken commands; a detector of objects the boxes in images; a recogniser of
+    faces says who is on pictures, with --set verify=true whether two show the same person; a translator translates, a
+    recogniser of speech writes down sound.
 
     Example: memfold predict model sales.csv --out forecast.csv
     """

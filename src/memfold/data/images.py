@@ -1,6 +1,7 @@
 """Labelled images: a folder for each class, or idx files as MNIST has them, brought to one size."""
 
 import gzip
+import hashlib
 import sys
 import zlib
 from collections import Counter
@@ -49,6 +50,13 @@ class Images:
         """The distinct labels in order."""
         return sorted(set(self.labels))
 
+    @property
+    def digest(self) -> str:
+        """A hash of pixels and labels."""
+        digest = hashlib.sha256(self.pixels.tobytes())
+        digest.update("\n".join(self.labels).encode())
+        return digest.hexdigest()
+
     def take(self, rows: Iterable[int]) -> "Images":
         """Some of the images."""
         chosen = list(rows)
@@ -60,24 +68,20 @@ class Images:
         return self.take(row for row in range(len(self.labels)) if row not in held), self.take(sorted(held))
 
     def split(self, fold: int = 0, folds: int = 10) -> tuple["Images", "Images"]:
-        """What remains, and one of so many folds, in which every class has its share.
-
-        Raises:
-            InputError: one class alone, or one with a single image.
-        """
-        self.require()
+        """What remains, and one of so many folds, in which every class has its share."""
         return self.parted(held_out_rows(self.labels, fold, folds))
 
-    def require(self, kind: str = "class") -> None:
-        """Raise InputError unless there are two classes, or people, each with two images."""
+    def require(self, least: int) -> None:
+        """Raise InputError unless there are two classes, each with ``least`` images."""
         counts = Counter(self.labels)
         if len(counts) < 2:
-            raise InputError(f"{self.name}: {next(iter(counts))!r} is the only {kind}; two at least are needed")
+            raise InputError(f"{self.name}: {next(iter(counts))!r} is the only class; two at least are needed")
         label, count = min(counts.items(), key=lambda item: item[1])
-        if count < 2:
+        if count < least:
+            images = "1 image" if count == 1 else f"{count} images"
             raise InputError(
-                f"{self.name}: the {kind} {label!r} has 1 image; two are needed, to learn from one and hold one out; "
-                "add images, or remove it"
+                f"{self.name}: the class {label!r} has {images}; {least} are needed, to learn from some and hold "
+                "others out; add images, or remove it"
             )
 
 
@@ -222,7 +226,7 @@ def _read_idx(path: Path, size: int, channels: int | None) -> Images:
     pixels = images[:, None]
     if images.shape[1:] != (size, size):
         pixels = np.stack([_square(Image.fromarray(own), size, 1) for own in images])
-    pixels = np.broadcast_to(pixels, (len(pixels), channels or 1, size, size))
+    pixels = np.repeat(pixels, channels or 1, axis=1)
     files = [f"{path}:{number}" for number in range(len(pixels))]
     return Images(str(path), pixels, [str(label) for label in labels], files)
 

@@ -37,6 +37,7 @@ TASKS = {
     "classify": "memfold.tasks.classify:ImageClassifier",
     "command": "memfold.tasks.command:CommandRecognizer",
     "detect": "memfold.tasks.detect:ObjectDetector",
+    "faces": "memfold.tasks.faces:FaceRecognizer",
     "forecast": "memfold.tasks.forecast:Forecaster",
     "generate": "memfold.tasks.generate:TextGenerator",
     "sentiment": "memfold.tasks.sentiment:TextClassifier",
@@ -48,7 +49,7 @@ EXTRAS = {  # what to install for which tasks
     "series": ("anomaly", "forecast"),
     "text": ("generate", "sentiment", "translate"),
     "audio": ("command", "transcribe"),
-    "vision": ("classify", "detect"),
+    "vision": ("classify", "detect", "faces"),
 }
 
 

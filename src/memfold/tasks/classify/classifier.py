@@ -1,6 +1,5 @@
 """The ImageClassifier: fit a Sequencer to labelled images, tell the class of others, score beside the baseline."""
 
-import hashlib
 import time as clock
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,14 +13,15 @@ from rich.text import Text
 from sklearn.metrics import accuracy_score, f1_score
 from torch import nn
 
-from memfold.data.images import Images, image_files, joined, load_mnist, read_classes, read_pixels
+from memfold.data.images import Images, load_mnist
 from memfold.errors import InputError
-from memfold.tasks.base import Parts, Report, Task, one_source
+from memfold.tasks.base import Parts, Report, one_source
 from memfold.tasks.classify.network import ClassifyNetwork, ClassifyProblem, probabilities_of
 from memfold.tasks.classify.report import Answers, write_report
 from memfold.tasks.vision.augment import Augmentation
 from memfold.tasks.vision.neighbours import PrincipalNeighbours
 from memfold.tasks.vision.network import BackboneSize
+from memfold.tasks.vision.task import ImageTask
 from memfold.training import Budget, Settings
 
 __all__ = ["ImageClassifier"]
@@ -31,7 +31,7 @@ AXES, NEAREST = 50, 5
 VALID_FOLDS = 20  # one of them is held out to validate on
 
 
-class ImageClassifier(Task):
+class ImageClassifier(ImageTask):
     """Tells the class of an image.
 
     Convolutions take small patches of it; bidirectional LSTMs along rows and columns (Sequencer2D, Tatsunami & Taki
@@ -88,28 +88,14 @@ class ImageClassifier(Task):
 
     # -- reading ---------------------------------------------------------------------------------------------
 
-    def read(self, data: Any) -> Images:
-        """The labelled images in a folder or an idx file, in grey for a model of grey ones.
-
-        Raises:
-            InputError: naming the folder or file that does not fit.
-        """
-        return data if isinstance(data, Images) else read_classes(data, self.size, self._colours)
-
-    def read_files(self, paths: Sequence[str]) -> Images:
-        return joined([self.read(path) for path in paths])
-
     def parts(self, data: Sequence[str]) -> Parts:
         self._check()
         if data[0].startswith("@"):
             one_source(data)
             return Parts(*load_mnist(self.size))
-        return Parts(*self.read_files(data).split(self.fold))
-
-    @property
-    def _colours(self) -> int | None:
-        """1 or 3 of a fitted model."""
-        return self.size_.colours if hasattr(self, "size_") else None
+        images = self.read_files(data)
+        images.require(3)  # one of each to learn from, to validate on and to test on
+        return Parts(*images.split(self.fold))
 
     # -- fitting ---------------------------------------------------------------------------------------------
 
@@ -140,41 +126,26 @@ class ImageClassifier(Task):
         self._check()
         vars(self).pop("size_", None)  # a second fit reads anew
         images = self.read(data)
-        images.require()
+        images.require(2)
         self.classes_ = images.classes
-        self.size_ = BackboneSize(
-            self.size,
-            images.pixels.shape[1],
-            self.channels,
-            self.blocks,
-            self.hidden_size,
-            self.stem_stride,
-            drop_path=0.0,
-        )
+        self.size_ = self._backbone_for(images)
         train, tuning = images.split(0, VALID_FOLDS) if valid is None else (images, self.read(valid))
         torch.manual_seed(self.seed)
         network = ClassifyNetwork(self.size_, len(self.classes_), self.dropout)
         learnt, validated = (
             (torch.from_numpy(part.pixels), torch.from_numpy(self._numbers(part))) for part in (train, tuning)
         )
-        network.backbone.normalise_by(learnt[0])
-        problem = ClassifyProblem(network, learnt, validated, self._augmentation(), self.batch_size, self.seed)
+        network.backbone.normaliser.fit(learnt[0])
+        problem = ClassifyProblem(network, learnt, validated, self.augmentation, self.batch_size, self.seed)
         settings = Settings(limit, lr=self.lr, weight_decay=0.02, patience=self.patience, average=0.998)
-        identity = {"budget": budget, "data": _hash(train, tuning)}
+        identity = {"budget": budget, "data": [train.digest, tuning.digest]}
         self._train(problem, settings, identity, None if out is None else Path(out), resume, progress)
         network.baseline = PrincipalNeighbours.fit(images.pixels, self._numbers(images), AXES, NEAREST)
         return self
 
-    def _check(self) -> None:
-        self._check_least({**dict.fromkeys(("channels", "blocks", "hidden_size", "batch_size"), 1), "size": 8})
-        if self.stem_stride not in (1, 2, 4, 8):
-            raise InputError(f"stem_stride must be 1, 2, 4 or 8, got {self.stem_stride}")
-        if not 0 <= self.dropout < 1:
-            raise InputError(f"dropout must be from 0 to below 1, got {self.dropout}")
-        if self.augment < 0:
-            raise InputError(f"augment must be at least 0, got {self.augment}")
-
-    def _augmentation(self) -> Augmentation:
+    @property
+    def augmentation(self) -> Augmentation:
+        """How far training images are changed."""
         far = self.augment
         return Augmentation(
             shift=0.08 * far, rotate=12 * far, scale=0.12 * far, stretch=0.1 * far, elastic=0.04 * far, flip=self.flip
@@ -214,10 +185,7 @@ class ImageClassifier(Task):
         Raises:
             InputError: there is no image that can be read.
         """
-        self._check_fitted()
-        paths = [path for own in data for path in image_files(Path(own))]
-        pixels, kept = read_pixels(paths, self.size, self._colours)
-        return self._table([str(paths[row]) for row in kept], pixels)
+        return self._table(*self.read_unlabelled(data))
 
     def _table(self, files: Sequence[str], pixels: NDArray[np.uint8]) -> pl.DataFrame:
         found = self.probabilities(pixels)
@@ -254,8 +222,8 @@ class ImageClassifier(Task):
         baselines = {PCA: _scores(truth, self.network_.baseline.answers(images.pixels))}
         result = Report(self.name, name, _scores(truth, told.answers), baselines, self.parameter_count, self.seed)
         taken = ", ".join(f"{label} for {other} {count}" for count, label, other in told.confused())
-        result.shown = [Text(f"most often taken: {taken}")] if taken else []
-        result.shown = [*result.shown, f"inference: {rate:,.0f} images a second on {torch.get_num_threads()} threads"]
+        told_most = [Text(f"most often taken: {taken}")] if taken else []
+        result.shown = [*told_most, f"inference: {rate:,.0f} images a second on {torch.get_num_threads()} threads"]
         if report is not None:
             write_report(Path(report), result, told, f"{self.parameter_count:,} parameters; {self!r}")
         result.seconds = clock.monotonic() - begun
@@ -283,11 +251,3 @@ def _scores(truth: NDArray[np.int64], answers: NDArray[np.int64]) -> dict[str, f
         "accuracy": 100 * float(accuracy_score(truth, answers)),
         "macro_f1": 100 * float(f1_score(truth, answers, average="macro")),
     }
-
-
-def _hash(*parts: Images) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(part.pixels.tobytes())
-        digest.update("\n".join(part.labels).encode())
-    return digest.hexdigest()

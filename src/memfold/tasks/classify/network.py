@@ -27,7 +27,7 @@ class ClassifyNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits ``(B, K)`` of normalised images ``(B, C, S, S)``."""
-        logits: Tensor = self.out(self.dropout(self.backbone(images)))
+        logits: Tensor = self.out(self.dropout(self.backbone(images).mean((2, 3))))
         return logits
 
 
@@ -35,8 +35,9 @@ class ClassifyNetwork(nn.Module):
 def probabilities_of(network: ClassifyNetwork, pixels: Tensor) -> Tensor:
     """Of every class for images ``(N, C, S, S)`` of bytes, ``(N, K)``."""
     network.eval()
-    backbone = network.backbone
-    return torch.cat([network(backbone.normalised(part)).softmax(-1) for part in torch.split(pixels, EVAL_BATCH)])
+    return torch.cat(
+        [network(network.backbone.normaliser(part)).softmax(-1) for part in torch.split(pixels, EVAL_BATCH)]
+    )
 
 
 class ClassifyProblem(ImageProblem):
@@ -53,7 +54,7 @@ class ClassifyProblem(ImageProblem):
         batch_size: int,
         seed: int,
     ) -> None:
-        super().__init__(model, model.backbone, train, valid, augmentation, batch_size, seed)
+        super().__init__(model, model.backbone.normaliser, train, valid, augmentation, batch_size, seed)
         self.network = model
 
     def loss_of(self, images: Tensor, labels: Tensor) -> Tensor:

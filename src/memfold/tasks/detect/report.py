@@ -26,7 +26,7 @@ def class_table(
     true_counts, told_counts = (
         np.bincount(np.concatenate([own.labels for own in boxes]), minlength=len(classes)) for boxes in (truth, told)
     )
-    table = Table(title="By class; precision and recall of boxes with a score above FROM", title_justify="left")
+    table = Table(title="By class; precision and recall of boxes that score FROM or more", title_justify="left")
     for name in ("", "boxes", "map50", "map", "FROM", "precision", "recall"):
         table.add_column(name, justify="right" if name else "left")
     for k, label in enumerate(classes):

@@ -53,6 +53,15 @@ class PrincipalNeighbours(nn.Module):
         model.labels.copy_(torch.from_numpy(labels))
         return model
 
+    def grown(self, pixels: NDArray[np.uint8], labels: NDArray[np.int64]) -> "PrincipalNeighbours":
+        """The same axes with more images ``(N, C, S, S)`` along them."""
+        model = PrincipalNeighbours(len(self.points) + len(labels), len(self.mean), len(self.axes), self.nearest)
+        model.mean.copy_(self.mean)
+        model.axes.copy_(self.axes)
+        model.points.copy_(torch.cat([self.points, torch.from_numpy(self.project(pixels))]))
+        model.labels.copy_(torch.cat([self.labels, torch.from_numpy(labels)]))
+        return model
+
     def project(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Images ``(N, C, S, S)`` along the axes, ``(N, A)``."""
         result: NDArray[np.float32] = (_rows(pixels) - self.mean.numpy()) @ self.axes.numpy().T

@@ -13,7 +13,7 @@ from memfold.nn import Sequencer
 from memfold.tasks.vision.augment import Augmentation, augmented
 from memfold.training import Problem
 
-__all__ = ["BackboneSize", "Batch", "ImageBackbone", "ImageProblem"]
+__all__ = ["BackboneSize", "Batch", "ImageBackbone", "ImageProblem", "Normaliser"]
 
 
 @dataclass(frozen=True)
@@ -26,43 +26,49 @@ class BackboneSize:
     blocks: int
     hidden_size: int
     stem_stride: int
-    drop_path: float
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for a configuration file."""
         return asdict(self)
 
 
-class ImageBackbone(nn.Module):
-    """Images brought to the mean 0 and the deviation 1 of the training part, and a Sequencer of one stage."""
+class Normaliser(nn.Module):
+    """Brings images to the mean 0 and the deviation 1 of the training part, colour by colour."""
 
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, size: BackboneSize) -> None:
+    def __init__(self, colours: int) -> None:
         super().__init__()
-        self.size = size
-        self.register_buffer("mean", torch.zeros(size.colours, 1, 1))
-        self.register_buffer("scale", torch.ones(size.colours, 1, 1))
-        stages = [(size.channels, size.blocks)]
-        self.sequencer = Sequencer(size.colours, stages, size.hidden_size, size.stem_stride, drop_path=size.drop_path)
+        self.register_buffer("mean", torch.zeros(colours, 1, 1))
+        self.register_buffer("scale", torch.ones(colours, 1, 1))
 
-    def normalise_by(self, pixels: Tensor) -> None:
-        """Take the means and deviations of images ``(N, C, S, S)``, of bytes."""
-        for colour in range(self.size.colours):
+    def fit(self, pixels: Tensor) -> None:
+        """Take means and deviations of images ``(N, C, S, S)`` of bytes."""
+        for colour in range(len(self.mean)):
             values = pixels[:, colour].double()
             self.mean[colour] = values.mean()
             self.scale[colour] = 1 / values.std(correction=0).clamp(min=1)
 
-    def normalised(self, pixels: Tensor) -> Tensor:
-        """Images ``(B, C, S, S)`` of bytes as the network takes them."""
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Images ``(B, C, S, S)`` of bytes as a network takes them."""
         result: Tensor = (pixels.float() - self.mean) * self.scale
         return result
 
+
+class ImageBackbone(nn.Module):
+    """A Sequencer of one stage, and what brings images to its scale."""
+
+    def __init__(self, size: BackboneSize) -> None:
+        super().__init__()
+        self.normaliser = Normaliser(size.colours)
+        stages = [(size.channels, size.blocks)]
+        self.sequencer = Sequencer(size.colours, stages, size.hidden_size, size.stem_stride)
+
     def forward(self, images: Tensor) -> Tensor:
-        """The mean ``(B, C')`` of the features of normalised images ``(B, C, S, S)``."""
+        """Features ``(B, C', S', S')`` of normalised images ``(B, C, S, S)``, with ``S' = ceil(S / stem_stride)``."""
         features: Tensor = self.sequencer(images)
-        return features.mean((2, 3))
+        return features
 
 
 Batch = tuple[Tensor, Tensor]  # pixels (B, C, S, S) of bytes, classes (B,)
@@ -80,14 +86,14 @@ class ImageProblem(Problem):
     def __init__(
         self,
         model: nn.Module,
-        backbone: ImageBackbone,
+        normaliser: Normaliser,
         train: Batch,
         valid: Batch,
         augmentation: Augmentation,
         batch_size: int,
         seed: int,
     ) -> None:
-        self.model, self.backbone = model, backbone
+        self.model, self.normaliser = model, normaliser
         self.pixels, self.labels = train
         self.valid = valid
         self.augmentation = augmentation
@@ -104,7 +110,7 @@ class ImageProblem(Problem):
 
     def loss(self, batch: Batch) -> Tensor:
         pixels, labels = batch
-        return self.loss_of(augmented(self.backbone.normalised(pixels), self.augmentation), labels)
+        return self.loss_of(augmented(self.normaliser(pixels), self.augmentation), labels)
 
     @abstractmethod
     def loss_of(self, images: Tensor, labels: Tensor) -> Tensor:
