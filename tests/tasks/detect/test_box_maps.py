@@ -39,7 +39,7 @@ def maps_of(batch: list[tuple[torch.Tensor, torch.Tensor]]) -> tuple[torch.Tenso
     return targets.heat, told
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(st.lists(boxes_apart(), min_size=1, max_size=3))
 def test_the_peaks_of_clean_maps_are_the_boxes(batch: list[tuple[torch.Tensor, torch.Tensor]]) -> None:
     heat, told = maps_of(batch)
