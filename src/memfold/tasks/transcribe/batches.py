@@ -22,7 +22,7 @@ Frames = NDArray[np.float16]
 STRETCH = 0.1  # a recording is made up to so much longer or shorter
 MASKS = 2  # over bands, and as many over time
 WIDEST, LONGEST, SHARE = 0.15, 20, 0.1  # of the bands, for a mask; frames, and share of the recording
-GROWING = 4000  # steps over which alterations grow to these: CTC learns nothing for long where all is spoilt at once
+GROWING = 10_000  # steps over which alterations grow to these: a short training needs few, and CTC a clean start
 
 
 @dataclass(frozen=True)

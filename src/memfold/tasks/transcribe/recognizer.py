@@ -70,7 +70,7 @@ class SpeechRecognizer(Task):
         hidden_size: int = 256,
         num_layers: int = 3,
         causal: bool = False,
-        dropout: float = 0.2,
+        dropout: float = 0.1,
         augment: bool = True,
         lr: float = 2e-3,
         batch_frames: int = 3000,
