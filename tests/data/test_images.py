@@ -160,14 +160,18 @@ def test_every_class_has_its_share_of_a_fold() -> None:
     assert set().union(*folds) == set(range(len(labels)))
 
 
-def test_a_split_needs_two_classes_of_two_images(tmp_path: Path) -> None:
+def test_two_classes_of_enough_images_are_needed(tmp_path: Path) -> None:
     draw(tmp_path / "one" / "0.png")
     draw(tmp_path / "one" / "1.png")
     with pytest.raises(InputError, match="'one' is the only class; two at least are needed"):
-        read_classes(tmp_path, 20).split()
+        read_classes(tmp_path, 20).require(2)
     draw(tmp_path / "two" / "0.png")
-    with pytest.raises(InputError, match="the class 'two' has 1 image; two are needed"):
-        read_classes(tmp_path, 20).split()
+    with pytest.raises(InputError, match="the class 'two' has 1 image; 2 are needed"):
+        read_classes(tmp_path, 20).require(2)
+    draw(tmp_path / "two" / "1.png")
+    read_classes(tmp_path, 20).require(2)
+    with pytest.raises(InputError, match="has 2 images; 3 are needed"):
+        read_classes(tmp_path, 20).require(3)
 
 
 def test_grey_and_coloured_parts_are_joined_in_colour(tmp_path: Path) -> None:

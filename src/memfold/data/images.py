@@ -68,24 +68,20 @@ class Images:
         return self.take(row for row in range(len(self.labels)) if row not in held), self.take(sorted(held))
 
     def split(self, fold: int = 0, folds: int = 10) -> tuple["Images", "Images"]:
-        """What remains, and one of so many folds, in which every class has its share.
-
-        Raises:
-            InputError: one class alone, or one with a single image.
-        """
-        self.require()
+        """What remains, and one of so many folds, in which every class has its share."""
         return self.parted(held_out_rows(self.labels, fold, folds))
 
-    def require(self, kind: str = "class") -> None:
-        """Raise InputError unless there are two classes, or people, each with two images."""
+    def require(self, least: int) -> None:
+        """Raise InputError unless there are two classes, each with ``least`` images."""
         counts = Counter(self.labels)
         if len(counts) < 2:
-            raise InputError(f"{self.name}: {next(iter(counts))!r} is the only {kind}; two at least are needed")
+            raise InputError(f"{self.name}: {next(iter(counts))!r} is the only class; two at least are needed")
         label, count = min(counts.items(), key=lambda item: item[1])
-        if count < 2:
+        if count < least:
+            images = "1 image" if count == 1 else f"{count} images"
             raise InputError(
-                f"{self.name}: the {kind} {label!r} has 1 image; two are needed, to learn from one and hold one out; "
-                "add images, or remove it"
+                f"{self.name}: the class {label!r} has {images}; {least} are needed, to learn from some and hold "
+                "others out; add images, or remove it"
             )
 
 

@@ -161,7 +161,7 @@ def test_what_cannot_be_told_is_named(fitted: ImageClassifier, tmp_path: Path) -
         Image.new("L", (8, 8)).save(strange / name / "0.png")
     with pytest.raises(InputError, match="the class 'cross' was not learnt; the model knows bar, disc, post"):
         fitted.evaluate(read_classes(strange, SIZE))
-    with pytest.raises(InputError, match="the class 'bar' has 1 image; two are needed"):
+    with pytest.raises(InputError, match="the class 'bar' has 1 image; 2 are needed"):
         small().fit(strange, budget="1ep", progress=False)
     with pytest.raises(InputError, match="predict needs images"):
         fitted.answers([])

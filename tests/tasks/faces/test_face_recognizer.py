@@ -129,14 +129,17 @@ def test_people_with_one_picture_are_learnt_but_not_held_out(
     model = small()
     parts = model.parts([str(tmp_path)])
     assert set(parts.test.labels) == {"p0", "p1", "p2"}
-    assert "2 people have one picture, of which nothing is held out" in capsys.readouterr().err
+    assert "2 people have fewer than 3 pictures, of which none is held out" in capsys.readouterr().err
     model.fit(parts.train, budget="1ep", progress=False)
     assert set(model.enrolled_) == {f"p{k}" for k in range(5)}
 
 
 def test_one_picture_of_everybody_cannot_be_learnt_from(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"two pictures of at least two people are needed.* 3 of 3 people have one"):
-        small().fit(write_people(tmp_path, range(3), 1), budget="1ep", progress=False)
+    people = write_people(tmp_path / "a", range(3), 1)
+    with pytest.raises(InputError, match=r"two people at least need 2 pictures each.* 3 of 3 have fewer"):
+        small().fit(people, budget="1ep", progress=False)
+    others = read_classes(write_people(tmp_path / "b", range(3), 2, seed=1), SIZE)
+    assert small().fit(people, budget="1ep", valid=others, progress=False).people_ == ["p0", "p1", "p2"]
 
 
 # -- the contract ----------------------------------------------------------------------------------------------

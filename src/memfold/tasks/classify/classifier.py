@@ -93,7 +93,9 @@ class ImageClassifier(ImageTask):
         if data[0].startswith("@"):
             one_source(data)
             return Parts(*load_mnist(self.size))
-        return Parts(*self.read_files(data).split(self.fold))
+        images = self.read_files(data)
+        images.require(3)  # one of each to learn from, to validate on and to test on
+        return Parts(*images.split(self.fold))
 
     # -- fitting ---------------------------------------------------------------------------------------------
 
@@ -124,7 +126,7 @@ class ImageClassifier(ImageTask):
         self._check()
         vars(self).pop("size_", None)  # a second fit reads anew
         images = self.read(data)
-        images.require()
+        images.require(2)
         self.classes_ = images.classes
         self.size_ = self._backbone_for(images)
         train, tuning = images.split(0, VALID_FOLDS) if valid is None else (images, self.read(valid))
@@ -220,8 +222,8 @@ class ImageClassifier(ImageTask):
         baselines = {PCA: _scores(truth, self.network_.baseline.answers(images.pixels))}
         result = Report(self.name, name, _scores(truth, told.answers), baselines, self.parameter_count, self.seed)
         taken = ", ".join(f"{label} for {other} {count}" for count, label, other in told.confused())
-        result.shown = [Text(f"most often taken: {taken}")] if taken else []
-        result.shown = [*result.shown, f"inference: {rate:,.0f} images a second on {torch.get_num_threads()} threads"]
+        told_most = [Text(f"most often taken: {taken}")] if taken else []
+        result.shown = [*told_most, f"inference: {rate:,.0f} images a second on {torch.get_num_threads()} threads"]
         if report is not None:
             write_report(Path(report), result, told, f"{self.parameter_count:,} parameters; {self!r}")
         result.seconds = clock.monotonic() - begun

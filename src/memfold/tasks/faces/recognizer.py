@@ -101,7 +101,7 @@ class FaceRecognizer(ImageTask):
             one_source(data)
             return Parts(*load_orl(self.size))
         images = self.read_files(data)
-        return Parts(*images.parted(_spared(images, self.fold, 10)))
+        return Parts(*images.parted(_spared(images, self.fold, 10, least=3)))
 
     # -- fitting ---------------------------------------------------------------------------------------------
 
@@ -136,8 +136,10 @@ class FaceRecognizer(ImageTask):
         for name in ("size_", "enrolled_"):  # a second fit begins anew
             vars(self).pop(name, None)
         images = self.read(data)
-        held = _spared(images, 0, VALID_FOLDS)
-        train, tuning = images.parted(held) if valid is None else (images, self.read(valid))
+        if valid is None:
+            train, tuning = images.parted(_spared(images, 0, VALID_FOLDS, least=2))
+        else:
+            train, tuning = images, self.read(valid)
         self.people_ = images.classes
         self.size_ = self._backbone_for(images)
         torch.manual_seed(self.seed)
@@ -354,23 +356,23 @@ class FaceRecognizer(ImageTask):
         return network
 
 
-def _spared(images: Images, fold: int, folds: int) -> set[int]:
-    """Pictures to hold out, of people who have another one.
+def _spared(images: Images, fold: int, folds: int, least: int) -> set[int]:
+    """Pictures to hold out, of people who have ``least`` in all.
 
     Raises:
-        InputError: fewer than two people have two pictures.
+        InputError: fewer than two people have.
     """
     counts = Counter(images.labels)
-    single = [label for label, count in counts.items() if count < 2]
-    if len(counts) - len(single) < 2:
+    few = [label for label, count in counts.items() if count < least]
+    if len(counts) - len(few) < 2:
         raise InputError(
-            f"{images.name}: two pictures of at least two people are needed, to hold one of each out; "
-            f"{len(single)} of {len(counts)} people have one picture"
+            f"{images.name}: two people at least need {least} pictures each, so that one can be held out; "
+            f"{len(few)} of {len(counts)} have fewer"
         )
-    if single:
-        people = f"{len(single)} people have" if len(single) > 1 else f"{single[0]!r} has"
-        print(f"{images.name}: {people} one picture, of which nothing is held out", file=sys.stderr)
-    return {row for row in held_out_rows(images.labels, fold, folds) if counts[images.labels[row]] > 1}
+    if few:
+        people = f"{len(few)} people have" if len(few) > 1 else f"{few[0]!r} has"
+        print(f"{images.name}: {people} fewer than {least} pictures, of which none is held out", file=sys.stderr)
+    return {row for row in held_out_rows(images.labels, fold, folds) if counts[images.labels[row]] >= least}
 
 
 def _distances(points: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
