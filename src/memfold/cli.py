@@ -1,5 +1,6 @@
 """The command line: parses, calls, prints. PyTorch is imported by the commands that need it, not by ``--help``."""
 
+import inspect
 import json
 import shlex
 import sys
@@ -82,7 +83,10 @@ def demo(
 @app.command()
 def fit(
     task: Annotated[
-        str, typer.Argument(help="anomaly, command, forecast, generate, sentiment, transcribe or translate")
+        str,
+        typer.Argument(
+            help="anomaly, classify, command, faces, forecast, generate, sentiment, transcribe or translate"
+        ),
     ],
     data: Data,
     out: Annotated[Path, typer.Option(help="Folder for the model.")],
@@ -134,7 +138,9 @@ def evaluate(
     every: Every = None,
     report: Annotated[
         Path | None,
-        typer.Option(help="Forecasts only: page to write with the forecasts, their errors and the scores, in HTML."),
+        typer.Option(
+            help="Forecasts and classes of images only: page to write with answers, errors and scores, in HTML."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -152,8 +158,10 @@ def evaluate(
         test, scoring = task.read_files(data), {}
     options = {"origins": origins, "every": every, "report": report}
     given = {name: value for name, value in options.items() if value is not None}
-    if given and task.name != "forecast":
-        raise InputError(f"--{next(iter(given))}: is for forecasts; this is a {task.name} model")
+    for name in given:
+        if name not in inspect.signature(task.evaluate).parameters:
+            kinds = "forecasts and classes of images" if name == "report" else "forecasts"
+            raise InputError(f"--{name}: is for {kinds}; this is a {task.name} model")
     _print(task.evaluate(test, " ".join(data), **{**scoring, **given}), as_json)
     if report is not None:
         print(f"the report is in {report}", file=sys.stderr)
@@ -174,8 +182,8 @@ def predict(
 
     A forecaster gives what follows each series' last value (of @NAME: of its training part), with 80 % intervals, as
     CSV or Parquet; a detector the score of every reading; a generator goes on from a text; a classifier gives labels
-    and probabilities, as does a recogniser of commands for sound; a translator translations, a recogniser of speech
-    the text of audio files.
+    and probabilities, of texts, images or spoken commands; a recogniser of faces says who is on pictures, with --set
+    verify=true whether two show the same person; a translator translates, a recogniser of speech writes down sound.
 
     Example: memfold predict model sales.csv --out forecast.csv
     """

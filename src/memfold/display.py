@@ -25,6 +25,7 @@ HIGHER_IS_BETTER = {
     "nab_low_fn",
     "nab_low_fp",
     "nab_standard",
+    "rank1",
     "vus_pr",
 }
 NO_BEST = {"alarms_per_1000", "coverage80"}

@@ -1,6 +1,6 @@
 """One offline HTML page: tables and pictures that need nothing from elsewhere."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from plotly.offline import get_plotlyjs
 
 from memfold.formats.checkpoint import write_aside
 
-__all__ = ["ACTUAL", "BAND", "INK", "OTHERS", "Section", "styled", "write_page"]
+__all__ = ["ACTUAL", "BAND", "INK", "OTHERS", "Section", "scores_table", "styled", "write_page"]
 
 INK, BAND, ACTUAL = "#1f5fa8", "rgba(31,95,168,0.18)", "#222222"
 OTHERS = ("#c2571a", "#4d8b31", "#8250a0", "#8a8a8a", "#b03060")
@@ -69,3 +69,15 @@ def styled(figure: go.Figure, y_title: str, x_title: str) -> go.Figure:
     figure.update_xaxes(title=x_title)
     figure.update_yaxes(title=y_title, rangemode="tozero")
     return figure
+
+
+def scores_table(heading: str, scores: Mapping[str, Mapping[str, float]]) -> str:
+    """Scores by model and flat name, a row a model, as HTML; the first model is the one that the page is about."""
+    first, names = next(iter(scores)), list(dict.fromkeys(name for row in scores.values() for name in row))
+    head = "".join(f"<th>{escape(name)}</th>" for name in names)
+    rows = []
+    for model, row in scores.items():
+        cells = "".join(f"<td>{row[name]:.3f}</td>" if name in row else "<td></td>" for name in names)
+        rows.append(f"<tr{' class=model' if model == first else ''}><td>{escape(model)}</td>{cells}</tr>")
+    table = f'<div class="scroll"><table><tr><th></th>{head}</tr>{"".join(rows)}</table></div>'
+    return f"<h2>{escape(heading)}</h2>{table}"

@@ -10,6 +10,7 @@ import numpy as np
 
 from memfold.data.audio import SUFFIXES
 from memfold.data.datasets import find
+from memfold.data.folds import held_out_rows
 from memfold.errors import InputError
 
 __all__ = ["BACKGROUND", "OTHER", "Excerpt", "Recordings", "audio_files", "joined", "load_fsdd", "read_commands"]
@@ -83,12 +84,7 @@ class Recordings:
             InputError: one command alone, or one with a single recording.
         """
         self.require()
-        shuffled = np.random.default_rng(0).permutation(len(self.paths))
-        test: list[int] = []
-        for label in self.classes:
-            own = [row for row in shuffled if self.labels[row] == label]
-            test += own[fold % min(folds, len(own)) :: min(folds, len(own))]
-        return self._parted(set(test))
+        return self._parted(held_out_rows(self.labels, fold, folds))
 
     def split_by_speaker(self, fold: int = 0, folds: int = 10) -> tuple["Recordings", "Recordings"]:
         """The same with whole speakers held out where `SPEAKERS` are known; every command keeps one recording at least.

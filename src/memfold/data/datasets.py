@@ -166,6 +166,20 @@ DATASETS = {
             "CC BY-SA 4.0",
             parameters={"rate": 8000},
         ),
+        DataSet(
+            "mnist",
+            "classify",
+            "70,000 handwritten digits, 10,000 of which are scored; get the four files from yann.lecun.com/exdb/mnist",
+            "public",
+            parameters={"size": 28},
+        ),
+        DataSet(
+            "orl-faces",
+            "faces",
+            "40 people, 10 images each (Olivetti Research Laboratory, Samaria & Harter 1994); get AT&T's database of "
+            "faces from cl.cam.ac.uk/research/dtg/attarchive",
+            "free with credit",
+        ),
     )
 }
 

@@ -34,7 +34,9 @@ __all__ = ["TASKS", "Parts", "Report", "Task", "load", "one_source", "task_class
 
 TASKS = {
     "anomaly": "memfold.tasks.anomaly:AnomalyDetector",
+    "classify": "memfold.tasks.classify:ImageClassifier",
     "command": "memfold.tasks.command:CommandRecognizer",
+    "faces": "memfold.tasks.faces:FaceRecognizer",
     "forecast": "memfold.tasks.forecast:Forecaster",
     "generate": "memfold.tasks.generate:TextGenerator",
     "sentiment": "memfold.tasks.sentiment:TextClassifier",
@@ -46,6 +48,7 @@ EXTRAS = {  # what to install for which tasks
     "series": ("anomaly", "forecast"),
     "text": ("generate", "sentiment", "translate"),
     "audio": ("command", "transcribe"),
+    "vision": ("classify", "faces"),
 }
 
 

@@ -1,0 +1,5 @@
+"""Images: labelled ones in; the class of others out."""
+
+from memfold.tasks.classify.classifier import ImageClassifier
+
+__all__ = ["ImageClassifier"]

@@ -1,0 +1,65 @@
+"""The network: a Sequencer, its features' mean, a linear layer; and its training."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from memfold.tasks.vision.augment import Augmentation
+from memfold.tasks.vision.neighbours import PrincipalNeighbours
+from memfold.tasks.vision.network import BackboneSize, Batch, ImageBackbone, ImageProblem
+
+__all__ = ["ClassifyNetwork", "ClassifyProblem", "probabilities_of"]
+
+SMOOTHING = 0.05  # of the labels (Szegedy et al. 2016, sec. 7)
+EVAL_BATCH = 256
+
+
+class ClassifyNetwork(nn.Module):
+    """Logits of ``classes`` classes."""
+
+    baseline: PrincipalNeighbours  # as soon as it is fitted
+
+    def __init__(self, size: BackboneSize, classes: int, dropout: float) -> None:
+        super().__init__()
+        self.backbone = ImageBackbone(size)
+        self.dropout = nn.Dropout(dropout)
+        self.out = nn.Linear(size.channels, classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits ``(B, K)`` of normalised images ``(B, C, S, S)``."""
+        logits: Tensor = self.out(self.dropout(self.backbone(images).mean((2, 3))))
+        return logits
+
+
+@torch.no_grad()
+def probabilities_of(network: ClassifyNetwork, pixels: Tensor) -> Tensor:
+    """Of every class for images ``(N, C, S, S)`` of bytes, ``(N, K)``."""
+    network.eval()
+    return torch.cat(
+        [network(network.backbone.normaliser(part)).softmax(-1) for part in torch.split(pixels, EVAL_BATCH)]
+    )
+
+
+class ClassifyProblem(ImageProblem):
+    """Training of a classifier."""
+
+    metric = "valid cross-entropy"
+
+    def __init__(
+        self,
+        model: ClassifyNetwork,
+        train: Batch,
+        valid: Batch,
+        augmentation: Augmentation,
+        batch_size: int,
+        seed: int,
+    ) -> None:
+        super().__init__(model, model.backbone.normaliser, train, valid, augmentation, batch_size, seed)
+        self.network = model
+
+    def loss_of(self, images: Tensor, labels: Tensor) -> Tensor:
+        return F.cross_entropy(self.network(images), labels, label_smoothing=SMOOTHING)
+
+    def validate(self) -> float:
+        pixels, labels = self.valid
+        return F.nll_loss(probabilities_of(self.network, pixels).log(), labels).item()

@@ -1,0 +1,100 @@
+"""What is shown of the answers: which classes are taken for which, and the worst mistakes as pictures."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from memfold.data.images import Images
+from memfold.page import scores_table, styled, write_page
+from memfold.tasks.base import Report
+from memfold.tasks.vision.pictures import gallery
+
+__all__ = ["Answers", "write_report"]
+
+SHOWN = 40  # mistakes
+NAMED = 5  # pairs of classes
+
+
+@dataclass(frozen=True)
+class Answers:
+    """A model's answers to images whose class is known.
+
+    Attributes:
+        truth: by number, ``(N,)``.
+        probabilities: of every class, ``(N, K)``.
+    """
+
+    images: Images
+    classes: Sequence[str]
+    truth: NDArray[np.int64]
+    probabilities: NDArray[np.float32]
+
+    @property
+    def answers(self) -> NDArray[np.int64]:
+        """The likeliest class of every image, ``(N,)``."""
+        found: NDArray[np.int64] = self.probabilities.argmax(1)
+        return found
+
+    def confusion(self) -> NDArray[np.int64]:
+        """How many images of a class, the row, were taken for one, the column, ``(K, K)``."""
+        counts = np.zeros((len(self.classes), len(self.classes)), np.int64)
+        np.add.at(counts, (self.truth, self.answers), 1)
+        return counts
+
+    def confused(self) -> list[tuple[int, str, str]]:
+        """The pairs of classes taken for each other most often: how often, the true one, the answer."""
+        counts = self.confusion()
+        np.fill_diagonal(counts, 0)
+        pairs = [
+            (int(counts[row, column]), self.classes[row], self.classes[column]) for row, column in np.argwhere(counts)
+        ]
+        return sorted(pairs, key=lambda pair: -pair[0])[:NAMED]
+
+    def worst(self) -> list[int]:
+        """The wrong answers, those first that give the true class the least."""
+        given = self.probabilities[np.arange(len(self.truth)), self.truth]
+        return [int(row) for row in np.argsort(given, kind="stable") if self.answers[row] != self.truth[row]]
+
+
+def write_report(path: Path, report: Report, told: Answers, footer: str) -> Path:
+    """Write the page: scores, the worst mistakes, the confusion matrix; returns the path."""
+    worst = told.worst()
+    pictures = []
+    for row in worst[:SHOWN]:
+        place = int(told.answers[row])
+        sure = f"{100 * told.probabilities[row, place]:.0f} %"
+        truth = told.classes[int(told.truth[row])]
+        pictures.append((told.images.pixels[row], f"{truth} taken for {told.classes[place]} ({sure})"))
+    text = f"{len(worst)} of {len(told.truth)} answers are wrong; those come first that give the true class the least."
+    tables = [scores_table(report.data, {"memfold": report.metrics, **report.baselines})]
+    tables.append(gallery("The worst mistakes", text, pictures))
+    counts = told.confusion()
+    matrix = ("Answers by true class", "Images of each class, a row, by the class they were taken for.", _matrix(told))
+    return write_page(path, f"{report.data}: {len(counts)} classes", tables, [matrix], footer)
+
+
+def _matrix(told: Answers) -> go.Figure:
+    counts = told.confusion()
+    names = [f"{name}\u200b" for name in told.classes]  # so that plotly does not take digits for numbers
+    shown = np.where(counts > 0, counts.astype(str), "")
+    figure = go.Figure(
+        go.Heatmap(
+            z=np.log1p(counts),
+            x=names,
+            y=names,
+            text=shown,
+            texttemplate="%{text}" if len(names) <= 20 else None,
+            hovertemplate="%{y} taken for %{x}: %{text}<extra></extra>",
+            colorscale="Blues",
+            showscale=False,
+        )
+    )
+    styled(figure, "true class", "answer")
+    figure.update_layout(height=max(420, 24 * len(names)), hovermode="closest")
+    figure.update_xaxes(type="category")
+    figure.update_yaxes(type="category", autorange="reversed")
+    return figure

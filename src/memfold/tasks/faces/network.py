@@ -1,0 +1,103 @@
+"""The network: a Sequencer and a linear layer on all of its features give a point on a sphere; and its training."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from memfold.tasks.vision.augment import Augmentation
+from memfold.tasks.vision.neighbours import PrincipalNeighbours
+from memfold.tasks.vision.network import BackboneSize, Batch, ImageBackbone, ImageProblem
+
+__all__ = ["FaceNetwork", "FaceProblem", "arcface_logits", "embeddings_of"]
+
+EVAL_BATCH = 128
+
+
+class FaceNetwork(nn.Module):
+    """Embeddings, the centres of the people that it learns from, and a gallery that may hold others as well.
+
+    Args:
+        people: K, learnt from.
+        embedding_size: E.
+        dropout: of the features.
+        enrolled: N, images in the gallery.
+    """
+
+    gallery: Tensor  # (N, E), of length 1
+    baseline: PrincipalNeighbours  # as soon as it is fitted
+
+    def __init__(self, size: BackboneSize, people: int, embedding_size: int, dropout: float, enrolled: int = 0) -> None:
+        super().__init__()
+        self.backbone = ImageBackbone(size)
+        side = -(-size.size // size.stem_stride)
+        self.head = nn.Sequential(
+            nn.Flatten(),
+            nn.Dropout(dropout),
+            nn.Linear(size.channels * side * side, embedding_size),
+            nn.BatchNorm1d(embedding_size),
+        )
+        self.centres = nn.Parameter(torch.randn(people, embedding_size))
+        self.register_buffer("gallery", torch.zeros(enrolled, embedding_size))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Embeddings ``(B, E)`` of length 1, of normalised images ``(B, C, S, S)``."""
+        return F.normalize(self.head(self.backbone(images)))
+
+
+def arcface_logits(cosines: Tensor, labels: Tensor, scale: float, margin: float) -> Tensor:
+    """The angle to the true centre widened by a margin (Deng et al. 2019, eq. 3), times a scale, ``(B, K)``.
+
+    Beyond ``pi - margin`` the cosine would rise again; a straight line goes on there.
+
+    Args:
+        cosines: of the embeddings' angles to all centres, ``(B, K)``.
+        margin: in radians.
+    """
+    own = cosines.gather(1, labels[:, None])
+    angle = own.clamp(-1 + 1e-6, 1 - 1e-6).acos()
+    widest = torch.pi - margin
+    widened = torch.where(
+        angle < widest, (angle + margin).cos(), -1 - (angle - widest) * torch.sin(torch.tensor(margin))
+    )
+    return scale * cosines.scatter(1, labels[:, None], widened)
+
+
+@torch.no_grad()
+def embeddings_of(network: FaceNetwork, pixels: Tensor) -> Tensor:
+    """Embeddings ``(N, E)`` of images ``(N, C, S, S)`` of bytes: of each and its mirror image, together."""
+    network.eval()
+    found = []
+    for part in torch.split(pixels, EVAL_BATCH):
+        images = network.backbone.normaliser(part)
+        found.append(F.normalize(network(images) + network(images.flip(-1))))
+    return torch.cat(found)
+
+
+class FaceProblem(ImageProblem):
+    """Training by the additive angular margin."""
+
+    metric = "valid cross-entropy"
+
+    def __init__(
+        self,
+        model: FaceNetwork,
+        train: Batch,
+        valid: Batch,
+        augmentation: Augmentation,
+        batch_size: int,
+        seed: int,
+        scale: float,
+        margin: float,
+    ) -> None:
+        super().__init__(model, model.backbone.normaliser, train, valid, augmentation, batch_size, seed)
+        self.network = model
+        self.scale, self.margin = scale, margin
+
+    def loss_of(self, images: Tensor, labels: Tensor) -> Tensor:
+        cosines = self.network(images) @ F.normalize(self.network.centres).T
+        return F.cross_entropy(arcface_logits(cosines, labels, self.scale, self.margin), labels)
+
+    def validate(self) -> float:
+        pixels, labels = self.valid
+        cosines = embeddings_of(self.network, pixels) @ F.normalize(self.network.centres).T
+        return F.cross_entropy(self.scale * cosines, labels).item()

@@ -1,0 +1,80 @@
+"""Scores of identification and verification."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import roc_curve
+
+__all__ = ["EqualError", "equal_error", "rank1", "same_pairs"]
+
+Array = NDArray[np.floating]
+ROUNDING = 1e-9  # of rates
+
+
+@dataclass(frozen=True)
+class EqualError:
+    """Where as many pairs of one person are refused as pairs of two people are taken for one.
+
+    Attributes:
+        rate: of either error, in per cent; NaN where there are no pairs of one kind.
+        threshold: of the similarity, from which on two pictures are taken for one person's.
+    """
+
+    rate: float
+    threshold: float
+
+
+def equal_error(similarities: Array, same: NDArray[np.bool_]) -> EqualError:
+    """The equal error rate of pairs, between the two thresholds where the errors' order changes.
+
+    Args:
+        similarities: of every pair, ``(P,)``.
+        same: whether both are one person, ``(P,)``.
+
+    >>> equal_error(np.array([0.9, 0.8, 0.3, 0.1]), np.array([True, True, False, False])).rate
+    0.0
+    """
+    if same.all() or not same.any():
+        return EqualError(float("nan"), float("nan"))
+    accepted, found, thresholds = roc_curve(same, similarities, drop_intermediate=False)
+    excess = accepted - (1 - found)  # of wrong acceptances over wrong refusals; rises from -1 to 1
+    place = int(np.argmax(excess > -ROUNDING))
+    if excess[place] < ROUNDING:  # equal, down to the next pair
+        below = thresholds[min(place + 1, len(thresholds) - 1)]
+        return EqualError(100 * float(accepted[place]), float(thresholds[place] + below) / 2)
+    share = -excess[place - 1] / (excess[place] - excess[place - 1])
+    rate = accepted[place - 1] + share * (accepted[place] - accepted[place - 1])
+    return EqualError(100 * float(rate), float(thresholds[place]))
+
+
+def same_pairs(
+    similarities: Array, labels: Sequence[str], others: Sequence[str] | None = None
+) -> tuple[Array, NDArray[np.bool_]]:
+    """All pairs of some images, once each, or of some with others: their similarities, and whether they match.
+
+    Args:
+        similarities: ``(N, N)``, or ``(N, M)`` with others.
+    """
+    names = np.array(labels)
+    same = names[:, None] == np.array(others if others is not None else labels)[None, :]
+    if others is not None:
+        return similarities.ravel(), same.ravel()
+    rows, columns = np.triu_indices(len(names), 1)
+    return similarities[rows, columns], same[rows, columns]
+
+
+def rank1(similarities: Array, labels: Sequence[str], enrolled: Sequence[str]) -> float:
+    """Per cent of images whose most similar one of the gallery shows the same person.
+
+    Images of people who are not in the gallery do not count; NaN where no other is left.
+
+    Args:
+        similarities: of N images to the M of the gallery, ``(N, M)``.
+    """
+    known = np.isin(labels, enrolled)
+    if not known.any():
+        return float("nan")
+    nearest = np.array(enrolled)[similarities[known].argmax(1)]
+    return 100 * float((nearest == np.array(labels)[known]).mean())

@@ -1,0 +1,34 @@
+"""Pictures in a page of HTML, which needs no other file."""
+
+import base64
+import io
+from collections.abc import Sequence
+from html import escape
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+__all__ = ["gallery"]
+
+SIDE = 112  # pixels of a picture as it is shown
+
+
+def gallery(heading: str, text: str, pictures: Sequence[tuple[NDArray[np.uint8], str]]) -> str:
+    """A heading, a text, and pictures ``(C, H, W)`` with a caption each, as HTML."""
+    figures = "".join(
+        f'<figure style="margin:0;width:{SIDE}px"><img src="{_address(pixels)}" alt="" width="{SIDE}" '
+        f'style="image-rendering:pixelated;display:block"><figcaption style="font-size:0.8rem;overflow-wrap:anywhere">'
+        f"{escape(caption)}</figcaption></figure>"
+        for pixels, caption in pictures
+    )
+    style = "display:flex;flex-wrap:wrap;gap:12px"
+    return f'<h2>{escape(heading)}</h2><p>{escape(text)}</p><div style="{style}">{figures}</div>'
+
+
+def _address(pixels: NDArray[np.uint8]) -> str:
+    """The picture itself as a data URL."""
+    image = Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"

@@ -1,0 +1,213 @@
+"""The classifier of images: folders in, classes out, its baseline, its report, its errors."""
+
+import gzip
+import json
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.base import clone
+from sklearn.metrics import f1_score
+
+import memfold
+from memfold.cli import run
+from memfold.data.images import Images, read_classes
+from memfold.errors import InputError
+from memfold.tasks import ImageClassifier
+from memfold.tasks.classify.classifier import PCA
+from memfold.tasks.classify.report import Answers
+from tasks.vision.shapes import SHAPES, SIZE, write_shapes
+
+SETTINGS = {"size": SIZE, "channels": 16, "blocks": 1, "hidden_size": 8, "stem_stride": 2, "lr": 1e-2, "batch_size": 16}
+
+
+def small(**changes: object) -> ImageClassifier:
+    return ImageClassifier(**{**SETTINGS, **changes})  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_shapes(tmp_path_factory.mktemp("shapes"), 30)
+
+
+@pytest.fixture(scope="module")
+def fitted(folder: Path) -> ImageClassifier:
+    return small().fit(folder, budget="20ep", progress=False)
+
+
+def test_it_learns_shapes_wherever_they_are(fitted: ImageClassifier, tmp_path: Path) -> None:
+    report = fitted.evaluate(read_classes(write_shapes(tmp_path, 10, seed=5), SIZE))
+    assert set(report.metrics) == set(report.baselines[PCA]) == {"accuracy", "macro_f1"}
+    assert report.metrics["accuracy"] > 90 > report.baselines[PCA]["accuracy"]
+    assert any("images a second" in str(item) for item in report.shown)
+
+
+def test_answers_are_a_table_of_files_labels_and_probabilities(fitted: ImageClassifier, folder: Path) -> None:
+    table = fitted.predict([folder / "bar", folder / "disc" / "0.png"])
+    assert table.columns == ["file", "label", "p_bar", "p_disc", "p_post"]
+    assert table.height == 31
+    np.testing.assert_allclose(table.select("p_bar", "p_disc", "p_post").sum_horizontal(), 1, atol=1e-5)
+    assert table["label"].to_list()[-1] == "disc"
+
+
+def test_an_image_has_its_answer_whatever_others_are_beside_it(fitted: ImageClassifier, folder: Path) -> None:
+    together = fitted.predict([folder])
+    alone = fitted.predict([together["file"][7]])
+    assert alone.row(0)[2:] == pytest.approx(together.row(7)[2:], abs=1e-6)
+
+
+def test_a_model_of_grey_images_takes_colour_and_any_size(
+    fitted: ImageClassifier, folder: Path, tmp_path: Path
+) -> None:
+    with Image.open(folder / "bar" / "3.png") as image:
+        image.convert("RGB").resize((64, 64), Image.Resampling.NEAREST).save(tmp_path / "large.webp", lossless=True)
+    assert fitted.predict([tmp_path / "large.webp"])["label"].item() == "bar"
+
+
+def test_colour_is_learnt_where_there_is_some(tmp_path: Path) -> None:
+    """The same grey, so that only colour tells."""
+    for name, colour in (("red", (200, 60, 60)), ("blue", (60, 60, 200))):
+        (tmp_path / name).mkdir()
+        for number in range(12):
+            Image.new("RGB", (8, 8), colour).save(tmp_path / name / f"{number}.png")
+    model = small(size=8).fit(tmp_path, budget="10ep", progress=False)
+    assert model.size_.colours == 3
+    assert set(model.predict([tmp_path / "red"])["label"]) == {"red"}
+    assert set(model.predict([tmp_path / "blue"])["label"]) == {"blue"}
+
+
+def test_a_fit_holds_a_tenth_of_every_class_out(folder: Path) -> None:
+    parts = small(fold=2).parts([str(folder)])
+    assert sorted(parts.test.labels) == sorted(list(SHAPES) * 3)
+    assert not set(parts.test.files) & set(parts.train.files)
+    assert len(parts.train.files) == 81
+
+
+def test_the_report_shows_the_worst_mistakes_as_pictures(fitted: ImageClassifier, folder: Path, tmp_path: Path) -> None:
+    images = read_classes(folder, SIZE)
+    wrong = Images("shapes", images.pixels, ["bar", *images.labels[1:-1], "disc"], images.files)
+    wrong.labels[0] = "post"
+    report = fitted.evaluate(wrong, "shapes", report=tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    captions = re.findall(r"<figcaption[^>]*>(.*?)</figcaption>", page)
+    assert any(caption.startswith("post taken for bar (") for caption in captions)
+    assert any(caption.startswith("disc taken for post (") for caption in captions)
+    mistakes = round((1 - report.metrics["accuracy"] / 100) * 90)
+    assert len(captions) == page.count('<img src="data:image/png;base64,') == mistakes
+    assert "Answers by true class" in page
+    assert not re.search(r"(src|href)=\"http", re.sub(r"<script>.*?</script>", "", page, flags=re.S))
+
+
+def test_mistakes_come_in_order_and_pairs_are_counted() -> None:
+    images = Images("x", np.zeros((4, 1, 2, 2), np.uint8), ["a", "a", "b", "a"], ["0", "1", "2", "3"])
+    probabilities = np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.1, 0.9]], np.float32)
+    told = Answers(images, ["a", "b"], np.array([0, 0, 1, 0]), probabilities)
+    assert told.worst() == [3, 1]
+    assert told.confusion().tolist() == [[1, 2], [0, 1]]
+    assert told.confused() == [(2, "a", "b")]
+
+
+def test_macro_f1_is_that_of_scikit_learn(fitted: ImageClassifier, folder: Path) -> None:
+    images = read_classes(folder, SIZE)
+    answers = fitted.predict([folder])["label"].to_list()
+    expected = 100 * f1_score(images.labels, answers, average="macro")
+    assert fitted.evaluate(images).metrics["macro_f1"] == pytest.approx(expected)
+
+
+# -- the contract ----------------------------------------------------------------------------------------------
+
+
+def test_a_saved_model_gives_the_same_answers(fitted: ImageClassifier, folder: Path, tmp_path: Path) -> None:
+    fitted.save(tmp_path / "m")
+    again = memfold.load(tmp_path / "m")
+    assert isinstance(again, ImageClassifier)
+    assert again.predict([folder]).equals(fitted.predict([folder]))
+    ours, theirs = (model.evaluate(read_classes(folder, SIZE)) for model in (again, fitted))
+    assert (ours.metrics, ours.baselines) == (theirs.metrics, theirs.baselines)
+
+
+def test_the_same_seed_gives_the_same_model(folder: Path) -> None:
+    one, two = (small(seed=4).fit(folder, budget="1ep", progress=False).predict([folder]) for _ in range(2))
+    assert one.equals(two)
+    assert not one.equals(small(seed=5).fit(folder, budget="1ep", progress=False).predict([folder]))
+
+
+def test_scikit_learn_clones_it() -> None:
+    assert clone(small(augment=0.3)).get_params() == small(augment=0.3).get_params()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"hidden_size": 0}, "hidden_size must be at least 1"),
+        ({"size": 4}, "size must be at least 8"),
+        ({"stem_stride": 3}, "stem_stride must be 1, 2, 4 or 8, got 3"),
+        ({"dropout": 1.0}, "dropout must be from 0"),
+        ({"augment": -0.5}, "augment must be at least 0"),
+    ],
+)
+def test_parameters_out_of_range_are_named(folder: Path, changes: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        small(**changes).fit(folder, budget="1ep", progress=False)
+
+
+def test_what_cannot_be_told_is_named(fitted: ImageClassifier, tmp_path: Path) -> None:
+    strange = tmp_path / "strange"
+    for name in ("bar", "cross"):
+        (strange / name).mkdir(parents=True)
+        Image.new("L", (8, 8)).save(strange / name / "0.png")
+    with pytest.raises(InputError, match="the class 'cross' was not learnt; the model knows bar, disc, post"):
+        fitted.evaluate(read_classes(strange, SIZE))
+    with pytest.raises(InputError, match="the class 'bar' has 1 image; 2 are needed"):
+        small().fit(strange, budget="1ep", progress=False)
+    with pytest.raises(InputError, match="predict needs images"):
+        fitted.answers([])
+    with pytest.raises(InputError, match="not fitted yet"):
+        small().predict([strange])
+
+
+def write_digits(folder: Path) -> None:
+    """Files in MNIST's form, of two classes that brightness tells."""
+    rng = np.random.default_rng(0)
+    for part, count in (("train", 40), ("t10k", 12)):
+        labels = (np.arange(count) % 2).astype(np.uint8)
+        images = (rng.integers(0, 60, (count, 28, 28)) + 150 * labels[:, None, None]).astype(np.uint8)
+        for name, array in ((f"{part}-images-idx3-ubyte", images), (f"{part}-labels-idx1-ubyte", labels)):
+            head = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
+            (folder / f"{name}.gz").write_bytes(gzip.compress(head + array.tobytes()))
+
+
+def test_the_command_line_from_end_to_end(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mnist").mkdir()
+    write_digits(tmp_path / "mnist")
+    monkeypatch.setenv("MEMFOLD_DATA", str(tmp_path))
+    sets = [word for name, value in SETTINGS.items() if name != "size" for word in ("--set", f"{name}={value}")]
+    model = str(tmp_path / "m")
+
+    def call(*arguments: str, code: int = 0) -> str:
+        monkeypatch.setattr(sys, "argv", ["memfold", *arguments])
+        assert run() == code
+        captured = capsys.readouterr()
+        return captured.err if code else captured.out
+
+    out = json.loads(call("fit", "classify", "@mnist", "--out", model, "--budget", "6ep", "--json", *sets))
+    assert out["task"] == "classify"
+    assert set(out["metrics"]) == {"accuracy", "macro_f1"}
+    assert out["baseline"]["name"] == PCA
+    page = tmp_path / "page.html"
+    told = json.loads(call("evaluate", model, "@mnist", "--report", str(page), "--json"))
+    assert told["metrics"] == out["metrics"]
+    assert page.stat().st_size > 1000
+    idx = str(tmp_path / "mnist" / "t10k-images-idx3-ubyte.gz")
+    assert json.loads(call("evaluate", model, idx, "--json"))["metrics"] == out["metrics"]
+    lines = call("predict", model, "@mnist").splitlines()
+    assert lines[0] == "file,label,p_0,p_1"
+    assert len(lines) == 13
+    assert call("predict", model, str(folder / "bar" / "0.png")).count("\n") == 2
+    assert "--origins: is for forecasts" in call("evaluate", model, "@mnist", "--origins", "2", code=2)
+    assert "is for the task classify, not forecast" in call("fit", "forecast", "@mnist", "--out", model, code=2)
