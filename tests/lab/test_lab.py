@@ -1,5 +1,5 @@
 import json
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from memfold.__main__ import main
+from memfold.cli import run
 from memfold.errors import InputError
 from memfold.lab import run_lab
 from memfold.lab.experiments import PUZZLES, Claim, findings
@@ -83,9 +83,7 @@ def test_the_gru_solves_a_short_adding_task() -> None:
 @pytest.mark.parametrize("name", PUZZLES)
 def test_every_puzzle_runs_with_every_cell(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     experiment = PUZZLES[name]
-    monkeypatch.setitem(
-        PUZZLES, name, type(experiment)(**{**vars(experiment), "recipe": Recipe(8, 8, limit=16, every=16)})
-    )
+    monkeypatch.setitem(PUZZLES, name, replace(experiment, recipe=Recipe(8, 8, limit=16, every=16)))
     record = run_lab(name, lags="12")
     assert [row["cell"] for row in record.rows] == list(CELLS)
     assert list(record.curves["lag 12"]) == list(CELLS)
@@ -176,10 +174,10 @@ def test_the_validation_part_is_not_learnt_from() -> None:
     assert result.stopped == "budget"
 
 
-def told(arguments: list[str], capsys: pytest.CaptureFixture[str], call: Callable[[], int] = main) -> tuple[int, Any]:
+def told(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sys.argv", ["memfold", *arguments])
-        return call(), capsys.readouterr()
+        return run(), capsys.readouterr()
 
 
 def test_the_command_prints_one_json_object_and_writes_a_page(
