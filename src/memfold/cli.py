@@ -234,6 +234,38 @@ def stream(model: Annotated[Path, typer.Argument(help="A model's folder.")]) -> 
 
 
 @app.command()
+def explain(
+    model: Annotated[Path, typer.Argument(help="A model's folder.")],
+    source: Annotated[
+        str, typer.Argument(metavar="INPUT", help="A file, @NAME, or for models of text the text itself.")
+    ],
+    out: Annotated[Path, typer.Option(help="Page to write, in HTML; or .npz or .json, the trace alone.")] = Path(
+        "report.html"
+    ),
+    lang: Annotated[str, typer.Option(help="Language of the page: en or zh.")] = "en",
+) -> None:
+    """Show what a model makes of one input: every gate at every step, what its memory is made of, what mattered.
+
+    The page is one file and works without a network.
+
+    Example: memfold explain model "a film that I will not forget" --out report.html --lang zh
+    """
+    from memfold.explain import explained, write_explanation
+    from memfold.tasks.base import load
+
+    if not out.parent.is_dir():  # said before the work
+        raise InputError(f"{out}: there is no folder {out.parent}")
+    found = explained(load(model), source, lang)
+    if out.suffix in (".npz", ".json"):
+        found.trace.save(out)
+    elif out.suffix in (".html", ".htm"):
+        write_explanation(out, found, lang)
+    else:
+        raise InputError(f"{out}: expected a name that ends in .html, .npz or .json")
+    print(f"{out} shows what the model made of {found.source.splitlines()[0][:60]}", file=sys.stderr)
+
+
+@app.command()
 def bench(
     name: Annotated[str, typer.Argument(help="layers, stream, train or series")],
     budget: Annotated[

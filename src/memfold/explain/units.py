@@ -40,7 +40,7 @@ def text_features(pieces: Sequence[str]) -> dict[str, NDArray[np.float64]]:
 
     Returns:
         ``quotes`` (1 within them), ``line position`` (characters since the line began), ``indentation`` (spaces that
-        the line began with), ``word boundary`` (1 where the piece ends a word). A piece counts after its last character.
+        the line began with), ``word boundary`` (1 where the piece ends a word). A piece counts with its last character.
     """
     rows: dict[str, list[float]] = {name: [] for name in ("quotes", "line position", "indentation", "word boundary")}
     quoted, column, indentation = False, 0, 0

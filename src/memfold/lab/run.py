@@ -1,6 +1,7 @@
 """``memfold lab NAME``: an experiment by its name, its cells and lags one after another."""
 
 import inspect
+import math
 import statistics
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -40,8 +41,9 @@ class Record:
     settings: dict[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
-        """One object of plain values."""
-        return asdict(self)
+        """One object of plain values; what is not finite is null."""
+        content: dict[str, Any] = _finite(asdict(self))
+        return content
 
     def table(self) -> Table:
         """The rows, as a terminal shows them."""
@@ -50,6 +52,14 @@ class Record:
         for row in self.rows:
             table.add_row(*(shown(row.get(name)) for name in names))
         return table
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(own) for key, own in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(own) for own in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def shown(value: Any) -> str:

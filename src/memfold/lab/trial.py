@@ -79,6 +79,12 @@ def attempt(
     random = Generator().manual_seed(1_000_003 * seed + 1)
     outcome = Outcome(cell, lag, seed, puzzle.ignorance)
     steps = 0
+
+    def examine() -> None:
+        outcome.loss, outcome.wrong = examined(average, puzzle, random)
+        outcome.curve.append((outcome.sequences, outcome.loss))
+        outcome.solved = outcome.wrong <= (1 - SOLVED) * EXAMINED
+
     while outcome.sequences < recipe.limit and (seconds is None or time.monotonic() - begun < seconds):
         batch = puzzle.draw(recipe.batch_size, random)
         loss = puzzle.loss(answers(network, batch), batch)
@@ -92,11 +98,11 @@ def attempt(
             decay = min(AVERAGE, (1 + steps) / (10 + steps))
             torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - decay)
         if outcome.sequences % recipe.every < recipe.batch_size:
-            outcome.loss, outcome.wrong = examined(average, puzzle, random)
-            outcome.curve.append((outcome.sequences, outcome.loss))
-            outcome.solved = outcome.wrong <= (1 - SOLVED) * EXAMINED
+            examine()
             if outcome.solved:
                 break
+    if not outcome.curve or outcome.curve[-1][0] != outcome.sequences:  # the limit or the time came in between
+        examine()
     outcome.seconds = time.monotonic() - begun
     return outcome
 
