@@ -63,7 +63,7 @@ def translator(folder: Path) -> Made:
 
     pairs = [(f"{a} {b}", f"{b} {a}") for a in ("one", "two", "ten") for b in ("cat", "dog", "fox")] * 8
     model = Translator(vocabulary=40, hidden_size=32, embedding_size=32, dropout=0.1, batch_tokens=200, lr=1e-2)
-    return model.fit(pairs, budget="4ep", valid=pairs[:9], progress=False), "ten fox"
+    return model.fit(pairs, budget="12ep", valid=pairs[:9], progress=False), "ten fox"
 
 
 def tone(path: Path, hertz: float, seconds: float = 0.4) -> None:
@@ -259,7 +259,7 @@ def test_a_unit_is_chosen_and_time_is_scrubbed(
     expected = account(layer, 1)
     assert ledger["total"] == pytest.approx(float(expected.total[3]), abs=1e-5)
     assert ledger["parts"] == pytest.approx(expected.steps[:, 3].tolist(), abs=1e-5)
-    page.click("#map", position={"x": 2, "y": 2})
+    page.click("#map", position={"x": 1, "y": 1})
     assert page.evaluate("[memfold.now.unit, memfold.now.step]") == [0, 0]
     page.locator("#strip span").nth(1).click()
     assert page.evaluate("memfold.now.step") == 1

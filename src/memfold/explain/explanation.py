@@ -69,7 +69,7 @@ class Explanation:
 def shares_of(score: Callable[[Tensor], Tensor], x: Tensor) -> dict[str, Array]:
     """What a score owes to each step of x (T, ...), against the mean of the steps in its place."""
     mean = x.mean(0, keepdim=True).expand_as(x)
-    shares = integrated_gradients(score, x, mean).flatten(1).sum(1)
+    shares = integrated_gradients(score, x, mean).reshape(len(x), -1).sum(1)
     return {"integrated gradients": shares.numpy(), "occlusion": occlusion(score, x, mean).numpy()}
 
 
