@@ -73,7 +73,7 @@ def inputs_of(layers: Sequence[Recurrent], run: Callable[[], Any]) -> Tensor:
 def substituted(layers: Sequence[Recurrent], x: Tensor) -> Iterator[None]:
     """While open, the layers read x, as `inputs_of` gives it, whatever they are given."""
     hooks = []
-    for layer, own in zip(layers, x.split([layer.input_size for layer in layers], -1), strict=True):
+    for layer, own in zip(layers, torch.split(x, [layer.input_size for layer in layers], -1), strict=True):
 
         def hook(module: Any, arguments: Any, own: Tensor = own) -> Any:
             return (own.reshape(arguments[0].shape), *arguments[1:])

@@ -17,7 +17,7 @@ from memfold.page import ACTUAL, BAND, INK, OTHERS, styled
 from memfold.tasks.anomaly import AnomalyDetector
 from memfold.tasks.anomaly.features import Features
 from memfold.tasks.forecast import Forecaster
-from memfold.tasks.forecast.network import level_and_scale, standardised
+from memfold.tasks.forecast.network import Ensemble, level_and_scale, standardised
 
 __all__ = ["anomaly_view", "forecast_view"]
 
@@ -28,6 +28,7 @@ def forecast_view(model: Forecaster, source: str, words: Words) -> Explanation:
     """What follows a table's first series."""
     table = model.read(model.parts([source]).train if source.startswith("@") else source)
     name, size, network = table.ids[0], model.size_, model.network_
+    assert isinstance(network, Ensemble)
     table = replace(table, frame=table.frame.filter(pl.col(ID) == name))
     tensors = model.tensors(table, size.horizon)
     window = tensors.windows(torch.tensor([0]), tensors.lengths, size, target=False)
@@ -35,8 +36,8 @@ def forecast_view(model: Forecaster, source: str, words: Words) -> Explanation:
     z = torch.where(window.seen, standardised(window.y, level, scale), 0.0).float()  # (1, C)
 
     def score(values: Tensor) -> Tensor:
-        quantiles = torch.stack([member(values[None], window) for member in network.members])  # (M, 1, K, Q)
-        return quantiles[..., len(size.quantiles) // 2].mean()
+        members = [member(values[None], window) for member in network.members.children()]
+        return torch.stack(members)[..., len(size.quantiles) // 2].mean()  # of (M, 1, K, Q)
 
     def run() -> Tensor:
         return score(z[0])
