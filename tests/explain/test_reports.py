@@ -25,10 +25,10 @@ Made = tuple[Task, str]  # a fitted model, and an input for it
 
 
 def forecaster(folder: Path) -> Made:
-    rows = {"ds": range(200), "y": np.tile([1.0, 2.0, 4.0, 3.0], 50)}
-    pl.DataFrame(rows).write_csv(folder / "series.csv")
+    y = np.tile([1.0, 2.0, 4.0, 3.0], 50) + 0.3 * np.random.default_rng(0).normal(size=200)
+    pl.DataFrame({"ds": range(200), "y": y}).write_csv(folder / "series.csv")
     model = Forecaster(horizon=4, seasons=(4,), hidden_size=8)
-    return model.fit(folder / "series.csv", budget="2ep", progress=False), str(folder / "series.csv")
+    return model.fit(folder / "series.csv", budget="8ep", progress=False), str(folder / "series.csv")
 
 
 def detector(folder: Path) -> Made:
