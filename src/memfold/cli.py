@@ -237,7 +237,7 @@ def stream(model: Annotated[Path, typer.Argument(help="A model's folder.")]) -> 
 def explain(
     model: Annotated[Path, typer.Argument(help="A model's folder.")],
     source: Annotated[
-        str, typer.Argument(metavar="INPUT", help="A file, @NAME, or for models of text the text itself.")
+        str, typer.Argument(metavar="INPUT", help="A file; of series also @NAME; to a model of text also the text.")
     ],
     out: Annotated[Path, typer.Option(help="Page to write, in HTML; or .npz or .json, the trace alone.")] = Path(
         "report.html"

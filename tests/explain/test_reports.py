@@ -194,6 +194,8 @@ def test_what_cannot_be_read_is_named(made: Callable[[str], Made], tmp_path: Pat
     model, _ = made("generate")
     with pytest.raises(InputError, match=r"none\.txt: no such file"):
         explained(model, "none.txt")
+    with pytest.raises(InputError, match="a whole data set is not one input"):
+        explained(model, "@tinyshakespeare")
     with pytest.raises(InputError, match="no text to explain"):
         explained(model, "  ")
     with pytest.raises(InputError, match="two characters"):

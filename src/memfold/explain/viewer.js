@@ -88,7 +88,7 @@
       }
     }
     context.putImageData(image, 0, 0);
-    context.fillStyle = "rgba(0,0,0,0.35)";
+    context.fillStyle = "rgba(0,0,0,0.15)";
     context.fillRect(now.step, 0, 1, units);
     context.fillRect(0, now.unit, steps(), 1);
   }

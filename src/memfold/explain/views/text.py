@@ -36,6 +36,8 @@ def text_of(source: str) -> str:
     Raises:
         InputError: there is nothing to read, or what looks like a file is not there.
     """
+    if source.startswith("@") and " " not in source:
+        raise InputError(f"{source}: give a file or a text; a whole data set is not one input")
     if Path(source).is_file():
         text = read_text(source)
     elif " " not in source and (Path(source).suffix in (".txt", ".csv", ".tsv", ".jsonl", ".md") or "/" in source):
@@ -45,10 +47,6 @@ def text_of(source: str) -> str:
     if not text.strip():
         raise InputError("there is no text to explain")
     return text
-
-
-def _h_of(layer: LayerTrace) -> np.ndarray:
-    return layer.values["h"]
 
 
 # -- generate ------------------------------------------------------------------------------------------------
@@ -70,7 +68,7 @@ def generate_view(model: TextGenerator, source: str, words: Words) -> Explanatio
     whole = torch.from_numpy(ids[:SOUGHT])[:, None]
     trace = traced(network, lambda: network(whole), lambda _, steps: pieces[:steps])
     features = text_features(pieces)
-    followers = {name: find_units(_h_of(layer), features) for name, layer in trace.layers.items()}
+    followers = {name: find_units(layer.values["h"], features) for name, layer in trace.layers.items()}
     trace = Trace({name: _shortened(layer) for name, layer in trace.layers.items()})
     with torch.no_grad():
         log_p = network(shown)[0][:, 0].log_softmax(-1)
@@ -135,7 +133,6 @@ def sentiment_view(model: TextClassifier, source: str, words: Words) -> Explanat
         [Picture(words("attention sentiment"), words("attention sentiment text"), figure)],
         Shares(words("score sentiment", label=answer["label"]), pieces, shares_of_inputs(layers, run)),
         flow_of(network, run),
-        {name: find_units(_h_of(layer), text_features(pieces)) for name, layer in trace.layers.items()},
     )
 
 
