@@ -161,7 +161,7 @@ def test_a_replayed_layer_computes_what_it_computes(kind: str) -> None:
     with replayed(layer) as kept:
         found = layer(x, lengths=[7])
     torch.testing.assert_close(found, expected)
-    assert {name: len(steps.values) for name, steps in kept.items()} == dict.fromkeys(kept, 7)
+    assert {name: len(steps) for name, steps in kept.items()} == dict.fromkeys(kept, 7)
 
 
 def test_the_gradient_flow_of_a_network_is_that_of_the_lab() -> None:
@@ -271,7 +271,7 @@ def test_a_clamped_gate_has_its_value_at_its_units_and_steps_alone(kind: str, ga
     free = trace_of(layer, x).layers["l0"].values[gate]
     with replayed(layer, [Clamp("l0", gate, value, units=[0, 2], steps=[1, 2])]) as kept:
         layer(x)
-    found = np.stack([values[gate][0].detach().numpy() for values in kept["l0"].values])
+    found = np.stack([values[gate][0].detach().numpy() for values in kept["l0"]])
     np.testing.assert_allclose(found[1:3, [0, 2]], value, atol=1e-12)
     np.testing.assert_allclose(found[0], free[0], atol=1e-12)
     assert not np.isclose(found[1:3, [1, 3]], value).any()

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -13,7 +12,7 @@ from memfold.nn import composition
 from memfold.nn.composition import State, Values, Weights
 from memfold.nn.layer import Recurrent
 
-__all__ = ["Change", "Steps", "replayed"]
+__all__ = ["Change", "gradient_flow", "replayed"]
 
 
 class Change:
@@ -38,16 +37,12 @@ class Change:
         return values
 
 
-@dataclass
-class Steps:
-    """The values of every step of one layer and direction, each (1, H), in the order of the sequence."""
-
-    values: list[Values] = field(default_factory=list)
-
-
 @contextmanager
-def replayed(network: nn.Module, changes: Sequence[Change] = ()) -> Iterator[dict[str, Steps]]:
-    """While open, the network's layers are computed step by step, and their steps are kept by the names of a trace.
+def replayed(network: nn.Module, changes: Sequence[Change] = ()) -> Iterator[dict[str, list[Values]]]:
+    """While open, the network's layers are computed step by step, and the values of each step are kept.
+
+    They are kept by the layers' names in a trace, (1, H) each, in the order of the sequence. The network is to be in
+    evaluation mode: dropout is left out.
 
     Raises:
         ValueError: at once, a change in a layer that the network has not; in a call, one with several rows, with
@@ -58,7 +53,7 @@ def replayed(network: nn.Module, changes: Sequence[Change] = ()) -> Iterator[dic
     for change in changes:
         if change.layer not in known:
             raise ValueError(f"there is no layer {change.layer!r}; there is {', '.join(known)}")
-    kept: dict[str, Steps] = {}
+    kept: dict[str, list[Values]] = {}
     hooks = []
     for path, layer in layers.items():
 
@@ -85,7 +80,7 @@ def _stepped(
     layer: Recurrent,
     path: str,
     changes: Sequence[Change],
-    kept: dict[str, Steps],
+    kept: dict[str, list[Values]],
     x: Tensor,
     hx: Any = None,
     *,
@@ -108,10 +103,10 @@ def _stepped(
         own = [change for change in changes if change.layer == name]
         start = tuple(s[row] for s in state)
         values, final = _fold(layer, row, x, start, own, reverse=direction == 1)
-        kept[name] = Steps(values)
+        kept[name] = values
         finals.append(final)
         if direction == layer.num_directions - 1:
-            parts = [kept[done].values for done in _names(path, layer)[row - direction : row + 1]]
+            parts = [kept[done] for done in _names(path, layer)[row - direction : row + 1]]
             x = torch.stack([torch.cat([v["h"] for v in both], -1) for both in zip(*parts, strict=True)])
     y = torch.cat([x, x.new_zeros(whole - steps, *x.shape[1:])])  # (T, 1, D*H)
     joined = tuple(torch.stack(parts) for parts in zip(*finals, strict=True))
@@ -149,7 +144,8 @@ def gradient_flow(network: nn.Module, score: Callable[[], Tensor]) -> dict[str, 
         score: calls the network on one row and returns a number, with a gradient.
 
     Returns:
-        By the layers' names, (T,); by ``NAME/c`` of an LSTM also that by its cells.
+        By the layers' names, (T,); by ``NAME/c`` of an LSTM also that by its cells. The network's own gradients are
+        gone afterwards.
     """
     with torch.enable_grad(), replayed(network) as kept:
         score().backward()  # type: ignore[no-untyped-call]
@@ -157,8 +153,8 @@ def gradient_flow(network: nn.Module, score: Callable[[], Tensor]) -> dict[str, 
     norms: dict[str, Tensor] = {}
     for name, steps in kept.items():
         for part in ("h", "c"):
-            if part in steps.values[0]:
-                found = [v[part].grad for v in steps.values]
+            if part in steps[0]:
+                found = [v[part].grad for v in steps]
                 norms[name if part == "h" else f"{name}/c"] = torch.stack(
                     [torch.tensor(0.0) if g is None else g.norm() for g in found]
                 )
