@@ -130,6 +130,7 @@ def what_if(network: nn.Module, run: Callable[[], Tensor], *changes: Change) -> 
     >>> bool(as_is.any()), bool(closed.any())
     (True, False)
     """
-    as_is = run()
+    with replayed(network):  # step by step too, so that what no change reaches is the same to the bit
+        as_is = run()
     with replayed(network, changes):
         return as_is, run()
