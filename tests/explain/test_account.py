@@ -92,9 +92,17 @@ def test_a_saved_trace_comes_back(name: str, tmp_path: Path) -> None:
 
 
 def test_what_is_no_trace_is_refused(tmp_path: Path) -> None:
+    layer = made("gru")
+    trace_of(layer, sequence()).save(tmp_path / "whole.npz")
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "whole.npz").read_bytes()[:500])
     (tmp_path / "a.npz").write_bytes(b"nothing")
     (tmp_path / "a.json").write_text('{"schema": 7, "layers": {}}')
-    for name, message in (("a.npz", "not a trace"), ("a.json", "schema 7"), ("none.npz", "no such file")):
+    for name, message in (
+        ("a.npz", "not a trace"),
+        ("cut.npz", "not a trace"),
+        ("a.json", "schema 7"),
+        ("none.npz", "no such file"),
+    ):
         with pytest.raises(InputError, match=message):
             Trace.load(tmp_path / name)
     with pytest.raises(InputError, match=r"ends in \.npz or \.json"):

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -113,7 +114,7 @@ class Trace:
                 return cls._from_arrays(dict(arrays))
         except FileNotFoundError:
             raise InputError(f"{path}: no such file") from None
-        except (KeyError, ValueError, TypeError, AttributeError, OSError, EOFError) as error:
+        except (KeyError, ValueError, TypeError, AttributeError, OSError, EOFError, BadZipFile) as error:
             raise InputError(f"{path}: not a trace of memfold's ({error})") from None
 
     @classmethod

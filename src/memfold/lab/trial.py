@@ -30,12 +30,12 @@ class Recipe:
         limit: sequences after which it counts as not solved.
     """
 
-    hidden_size: int = 64
+    hidden_size: int = 32
     batch_size: int = 32
-    lr: float = 5e-3
+    lr: float = 1e-2
     clip_norm: float = 1.0
     every: int = 3200
-    limit: int = 160_000
+    limit: int = 200_000
 
 
 @dataclass
