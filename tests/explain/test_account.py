@@ -291,6 +291,7 @@ def test_changes_that_do_not_fit_are_named() -> None:
     for change, message in (
         (Clamp("l1", "z", 0.5), "there is no layer 'l1'; there is l0"),
         (Clamp("l0", "f", 0.5), "gru has no gate 'f'"),
+        (Clamp("l0", "z", -0.5), "the gate z cannot be held at -0.5"),
         (Edit("l0", "c", 0, 0, 0.0), "the state of gru is h, not 'c'"),
     ):
         with pytest.raises(ValueError, match=message):

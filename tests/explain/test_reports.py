@@ -12,9 +12,12 @@ import numpy as np
 import polars as pl
 import pytest
 import soundfile
+import torch
 
 from memfold.errors import InputError
 from memfold.explain import Trace, account, explained, write_explanation
+from memfold.explain.attribution import inputs_of, substituted
+from memfold.explain.explanation import shares_of_inputs
 from memfold.explain.views import VIEWS
 from memfold.explain.words import TABLE, Words
 from memfold.tasks import AnomalyDetector, Forecaster
@@ -175,11 +178,21 @@ def test_every_task_has_a_view() -> None:
     assert set(VIEWS) == set(MAKERS)
 
 
-def test_the_shares_of_a_class_add_up_to_its_log_odds(made: Callable[[str], Made]) -> None:
+def test_the_shares_of_a_class_add_up_to_what_its_words_change(made: Callable[[str], Made]) -> None:
     model, _ = made("sentiment")
-    alone = explained(model, "good")  # one word is the mean of its own steps
-    assert alone.shares is not None
-    np.testing.assert_allclose(alone.shares.methods["integrated gradients"], [0.0], atol=1e-6)
+    batch = model.encoder_.encode(["a bad good day"]).batch([0])  # type: ignore[attr-defined]
+    layers = [member.lstm for member in model.network_.networks]  # type: ignore[union-attr]
+
+    def run() -> torch.Tensor:
+        log_p: torch.Tensor = model.network_(batch)
+        return log_p[0, 0]
+
+    x = inputs_of(layers, run)
+    with torch.no_grad(), substituted(layers, x.mean(0, keepdim=True).expand_as(x)):
+        without = run()
+    shares = shares_of_inputs(layers, run)
+    assert abs(float(run() - without)) > 1e-4
+    np.testing.assert_allclose(shares["integrated gradients"].sum(), (run() - without).item(), rtol=1e-3, atol=1e-6)
 
 
 def test_the_attention_of_a_translation_is_drawn(made: Callable[[str], Made]) -> None:

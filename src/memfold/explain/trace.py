@@ -110,7 +110,7 @@ class Trace:
         try:
             if path.suffix == ".json":
                 return cls._from_json(json.loads(path.read_text(encoding="utf-8")))
-            with np.load(path, allow_pickle=False) as arrays:
+            with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
                 return cls._from_arrays(dict(arrays))
         except FileNotFoundError:
             raise InputError(f"{path}: no such file") from None

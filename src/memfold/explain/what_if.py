@@ -36,7 +36,8 @@ class Clamp(Change):
         """Weights by which the gate comes out at the value: its rows are 0, its bias is what the value is made of.
 
         Raises:
-            ValueError: the cell has no such gate, or normalises or clips what gates are made of.
+            ValueError: the cell has no such gate, the gate no such value, or the layer normalises or clips what gates
+                are made of.
         """
         if self.steps is not None and step not in self.steps:
             return weights
@@ -45,6 +46,10 @@ class Clamp(Change):
             gate, value = "i", 1 - value  # its forget gate is 1 - i
         if gate not in gates or gate == "h":
             raise ValueError(f"{layer.cell} has no gate {self.gate!r}; it has {', '.join(gates)}")
+        if not (-1 if gate in "gn" else 0) <= value <= 1:
+            raise ValueError(
+                f"the gate {self.gate} cannot be held at {self.value}: it lies outside what the gate can be"
+            )
         if "ln_ih" in weights or layer.clip is not None:
             raise ValueError("a gate of a layer with layer normalization or clipping cannot be held")
         hidden = layer.hidden_size
