@@ -16,7 +16,7 @@ import torch
 
 from memfold.errors import InputError
 from memfold.explain import Trace, account, explained, write_explanation
-from memfold.explain.attribution import inputs_of, substituted
+from memfold.explain.attribution import inputs_of, integrated_gradients, substituted
 from memfold.explain.explanation import shares_of_inputs
 from memfold.explain.views import VIEWS
 from memfold.explain.words import TABLE, Words
@@ -188,11 +188,20 @@ def test_the_shares_of_a_class_add_up_to_what_its_words_change(made: Callable[[s
         return log_p[0, 0]
 
     x = inputs_of(layers, run)
-    with torch.no_grad(), substituted(layers, x.mean(0, keepdim=True).expand_as(x)):
-        without = run()
-    shares = shares_of_inputs(layers, run)
-    assert abs(float(run() - without)) > 1e-4
-    np.testing.assert_allclose(shares["integrated gradients"].sum(), (run() - without).item(), rtol=1e-3, atol=1e-6)
+    with torch.no_grad():
+        whole = run().item()
+        with substituted(layers, x.mean(0, keepdim=True).expand_as(x)):
+            without = run().item()
+    assert abs(whole - without) > 1e-4
+    shares = shares_of_inputs(layers, run)["integrated gradients"]
+    assert shares.sum() == pytest.approx(whole - without, rel=0.05)  # the maximum over time has kinks ...
+
+    def score(read: torch.Tensor) -> torch.Tensor:
+        with substituted(layers, read):
+            return run()
+
+    fine = integrated_gradients(score, x, x.mean(0, keepdim=True).expand_as(x), points=640)
+    assert fine.sum().item() == pytest.approx(whole - without, rel=0.005)  # ... and a finer rule comes as near as asked
 
 
 def test_the_attention_of_a_translation_is_drawn(made: Callable[[str], Made]) -> None:

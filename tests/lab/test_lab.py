@@ -29,11 +29,11 @@ def outcome(cell: str, lag: int, solved: bool) -> Outcome:
 def test_a_claim_is_held_against_what_came_out() -> None:
     claim = Claim("Paper", "lstm", False, 100)
     assert findings([claim], [outcome("lstm", 50, True), outcome("gru", 100, True)])[0].endswith("not tried here")
-    assert findings([claim], [outcome("lstm", 100, False)])[0].endswith("so it is here")
+    assert findings([claim], [outcome("lstm", 100, False)])[0].endswith("so it is here (at 100)")
     against = findings([claim], [outcome("lstm", 100, True), outcome("lstm", 200, False)])[0]
     assert "NOT FOUND here: 1 of 2 runs came out the other way (at 100)" in against
     assert findings([Claim("Paper", "gru", True, 8, 8)], [outcome("gru", 8, True)]) == [
-        "Paper: gru solves it at 8; so it is here"
+        "Paper: gru solves it at 8; so it is here (at 8)"
     ]
 
 

@@ -113,9 +113,14 @@ def findings(claims: Sequence[Claim], outcomes: Sequence[Outcome]) -> list[str]:
         if not tried:
             verdict = "not tried here"
         elif not against:
-            verdict = "so it is here"
+            verdict = f"so it is here (at {_lags(tried)})"
         else:
-            lags = ", ".join(str(lag) for lag in dict.fromkeys(o.lag for o in against))
-            verdict = f"NOT FOUND here: {len(against)} of {len(tried)} runs came out the other way (at {lags})"
+            verdict = (
+                f"NOT FOUND here: {len(against)} of {len(tried)} runs came out the other way (at {_lags(against)})"
+            )
         found.append(f"{claim}; {verdict}")
     return found
+
+
+def _lags(outcomes: Sequence[Outcome]) -> str:
+    return ", ".join(str(lag) for lag in dict.fromkeys(outcome.lag for outcome in outcomes))
