@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.exceptions import Abort, TyperException
@@ -243,6 +243,38 @@ def stream(model: Annotated[Path, typer.Argument(help="A model's folder.")]) -> 
 
 
 @app.command()
+def explain(
+    model: Annotated[Path, typer.Argument(help="A model's folder.")],
+    source: Annotated[
+        str, typer.Argument(metavar="INPUT", help="A file; of series also @NAME; to a model of text also the text.")
+    ],
+    out: Annotated[Path, typer.Option(help="Page to write, in HTML; or .npz or .json, the trace alone.")] = Path(
+        "report.html"
+    ),
+    lang: Annotated[str, typer.Option(help="Language of the page: en or zh.")] = "en",
+) -> None:
+    """Show what a model makes of one input: every gate at every step, what its memory is made of, what mattered.
+
+    The page is one file and works without a network.
+
+    Example: memfold explain model "a film that I will not forget" --out report.html --lang zh
+    """
+    from memfold.explain import explained, write_explanation
+    from memfold.tasks.base import load
+
+    if not out.parent.is_dir():  # said before the work
+        raise InputError(f"{out}: there is no folder {out.parent}")
+    found = explained(load(model), source, lang)
+    if out.suffix in (".npz", ".json"):
+        found.trace.save(out)
+    elif out.suffix in (".html", ".htm"):
+        write_explanation(out, found, lang)
+    else:
+        raise InputError(f"{out}: expected a name that ends in .html, .npz or .json")
+    print(f"{out} shows what the model made of {found.source.splitlines()[0][:60]}", file=sys.stderr)
+
+
+@app.command()
 def bench(
     name: Annotated[str, typer.Argument(help="layers, stream, train or series")],
     budget: Annotated[
@@ -273,6 +305,51 @@ def bench(
     from memfold.display import point_table
 
     Console().print(point_table(results["points"], name))
+
+
+@app.command()
+def lab(
+    name: Annotated[str, typer.Argument(help="adding, copy, order, timing, reber, pixels or gradient")],
+    lags: Annotated[str | None, typer.Option(help="Lags to try, such as 100,200,400,800.")] = None,
+    cells: Annotated[str | None, typer.Option(help="Of rnn,lstm,peephole,gru; all of them when not given.")] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Trainings of each; 1 when not given.")] = None,
+    budget: Annotated[str | None, typer.Option(help="Time of each training at most, such as 2m.")] = None,
+    init: Annotated[str | None, typer.Option(help="First weights: chrono, memfold, torch or orthogonal.")] = None,
+    forget_bias: Annotated[
+        float | None, typer.Option(help="gradient only: bias of the gate that keeps the state.")
+    ] = None,
+    scale: Annotated[float | None, typer.Option(min=0.0, help="gradient only: deviation of the inputs.")] = None,
+    orders: Annotated[str | None, typer.Option(help="pixels only: sequential,permuted or one of them.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Page to write with the table and the curves, in HTML.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show what gates are for: plain RNN, LSTM, peephole LSTM and GRU on tasks whose answer lies far back.
+
+    adding, copy, order, timing and reber are the classical puzzles, over growing lags, each training ended as soon as
+    the puzzle is solved. pixels reads MNIST's digits pixel by pixel. gradient measures how far a gradient reaches back.
+    Where a paper says otherwise than what came out here, that is printed. Seeds are fixed.
+
+    Example: memfold lab adding --lags 100,200,400,800 --out adding.html
+    """
+    from memfold.lab import run_lab
+
+    if out is not None and not out.parent.is_dir():  # said before the work
+        raise InputError(f"{out}: there is no folder {out.parent}")
+    options: dict[str, Any] = {"lags": lags, "cells": cells, "seeds": seeds, "budget": budget, "init": init}
+    options |= {"forget_bias": forget_bias, "scale": scale, "orders": orders}
+    record = run_lab(name, **{option: value for option, value in options.items() if value is not None})
+    if out is not None:
+        from memfold.lab.report import write_record
+
+        write_record(out, record)
+    if as_json:
+        print(json.dumps(record.as_json()))
+        return
+    from rich.console import Console
+
+    Console().print(record.table())
+    for finding in record.findings:
+        print(finding)
 
 
 @data_app.command("list")

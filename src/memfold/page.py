@@ -33,17 +33,27 @@ footer { margin: 2rem 0; color: #666; font-size: 0.85rem; }
 """
 
 
-def write_page(path: Path, title: str, tables: Sequence[str], sections: Sequence[Section], footer: str) -> Path:
-    """Write a page: its title, tables in HTML, sections and a footer; returns the path."""
+def write_page(
+    path: Path,
+    title: str,
+    tables: Sequence[str],
+    sections: Sequence[Section],
+    footer: str,
+    *,
+    language: str = "en",
+    closing: str = "",
+) -> Path:
+    """Write a page: its title, tables in HTML, sections, what closes it in HTML, and a footer; returns the path."""
     body = [f"<h1>{escape(title)}</h1>", *tables]
     for heading, text, figure in sections:
         html = figure.to_html(
             full_html=False, include_plotlyjs=False, config={"responsive": True, "displaylogo": False}
         )
         body.append(f'<h2>{escape(heading)}</h2><p>{escape(text)}</p><div class="figure">{html}</div>')
+    body.append(closing)
     body.append(f"<footer>{escape(footer)}</footer>")
     page = (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        f'<!doctype html><html lang="{language}"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title><style>{STYLE}</style><script>{get_plotlyjs()}</script></head>"
         f"<body>{''.join(body)}</body></html>"

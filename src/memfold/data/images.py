@@ -162,16 +162,13 @@ def read_pixels(paths: Sequence[Path], size: int, channels: int | None = None) -
             continue
         kept.append(place)
     if not squares:
-        raise InputError(f"{broken[0]}: cannot be read" if len(broken) == 1 else f"{broken[0]}: {_none(len(broken))}")
+        others = f", and none of the {len(broken) - 1} others" if len(broken) > 1 else ""
+        raise InputError(f"{broken[0]}: cannot be read{others}")
     if broken:
         named = ", ".join(broken[:NAMED]) + (", ..." if len(broken) > NAMED else "")
         print(f"{len(broken)} of {len(paths)} images cannot be read and are left out: {named}", file=sys.stderr)
     most = channels or max(own.shape[0] for own in squares)
     return np.stack([np.broadcast_to(own, (most, size, size)) for own in squares]), kept
-
-
-def _none(count: int) -> str:
-    return f"cannot be read, and none of the {count - 1} others"
 
 
 def _square(image: Image.Image, size: int, channels: int | None) -> Pixels:

@@ -44,14 +44,27 @@ class Utterances:
     def split(self) -> tuple[Self, Self]:
         """Most of them, and a twentieth to hold out: recordings from all over, the same ones whenever asked.
 
+        What is said in those is said in none of the others, so that a language model's help is not overrated; but where
+        one text is that of more than a twentieth, texts are shared.
+
         Raises:
             InputError: there are not two recordings.
         """
         if len(self) < 2:
             raise InputError(f"{self.name}: holds {len(self)} recording; too few to learn from and to hold some out")
-        shuffled = np.random.default_rng(0).permutation(len(self)).tolist()
-        count = -(-len(self) // HELD_OUT)
-        return self.take(sorted(shuffled[count:])), self.take(sorted(shuffled[:count]))
+        count, by_text = -(-len(self) // HELD_OUT), dict[str, list[int]]()
+        for row, text in enumerate(self.texts):
+            by_text.setdefault(text, []).append(row)
+        groups = list(by_text.values())
+        if max(map(len, groups)) > count:
+            groups = [[row] for row in range(len(self))]
+        held: list[int] = []
+        for group in np.random.default_rng(0).permutation(len(groups)).tolist():
+            if len(held) >= count:
+                break
+            held += groups[group]
+        kept = set(held)
+        return self.take([row for row in range(len(self)) if row not in kept]), self.take(sorted(held))
 
 
 def read_manifests(paths: Sequence[str | Path]) -> Utterances:

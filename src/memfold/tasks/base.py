@@ -30,6 +30,8 @@ from memfold.training import Problem, Result, Settings, train
 if TYPE_CHECKING:
     import polars as pl
 
+    from memfold.explain import Explanation
+
 __all__ = ["TASKS", "Parts", "Report", "Task", "load", "one_source", "task_class"]
 
 TASKS = {
@@ -261,6 +263,13 @@ class Task(ABC):
             InputError: the task hears nothing, or the sound cannot be read.
         """
         raise InputError(f"a {self.name} model takes no sound")
+
+    def explain(self, source: str, language: str = "en") -> "Explanation":
+        """What the model makes of a file or, if it reads text, of a text: see `memfold.explain.explained`."""
+        from memfold.explain import explained  # which stands above the tasks
+
+        self._check_fitted()
+        return explained(self, source, language)
 
     # -- training --------------------------------------------------------------------------------------------
 

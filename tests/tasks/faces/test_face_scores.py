@@ -10,10 +10,17 @@ from memfold.tasks.faces.network import arcface_logits
 from memfold.tasks.faces.scores import equal_error, rank1, same_pairs
 
 
-def test_separate_scores_have_no_error_and_a_threshold_between() -> None:
+def test_separate_scores_have_no_error_and_a_threshold_half_way() -> None:
     found = equal_error(np.array([0.9, 0.7, 0.2, 0.1, 0.0]), np.array([True, True, False, False, False]))
     assert found.rate == 0
-    assert 0.2 < found.threshold <= 0.9
+    assert found.threshold == pytest.approx(0.45)
+
+
+def test_one_pair_too_many_is_shared_between_both_errors() -> None:
+    similarities, same = np.array([0.9, 0.8, 0.5, 0.4, 0.1, 0.0]), np.array([True, False, True, False, True, False])
+    found = equal_error(similarities, same)
+    assert found.rate == pytest.approx(100 / 3)
+    assert 0.4 < found.threshold <= 0.5
 
 
 def test_at_the_threshold_both_errors_are_about_the_rate() -> None:

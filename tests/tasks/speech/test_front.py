@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from memfold.nn import LSTM
-from memfold.tasks.speech.front import Front, thinned
-from memfold.tasks.speech.live import FrontStream, Listener
+from memfold.tasks.speech.front import Front, Stacked, thinned
+from memfold.tasks.speech.live import FrontStream, Listener, StackedStream
 
 
 @pytest.mark.parametrize("convolutions", [1, 2, 3])
@@ -23,6 +23,20 @@ def test_a_recording_gives_the_same_features_step_by_step_whatever_its_padding_h
     found = [y for t in range(frames) if (y := live.step(x[0, t].numpy())) is not None] + live.finish()
     assert len(found) == lengths[0]
     np.testing.assert_allclose(np.stack(found), features[0, : len(found)].detach().numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("stacked", [1, 3, 4])
+@pytest.mark.parametrize("frames", [1, 2, 3, 8, 12])
+def test_stacked_frames_are_the_same_step_by_step_whatever_the_padding_holds(stacked, frames):
+    front, x = Stacked(5, stacked), torch.randn(2, frames + 3, 5)
+    x[0, frames:] = float("nan")
+    front.normalise_by([x[1].numpy()])
+    features, lengths = front(front.normalised(x), torch.tensor([frames, frames + 3]))
+    assert features.shape[2] == 5 * stacked
+    live = StackedStream(front.mean.numpy(), front.scale.numpy(), stacked)
+    found = [y.copy() for t in range(frames) if (y := live.step(x[0, t].numpy())) is not None] + live.finish()
+    assert len(found) == lengths[0] == -(-frames // stacked)
+    np.testing.assert_allclose(np.stack(found), features[0, : len(found)], atol=1e-5)
 
 
 def test_normalised_bands_have_mean_0_and_deviation_1():
@@ -52,6 +66,6 @@ def test_a_listener_gives_what_the_layers_give():
     features, _ = front(x, torch.tensor([21]))
     expected = head(lstm(features)[0])[0].detach().numpy()
     weights = {name: value.detach().numpy() for name, value in head.named_parameters()}
-    listener = Listener(front.weights(), lstm.stream().layers, weights)
+    listener = Listener(FrontStream(front.weights()), lstm.stream().layers, weights)
     found = [y.copy() for t in range(21) if (y := listener.step(x[0, t].numpy())) is not None] + listener.finish()
     np.testing.assert_allclose(np.stack(found), expected, atol=1e-5)

@@ -25,7 +25,6 @@ PITCH = {"a": 400, "b": 800, "c": 1400, "ü": 2400}
 SMALL = {
     "rate": RATE,
     "bins": 20,
-    "channels": 32,
     "hidden_size": 32,
     "num_layers": 1,
     "batch_frames": 600,
@@ -85,7 +84,7 @@ def test_a_stream_writes_what_is_written_of_the_whole_recording(model, manifest)
 def test_every_step_of_a_stream_is_that_of_the_whole_recording(model, manifest):
     (frames,) = model.frames([manifest.parent / "0.wav"])
     (whole,) = log_probabilities(model.network_, [frames])
-    listener = model._listener()
+    listener = model.network_.listener()
     live = [y.copy() for frame in frames.astype(np.float32) if (y := listener.step(frame)) is not None]
     live = torch.from_numpy(np.stack(live + listener.finish())).log_softmax(-1)
     torch.testing.assert_close(live, whole, atol=1e-4, rtol=0)
@@ -128,7 +127,7 @@ def test_the_command_line_hears_raw_samples(model, manifest, tmp_path):
 
 def small_network(causal=False):
     torch.manual_seed(0)
-    return AcousticNetwork(NetworkSize(8, 6, 2, 5, 2, 3, 0.0, causal))
+    return AcousticNetwork(NetworkSize(8, 4, 5, 2, 3, 0.0, causal))
 
 
 def test_what_a_recording_is_batched_with_changes_nothing():

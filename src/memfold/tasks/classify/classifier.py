@@ -221,7 +221,7 @@ class ImageClassifier(ImageTask):
         told = Answers(images, self.classes_, truth, probabilities)
         baselines = {PCA: _scores(truth, self.network_.baseline.answers(images.pixels))}
         result = Report(self.name, name, _scores(truth, told.answers), baselines, self.parameter_count, self.seed)
-        taken = ", ".join(f"{label} for {other} {count}" for count, label, other in told.confused())
+        taken = ", ".join(f"{label} for {other} ({count})" for count, label, other in told.confused())
         told_most = [Text(f"most often taken: {taken}")] if taken else []
         result.shown = [*told_most, f"inference: {rate:,.0f} images a second on {torch.get_num_threads()} threads"]
         if report is not None:

@@ -69,7 +69,7 @@ def write_report(path: Path, report: Report, told: Answers, footer: str) -> Path
         sure = f"{100 * told.probabilities[row, place]:.0f} %"
         truth = told.classes[int(told.truth[row])]
         pictures.append((told.images.pixels[row], f"{truth} taken for {told.classes[place]} ({sure})"))
-    text = f"{len(worst)} of {len(told.truth)} images were answered wrongly; those come first that seemed surest."
+    text = f"{len(worst)} of {len(told.truth)} answers are wrong; those come first that give the true class the least."
     tables = [scores_table(report.data, {"memfold": report.metrics, **report.baselines})]
     tables.append(gallery("The worst mistakes", text, pictures))
     counts = told.confusion()

@@ -15,7 +15,7 @@ from memfold.tasks.command.augment import IGNORED, NONE, Piece, Recording, some_
 from memfold.tasks.command.baselines import CepstralRegression
 from memfold.tasks.command.hearing import FLOOR
 from memfold.tasks.speech.front import Front
-from memfold.tasks.speech.live import STRIDE, Listener
+from memfold.tasks.speech.live import STRIDE, FrontStream, Listener
 from memfold.training import Problem
 
 __all__ = ["Batch", "CommandNetwork", "CommandProblem", "NetworkSize", "padded", "pooled"]
@@ -75,7 +75,7 @@ class CommandNetwork(nn.Module):
     def listener(self) -> Listener:
         """The same step by step, without torch."""
         head = {name: value.detach().numpy() for name, value in self.out.named_parameters()}
-        return Listener(self.front.weights(), self.lstm.stream().layers, head)
+        return Listener(FrontStream(self.front.weights()), self.lstm.stream().layers, head)
 
 
 def pooled(logits: Tensor, inside: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from sklearn.metrics import roc_curve
 __all__ = ["EqualError", "equal_error", "rank1", "same_pairs"]
 
 Array = NDArray[np.floating]
+ROUNDING = 1e-9  # of rates
 
 
 @dataclass(frozen=True)
@@ -38,14 +39,14 @@ def equal_error(similarities: Array, same: NDArray[np.bool_]) -> EqualError:
     if same.all() or not same.any():
         return EqualError(float("nan"), float("nan"))
     accepted, found, thresholds = roc_curve(same, similarities, drop_intermediate=False)
-    refused = 1 - found
-    place = int(np.argmax(accepted >= refused))  # the first threshold low enough
-    before = max(place - 1, 0)
-    gap, gap_before = accepted[place] - refused[place], refused[before] - accepted[before]
-    share = gap_before / (gap + gap_before) if gap + gap_before > 0 else 0.0
-    rate = accepted[before] + share * (accepted[place] - accepted[before])
-    high = min(float(thresholds[before]), float(np.max(similarities)))  # the first one of scikit-learn is infinite
-    return EqualError(100 * float(rate), high + 0.5 * (float(thresholds[place]) - high))
+    excess = accepted - (1 - found)  # of wrong acceptances over wrong refusals; rises from -1 to 1
+    place = int(np.argmax(excess > -ROUNDING))
+    if excess[place] < ROUNDING:  # equal, down to the next pair
+        below = thresholds[min(place + 1, len(thresholds) - 1)]
+        return EqualError(100 * float(accepted[place]), float(thresholds[place] + below) / 2)
+    share = -excess[place - 1] / (excess[place] - excess[place - 1])
+    rate = accepted[place - 1] + share * (accepted[place] - accepted[place - 1])
+    return EqualError(100 * float(rate), float(thresholds[place]))
 
 
 def same_pairs(

@@ -1,18 +1,20 @@
-"""The front end: log-mel frames, normalised and thinned out by strided convolutions, for networks that hear.
+"""The front ends: log-mel frames, normalised and thinned out, for networks that hear.
 
-A convolution looks at two of its inputs to either side, so that features depend on a few frames ahead and no more.
+Frames are either put beside one another, or go through strided convolutions, each of which looks at two of its inputs
+to either side: features depend on a few frames ahead and no more.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from memfold.tasks.speech.live import KERNEL, SIDE, STRIDE, Array
 
-__all__ = ["Front", "Scaling", "thinned"]
+__all__ = ["Front", "Scaling", "Stacked", "thinned"]
 
 
 def thinned(lengths: Tensor, convolutions: int) -> Tensor:
@@ -45,6 +47,32 @@ class Scaling(nn.Module):
     def normalised(self, frames: Tensor) -> Tensor:
         """Frames ``(..., M)`` with mean 0 and deviation 1 in every band."""
         return (frames - self.mean) * self.scale
+
+
+class Stacked(Scaling):
+    """Frames ``(B, T, M)`` to features ``(B, ceil(T / K), K*M)``: K frames beside one another, 0 where none is left.
+
+    With the input matrix of the layer above, that is a convolution whose kernel and stride are K.
+
+    Args:
+        bins: mel bands, M.
+        frames: K.
+    """
+
+    def __init__(self, bins: int, frames: int) -> None:
+        super().__init__(bins)
+        self.frames = frames
+
+    def steps(self, lengths: Tensor) -> Tensor:
+        """How many features so many frames make."""
+        return (lengths + self.frames - 1) // self.frames
+
+    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Features of normalised frames, and the lengths of their rows; as `Front`."""
+        batch, length, bins = x.shape
+        x = torch.where(_inside(lengths, length)[..., None], x, 0.0)
+        x = F.pad(x, (0, 0, 0, -length % self.frames))
+        return x.reshape(batch, -1, self.frames * bins), self.steps(lengths)
 
 
 class Front(Scaling):

@@ -1,8 +1,9 @@
-"""Hearing step by step, without torch: what `Front` and the layers above do, while a recording still comes in."""
+"""Hearing step by step, without torch: what a front end and the layers above do, while a recording still comes in."""
 
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from memfold.engine import get_num_threads, set_num_threads
 from memfold.stream import Layer, Stream
 
-__all__ = ["FrontStream", "Listener", "stream_cost"]
+__all__ = ["FrontStream", "Listener", "StackedStream", "stream_cost"]
 
 KERNEL, STRIDE = 5, 2
 SIDE = KERNEL // 2  # inputs that an output looks at to either side of its own
@@ -20,17 +21,27 @@ EPSILON = 1e-5  # of the variance, as torch has it
 Array = NDArray[np.float32]
 
 
+class Features(Protocol):
+    """A front end that takes one frame after another."""
+
+    def step(self, frame: Array) -> Array | None:
+        """The features ``(C,)`` that a frame ``(M,)`` completes, if it does."""
+
+    def finish(self) -> list[Array]:
+        """The features that only the end completes."""
+
+
 class Listener:
     """Log-mel frames in, the outputs of a network's head out.
 
     Args:
-        front: weights of a `Front`.
+        front: the front end.
         layers: of the recurrent layers above, from the bottom up.
         head: ``weight (O, H)`` and ``bias (O)`` of the linear layer on top.
     """
 
-    def __init__(self, front: Mapping[str, Array], layers: Sequence[Layer], head: Mapping[str, Array]) -> None:
-        self.front, self.stream = FrontStream(front), Stream(layers, head)
+    def __init__(self, front: Features, layers: Sequence[Layer], head: Mapping[str, Array]) -> None:
+        self.front, self.stream = front, Stream(layers, head)
 
     def step(self, frame: Array) -> Array | None:
         """The outputs ``(O)`` that a frame ``(M)`` completes, if it does; the next step overwrites them."""
@@ -40,6 +51,33 @@ class Listener:
     def finish(self) -> list[Array]:
         """The outputs that only the recording's end completes."""
         return [self.stream.step(features).copy() for features in self.front.finish()]
+
+
+class StackedStream:
+    """`Stacked` for one recording that is still coming in.
+
+    Args:
+        mean, scale: of its bands, (M,).
+        frames: K.
+    """
+
+    def __init__(self, mean: Array, scale: Array, frames: int) -> None:
+        self.mean, self.scale = mean, scale
+        self.held = np.zeros((frames, len(mean)), np.float32)
+        self.count = 0
+
+    def step(self, frame: Array) -> Array | None:
+        """The features ``(K*M,)`` that a frame ``(M,)`` completes, if it does; the next step overwrites them."""
+        self.held[self.count] = (frame - self.mean) * self.scale
+        self.count = (self.count + 1) % len(self.held)
+        return None if self.count else self.held.reshape(-1)
+
+    def finish(self) -> list[Array]:
+        """The features that only the end completes."""
+        if not self.count:
+            return []
+        self.held[self.count :] = 0
+        return [self.held.reshape(-1)]
 
 
 class FrontStream:

@@ -19,9 +19,10 @@ from memfold.training import Problem
 __all__ = ["Batch", "Recordings", "SpeechProblem", "batched", "least_steps", "log_probabilities", "spoil", "stretch"]
 
 Frames = NDArray[np.float16]
-STRETCH = 0.15  # a recording is made up to so much longer or shorter
+STRETCH = 0.1  # a recording is made up to so much longer or shorter
 MASKS = 2  # over bands, and as many over time
-WIDEST, LONGEST, SHARE = 20, 40, 0.2  # bands of a mask; frames, and share of the recording
+WIDEST, LONGEST, SHARE = 0.15, 20, 0.1  # of the bands, for a mask; frames, and share of the recording
+GROWING = 10_000  # steps over which alterations grow to these: a short training needs few, and CTC a clean start
 
 
 @dataclass(frozen=True)
@@ -54,17 +55,17 @@ def batched(sizes: Sequence[int], frames: int, generator: torch.Generator) -> li
     return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
 
 
-def spoil(x: Tensor, lengths: Tensor, generator: torch.Generator) -> None:
+def spoil(x: Tensor, lengths: Tensor, generator: torch.Generator, strength: float = 1.0) -> None:
     """Put 0 into bands and stretches of time of every recording, as SpecAugment does (Park et al. 2019, sec. 2)."""
     bands = x.shape[2]
     draws = torch.rand(len(x), MASKS, 4, generator=generator).tolist()
     for row, own in enumerate(draws):
         length = int(lengths[row])
         for wide, low, long, start in own:
-            width = int(wide * (min(WIDEST, bands // 4) + 1))
+            width = int(wide * (strength * WIDEST * bands + 1))
             at = int(low * (bands - width + 1))
             x[row, :, at : at + width] = 0
-            width = int(long * (min(LONGEST, SHARE * length) + 1))
+            width = int(long * (strength * min(LONGEST, SHARE * length) + 1))
             at = int(start * (length - width + 1))
             x[row, at : at + width] = 0
 
@@ -117,24 +118,24 @@ class SpeechProblem(Problem):
 
     def batches(self, epoch: int) -> Iterator[Batch]:
         generator = torch.Generator().manual_seed(1_000_003 * self.seed + epoch)
-        for rows in self._order(epoch, generator):
-            yield self._batch(rows, generator)
+        for step, rows in enumerate(self._order(epoch, generator), start=epoch * self.steps_per_epoch):
+            yield self._batch(rows, generator, min(1.0, step / GROWING) if self.augment else 0.0)
 
     def _order(self, epoch: int, generator: torch.Generator) -> list[list[int]]:
         return batched(self.sizes, self.batch_frames, generator)
 
-    def _batch(self, rows: Sequence[int], generator: torch.Generator) -> Batch:
+    def _batch(self, rows: Sequence[int], generator: torch.Generator, strength: float) -> Batch:
         frames = [self.model.front.normalised(torch.from_numpy(self.train.frames[i]).float()) for i in rows]
-        if self.augment:
-            factors = (1 + STRETCH * (2 * torch.rand(len(rows), generator=generator) - 1)).tolist()
+        if strength:
+            factors = (1 + strength * STRETCH * (2 * torch.rand(len(rows), generator=generator) - 1)).tolist()
             stretched = [stretch(own, factor) for own, factor in zip(frames, factors, strict=True)]
             frames = [
                 new if self._fits(len(new), i) else own for own, new, i in zip(frames, stretched, rows, strict=True)
             ]
         lengths = torch.tensor([len(own) for own in frames])
         x = pad_sequence(frames, batch_first=True)
-        if self.augment:
-            spoil(x, lengths, generator)
+        if strength:
+            spoil(x, lengths, generator, strength)
         labels = [self.train.labels[i] for i in rows]
         return Batch(
             x,

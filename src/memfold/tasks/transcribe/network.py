@@ -1,4 +1,4 @@
-"""The acoustic model: frames thinned out by convolutions, LSTM layers, and log-probabilities of characters for CTC."""
+"""The acoustic model: stacked frames, LSTM layers, and log-probabilities of characters for CTC."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from memfold.nn import LSTM
-from memfold.tasks.speech.front import Front, thinned
+from memfold.tasks.speech.front import Stacked
+from memfold.tasks.speech.live import Listener, StackedStream
 
 __all__ = ["BLANK", "AcousticNetwork", "NetworkSize"]
 
@@ -19,18 +20,16 @@ class NetworkSize:
 
     Attributes:
         bins: mel bands of a frame.
-        channels: of the convolutions.
-        convolutions: how many; each halves the rate.
+        stacked: frames that make a step.
         hidden_size: units of a layer, in each direction.
         num_layers: LSTM layers.
         characters: V, without the blank.
-        dropout: after the convolutions, between layers and before the head.
+        dropout: between layers and before the head.
         causal: forward layers alone.
     """
 
     bins: int
-    channels: int
-    convolutions: int
+    stacked: int
     hidden_size: int
     num_layers: int
     characters: int
@@ -44,9 +43,9 @@ class AcousticNetwork(nn.Module):
     def __init__(self, size: NetworkSize) -> None:
         super().__init__()
         self.size = size
-        self.front = Front(size.bins, size.channels, size.convolutions)
+        self.front = Stacked(size.bins, size.stacked)
         self.lstm = LSTM(
-            size.channels,
+            size.stacked * size.bins,
             size.hidden_size,
             size.num_layers,
             batch_first=True,
@@ -58,10 +57,16 @@ class AcousticNetwork(nn.Module):
 
     def steps(self, frames: int) -> int:
         """How many steps so many frames make."""
-        return int(thinned(torch.tensor(frames), self.size.convolutions))
+        return int(self.front.steps(torch.tensor(frames)))
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Log-probabilities ``(B, S, 1 + V)`` from normalised frames ``(B, T, M)``, and the lengths of their rows."""
-        features, lengths = self.front(x, lengths)  # (B, S, C)
-        hidden, _ = self.lstm(self.dropout(features), lengths=lengths)  # (B, S, D*H)
+        features, lengths = self.front(x, lengths)  # (B, S, K*M)
+        hidden, _ = self.lstm(features, lengths=lengths)  # (B, S, D*H)
         return torch.log_softmax(self.head(self.dropout(hidden)), -1), lengths
+
+    def listener(self) -> Listener:
+        """The same step by step, without torch."""
+        front = StackedStream(self.front.mean.numpy(), self.front.scale.numpy(), self.size.stacked)
+        head = {name: value.detach().numpy() for name, value in self.head.named_parameters()}
+        return Listener(front, self.lstm.stream().layers, head)

@@ -24,7 +24,7 @@ from memfold.data.speech import Utterances, load_mboshi, read_manifests
 from memfold.errors import InputError
 from memfold.formats.directory import TEXTS
 from memfold.tasks.base import Parts, Report, Task, one_source
-from memfold.tasks.speech.live import STRIDE, Listener, stream_cost
+from memfold.tasks.speech.live import stream_cost
 from memfold.tasks.transcribe.batches import Recordings, SpeechProblem, least_steps, log_probabilities
 from memfold.tasks.transcribe.network import AcousticNetwork, NetworkSize
 from memfold.tasks.transcribe.report import mistake_tables
@@ -44,12 +44,11 @@ class SpeechRecognizer(Task):
     Args:
         rate: samples a second at which recordings are heard.
         bins: mel bands.
-        channels: of the convolutions.
-        convolutions: how many; each halves the rate of 100 frames a second.
+        stacked: frames that make a step of the LSTMs; there are 100 a second.
         hidden_size: units of an LSTM layer, in each direction.
         num_layers: LSTM layers.
         causal: forward layers alone, so that text comes while somebody speaks (``memfold stream``).
-        dropout: after the convolutions, between layers and before the head.
+        dropout: between layers and before the head.
         augment: alter the recordings a little each time: speed, masked bands and stretches (Park et al. 2019).
         lr: peak learning rate.
         batch_frames: frames in a step.
@@ -67,15 +66,14 @@ class SpeechRecognizer(Task):
         self,
         rate: int = 16000,
         bins: int = 80,
-        channels: int = 256,
-        convolutions: int = 2,
+        stacked: int = 3,
         hidden_size: int = 256,
         num_layers: int = 3,
         causal: bool = False,
-        dropout: float = 0.2,
+        dropout: float = 0.1,
         augment: bool = True,
         lr: float = 2e-3,
-        batch_frames: int = 4000,
+        batch_frames: int = 3000,
         patience: int | None = None,
         beam: int = 16,
         pause: float = 1.0,
@@ -83,8 +81,7 @@ class SpeechRecognizer(Task):
     ) -> None:
         self.rate = rate
         self.bins = bins
-        self.channels = channels
-        self.convolutions = convolutions
+        self.stacked = stacked
         self.hidden_size = hidden_size
         self.num_layers = num_layers
         self.causal = causal
@@ -175,7 +172,7 @@ class SpeechRecognizer(Task):
         return self
 
     def _check(self) -> None:
-        ones = ("rate", "channels", "convolutions", "hidden_size", "num_layers", "batch_frames", "beam")
+        ones = ("rate", "stacked", "hidden_size", "num_layers", "batch_frames", "beam")
         self._check_least({**dict.fromkeys(ones, 1), "bins": 4})
         if not 0 <= self.dropout < 1:
             raise InputError(f"dropout must be at least 0 and below 1, got {self.dropout}")
@@ -185,8 +182,7 @@ class SpeechRecognizer(Task):
     def _size(self) -> NetworkSize:
         return NetworkSize(
             self.bins,
-            self.channels,
-            self.convolutions,
+            self.stacked,
             self.hidden_size,
             self.num_layers,
             len(self.alphabet_.characters),
@@ -248,7 +244,7 @@ class SpeechRecognizer(Task):
 
     def _step(self) -> float:
         """Seconds between two of the network's steps."""
-        return float(SHIFT * STRIDE**self.convolutions)
+        return SHIFT * self.stacked
 
     def answers(self, inputs: Sequence[str]) -> pl.DataFrame:
         """A row a recording: its file and its text; of a known data set, of its test part."""
@@ -275,7 +271,7 @@ class SpeechRecognizer(Task):
         self._check_fitted()
         if not self.causal:
             raise InputError("this model reads recordings in both directions; fit one with --set causal=true to stream")
-        listener, transcript, said = self._listener(), self._transcript(), ""
+        listener, transcript, said = self.network_.listener(), self._transcript(), ""
         for frame in self._mel().follow(listen(source, self.rate)):
             y = listener.step(frame.astype(np.float16).astype(np.float32))  # as whole recordings are kept
             if y is None:
@@ -297,10 +293,6 @@ class SpeechRecognizer(Task):
 
     def _seconds(self, steps: int) -> float:
         return round(steps * self._step(), 2)
-
-    def _listener(self) -> Listener:
-        head = {name: value.detach().numpy() for name, value in self.network_.head.named_parameters()}
-        return Listener(self.network_.front.weights(), self.network_.lstm.stream().layers, head)
 
     def next_command(self, out: Path, data: Sequence[str]) -> str:
         if self.causal:
@@ -342,7 +334,7 @@ class SpeechRecognizer(Task):
 
     def _time_of_a_frame(self, frames: NDArray[np.float16]) -> float:
         """Microseconds of one core that the network takes for a frame of a stream, frames and search apart."""
-        listener = self._listener()
+        listener = self.network_.listener()
         some = [frame for frame in frames.astype(np.float32) for _ in range(1 + 1000 // len(frames))]
         return stream_cost(lambda: [listener.step(frame) for frame in some], len(some))
 

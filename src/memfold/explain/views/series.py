@@ -1,0 +1,134 @@
+"""Models that read series: the forecast and the inputs that mattered, the band and what left it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import plotly.graph_objects as go
+import polars as pl
+import torch
+from torch import Tensor
+
+from memfold.data.tables import ID, TARGET, TIME
+from memfold.errors import InputError
+from memfold.explain.explanation import Explanation, Picture, Shares, flow_of, shares_of, shares_of_inputs
+from memfold.explain.trace import traced
+from memfold.explain.words import Words
+from memfold.page import ACTUAL, BAND, INK, OTHERS, styled
+from memfold.tasks.anomaly import AnomalyDetector
+from memfold.tasks.anomaly.features import Features
+from memfold.tasks.forecast import Forecaster
+from memfold.tasks.forecast.network import Ensemble, level_and_scale, standardised
+
+__all__ = ["anomaly_view", "forecast_view"]
+
+SHOWN = 300  # last points of a watched series
+
+
+def forecast_view(model: Forecaster, source: str, words: Words) -> Explanation:
+    """What follows a table's first series."""
+    table = model.read(model.parts([source]).train if source.startswith("@") else source)
+    name, size, network = table.ids[0], model.size_, model.network_
+    assert isinstance(network, Ensemble)
+    table = replace(table, frame=table.frame.filter(pl.col(ID) == name))
+    tensors = model.tensors(table, size.horizon)
+    window = tensors.windows(torch.tensor([0]), tensors.lengths, size, target=False)
+    level, scale = level_and_scale(window.y, window.seen)
+    z = torch.where(window.seen, standardised(window.y, level, scale), 0.0).float()  # (1, C)
+
+    def score(values: Tensor) -> Tensor:
+        members = [member(values[None], window) for member in network.members.children()]
+        return torch.stack(members)[..., len(size.quantiles) // 2].mean()  # of (M, 1, K, Q)
+
+    def run() -> Tensor:
+        return score(z[0])
+
+    known = table.known.filter(pl.col(ID) == name).tail(size.context)
+    times = [None] * (size.context - known.height) + known[TIME].to_list()
+    labels = ["" if time is None else str(time) for time in times]
+    trace = traced(network, lambda: network(window), lambda _, steps: labels[:: size.patch][:steps])
+    shares = shares_of(score, z[0])
+    forecast = model.predict(table)
+    figure = _forecast(times, known[TARGET].to_list(), forecast, shares["integrated gradients"].tolist(), words)
+    values = ", ".join(f"{value:.4g}" for value in forecast["forecast"].head(6))
+    return Explanation(
+        model.name,
+        f"{source}: {name}",
+        f"{values}{' …' if forecast.height > 6 else ''}",
+        trace,
+        next(iter(trace.layers)),
+        None,
+        [Picture(words("forecast"), words("forecast text", series=name), figure)],
+        Shares(words("score forecast"), labels, shares),
+        flow_of(network, run),
+    )
+
+
+def _forecast(
+    times: list[object], seen: list[float], forecast: pl.DataFrame, shares: list[float], words: Words
+) -> go.Figure:
+    ahead = forecast[TIME].to_list()
+    figure = go.Figure()
+    figure.add_bar(x=times, y=shares, name=words("share"), yaxis="y2", marker_color=OTHERS[0], opacity=0.6)
+    outline = [*forecast["hi80"], *forecast["lo80"].reverse()]
+    band = {"fill": "toself", "fillcolor": BAND, "line_width": 0, "mode": "lines", "hoverinfo": "skip"}
+    figure.add_scatter(x=[*ahead, *reversed(ahead)], y=outline, name=words("interval"), **band)
+    figure.add_scatter(x=times[len(times) - len(seen) :], y=seen, name=words("seen"), line_color=ACTUAL)
+    figure.add_scatter(x=ahead, y=forecast["forecast"].to_list(), name=words("median"), line={"color": INK, "width": 2})
+    styled(figure, words("value"), words("time")).update_yaxes(rangemode="normal")
+    return figure.update_layout(yaxis2={"overlaying": "y", "side": "right", "showgrid": False, "zeroline": False})
+
+
+def anomaly_view(model: AnomalyDetector, source: str, words: Words) -> Explanation:
+    """The end of a file's first series, as it is watched; the gates are those of the fitted weights."""
+    series = (model.parts([source]).test if source.startswith("@") else model.read_files([source]))[0]
+    if len(series.times) < 2:
+        raise InputError(f"{source}: two points are the least")
+    judged = model.predict([series]).tail(SHOWN)
+    features, network = Features(model.size_, series.day), model.network_
+    rows = []
+    for time, values in zip(series.times.tolist(), series.values.tolist(), strict=True):
+        rows.append(features.next(time))
+        features.add(values)
+    x = torch.tensor(rows)[:, None]  # (N, 1, F)
+    before, shown = x[:-SHOWN], x[-SHOWN:]
+    with torch.no_grad():
+        state = network.lstm(before)[1] if len(before) else None
+
+    def run() -> Tensor:
+        out: Tensor = network.head(network.lstm(shown, state)[0])  # (T, 1, 2V)
+        return out[-1, 0, 0]
+
+    labels = [str(time) for time in judged["ds"]]
+    trace = traced(network, run, lambda _, steps: labels[:steps])
+    variable = model.variables_[0]
+    alarms = int(judged["alarm"].sum())
+    text = words("anomaly text", points=judged.height, variable=variable, alarms=alarms)
+    figure = _watched(judged, series.values[-SHOWN:, 0].tolist(), variable, words)
+    return Explanation(
+        model.name,
+        f"{source}: {series.name}" if series.name else Path(source).name,
+        text.split("。")[0].split(". ")[0],
+        trace,
+        next(iter(trace.layers)),
+        None,
+        [Picture(words("anomaly"), text, figure)],
+        Shares(words("score anomaly"), labels, shares_of_inputs([network.lstm], run)),
+        flow_of(network, run),
+    )
+
+
+def _watched(judged: pl.DataFrame, came: list[float], variable: str, words: Words) -> go.Figure:
+    times, figure = judged["ds"].to_list(), go.Figure()
+    outline = [*judged[f"hi80_{variable}"], *judged[f"lo80_{variable}"].reverse()]
+    band = {"fill": "toself", "fillcolor": BAND, "line_width": 0, "mode": "lines", "hoverinfo": "skip"}
+    figure.add_scatter(x=[*times, *reversed(times)], y=outline, name=words("interval"), **band)
+    figure.add_scatter(x=times, y=came, name=words("came"), line={"color": ACTUAL, "width": 1})
+    scores = judged["score"].to_list()
+    figure.add_scatter(x=times, y=scores, name=words("anomaly score"), yaxis="y2", line={"color": INK, "width": 1})
+    rows = [row for row, alarm in enumerate(judged["alarm"].to_list()) if alarm]
+    mark = {"color": OTHERS[4], "size": 9, "symbol": "diamond"}
+    places = {"x": [times[row] for row in rows], "y": [came[row] for row in rows]}
+    figure.add_scatter(**places, name=words("alarm"), mode="markers", marker=mark)
+    styled(figure, variable, words("time")).update_yaxes(rangemode="normal")
+    axis = {"overlaying": "y", "side": "right", "range": [0, 2], "tickvals": [0, 0.5, 1], "showgrid": False}
+    return figure.update_layout(yaxis2=axis)

@@ -1,0 +1,191 @@
+"""What a report says, in English and in Chinese: one table, every entry in both."""
+
+from memfold.errors import InputError
+
+__all__ = ["TABLE", "Words"]
+
+TABLE: dict[str, dict[str, str]] = {
+    "title": {"en": "Inside a {task} model", "zh": "{task} 模型的内部"},
+    "task anomaly": {"en": "anomaly", "zh": "异常检测"},
+    "task command": {"en": "voice command", "zh": "语音命令"},
+    "task forecast": {"en": "forecasting", "zh": "预测"},
+    "task generate": {"en": "text-writing", "zh": "文本生成"},
+    "task sentiment": {"en": "text-classifying", "zh": "文本分类"},
+    "task transcribe": {"en": "speech-recognising", "zh": "语音识别"},
+    "task translate": {"en": "translating", "zh": "翻译"},
+    "read": {"en": "What it read", "zh": "输入"},
+    "answered": {"en": "What it answered", "zh": "输出"},
+    "footer": {
+        "en": "Made by memfold {version}. This page works without a network.",
+        "zh": "由 memfold {version} 生成。本页无需网络。",
+    },
+    # -- the viewer
+    "viewer": {"en": "Every gate at every step", "zh": "每一步的每个门"},
+    "viewer text": {
+        "en": "Choose a layer, a value and a unit; move through time with the slider, or tap a step, a cell of the map "
+        "or a place in the curves. Blue is positive, orange negative.",
+        "zh": "选择层、数值和单元；用滑块移动时间，或点击某一步、图中的格子或曲线上的位置。蓝色为正，橙色为负。",
+    },
+    "layer": {"en": "layer", "zh": "层"},
+    "value": {"en": "value", "zh": "数值"},
+    "unit": {"en": "unit", "zh": "单元"},
+    "step": {"en": "step", "zh": "步"},
+    "units by steps": {"en": "All units (down) over all steps (across)", "zh": "所有单元（纵）与所有步（横）"},
+    "one unit": {"en": "The chosen unit", "zh": "所选单元"},
+    "value i": {"en": "input gate i", "zh": "输入门 i"},
+    "value f": {"en": "forget gate f", "zh": "遗忘门 f"},
+    "value g": {"en": "candidate g", "zh": "候选值 g"},
+    "value o": {"en": "output gate o", "zh": "输出门 o"},
+    "value c": {"en": "memory c", "zh": "记忆 c"},
+    "value h": {"en": "output h", "zh": "输出 h"},
+    "value r": {"en": "reset gate r", "zh": "重置门 r"},
+    "value z": {"en": "update gate z (keeps)", "zh": "更新门 z（保留）"},
+    "value n": {"en": "candidate n", "zh": "候选值 n"},
+    "half-life": {"en": "half of what it holds is gone after {steps} steps", "zh": "所存内容经 {steps} 步减半"},
+    "keeps all": {"en": "it loses nothing", "zh": "不丢失任何内容"},
+    "ledger": {"en": "What its memory is made of at this step", "zh": "此刻的记忆由什么构成"},
+    "ledger text": {
+        "en": "Each bar is what is left of what a step wrote: i·g times every later f (of a GRU (1−z)·n times every "
+        "later z). From before the first step: {start}. The sum {total} is the memory itself.",
+        "zh": "每根柱子是某一步所写内容的剩余：i·g 乘以其后所有的 f（GRU 为 (1−z)·n 乘以其后所有的 z）。"
+        "第一步之前留下：{start}。总和 {total} 就是记忆本身。",
+    },
+    "no ledger": {
+        "en": "This state is no sum of what the steps wrote, so there is no account of it.",
+        "zh": "这种状态不是各步所写内容之和，因此没有账目。",
+    },
+    "followers": {"en": "Units that follow something", "zh": "跟随某种特征的单元"},
+    "followers text": {
+        "en": "Found on the first half of the text, scored on the second (AUC, 0.5 is chance; correlation, 0 is "
+        "chance). Of many units one always fits best: believe the score on the second half.",
+        "zh": "在文本前半部分寻找，在后半部分评分（AUC 以 0.5 为随机，相关系数以 0 为随机）。"
+        "单元众多时总有一个最合适：应相信后半部分的分数。",
+    },
+    "feature quotes": {"en": "within quotes", "zh": "引号之内"},
+    "feature line position": {"en": "position in the line", "zh": "行内位置"},
+    "feature indentation": {"en": "indentation", "zh": "缩进"},
+    "feature word boundary": {"en": "end of a word", "zh": "词的结尾"},
+    "feature sentiment": {"en": "class of the text", "zh": "文本的类别"},
+    # -- pictures that every task has
+    "shares": {"en": "What the answer owes to each step", "zh": "各步对答案的贡献"},
+    "integrated gradients": {"en": "integrated gradients", "zh": "积分梯度"},
+    "occlusion": {"en": "occlusion", "zh": "遮挡法"},
+    "share": {"en": "share in the score", "zh": "对得分的贡献"},
+    "flow": {"en": "How far back the gradient reaches", "zh": "梯度能回溯多远"},
+    "flow text": {
+        "en": "The norm of the score's gradient by each layer's output h at every step: where it is high, what the "
+        "layer said there matters to the answer.",
+        "zh": "得分对各层每一步输出 h 的梯度范数：值高之处，该层在那里的输出影响答案。",
+    },
+    "gradient": {"en": "norm of the gradient", "zh": "梯度范数"},
+    "time": {"en": "time", "zh": "时间"},
+    "seconds": {"en": "seconds", "zh": "秒"},
+    "probability": {"en": "probability", "zh": "概率"},
+    # -- forecast
+    "forecast": {"en": "The forecast, and the inputs that mattered", "zh": "预测与起作用的输入"},
+    "forecast text": {
+        "en": "Series {series}. The bars (right axis) share the forecast's mean out among the values it was made from.",
+        "zh": "序列 {series}。柱状图（右轴）把预测均值分摊到它所依据的各个数值上。",
+    },
+    "seen": {"en": "what was seen", "zh": "已见数值"},
+    "median": {"en": "forecast", "zh": "预测"},
+    "interval": {"en": "80 % interval", "zh": "80 % 区间"},
+    "score forecast": {
+        "en": "The score is the mean of the forecast's medians, in units of the window's scale.",
+        "zh": "得分是预测中位数的均值，以窗口尺度为单位。",
+    },
+    # -- anomaly
+    "anomaly": {"en": "What was expected, and what came", "zh": "预期与实际"},
+    "anomaly text": {
+        "en": "{points} points of {variable}, {alarms} alarms. The band should hold four of five points.",
+        "zh": "{variable} 的 {points} 个点，{alarms} 次警报。带状区间应包含五分之四的点。",
+    },
+    "came": {"en": "what came", "zh": "实际值"},
+    "anomaly score": {"en": "score, right axis", "zh": "得分（右轴）"},
+    "alarm": {"en": "alarm", "zh": "警报"},
+    "score anomaly": {
+        "en": "The score is what the network foretells for the last point, in the series' running units.",
+        "zh": "得分是网络对最后一点的预测值，以序列的滑动尺度为单位。",
+    },
+    # -- text
+    "surprise": {"en": "How surprising each piece was", "zh": "每个字符有多意外"},
+    "surprise text": {
+        "en": "−ln of the probability that the model gave to what came; lower is better foretold.",
+        "zh": "模型给实际字符的概率取 −ln；越低说明预测得越准。",
+    },
+    "nats": {"en": "nats", "zh": "奈特"},
+    "next": {"en": "likeliest next: {pieces}", "zh": "最可能的下一个：{pieces}"},
+    "score generate": {
+        "en": "The score is the logarithm of the probability of the last piece, given those before it.",
+        "zh": "得分是在前文给定时最后一个字符概率的对数。",
+    },
+    "attention sentiment": {"en": "Where it looked", "zh": "注意力所在"},
+    "attention sentiment text": {
+        "en": "The weight of each word in the pooled sum, averaged over the networks.",
+        "zh": "各词在加权汇总中的权重，对各网络取平均。",
+    },
+    "weight": {"en": "weight", "zh": "权重"},
+    "score sentiment": {
+        "en": "The score is the log-odds of the class {label}, of the LSTMs without the linear model.",
+        "zh": "得分是类别 {label} 的对数几率，只计 LSTM，不计线性模型。",
+    },
+    # -- translate
+    "attention": {"en": "Where the decoder looked", "zh": "解码器的注意力"},
+    "attention text": {
+        "en": "A row for each piece of the translation; dark where the attention to a piece of the source is high.",
+        "zh": "译文每个片段一行；颜色越深，对原文该片段的注意力越高。",
+    },
+    "source": {"en": "source", "zh": "原文"},
+    "target": {"en": "translation", "zh": "译文"},
+    "score translate": {
+        "en": "The score is the log-probability of the whole translation; the steps are those of the source.",
+        "zh": "得分是整个译文的对数概率；各步是原文的各个片段。",
+    },
+    # -- sound
+    "posteriors": {"en": "What it heard when", "zh": "何时听到什么"},
+    "posteriors text": {
+        "en": "The probability of every character at every step. Between two of them the blank stands: no character.",
+        "zh": "每一步每个字符的概率。字符之间是空白符，表示没有字符。",
+    },
+    "blank": {"en": "blank", "zh": "空白"},
+    "character": {"en": "character", "zh": "字符"},
+    "score transcribe": {
+        "en": "The score is the sum of the log-probabilities of the likeliest character at every step.",
+        "zh": "得分是每一步最可能字符的对数概率之和。",
+    },
+    "commands": {"en": "The commands' scores over time", "zh": "各命令得分随时间的变化"},
+    "commands text": {
+        "en": "Probabilities, each averaged over the last {window} s; an event begins where one reaches the threshold.",
+        "zh": "各概率为最近 {window} 秒的平均；当其达到阈值时，事件开始。",
+    },
+    "threshold": {"en": "threshold", "zh": "阈值"},
+    "heard": {"en": "{command} at {time} s", "zh": "{time} 秒：{command}"},
+    "nothing heard": {"en": "nothing", "zh": "无"},
+    "score command": {
+        "en": "The score is the log-probability of the command {label}.",
+        "zh": "得分是命令 {label} 的对数概率。",
+    },
+}
+
+
+class Words:
+    """The table in one language.
+
+    Args:
+        language: ``en`` or ``zh``.
+
+    Raises:
+        InputError: another language.
+
+    >>> Words("en")("half-life", steps=7)
+    'half of what it holds is gone after 7 steps'
+    """
+
+    def __init__(self, language: str = "en") -> None:
+        if language not in ("en", "zh"):
+            raise InputError(f"--lang {language}: there is en and zh")
+        self.language = language
+
+    def __call__(self, key: str, **filled: object) -> str:
+        text = TABLE[key][self.language]
+        return text.format(**filled) if filled else text

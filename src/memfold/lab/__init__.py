@@ -1,0 +1,5 @@
+"""The lab: long-lag experiments that show what gates are for, each in minutes on a CPU."""
+
+from memfold.lab.run import Record, run_lab
+
+__all__ = ["Record", "run_lab"]

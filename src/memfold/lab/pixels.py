@@ -1,0 +1,203 @@
+"""Handwritten digits read pixel by pixel, 784 steps, in the order of the page or in one that is shuffled once."""
+
+import gzip
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from memfold.display import Display
+from memfold.errors import InputError
+from memfold.lab.networks import CELLS, Reader, checked_cells, recurrent
+from memfold.lab.run import Record
+from memfold.training import Budget, Problem, Result, Settings, train
+
+__all__ = ["ORDERS", "Digits", "PixelProblem", "PixelRecipe", "load_digits", "run_pixels"]
+
+ORDERS = ("sequential", "permuted")
+STEPS, CLASSES = 784, 10
+VALID = 5000  # of the training part, its last ones
+SCORED_AT_ONCE = 500
+PUBLISHED = {  # accuracy in per cent: Bai, Kolter & Koltun 2018 (arXiv 1803.01271), table 1
+    ("sequential", "lstm"): 87.2,
+    ("sequential", "gru"): 96.2,
+    ("sequential", "rnn"): 21.5,
+    ("permuted", "lstm"): 85.7,
+    ("permuted", "gru"): 87.3,
+    ("permuted", "rnn"): 25.3,
+}
+
+
+@dataclass(frozen=True)
+class PixelRecipe:
+    """How to train, the same for every cell."""
+
+    hidden_size: int = 128
+    batch_size: int = 64
+    lr: float = 3e-3
+
+
+@dataclass(frozen=True)
+class Digits:
+    """Images as sequences: (784, N, 1), mean 0 and deviation 1, and what they show, (N,)."""
+
+    x: Tensor
+    labels: Tensor
+
+    def rows(self, chosen: Any) -> "Digits":
+        """Some of them."""
+        return Digits(self.x[:, chosen], self.labels[chosen])
+
+
+def load_digits(part: str, order: str) -> Digits:
+    """MNIST's ``train`` or ``t10k`` part, each image as a sequence.
+
+    Raises:
+        InputError: the files are not there, or are not MNIST's.
+    """
+    folder = Path(os.environ.get("MEMFOLD_DATA", "")) / "mnist"
+    images = _bytes(folder / f"{part}-images-idx3-ubyte.gz", 16).reshape(-1, STEPS)
+    labels = _bytes(folder / f"{part}-labels-idx1-ubyte.gz", 8)
+    if order == "permuted":
+        images = images[:, torch.randperm(STEPS, generator=torch.Generator().manual_seed(0)).numpy()]
+    scaled = (torch.from_numpy(images.astype(np.float32).T.copy()) / 255 - 0.1307) / 0.3081  # of the training part
+    return Digits(scaled[..., None], torch.from_numpy(labels.astype(np.int64)))
+
+
+def _bytes(path: Path, head: int) -> NDArray[np.uint8]:
+    """The bytes after the head of an idx file."""
+    try:
+        with gzip.open(path) as file:
+            content = file.read()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; set MEMFOLD_DATA to the folder that holds mnist/") from None
+    except (OSError, EOFError) as error:
+        raise InputError(f"{path}: not readable ({error})") from None
+    found = np.frombuffer(content, np.uint8)[head:]
+    if len(found) % (STEPS if head == 16 else 1) or not len(found):
+        raise InputError(f"{path}: not MNIST's images of 28 by 28")
+    return found
+
+
+class PixelProblem(Problem):
+    """Training on images read pixel by pixel."""
+
+    metric = "valid error, per cent"
+    unit = "images"
+
+    def __init__(self, model: Reader, learnt: Digits, valid: Digits, batch_size: int, seed: int) -> None:
+        self.model: Reader = model
+        self.learnt, self.valid, self.batch_size, self.seed = learnt, valid, batch_size, seed
+        self.steps_per_epoch = len(learnt.labels) // batch_size
+
+    def batches(self, epoch: int) -> Iterator[Digits]:
+        generator = torch.Generator().manual_seed(1_000_003 * self.seed + epoch)
+        order = torch.randperm(len(self.learnt.labels), generator=generator)
+        for start in range(self.steps_per_epoch):
+            yield self.learnt.rows(order[start * self.batch_size :][: self.batch_size])
+
+    def count(self, batch: Digits) -> int:
+        return len(batch.labels)
+
+    def loss(self, batch: Digits) -> Tensor:
+        return F.cross_entropy(self.model(batch.x)[0], batch.labels)
+
+    def validate(self) -> float:
+        return 100 - accuracy(self.model, self.valid)
+
+
+@torch.no_grad()
+def accuracy(model: Reader, digits: Digits) -> float:
+    """In per cent."""
+    blocks = torch.split(torch.arange(len(digits.labels)), SCORED_AT_ONCE)
+    right = sum(int((model(own.x)[0].argmax(-1) == own.labels).sum()) for own in map(digits.rows, blocks))
+    return 100 * right / len(digits.labels)
+
+
+def fit(
+    cell: str, order: str, digits: Digits, budget: Budget, seed: int, init: str, recipe: PixelRecipe
+) -> tuple[Reader, Result]:
+    """Train a network on all digits but the last 5,000, which validate it; returns it and what the training did."""
+    torch.manual_seed(seed)
+    model = Reader(recurrent(cell, 1, recipe.hidden_size, init, STEPS), CLASSES)
+    held_out = min(VALID, len(digits.labels) // 10)
+    learnt, valid = digits.rows(slice(None, -held_out)), digits.rows(slice(-held_out, None))
+    problem = PixelProblem(model, learnt, valid, recipe.batch_size, seed)
+    title = f"pixels, {order}, {cell}, seed {seed}: {sum(p.numel() for p in model.parameters()):,} parameters"
+    with Display(title) as display:
+        result = train(problem, Settings(budget, lr=recipe.lr), progress=display)
+        display.finished(f"{result.steps:,} steps in {result.seconds:.0f} s: {result.speed(problem.unit)}")
+    if result.stopped == "interrupted":
+        raise KeyboardInterrupt
+    return model, result
+
+
+def run_pixels(
+    name: str,
+    cells: str = ",".join(CELLS),
+    orders: str = ",".join(ORDERS),
+    seeds: int = 1,
+    init: str = "chrono",
+    budget: str = "2m",
+) -> Record:
+    """Train each cell on each order within a budget, and score it once on MNIST's test part.
+
+    Args:
+        cells: of `CELLS`, with commas between.
+        orders: ``sequential``, ``permuted``, or both with a comma between.
+        seeds: trainings of each, of the seeds 0, 1 ...
+        init: first weights, see `memfold.lab.networks.recurrent`.
+        budget: of each training, such as ``30m`` or ``10ep``.
+
+    Raises:
+        InputError: an option that cannot be read, or MNIST is not there.
+    """
+    limit, recipe = Budget.parse(budget), PixelRecipe()
+    rows: list[dict[str, Any]] = []
+    curves: dict[str, dict[str, tuple[list[float], list[float]]]] = {}
+    for order in _checked_orders(orders):
+        digits, test = load_digits("train", order), load_digits("t10k", order)
+        for cell in checked_cells(cells):
+            for seed in range(seeds):
+                begun = time.monotonic()
+                model, result = fit(cell, order, digits, limit, seed, init, recipe)
+                row = {"order": order, "cell": cell, "seed": seed, "epochs": result.units / len(digits.labels)}
+                row |= {"minutes": (time.monotonic() - begun) / 60, "accuracy": accuracy(model, test)}
+                rows.append(row | {"published": PUBLISHED.get((order, cell))})
+                curves.setdefault(order, {})[f"{cell}, seed {seed}" if seed else cell] = _curve(result)
+    what = "Handwritten digits, read pixel by pixel in 784 steps: accuracy on the test part, in per cent"
+    settings = {**asdict(recipe), "init": init, "budget": budget}
+    return Record(name, what, rows, _compared(rows), curves, ("minutes", "valid error, per cent", True), settings)
+
+
+def _checked_orders(text: str) -> list[str]:
+    orders = [part.strip() for part in text.split(",")]
+    for order in orders:
+        if order not in ORDERS:
+            raise InputError(f"--orders: there is no {order!r}; there is {', '.join(ORDERS)}")
+    return orders
+
+
+def _curve(result: Result) -> tuple[list[float], list[float]]:
+    return [row.seconds / 60 for row in result.curve], [row.score for row in result.curve]
+
+
+def _compared(rows: list[dict[str, Any]]) -> list[str]:
+    """Each accuracy beside the published one of the same cell."""
+    found = []
+    for row in rows:
+        if row["published"] is not None:
+            least = "at least as good here" if row["accuracy"] >= row["published"] else "NOT reached here"
+            found.append(
+                f"Bai, Kolter & Koltun 2018, {row['order']}, {row['cell']}: {row['published']} %; {least}, "
+                f"{row['accuracy']:.2f} % after {row['epochs']:.1f} epochs"
+            )
+    return found

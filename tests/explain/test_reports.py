@@ -1,0 +1,319 @@
+"""Reports of small fitted models, opened in a browser without a network."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from string import Formatter
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import soundfile
+import torch
+
+from memfold.errors import InputError
+from memfold.explain import Trace, account, explained, write_explanation
+from memfold.explain.attribution import inputs_of, integrated_gradients, substituted
+from memfold.explain.explanation import shares_of_inputs
+from memfold.explain.views import VIEWS
+from memfold.explain.words import TABLE, Words
+from memfold.tasks import AnomalyDetector, Forecaster
+from memfold.tasks.base import TASKS, Task, load
+
+CHROMIUM = shutil.which("chromium")
+Made = tuple[Task, str]  # a fitted model, and an input for it
+
+
+def forecaster(folder: Path) -> Made:
+    y = np.tile([1.0, 2.0, 4.0, 3.0], 50) + 0.3 * np.random.default_rng(0).normal(size=200)
+    pl.DataFrame({"ds": range(200), "y": y}).write_csv(folder / "series.csv")
+    model = Forecaster(horizon=4, seasons=(4,), hidden_size=8)
+    return model.fit(folder / "series.csv", budget="8ep", progress=False), str(folder / "series.csv")
+
+
+def detector(folder: Path) -> Made:
+    y = np.sin(np.arange(400) * 0.3)
+    y[380] = 5.0
+    pl.DataFrame({"ds": range(400), "y": y}).write_csv(folder / "readings.csv")
+    model = AnomalyDetector(hidden_size=8)
+    return model.fit(pl.DataFrame({"ds": range(300), "y": y[:300]}), budget="5ep", progress=False), str(
+        folder / "readings.csv"
+    )
+
+
+def generator(folder: Path) -> Made:
+    from memfold.tasks.generate import TextGenerator
+
+    text = 'He said "no" to the old man.\n  She said "yes" and went.\n' * 40
+    (folder / "text.txt").write_text(text, encoding="utf-8")
+    model = TextGenerator(hidden_size=16, batch_size=4, window=16)
+    return model.fit(text, budget="4ep", progress=False), str(folder / "text.txt")
+
+
+def classifier(folder: Path) -> Made:
+    from memfold.tasks.sentiment import TextClassifier
+
+    table = pl.DataFrame({"text": ["a good day", "a bad day"] * 40, "label": ["good", "bad"] * 40})
+    model = TextClassifier(embedding_size=16, hidden_size=8, members=2, lr=1e-2)
+    return model.fit(table, budget="6ep", progress=False), "not a bad </script> day, a good one"
+
+
+def translator(folder: Path) -> Made:
+    from memfold.tasks.translate import Translator
+
+    pairs = [(f"{a} {b}", f"{b} {a}") for a in ("one", "two", "ten") for b in ("cat", "dog", "fox")] * 8
+    model = Translator(vocabulary=40, hidden_size=32, embedding_size=32, dropout=0.1, batch_tokens=200, lr=1e-2)
+    return model.fit(pairs, budget="12ep", valid=pairs[:9], progress=False), "ten fox"
+
+
+def tone(path: Path, hertz: float, seconds: float = 0.4) -> None:
+    time = np.arange(round(8000 * seconds)) / 8000
+    soundfile.write(path, 0.3 * np.sin(2 * np.pi * hertz * time), 8000)
+
+
+def commander(folder: Path) -> Made:
+    from memfold.tasks.command import CommandRecognizer
+
+    for name, hertz in (("low", 300), ("high", 1500)):
+        (folder / "commands" / name).mkdir(parents=True)
+        for k in range(12):
+            tone(folder / "commands" / name / f"{k}.wav", hertz + 10 * k)
+    model = CommandRecognizer(rate=8000, bins=8, channels=8, hidden_size=8, batch_size=8)
+    return model.fit(folder / "commands", budget="2ep", progress=False), str(folder / "commands" / "low" / "0.wav")
+
+
+def transcriber(folder: Path) -> Made:
+    from memfold.tasks.transcribe import SpeechRecognizer
+
+    lines = []
+    for k in range(12):
+        tone(folder / f"{k}.wav", 300 + 100 * (k % 4), 0.6)
+        lines.append(json.dumps({"audio": f"{k}.wav", "text": "ab" if k % 2 else "ba"}))
+    (folder / "manifest.jsonl").write_text("\n".join(lines))
+    model = SpeechRecognizer(rate=8000, bins=8, channels=8, hidden_size=8, num_layers=1, beam=1)
+    return model.fit(folder / "manifest.jsonl", budget="2ep", progress=False), str(folder / "0.wav")
+
+
+MAKERS: dict[str, Callable[[Path], Made]] = {
+    "anomaly": detector,
+    "command": commander,
+    "forecast": forecaster,
+    "generate": generator,
+    "sentiment": classifier,
+    "transcribe": transcriber,
+    "translate": translator,
+}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Made]:
+    """A small model of a task, fitted once, saved and loaded."""
+    kept: dict[str, Made] = {}
+
+    def of(task: str) -> Made:
+        if task not in kept:
+            folder = tmp_path_factory.mktemp(task)
+            model, source = MAKERS[task](folder)
+            model.save(folder / "model")
+            kept[task] = load(folder / "model"), source
+        return kept[task]
+
+    return of
+
+
+# -- words ---------------------------------------------------------------------------------------------------
+
+
+def test_both_languages_have_every_entry_and_the_same_blanks() -> None:
+    for key, texts in TABLE.items():
+        assert set(texts) == {"en", "zh"}, key
+        assert all(texts.values()), key
+        blanks = [{name for _, name, _, _ in Formatter().parse(text) if name} for text in texts.values()]
+        assert blanks[0] == blanks[1], key
+        assert re.search("[\u4e00-\u9fff]", texts["zh"]), key
+
+
+def test_every_word_of_the_viewer_is_in_the_table() -> None:
+    folder = Path(__import__("memfold.explain").explain.__file__).parent
+    asked = re.findall(r"\{\{(.+?)\}\}", (folder / "viewer.html").read_text(encoding="utf-8"))
+    asked += re.findall(r'words\["([^"]+[^ ])"\]', (folder / "viewer.js").read_text(encoding="utf-8"))
+    assert len(asked) > 10
+    assert set(asked) <= set(TABLE)
+    for task in TASKS:
+        assert f"task {task}" in TABLE
+
+
+def test_another_language_is_refused() -> None:
+    with pytest.raises(InputError, match="--lang fr: there is en and zh"):
+        Words("fr")
+
+
+# -- explanations --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("task", MAKERS)
+def test_a_model_is_explained(task: str, made: Callable[[str], Made]) -> None:
+    model, source = made(task)
+    found = explained(model, source)
+    assert found.task == task
+    assert found.answer
+    assert found.first in found.trace.layers
+    assert len(found.pictures) == 1
+    for name, layer in found.trace.layers.items():
+        assert len(layer.labels) == len(layer.values["h"]), name
+        ledger = account(layer, len(layer.labels) // 2)
+        np.testing.assert_allclose(ledger.total, layer.values[ledger.state][len(layer.labels) // 2], atol=1e-5)
+    assert set(found.flow) == set(found.trace.layers)
+    assert all((norms >= 0).all() and norms.max() > 0 for norms in found.flow.values())
+    assert found.shares is not None
+    for shares in found.shares.methods.values():
+        assert shares.shape == (len(found.shares.labels),)
+        assert np.isfinite(shares).all()
+
+
+def test_every_task_has_a_view() -> None:
+    assert set(VIEWS) == set(MAKERS)
+
+
+def test_the_shares_of_a_class_add_up_to_what_its_words_change(made: Callable[[str], Made]) -> None:
+    model, _ = made("sentiment")
+    batch = model.encoder_.encode(["a bad good day"]).batch([0])  # type: ignore[attr-defined]
+    layers = [member.lstm for member in model.network_.networks]  # type: ignore[union-attr]
+
+    def run() -> torch.Tensor:
+        log_p: torch.Tensor = model.network_(batch)
+        return log_p[0, 0]
+
+    x = inputs_of(layers, run)
+    with torch.no_grad():
+        whole = run().item()
+        with substituted(layers, x.mean(0, keepdim=True).expand_as(x)):
+            without = run().item()
+    assert abs(whole - without) > 1e-4
+    shares = shares_of_inputs(layers, run)["integrated gradients"]
+    assert shares.sum() == pytest.approx(whole - without, rel=0.05)  # the maximum over time has kinks ...
+
+    def score(read: torch.Tensor) -> torch.Tensor:
+        with substituted(layers, read):
+            return run()
+
+    fine = integrated_gradients(score, x, x.mean(0, keepdim=True).expand_as(x), points=640)
+    assert fine.sum().item() == pytest.approx(whole - without, rel=0.005)  # ... and a finer rule comes as near as asked
+
+
+def test_the_attention_of_a_translation_is_drawn(made: Callable[[str], Made]) -> None:
+    model, source = made("translate")
+    found = explained(model, source)
+    (heat,) = found.pictures[0].figure.data
+    np.testing.assert_allclose(np.array(heat.z).sum(1), 1, atol=1e-5)
+    assert found.trace.layers["encoder.l0"].labels[0].strip()
+
+
+def test_what_cannot_be_read_is_named(made: Callable[[str], Made], tmp_path: Path) -> None:
+    model, _ = made("generate")
+    with pytest.raises(InputError, match=r"none\.txt: no such file"):
+        explained(model, "none.txt")
+    with pytest.raises(InputError, match="a whole data set is not one input"):
+        explained(model, "@tinyshakespeare")
+    with pytest.raises(InputError, match="no text to explain"):
+        explained(model, "  ")
+    with pytest.raises(InputError, match="two characters"):
+        explained(model, "a")
+
+
+# -- pages ---------------------------------------------------------------------------------------------------
+
+
+def test_a_page_holds_the_trace_and_no_address(made: Callable[[str], Made], tmp_path: Path) -> None:
+    model, source = made("sentiment")
+    path = write_explanation(tmp_path / "r.html", explained(model, source, "zh"), "zh")
+    page = path.read_text(encoding="utf-8")
+    assert '<html lang="zh">' in page
+    assert "<script src=" not in page
+    assert "<link" not in page.split("</style>")[0]
+    assert "{{" not in page.split('<section id="viewer">')[1].split("<script")[0]
+    assert "遗忘门" in page
+    assert page.count("</script>") == page.count("<script")  # the text's own end of a script is not one
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield opened
+        opened.close()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+@pytest.mark.parametrize(
+    ("task", "language", "width"),
+    [("forecast", "en", 1280), ("sentiment", "zh", 390), ("generate", "en", 390), ("translate", "zh", 1280)],
+)
+def test_a_unit_is_chosen_and_time_is_scrubbed(
+    task: str, language: str, width: int, made: Callable[[str], Made], browser: Any, tmp_path: Path
+) -> None:
+    model, source = made(task)
+    found = explained(model, source, language)
+    path = write_explanation(tmp_path / "r.html", found, language)
+    errors: list[str] = []
+    context = browser.new_context(viewport={"width": width, "height": 844}, offline=True)
+    page = context.new_page()
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.on("request", lambda asked: errors.append(asked.url) if asked.url.startswith("http") else None)
+    page.goto(path.as_uri())
+    page.wait_for_selector(".main-svg")
+    layer = found.trace.layers[found.first]
+    assert page.evaluate("memfold.now.step") == len(layer.labels) - 1
+    page.fill("#unit", "3")
+    page.press("#unit", "Enter")
+    page.select_option("#value", "c")
+    page.evaluate("document.getElementById('step').value = 1")
+    page.dispatch_event("#step", "input")
+    assert page.evaluate("[memfold.now.unit, memfold.now.step, memfold.now.value]") == [3, 1, "c"]
+    readout = page.inner_text("#readout")
+    assert f"{layer.values['c'][1, 3]:.4f}" in readout or f"{layer.values['c'][1, 3]:.2e}".split("e")[0] in readout
+    ledger = page.evaluate("memfold.account(3, 1)")
+    expected = account(layer, 1)
+    assert ledger["total"] == pytest.approx(float(expected.total[3]), abs=1e-5)
+    assert ledger["parts"] == pytest.approx(expected.steps[:, 3].tolist(), abs=1e-5)
+    page.click("#map", position={"x": 1, "y": 1})
+    assert page.evaluate("[memfold.now.unit, memfold.now.step]") == [0, 0]
+    page.locator("#strip span").nth(1).click()
+    assert page.evaluate("memfold.now.step") == 1
+    last = list(found.trace.layers)[-1]
+    page.select_option("#layer", last)
+    assert page.evaluate("memfold.now.layer") == last
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    context.close()
+    assert errors == []
+
+
+def test_the_command_writes_a_page_and_a_trace(
+    made: Callable[[str], Made], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from memfold.cli import run
+
+    model, source = made("translate")
+    model.save(tmp_path / "model")
+
+    def told(*arguments: str) -> str:
+        monkeypatch.setattr("sys.argv", ["memfold", "explain", str(tmp_path / "model"), source, *arguments])
+        code = run()
+        said = capsys.readouterr().err
+        assert code == (0 if "shows" in said else 2)
+        return said
+
+    assert "shows what the model made of ten fox" in told("--out", str(tmp_path / "a.html"), "--lang", "zh")
+    assert "解码器的注意力" in (tmp_path / "a.html").read_text(encoding="utf-8")
+    told("--out", str(tmp_path / "a.npz"))
+    assert "encoder.l0_reverse" in Trace.load(tmp_path / "a.npz").layers
+    assert "expected a name that ends in .html, .npz or .json" in told("--out", str(tmp_path / "a.pdf"))
+    assert "there is no folder" in told("--out", str(tmp_path / "none" / "a.html"))
+    assert "there is en and zh" in told("--lang", "fr")
