@@ -13,7 +13,9 @@ __all__ = ["VIEWS", "explained"]
 
 VIEWS = {
     "anomaly": "series:anomaly_view",
+    "classify": "images:classify_view",
     "command": "sound:command_view",
+    "faces": "images:faces_view",
     "forecast": "series:forecast_view",
     "generate": "text:generate_view",
     "sentiment": "text:sentiment_view",

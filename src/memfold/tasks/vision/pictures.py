@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-__all__ = ["gallery"]
+__all__ = ["data_url", "gallery"]
 
 SIDE = 112  # pixels of a picture as it is shown
 
@@ -17,7 +17,7 @@ SIDE = 112  # pixels of a picture as it is shown
 def gallery(heading: str, text: str, pictures: Sequence[tuple[NDArray[np.uint8], str]]) -> str:
     """A heading, a text, and pictures ``(C, H, W)`` with a caption each, as HTML."""
     figures = "".join(
-        f'<figure style="margin:0;width:{SIDE}px"><img src="{_address(pixels)}" alt="" width="{SIDE}" '
+        f'<figure style="margin:0;width:{SIDE}px"><img src="{data_url(pixels)}" alt="" width="{SIDE}" '
         f'style="image-rendering:pixelated;display:block"><figcaption style="font-size:0.8rem;overflow-wrap:anywhere">'
         f"{escape(caption)}</figcaption></figure>"
         for pixels, caption in pictures
@@ -26,8 +26,8 @@ def gallery(heading: str, text: str, pictures: Sequence[tuple[NDArray[np.uint8],
     return f'<h2>{escape(heading)}</h2><p>{escape(text)}</p><div style="{style}">{figures}</div>'
 
 
-def _address(pixels: NDArray[np.uint8]) -> str:
-    """The picture itself as a data URL."""
+def data_url(pixels: NDArray[np.uint8]) -> str:
+    """A picture ``(C, H, W)`` as a URL that holds it, in PNG."""
     image = Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
     file = io.BytesIO()
     image.save(file, "PNG")
