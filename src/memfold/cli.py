@@ -85,7 +85,7 @@ def fit(
     task: Annotated[
         str,
         typer.Argument(
-            help="anomaly, classify, command, faces, forecast, generate, sentiment, transcribe or translate"
+            help="anomaly, classify, command, detect, faces, forecast, generate, sentiment, transcribe or translate"
         ),
     ],
     data: Data,
@@ -182,8 +182,9 @@ def predict(
 
     A forecaster gives what follows each series' last value (of @NAME: of its training part), with 80 % intervals, as
     CSV or Parquet; a detector the score of every reading; a generator goes on from a text; a classifier gives labels
-    and probabilities, of texts, images or spoken commands; a recogniser of faces says who is on pictures, with --set
-    verify=true whether two show the same person; a translator translates, a recogniser of speech writes down sound.
+    and probabilities, of texts, images or spoken commands; a detector of objects the boxes in images; a recogniser of
+    faces says who is on pictures, with --set verify=true whether two show the same person; a translator translates, a
+    recogniser of speech writes down sound.
 
     Example: memfold predict model sales.csv --out forecast.csv
     """

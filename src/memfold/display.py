@@ -22,6 +22,8 @@ HIGHER_IS_BETTER = {
     "chrf",
     "f1",
     "macro_f1",
+    "map",
+    "map50",
     "nab_low_fn",
     "nab_low_fp",
     "nab_standard",

@@ -93,7 +93,7 @@ def transcriber(folder: Path) -> Made:
         tone(folder / f"{k}.wav", 300 + 100 * (k % 4), 0.6)
         lines.append(json.dumps({"audio": f"{k}.wav", "text": "ab" if k % 2 else "ba"}))
     (folder / "manifest.jsonl").write_text("\n".join(lines))
-    model = SpeechRecognizer(rate=8000, bins=8, channels=8, hidden_size=8, num_layers=1, beam=1)
+    model = SpeechRecognizer(rate=8000, bins=8, hidden_size=8, num_layers=1, beam=1)
     return model.fit(folder / "manifest.jsonl", budget="2ep", progress=False), str(folder / "0.wav")
 
 

@@ -167,6 +167,13 @@ DATASETS = {
             parameters={"rate": 8000},
         ),
         DataSet(
+            "bccd",
+            "detect",
+            "364 pictures of blood, boxes of three kinds of cells; get it from github.com/Shenggan/BCCD_Dataset",
+            "MIT",
+            parameters={"flips": "all"},  # a microscope knows no upside
+        ),
+        DataSet(
             "mnist",
             "classify",
             "70,000 handwritten digits, 10,000 of which are scored; get the four files from yann.lecun.com/exdb/mnist",

@@ -38,6 +38,7 @@ TASKS = {
     "anomaly": "memfold.tasks.anomaly:AnomalyDetector",
     "classify": "memfold.tasks.classify:ImageClassifier",
     "command": "memfold.tasks.command:CommandRecognizer",
+    "detect": "memfold.tasks.detect:ObjectDetector",
     "faces": "memfold.tasks.faces:FaceRecognizer",
     "forecast": "memfold.tasks.forecast:Forecaster",
     "generate": "memfold.tasks.generate:TextGenerator",
@@ -50,7 +51,7 @@ EXTRAS = {  # what to install for which tasks
     "series": ("anomaly", "forecast"),
     "text": ("generate", "sentiment", "translate"),
     "audio": ("command", "transcribe"),
-    "vision": ("classify", "faces"),
+    "vision": ("classify", "detect", "faces"),
 }
 
 

@@ -18,7 +18,6 @@ from memfold.tasks.command import CommandRecognizer
 from memfold.tasks.command.hearing import floored
 from memfold.tasks.command.network import pooled
 from memfold.tasks.command.spotting import posteriors, smoothed
-from memfold.tasks.speech.live import STRIDE
 from memfold.tasks.transcribe import SpeechRecognizer
 
 __all__ = ["command_view", "transcribe_view"]
@@ -30,7 +29,7 @@ MOST_LINES = 8  # commands that are drawn, the likeliest ones
 def transcribe_view(model: SpeechRecognizer, source: str, words: Words) -> Explanation:
     """A recording as a recogniser of speech hears it."""
     (frames,) = model.frames([source])
-    network, seconds = model.network_, SHIFT * STRIDE**model.convolutions
+    network, seconds = model.network_, model.step_seconds
     _check_length(source, len(frames))
     x = network.front.normalised(torch.from_numpy(frames).float())[None]
     lengths = torch.tensor([x.shape[1]])

@@ -234,7 +234,7 @@ class SpeechRecognizer(Task):
     def _transcript(self, weights: Weights | None = None) -> Transcript:
         weights = weights or self.weights_
         model = self._language() if weights.language else None
-        return Transcript(self.alphabet_, weights, model, max(1, round(self.pause / self._step())))
+        return Transcript(self.alphabet_, weights, model, max(1, round(self.pause / self.step_seconds)))
 
     def _language(self) -> CharacterModel:
         if not hasattr(self, "_characters"):
@@ -242,8 +242,9 @@ class SpeechRecognizer(Task):
             self._characters = CharacterModel(texts, len(self.alphabet_.characters))
         return self._characters
 
-    def _step(self) -> float:
-        """Seconds between two of the network's steps."""
+    @property
+    def step_seconds(self) -> float:
+        """From one of the network's steps to the next."""
         return SHIFT * self.stacked
 
     def answers(self, inputs: Sequence[str]) -> pl.DataFrame:
@@ -292,7 +293,7 @@ class SpeechRecognizer(Task):
         return TO_JSON({"start": start, "end": end, "text": segment.text})
 
     def _seconds(self, steps: int) -> float:
-        return round(steps * self._step(), 2)
+        return round(steps * self.step_seconds, 2)
 
     def next_command(self, out: Path, data: Sequence[str]) -> str:
         if self.causal:

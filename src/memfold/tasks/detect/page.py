@@ -1,0 +1,145 @@
+"""One offline HTML page about a detector: its boxes in some images, and its precision at every recall."""
+
+import base64
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+from PIL import Image
+
+from memfold.data.boxes import BoxedImages
+from memfold.page import ACTUAL, INK, OTHERS, Section, scores_table, styled, write_page
+from memfold.tasks.base import Report
+from memfold.tasks.detect.scores import Boxes, Precision, right
+
+if TYPE_CHECKING:
+    from memfold.tasks.detect.detector import ObjectDetector
+
+__all__ = ["write_report"]
+
+SHOWN = 3  # images of the worst, and as many in the middle
+WIDEST = 960  # pixels of an image on the page
+MISSED, WRONG, FOUND = "#c01030", "#e08a00", "#1f5fa8"
+
+
+def write_report(
+    path: Path,
+    model: "ObjectDetector",
+    report: Report,
+    precision: Precision,
+    images: BoxedImages,
+    truth: Sequence[Boxes],
+    told: Sequence[Boxes],
+) -> Path:
+    """Write the page; returns the path.
+
+    Args:
+        truth, told: the true boxes of every image, and those from its class's threshold on.
+    """
+    answers = [right(true, own) for true, own in zip(truth, told, strict=True)]
+    sections: list[Section] = []
+    for kind, rows in _chosen(truth, told, answers).items():
+        for row in rows:
+            hits = int((answers[row] >= 0).sum())
+            missed, wrong = len(truth[row].labels) - hits, len(told[row].labels) - hits
+            figure = _picture(images.paths[row], images.sizes[row], truth[row], told[row], answers[row], model.classes_)
+            text = f"{hits} found, {missed} missed, {wrong} wrong. Tap a name below the picture to show or hide it."
+            sections.append((f"{kind}: {images.paths[row].name}", text, figure))
+    text = "Precision among the boxes with the highest scores, at every share of the true boxes that they find; "
+    text += "a box is right where it overlaps a true one of its class by half of their union."
+    sections.append(("Precision and recall", text, _curves(precision, model.classes_)))
+    scores = {"memfold": report.metrics, **report.baselines}
+    told_from = ", ".join(f"{t:.2f} ({c})" for c, t in zip(model.classes_, model.thresholds_, strict=True))
+    footer = f"{model.parameter_count:,} parameters; {model!r}; boxes from a score of {told_from} on"
+    title = f"Boxes in {report.data or images.name}"
+    return write_page(path, title, [scores_table(report.data or images.name, scores)], sections, footer)
+
+
+def _chosen(
+    truth: Sequence[Boxes], told: Sequence[Boxes], answers: Sequence[NDArray[np.int64]]
+) -> dict[str, list[int]]:
+    """The images with the lowest F1, and those in the middle."""
+    sums = np.array([len(true.labels) + len(own.labels) for true, own in zip(truth, told, strict=True)])
+    hits = np.array([(own >= 0).sum() for own in answers])
+    order = np.argsort(np.where(sums > 0, 2 * hits / np.maximum(sums, 1), 1.0), kind="stable").tolist()
+    rest = order[SHOWN:]
+    begin = max(0, len(rest) // 2 - SHOWN // 2)
+    return {"Among the worst": order[:SHOWN], "Typical": rest[begin : begin + SHOWN]}
+
+
+def _picture(
+    path: Path,
+    size: tuple[int, int],
+    truth: Boxes,
+    told: Boxes,
+    answers: NDArray[np.int64],
+    classes: Sequence[str],
+) -> go.Figure:
+    """The image with the boxes that were found, missed and wrong."""
+    figure = go.Figure()
+    width, height = size
+    hit = answers >= 0
+    missed = np.setdiff1d(np.arange(len(truth.labels)), answers)
+    names = [f"{classes[label]} {score:.2f}" for label, score in zip(told.labels, told.scores, strict=True)]
+    true_names = [classes[label] for label in truth.labels]
+    _outlines(figure, "found", FOUND, told.boxes[hit], [name for name, own in zip(names, hit, strict=True) if own])
+    _outlines(figure, "missed", MISSED, truth.boxes[missed], [true_names[row] for row in missed])
+    _outlines(figure, "wrong", WRONG, told.boxes[~hit], [name for name, own in zip(names, hit, strict=True) if not own])
+    _outlines(figure, "all true ones", ACTUAL, truth.boxes, true_names, visible="legendonly")
+    placed = {"xref": "x", "yref": "y", "x": 0, "y": 0, "sizex": width, "sizey": height, "layer": "below"}
+    figure.add_layout_image(source=_embedded(path), sizing="stretch", **placed)
+    styled(figure, "", "")
+    figure.update_layout(height=520, hovermode="closest", legend_y=-0.02)
+    figure.update_xaxes(range=[0, width], visible=False, constrain="domain")
+    figure.update_yaxes(range=[height, 0], visible=False, scaleanchor="x", rangemode="normal")
+    return figure
+
+
+def _outlines(
+    figure: go.Figure, name: str, color: str, boxes: NDArray[np.float32], texts: Sequence[str], **options: str
+) -> None:
+    """Boxes as one line with gaps, and their texts at their upper left corners."""
+    x: list[float | None] = []
+    y: list[float | None] = []
+    marks: list[str] = []
+    for (left, top, width, height), text in zip(boxes.tolist(), texts, strict=True):
+        x += [left, left + width, left + width, left, left, None]
+        y += [top, top, top + height, top + height, top, None]
+        marks += [text, *[""] * 5]
+    line = {"color": color, "width": 2, "dash": "dot" if name == "missed" else "solid"}
+    figure.add_scatter(
+        x=x,
+        y=y,
+        text=marks,
+        mode="lines+text",
+        name=f"{name}: {len(boxes)}",
+        line=line,
+        textfont={"color": color, "size": 11},
+        textposition="bottom right",
+        hoverinfo="text",
+        **options,
+    )
+
+
+def _embedded(path: Path) -> str:
+    """The image as an address that holds it."""
+    with Image.open(path) as image:
+        image.thumbnail((WIDEST, WIDEST))
+        held = io.BytesIO()
+        image.convert("RGB").save(held, "JPEG", quality=85)
+    return f"data:image/jpeg;base64,{base64.b64encode(held.getvalue()).decode()}"
+
+
+def _curves(precision: Precision, classes: Iterable[str]) -> go.Figure:
+    figure = go.Figure()
+    colors = (INK, *OTHERS)
+    for k, label in enumerate(classes):
+        if not np.isnan(precision.by_class50[k]):
+            name = f"{label}: {precision.by_class50[k]:.3f}"
+            x, y = np.linspace(0, 1, precision.curves.shape[1]).tolist(), precision.curves[k].tolist()
+            figure.add_scatter(x=x, y=y, name=name, mode="lines", line_color=colors[k % len(colors)])
+    return styled(figure, "precision", "recall")

@@ -1,0 +1,40 @@
+"""What a terminal shows below the scores: how well each class is found."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.table import Table
+from rich.text import Text
+
+from memfold.tasks.detect.scores import Boxes, Precision, right
+
+__all__ = ["class_table"]
+
+
+def class_table(
+    precision: Precision,
+    truth: Sequence[Boxes],
+    told: Sequence[Boxes],
+    classes: Sequence[str],
+    thresholds: NDArray[np.float64],
+) -> Table:
+    """Of every class, its true boxes, its average precision, and precision and recall of the boxes that are told."""
+    hits = np.zeros(len(classes), np.int64)
+    for true, own in zip(truth, told, strict=True):
+        np.add.at(hits, own.labels[right(true, own) >= 0], 1)
+    true_counts, told_counts = (
+        np.bincount(np.concatenate([own.labels for own in boxes]), minlength=len(classes)) for boxes in (truth, told)
+    )
+    table = Table(title="By class; precision and recall of boxes that score FROM or more", title_justify="left")
+    for name in ("", "boxes", "map50", "map", "FROM", "precision", "recall"):
+        table.add_column(name, justify="right" if name else "left")
+    for k, label in enumerate(classes):
+        averages = (_share(value) for value in (precision.by_class50[k], precision.by_class[k]))
+        shares = (_share(hits[k] / count if count else np.nan) for count in (told_counts[k], true_counts[k]))
+        table.add_row(Text(label), str(true_counts[k]), *averages, f"{thresholds[k]:.2f}", *shares)
+    return table
+
+
+def _share(value: float) -> str:
+    return "" if np.isnan(value) else f"{value:.3f}"

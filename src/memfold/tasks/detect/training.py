@@ -1,0 +1,128 @@
+"""The problem that the loop works on: pictures altered at every epoch, the loss of their maps, average precision."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from memfold.tasks.detect.network import STRIDE, DetectorNetwork, padded
+from memfold.tasks.detect.pictures import Flips, Picture, altered
+from memfold.tasks.detect.scores import Boxes, precision_of
+from memfold.tasks.detect.targets import Targets, peaks, targets_of
+from memfold.training import Problem
+
+__all__ = ["DetectionProblem", "box_loss", "find_boxes", "heat_loss", "true_boxes"]
+
+AT_ONCE = 8  # pictures
+LEAST = 0.01  # score of a box that is told
+MOST = 100  # boxes of a picture
+BOX_WEIGHT = 1.0
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pixels ``(B, 3, H, W)``, and what the maps should hold."""
+
+    pixels: Tensor
+    targets: Targets
+
+
+def heat_loss(logits: Tensor, heat: Tensor) -> Tensor:
+    """Focal loss of maps of centres, a box (Zhou, Wang & Krähenbühl 2019, eq. 1)."""
+    centre = heat == 1
+    p = logits.sigmoid()
+    found = F.logsigmoid(logits) * (1 - p) ** 2
+    none = F.logsigmoid(-logits) * p**2 * (1 - heat) ** 4
+    return -torch.where(centre, found, none).sum() / centre.sum().clamp(min=1)
+
+
+def box_loss(told: Tensor, targets: Targets) -> Tensor:
+    """Mean absolute error of the four numbers that cells tell, by the cells' weights."""
+    image, row, column = targets.places.unbind(1)
+    own = told[image, :, row, column]  # (M, 4)
+    lost = (own - targets.boxes).abs().sum(1) * targets.weights
+    return lost.sum() / targets.weights.sum().clamp(min=1)
+
+
+@torch.no_grad()
+def find_boxes(network: DetectorNetwork, pictures: Sequence[Picture]) -> list[Boxes]:
+    """The boxes in pictures, in pixels of their files, the highest scores first."""
+    network.eval()
+    found: dict[int, Boxes] = {}
+    shapes = [tuple(picture.pixels.shape) for picture in pictures]
+    order = sorted(range(len(pictures)), key=lambda row: shapes[row])
+    for _, alike in groupby(order, key=lambda row: shapes[row]):  # others' padding would be seen by the LSTMs
+        rows = list(alike)
+        for start in range(0, len(rows), AT_ONCE):
+            block = rows[start : start + AT_ONCE]
+            logits, told = network(padded([pictures[row].pixels for row in block], network.mean))
+            for row, *own in zip(block, *peaks(logits.sigmoid(), told, STRIDE, MOST), strict=True):
+                found[row] = _inside(pictures[row], *own)
+    return [found[row] for row in range(len(pictures))]
+
+
+def _inside(picture: Picture, boxes: Tensor, labels: Tensor, scores: Tensor) -> Boxes:
+    """Boxes in a picture's pixels, clipped to it, in those of its file; without those that hardly are one."""
+    height, width = picture.pixels.shape[1:]
+    low = boxes[:, :2].clamp(min=0)
+    high = torch.minimum(boxes[:, :2] + boxes[:, 2:], torch.tensor([width, height]))
+    kept = (scores >= LEAST) & (high > low).all(1)
+    clipped = torch.cat([low, high - low], 1)[kept] * picture.scale
+    return Boxes(clipped.numpy(), labels[kept].numpy(), scores[kept].numpy())
+
+
+def true_boxes(picture: Picture) -> Boxes:
+    """The boxes of a picture in pixels of its file."""
+    boxes = (picture.boxes * picture.scale).numpy()
+    return Boxes(boxes, picture.labels.numpy(), np.ones(len(boxes), np.float32))
+
+
+class DetectionProblem(Problem):
+    """Training on altered pictures; the score is what average precision at 0.5 lacks to 1."""
+
+    metric = "valid 1 - map50"
+    unit = "images"
+
+    def __init__(
+        self,
+        model: DetectorNetwork,
+        train: Sequence[Picture],
+        valid: Sequence[Picture],
+        canvas: tuple[int, int],
+        flips: Flips,
+        batch_size: int,
+        seed: int,
+    ) -> None:
+        self.model: DetectorNetwork = model
+        self.train, self.valid, self.canvas, self.flips = train, valid, canvas, flips
+        self.truth = [true_boxes(picture) for picture in valid]
+        self.batch_size, self.seed = batch_size, seed
+        self.steps_per_epoch = -(-len(train) // batch_size)
+
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        rng = np.random.default_rng((self.seed, epoch))
+        order = rng.permutation(len(self.train))
+        for start in range(0, len(order), self.batch_size):
+            yield self._batch(order[start : start + self.batch_size].tolist(), rng)
+
+    def _batch(self, rows: Sequence[int], rng: np.random.Generator) -> Batch:
+        others = rng.integers(len(self.train), size=len(rows)).tolist()
+        pairs = [(self.train[row], self.train[other]) for row, other in zip(rows, others, strict=True)]
+        pixels, boxes, labels = zip(*(altered(pair, self.canvas, self.flips, rng) for pair in pairs), strict=True)
+        shape = self.canvas[0] // STRIDE, self.canvas[1] // STRIDE
+        return Batch(torch.stack(pixels), targets_of(boxes, labels, self.model.size.classes, shape, STRIDE))
+
+    def count(self, batch: Batch) -> int:
+        return len(batch.pixels)
+
+    def loss(self, batch: Batch) -> Tensor:
+        logits, told = self.model(batch.pixels)
+        return heat_loss(logits, batch.targets.heat) + BOX_WEIGHT * box_loss(told, batch.targets)
+
+    def validate(self) -> float:
+        found = find_boxes(self.model, self.valid)
+        return 1 - precision_of(self.truth, found, self.model.size.classes).map50

@@ -1,0 +1,208 @@
+"""The detector: it learns, tells boxes, is saved and loaded, reports, and names what it cannot work with."""
+
+import io
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from PIL import Image
+from rich.console import Console
+from sklearn.base import clone
+
+import memfold
+from memfold.cli import run
+from memfold.data.boxes import read_boxes
+from memfold.errors import InputError
+from memfold.tasks import ObjectDetector
+from memfold.tasks.detect.baselines import MEAN_BOX
+from memfold.tasks.detect.scores import overlaps
+from tasks.detect.scenes import CLASSES, scenes, write_coco, write_voc
+
+SMALL = {"size": 80, "channels": 24, "blocks": 1, "hidden_size": 8, "lr": 4e-3, "batch_size": 4}
+
+
+def small(**changes: object) -> ObjectDetector:
+    return ObjectDetector(**{**SMALL, **changes})  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_voc(tmp_path_factory.mktemp("scenes"), scenes(24))
+
+
+@pytest.fixture(scope="module")
+def fitted(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> ObjectDetector:
+    valid = write_voc(tmp_path_factory.mktemp("valid"), scenes(12, seed=1))
+    return small().fit(folder, budget="60ep", valid=valid, progress=False)
+
+
+def test_it_learns_squares_and_discs(fitted: ObjectDetector, tmp_path: Path) -> None:
+    report = fitted.evaluate(write_coco(tmp_path, scenes(16, seed=5)))
+    assert report.metrics["map50"] > 0.8
+    assert report.metrics["map50"] > report.metrics["map"] > report.baselines[MEAN_BOX]["map"]
+    shown = Console(width=100, file=io.StringIO())
+    for item in report.shown:
+        shown.print(item)
+    text = shown.file.getvalue()  # type: ignore[attr-defined]
+    assert "By class; precision and recall" in text
+    assert "images a second, reading apart" in text
+    for label in CLASSES:
+        assert label in text
+
+
+def test_answers_are_a_table_of_boxes_in_the_images_own_pixels(fitted: ObjectDetector, tmp_path: Path) -> None:
+    made = scenes(8, seed=6)
+    write_coco(tmp_path, made)
+    big = tmp_path / "big"
+    big.mkdir()
+    for path in tmp_path.glob("*.png"):
+        with Image.open(path) as image:
+            image.resize((3 * image.width, 3 * image.height), Image.Resampling.NEAREST).save(big / path.name)
+    table = fitted.predict([big])
+    assert table.columns == ["image", "label", "score", "x", "y", "width", "height"]
+    good = 0
+    for number, (_, things) in enumerate(made):
+        own = table.filter(pl.col("image") == str(big / f"{number:03}.png"))
+        assert own["score"].is_sorted(descending=True)
+        corners = 3 * np.array([box for _, box in things], np.float32).reshape(-1, 4)
+        true = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], 1)
+        good += int((overlaps(own.select("x", "y", "width", "height").to_numpy(), true) > 0.5).any(0).sum())
+    assert good > 0.7 * sum(len(things) for _, things in made)
+
+
+def test_a_threshold_says_how_sure_a_box_must_be(fitted: ObjectDetector, folder: Path) -> None:
+    images = [folder / "JPEGImages"]
+    counts = [fitted.predict(images, threshold).height for threshold in (0.0, 0.3, 0.6, 1.0)]
+    assert counts == sorted(counts, reverse=True)
+    assert counts[0] > counts[2] > counts[3] == 0
+    told = fitted.predict(images)
+    for label, least in zip(fitted.classes_, fitted.thresholds_, strict=True):
+        assert told.filter(pl.col("label") == label)["score"].min() >= least
+    with pytest.raises(InputError, match=r"threshold must be from 0 to 1, got 1\.5"):
+        fitted.predict(images, 1.5)
+
+
+def test_an_image_has_its_boxes_whatever_others_are_beside_it(fitted: ObjectDetector, tmp_path: Path) -> None:
+    write_coco(tmp_path, scenes(3, seed=7))
+    with Image.open(tmp_path / "002.png") as image:
+        image.crop((0, 0, 50, 64)).save(tmp_path / "narrow.png")
+    together = fitted.predict([tmp_path])
+    for name in ("001.png", "narrow.png"):
+        alone = fitted.predict([tmp_path / name])
+        beside = together.filter(pl.col("image") == str(tmp_path / name))
+        assert alone["label"].to_list() == beside["label"].to_list()
+        np.testing.assert_allclose(alone[:, 2:].to_numpy(), beside[:, 2:].to_numpy(), atol=1e-3)
+
+
+def test_a_saved_model_gives_the_same_boxes(fitted: ObjectDetector, folder: Path, tmp_path: Path) -> None:
+    fitted.save(tmp_path / "m")
+    again = memfold.load(tmp_path / "m")
+    assert isinstance(again, ObjectDetector)
+    assert again.predict([folder / "JPEGImages"]).equals(fitted.predict([folder / "JPEGImages"]))
+    ours, theirs = again.evaluate(folder), fitted.evaluate(folder)
+    assert (ours.metrics, ours.baselines) == (theirs.metrics, theirs.baselines)
+
+
+def test_the_same_seed_gives_the_same_model(folder: Path) -> None:
+    some, image = read_boxes(folder).take(range(6)), folder / "JPEGImages" / "000.png"
+
+    def boxes(seed: int) -> pl.DataFrame:
+        return small(seed=seed).fit(some, budget="1ep", progress=False).predict([image], threshold=0.0)
+
+    first = boxes(4)
+    assert first.equals(boxes(4))
+    assert not first.equals(boxes(5))
+
+
+def test_official_parts_are_used(folder: Path, tmp_path: Path) -> None:
+    own = write_voc(tmp_path, scenes(6, seed=8))
+    lists = own / "ImageSets" / "Main"
+    lists.mkdir(parents=True)
+    (lists / "train.txt").write_text("000\n001\n002\n")
+    (lists / "val.txt").write_text("003\n")
+    two = small().parts([str(own)])
+    assert [len(two.train), len(two.test), two.valid] == [3, 1, None]
+    (lists / "test.txt").write_text("004\n005\n")
+    three = small().parts([str(own)])
+    assert [len(three.train), len(three.test), len(three.valid)] == [3, 2, 1]
+    assert [len(part) for part in (small().parts([str(folder)]).train, small().parts([str(folder)]).test)] == [22, 2]
+    (lists / "train.txt").write_text("004\n")
+    file = own / "Annotations" / "005.xml"
+    file.write_text(file.read_text().replace("disc", "ring").replace("square", "ring"))
+    with pytest.raises(InputError, match=r"005\.png: the class 'ring' was not learnt; known are"):
+        small().parts([str(own)])
+
+
+def test_the_page_shows_pictures_with_boxes(fitted: ObjectDetector, folder: Path, tmp_path: Path) -> None:
+    fitted.evaluate(folder, "scenes", report=tmp_path / "a.html")
+    page = (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert page.split("</head>")[1].count(";base64,") == 6
+    for text in ("Boxes in scenes", "Among the worst: ", "Typical: ", "Precision and recall", MEAN_BOX, "missed: "):
+        assert text in page
+    with pytest.raises(InputError, match="there is no folder"):
+        fitted.evaluate(folder, report=tmp_path / "none" / "a.html")
+
+
+def test_scikit_learn_clones_it() -> None:
+    assert clone(small(flips="all")).get_params() == small(flips="all").get_params()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"hidden_size": 0}, "hidden_size must be at least 1"),
+        ({"size": 8}, "size must be at least 32"),
+        ({"flips": "sideways"}, "flips must be none, horizontal or all, got 'sideways'"),
+    ],
+)
+def test_parameters_out_of_range_are_named(folder: Path, changes: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        small(**changes).fit(folder, budget="1ep", progress=False)
+
+
+def test_what_cannot_be_worked_with_is_named(fitted: ObjectDetector, folder: Path, tmp_path: Path) -> None:
+    write_coco(tmp_path, scenes(2))
+    (tmp_path / "000.png").write_bytes((tmp_path / "001.png").read_bytes()[:300])
+    with pytest.raises(InputError, match=r"000\.png: not readable as an image"):
+        fitted.predict([tmp_path])
+    with pytest.raises(InputError, match="predict needs images"):
+        fitted.answers([])
+    with pytest.raises(InputError, match=r"none\.png: no such file or folder"):
+        fitted.predict([tmp_path / "none.png"])
+    with pytest.raises(InputError, match="not fitted yet"):
+        small().predict([folder])
+
+
+def test_pictures_of_nothing_give_an_empty_table(fitted: ObjectDetector, tmp_path: Path) -> None:
+    Image.new("L", (200, 30), 90).save(tmp_path / "grey.png")
+    table = fitted.predict([tmp_path / "grey.png"], threshold=1.0)
+    assert table.height == 0
+    assert table.schema["label"] == pl.String
+
+
+def test_the_command_line_from_end_to_end(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def call(*arguments: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["memfold", *arguments])
+        assert run() == 0
+        return capsys.readouterr().out
+
+    model, page = str(tmp_path / "m"), str(tmp_path / "page.html")
+    sets = [word for name, value in SMALL.items() for word in ("--set", f"{name}={value}")]
+    report = json.loads(call("fit", "detect", str(folder), "--out", model, "--budget", "1ep", "--json", *sets))
+    assert report["task"] == "detect"
+    assert set(report["metrics"]) == {"map50", "map"}
+    assert report["baseline"]["name"] == MEAN_BOX
+    assert "By class" in call("evaluate", model, str(folder), "--report", page)
+    assert Path(page).exists()
+    out = call("predict", model, str(folder / "JPEGImages" / "000.png"), "--set", "threshold=0.0")
+    assert out.splitlines()[0] == "image,label,score,x,y,width,height"
+    read = read_boxes(folder)
+    table = pl.read_csv(io.StringIO(out))
+    assert (table["x"] + table["width"] <= read.sizes[0][0] + 1e-3).all()
+    assert torch.is_grad_enabled()
