@@ -163,7 +163,7 @@ TABLE: dict[str, dict[str, str]] = {
     },
     "threshold": {"en": "threshold", "zh": "阈值"},
     "heard": {"en": "{command} at {time} s", "zh": "{time} 秒：{command}"},
-    "nothing heard": {"en": "nothing", "zh": "无"},
+    "nothing": {"en": "nothing", "zh": "无"},
     "score command": {
         "en": "The score is the log-probability of the command {label}.",
         "zh": "得分是命令 {label} 的对数概率。",
@@ -186,6 +186,10 @@ TABLE: dict[str, dict[str, str]] = {
     "score classify": {
         "en": "The score is the log-odds of the class {label}.",
         "zh": "得分是类别 {label} 的对数几率。",
+    },
+    "score detect": {
+        "en": "The score is the log-odds of the likeliest centre: of the class {label}, at x {x}, y {y}.",
+        "zh": "得分是最可能的中心的对数几率：类别 {label}，位于 x {x}、y {y}。",
     },
     "known": {"en": "{person}, similarity {share}", "zh": "{person}，相似度 {share}"},
     "unknown": {

@@ -15,6 +15,7 @@ VIEWS = {
     "anomaly": "series:anomaly_view",
     "classify": "images:classify_view",
     "command": "sound:command_view",
+    "detect": "images:detect_view",
     "faces": "images:faces_view",
     "forecast": "series:forecast_view",
     "generate": "text:generate_view",

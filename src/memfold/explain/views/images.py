@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from memfold.data.boxes import unboxed
 from memfold.errors import InputError
 from memfold.explain.explanation import Explanation, Picture, flow_of
 from memfold.explain.trace import traced
@@ -19,12 +20,15 @@ from memfold.nn import BiLSTM2D
 from memfold.page import INK, OTHERS, styled
 from memfold.tasks.base import Task
 from memfold.tasks.classify import ImageClassifier
+from memfold.tasks.detect import ObjectDetector
+from memfold.tasks.detect.network import STRIDE, padded
+from memfold.tasks.detect.pictures import read_pictures
 from memfold.tasks.faces import FaceRecognizer
 from memfold.tasks.faces.network import embeddings_of
-from memfold.tasks.vision.pictures import data_url
+from memfold.tasks.vision.pictures import data_url, image_of
 from memfold.tasks.vision.task import ImageTask
 
-__all__ = ["Occlusion", "classify_view", "faces_view", "lines_apart", "occlusion_map"]
+__all__ = ["Occlusion", "classify_view", "detect_view", "faces_view", "lines_apart", "occlusion_map"]
 
 PATCHES = 8  # that cover the shorter side; each overlaps half of the next
 AT_ONCE = 32  # covered pictures
@@ -65,11 +69,46 @@ def faces_view(model: FaceRecognizer, source: str, words: Words) -> Explanation:
     return _explained(model, source, answer, pixels, score, alone, words("score faces", person=person), words)
 
 
+def detect_view(model: ObjectDetector, source: str, words: Words) -> Explanation:
+    """A picture as a detector sees it, and what speaks for its likeliest centre."""
+    _check_file(source)
+    (picture,) = read_pictures(unboxed([Path(source)]), model.classes_, model.size)
+    network, found = model.network_, model.predict([source])
+
+    def centres(pictures: Tensor) -> Tensor:
+        logits: Tensor = network(padded(list(pictures), network.mean))[0]
+        return logits  # (N, K, h, w)
+
+    pixels = picture.pixels[None]
+    with torch.no_grad():
+        logits = centres(pixels)[0]
+    height, width = pixels.shape[2:]
+    inside = logits[:, : ceil(height / STRIDE), : ceil(width / STRIDE)]  # not in what the picture is padded by
+    label, row, column = (int(k) for k in np.unravel_index(int(inside.argmax()), inside.shape))
+
+    def score(pictures: Tensor) -> Tensor:
+        return centres(pictures)[:, label, row, column]
+
+    x, y = (int((cell + 0.5) * STRIDE) for cell in (column, row))
+    what = words("score detect", label=model.classes_[label], x=x, y=y)
+    answer = ", ".join(f"{own} {sure:.2f}" for own, sure in found[["label", "score"]].rows()) or words("nothing")
+    extent = STRIDE * logits.shape[1], STRIDE * logits.shape[2]
+    explanation = _explained(model, source, answer, pixels, score, score, what, words, extent)
+    for left, top, wide, high in (found[["x", "y", "width", "height"]] / picture.scale).rows():
+        corners = {"x0": left - 0.5, "y0": top - 0.5, "x1": left + wide - 0.5, "y1": top + high - 0.5}
+        explanation.pictures[0].figure.add_shape(type="rect", **corners, line_color=INK)
+    return explanation
+
+
 def _read(model: ImageTask, source: str) -> Tensor:
     """One picture of bytes, (1, C, S, S)."""
-    if Path(source).is_dir():
-        raise InputError(f"{source}: is a folder; give one picture")
+    _check_file(source)
     return torch.from_numpy(model.read_unlabelled([source])[1])
+
+
+def _check_file(source: str) -> None:
+    if not Path(source).is_file():
+        raise InputError(f"{source}: {'is a folder; give one picture' if Path(source).is_dir() else 'no such file'}")
 
 
 def _explained(
@@ -81,6 +120,7 @@ def _explained(
     passed: Callable[[Tensor], Tensor],
     what: str,
     words: Words,
+    extent: tuple[int, int] | None = None,
 ) -> Explanation:
     """The explanation of a picture.
 
@@ -89,9 +129,10 @@ def _explained(
         score: of pictures (N, C, H, W), (N,).
         passed: the same, or what is nearest to it in a single call of the network.
         what: the score is, in the report's language.
+        extent: height and width that the network reads, where the picture is padded at the right and below.
     """
     covers = occlusion_map(score, pixels)
-    height, width = pixels.shape[2:]
+    height, width = extent or tuple(pixels.shape[2:])
     row, column = covers.most_telling
     network = model.network_
 
@@ -99,8 +140,8 @@ def _explained(
         return passed(pixels)[0]
 
     def labels(path: str, steps: int) -> Sequence[str]:
-        name, extent = ("x", width) if path.endswith("rows") else ("y", height)
-        return [f"{name} {int((step + 0.5) * extent / steps)}" for step in range(steps)]
+        name, length = ("x", width) if path.endswith("rows") else ("y", height)
+        return [f"{name} {int((step + 0.5) * length / steps)}" for step in range(steps)]
 
     with lines_apart(network, row / height, column / width):
         trace, flow = traced(network, run, labels), flow_of(network, run)
@@ -113,7 +154,11 @@ def _explained(
         next(name for name in reversed(trace.layers) if name.endswith("rows.l0")),
         None,
         [
-            Picture(words("picture"), words("picture text", height=height, width=width), _picture(pixels[0])),
+            Picture(
+                words("picture"),
+                words("picture text", height=pixels.shape[2], width=pixels.shape[3]),
+                _picture(pixels[0]),
+            ),
             Picture(words("covered"), text, _covered(pixels[0], covers, words)),
         ],
         flow=flow,
@@ -211,7 +256,7 @@ def lines_apart(network: nn.Module, row: float, column: float) -> Iterator[None]
 
 def _picture(pixels: Tensor) -> go.Figure:
     """A picture (C, H, W) with the pixels' numbers at its sides."""
-    image = go.Image(source=data_url(pixels.numpy()), hoverinfo="skip")
+    image = go.Image(source=data_url(image_of(pixels.numpy())), hoverinfo="skip")
     figure = styled(go.Figure(image), "y", "x").update_layout(hovermode="closest")
     height, width = pixels.shape[1:]
     figure.update_xaxes(range=[-0.5, width - 0.5], constrain="domain", showgrid=False, zeroline=False)
