@@ -35,7 +35,7 @@ Set = Annotated[
     list[str],
     typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the task, such as hidden_size=64; repeatable."),
 ]
-Data = Annotated[list[str], typer.Argument(help="Files, or @NAME of a known data set.")]
+Data = Annotated[list[str], typer.Argument(help="Files, folders, or @NAME of a known data set.")]
 Origins = Annotated[
     int | None,
     typer.Option(min=1, help="Forecasts only: origins to score, the last one horizon before the end; else 1."),
@@ -102,8 +102,8 @@ def fit(
 ) -> int:
     """Fit a model to your data and score it once on a part that was held out.
 
-    Held out are a known data set's own test part, the last horizon of each series, what follows a detector's warm-up,
-    the end of a text, a tenth of the examples or of their speakers.
+    Held out are the test part that a data set has itself, or else the last horizon of each series, what follows a
+    detector's warm-up, the end of a text, a tenth of the examples or of their speakers.
 
     Example: memfold fit forecast sales.csv --out model --budget 3m --set horizon=14
     """
@@ -139,7 +139,7 @@ def evaluate(
     report: Annotated[
         Path | None,
         typer.Option(
-            help="Forecasts and classes of images only: page to write with answers, errors and scores, in HTML."
+            help="Forecasts, classes of images and boxes only: page to write with answers, errors and scores, in HTML."
         ),
     ] = None,
     as_json: Json = False,
@@ -160,7 +160,7 @@ def evaluate(
     given = {name: value for name, value in options.items() if value is not None}
     for name in given:
         if name not in inspect.signature(task.evaluate).parameters:
-            kinds = "forecasts and classes of images" if name == "report" else "forecasts"
+            kinds = "forecasts, classes of images and boxes" if name == "report" else "forecasts"
             raise InputError(f"--{name}: is for {kinds}; this is a {task.name} model")
     _print(task.evaluate(test, " ".join(data), **{**scoring, **given}), as_json)
     if report is not None:
@@ -171,7 +171,7 @@ def evaluate(
 def predict(
     model: Annotated[Path, typer.Argument(help="A model's folder.")],
     data: Annotated[
-        list[str] | None, typer.Argument(metavar="[INPUT]...", help="Files, or @NAME of a known data set.")
+        list[str] | None, typer.Argument(metavar="[INPUT]...", help="Files, folders, or @NAME of a known data set.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="File to write; standard output when not given.")] = None,
     settings: Annotated[
@@ -181,10 +181,10 @@ def predict(
     """Write a model's answers to an input.
 
     A forecaster gives what follows each series' last value (of @NAME: of its training part), with 80 % intervals, as
-    CSV or Parquet; a detector the score of every reading; a generator goes on from a text; a classifier gives labels
-    and probabilities, of texts, images or spoken commands; a detector of objects the boxes in images; a recogniser of
-    faces says who is on pictures, with --set verify=true whether two show the same person; a translator translates, a
-    recogniser of speech writes down sound.
+    CSV or Parquet; a detector of anomalies the score of every reading; a generator goes on from a text; a classifier
+    gives labels and probabilities, of texts, images or spoken commands; a detector of objects the boxes in images; a
+    recogniser of faces says who is on pictures, with --set verify=true whether two show the same person; a translator
+    translates, a recogniser of speech writes down sound.
 
     Example: memfold predict model sales.csv --out forecast.csv
     """

@@ -1,6 +1,5 @@
 """Reports of small fitted models, opened in a browser without a network."""
 
-import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -9,103 +8,19 @@ from string import Formatter
 from typing import Any
 
 import numpy as np
-import polars as pl
 import pytest
-import soundfile
 import torch
 
+from explain.makers import MAKERS, PICTURED, Made
 from memfold.errors import InputError
 from memfold.explain import Trace, account, explained, write_explanation
 from memfold.explain.attribution import inputs_of, integrated_gradients, substituted
 from memfold.explain.explanation import shares_of_inputs
 from memfold.explain.views import VIEWS
 from memfold.explain.words import TABLE, Words
-from memfold.tasks import AnomalyDetector, Forecaster
-from memfold.tasks.base import TASKS, Task, load
+from memfold.tasks.base import TASKS, load
 
 CHROMIUM = shutil.which("chromium")
-Made = tuple[Task, str]  # a fitted model, and an input for it
-
-
-def forecaster(folder: Path) -> Made:
-    y = np.tile([1.0, 2.0, 4.0, 3.0], 50) + 0.3 * np.random.default_rng(0).normal(size=200)
-    pl.DataFrame({"ds": range(200), "y": y}).write_csv(folder / "series.csv")
-    model = Forecaster(horizon=4, seasons=(4,), hidden_size=8)
-    return model.fit(folder / "series.csv", budget="8ep", progress=False), str(folder / "series.csv")
-
-
-def detector(folder: Path) -> Made:
-    y = np.sin(np.arange(400) * 0.3)
-    y[380] = 5.0
-    pl.DataFrame({"ds": range(400), "y": y}).write_csv(folder / "readings.csv")
-    model = AnomalyDetector(hidden_size=8)
-    return model.fit(pl.DataFrame({"ds": range(300), "y": y[:300]}), budget="5ep", progress=False), str(
-        folder / "readings.csv"
-    )
-
-
-def generator(folder: Path) -> Made:
-    from memfold.tasks.generate import TextGenerator
-
-    text = 'He said "no" to the old man.\n  She said "yes" and went.\n' * 40
-    (folder / "text.txt").write_text(text, encoding="utf-8")
-    model = TextGenerator(hidden_size=16, batch_size=4, window=16)
-    return model.fit(text, budget="4ep", progress=False), str(folder / "text.txt")
-
-
-def classifier(folder: Path) -> Made:
-    from memfold.tasks.sentiment import TextClassifier
-
-    table = pl.DataFrame({"text": ["a good day", "a bad day"] * 40, "label": ["good", "bad"] * 40})
-    model = TextClassifier(embedding_size=16, hidden_size=8, members=2, lr=1e-2)
-    return model.fit(table, budget="6ep", progress=False), "not a bad </script> day, a good one"
-
-
-def translator(folder: Path) -> Made:
-    from memfold.tasks.translate import Translator
-
-    pairs = [(f"{a} {b}", f"{b} {a}") for a in ("one", "two", "ten") for b in ("cat", "dog", "fox")] * 8
-    model = Translator(vocabulary=40, hidden_size=32, embedding_size=32, dropout=0.1, batch_tokens=200, lr=1e-2)
-    return model.fit(pairs, budget="12ep", valid=pairs[:9], progress=False), "ten fox"
-
-
-def tone(path: Path, hertz: float, seconds: float = 0.4) -> None:
-    time = np.arange(round(8000 * seconds)) / 8000
-    soundfile.write(path, 0.3 * np.sin(2 * np.pi * hertz * time), 8000)
-
-
-def commander(folder: Path) -> Made:
-    from memfold.tasks.command import CommandRecognizer
-
-    for name, hertz in (("low", 300), ("high", 1500)):
-        (folder / "commands" / name).mkdir(parents=True)
-        for k in range(12):
-            tone(folder / "commands" / name / f"{k}.wav", hertz + 10 * k)
-    model = CommandRecognizer(rate=8000, bins=8, channels=8, hidden_size=8, batch_size=8)
-    return model.fit(folder / "commands", budget="2ep", progress=False), str(folder / "commands" / "low" / "0.wav")
-
-
-def transcriber(folder: Path) -> Made:
-    from memfold.tasks.transcribe import SpeechRecognizer
-
-    lines = []
-    for k in range(12):
-        tone(folder / f"{k}.wav", 300 + 100 * (k % 4), 0.6)
-        lines.append(json.dumps({"audio": f"{k}.wav", "text": "ab" if k % 2 else "ba"}))
-    (folder / "manifest.jsonl").write_text("\n".join(lines))
-    model = SpeechRecognizer(rate=8000, bins=8, hidden_size=8, num_layers=1, beam=1)
-    return model.fit(folder / "manifest.jsonl", budget="2ep", progress=False), str(folder / "0.wav")
-
-
-MAKERS: dict[str, Callable[[Path], Made]] = {
-    "anomaly": detector,
-    "command": commander,
-    "forecast": forecaster,
-    "generate": generator,
-    "sentiment": classifier,
-    "transcribe": transcriber,
-    "translate": translator,
-}
 
 
 @pytest.fixture(scope="module")
@@ -161,13 +76,16 @@ def test_a_model_is_explained(task: str, made: Callable[[str], Made]) -> None:
     assert found.task == task
     assert found.answer
     assert found.first in found.trace.layers
-    assert len(found.pictures) == 1
+    assert len(found.pictures) == (2 if task in PICTURED else 1)
     for name, layer in found.trace.layers.items():
         assert len(layer.labels) == len(layer.values["h"]), name
         ledger = account(layer, len(layer.labels) // 2)
         np.testing.assert_allclose(ledger.total, layer.values[ledger.state][len(layer.labels) // 2], atol=1e-5)
     assert set(found.flow) == set(found.trace.layers)
     assert all((norms >= 0).all() and norms.max() > 0 for norms in found.flow.values())
+    if task in PICTURED:
+        assert found.shares is None
+        return
     assert found.shares is not None
     for shares in found.shares.methods.values():
         assert shares.shape == (len(found.shares.labels),)
@@ -212,6 +130,28 @@ def test_the_attention_of_a_translation_is_drawn(made: Callable[[str], Made]) ->
     assert found.trace.layers["encoder.l0"].labels[0].strip()
 
 
+def test_covers_find_the_square_that_tells_a_class(made: Callable[[str], Made]) -> None:
+    model, source = made("classify")
+    found = explained(model, source)
+    assert found.answer.startswith("square")
+    heat = found.pictures[1].figure.data[1]
+    row, column = np.unravel_index(np.argmax(heat.z), np.shape(heat.z))
+    assert 8 <= heat.y[row] <= 15
+    assert 2 <= heat.x[column] <= 9
+    across, down = (found.trace.layers[found.first.replace("rows", name)].labels for name in ("rows", "columns"))
+    assert across == ["x 2", "x 6", "x 10", "x 14", "x 18", "x 22"]
+    assert down[-1] == "y 22"
+
+
+def test_who_is_told_is_who_is_identified(made: Callable[[str], Made], monkeypatch: pytest.MonkeyPatch) -> None:
+    model, source = made("faces")
+    told = model.identify([source]).row(0, named=True)  # type: ignore[attr-defined]
+    similarity = f"{told['similarity']:.3f}"
+    for threshold, answer in ((-1.0, f"{told['person']}, similarity {similarity}"), (1.1, "nobody of the gallery")):
+        monkeypatch.setattr(model, "threshold_", threshold)
+        assert explained(model, source).answer.startswith(answer)
+
+
 def test_what_cannot_be_read_is_named(made: Callable[[str], Made], tmp_path: Path) -> None:
     model, _ = made("generate")
     with pytest.raises(InputError, match=r"none\.txt: no such file"):
@@ -222,6 +162,12 @@ def test_what_cannot_be_read_is_named(made: Callable[[str], Made], tmp_path: Pat
         explained(model, "  ")
     with pytest.raises(InputError, match="two characters"):
         explained(model, "a")
+    for task in PICTURED:
+        model, source = made(task)
+        with pytest.raises(InputError, match="@mnist: no such file"):
+            explained(model, "@mnist")
+        with pytest.raises(InputError, match="is a folder; give one picture"):
+            explained(model, str(Path(source).parent))
 
 
 # -- pages ---------------------------------------------------------------------------------------------------
@@ -253,7 +199,14 @@ def browser() -> Iterator[Any]:
 @pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
 @pytest.mark.parametrize(
     ("task", "language", "width"),
-    [("forecast", "en", 1280), ("sentiment", "zh", 390), ("generate", "en", 390), ("translate", "zh", 1280)],
+    [
+        ("forecast", "en", 1280),
+        ("sentiment", "zh", 390),
+        ("generate", "en", 390),
+        ("translate", "zh", 1280),
+        ("classify", "en", 390),
+        ("detect", "zh", 1280),
+    ],
 )
 def test_a_unit_is_chosen_and_time_is_scrubbed(
     task: str, language: str, width: int, made: Callable[[str], Made], browser: Any, tmp_path: Path

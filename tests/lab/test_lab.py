@@ -1,3 +1,4 @@
+import gzip
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -138,33 +139,42 @@ def test_an_orthogonal_start_is_torchs_but_for_the_recurrent_matrices() -> None:
         torch.testing.assert_close(block @ block.T, torch.eye(8), atol=1e-5, rtol=0)
 
 
-def write_idx(folder: Path, count: int) -> None:
-    import gzip
-
-    rng = np.random.default_rng(0)
-    labels = rng.integers(2, size=count, dtype=np.uint8)
-    images = (labels[:, None, None] * 200 * np.ones((1, 28, 28))).astype(np.uint8)
-    (folder / "mnist").mkdir()
+def write_mnist(folder: Path, count: int) -> None:
+    """Files in MNIST's form, whose images are ramps."""
+    labels = np.arange(count, dtype=np.uint8) % 2
+    images = (np.arange(784).reshape(28, 28) % 200 + 50 * labels[:, None, None]).astype(np.uint8)
+    folder.mkdir()
     for part in ("train", "t10k"):
-        for kind, content in (
-            ("images-idx3", bytes(16) + images.tobytes()),
-            ("labels-idx1", bytes(8) + labels.tobytes()),
-        ):
-            with gzip.open(folder / "mnist" / f"{part}-{kind}-ubyte.gz", "wb") as file:
-                file.write(content)
+        for kind, array in (("images-idx3", images), ("labels-idx1", labels)):
+            head = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
+            (folder / f"{part}-{kind}-ubyte.gz").write_bytes(gzip.compress(head + array.tobytes()))
 
 
 def test_pixels_are_read_in_order_or_shuffled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_idx(tmp_path, 30)
+    write_mnist(tmp_path / "mnist", 30)
     monkeypatch.setenv("MEMFOLD_DATA", str(tmp_path))
-    train, test = load_digits("train", "sequential"), load_digits("t10k", "permuted")
+    (train, _), (permuted, test) = load_digits("sequential"), load_digits("permuted")
     assert train.x.shape == test.x.shape == (784, 30, 1)
+    ramp = (torch.arange(784) % 200 / 255 - 0.1307) / 0.3081
+    torch.testing.assert_close(train.x[:, 0, 0], ramp)
+    assert train.labels.tolist() == [0, 1] * 15
+    assert torch.equal(permuted.x, test.x)  # both parts in the same order
+    assert not torch.equal(permuted.x, train.x)
+    torch.testing.assert_close(permuted.x[:, 0, 0].sort().values, ramp.sort().values)
     model, result = fit("gru", "sequential", train, Budget.parse("1ep"), 0, "chrono", PixelRecipe(4, 8))
     assert isinstance(model, Reader)
     assert result.steps == 3
-    monkeypatch.setenv("MEMFOLD_DATA", str(tmp_path / "none"))
-    with pytest.raises(InputError, match="set MEMFOLD_DATA"):
-        load_digits("train", "sequential")
+
+
+def test_what_is_not_mnist_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEMFOLD_DATA", str(tmp_path))
+    with pytest.raises(InputError, match="put its files into a folder mnist in one that MEMFOLD_DATA names"):
+        load_digits("sequential")
+    write_mnist(tmp_path / "mnist", 30)
+    broken = tmp_path / "mnist" / "t10k-images-idx3-ubyte.gz"
+    broken.write_bytes(broken.read_bytes()[:60])
+    with pytest.raises(InputError, match=r"t10k-images-idx3-ubyte\.gz: not readable"):
+        load_digits("sequential")
 
 
 def test_the_validation_part_is_not_learnt_from() -> None:

@@ -67,13 +67,15 @@ def test_rows_and_columns_are_read_where_the_map_lies() -> None:
     assert again.shape == x.shape
 
 
-def test_a_block_adds_to_its_input_and_skips_whole_images() -> None:
-    torch.manual_seed(2)
-    block = SequencerBlock(8, 4, drop_path=0.5)
-    x = torch.randn(40, 3, 4, 8)
-    kept = (block(x) != x).flatten(1).any(1)
-    assert 10 < kept.sum() < 40
-    assert (block.eval()(x) != x).flatten(1).any(1).all()
+def test_a_block_adds_to_its_input() -> None:
+    block = SequencerBlock(8, 4)
+    x = torch.randn(2, 3, 4, 8)
+    assert (block(x) != x).flatten(1).any(1).all()
+    with torch.no_grad():
+        for last in (block.lstm.projection, block.mlp[-1]):
+            for weight in last.parameters():
+                weight.zero_()
+    torch.testing.assert_close(block(x), x)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -95,7 +97,7 @@ def test_an_image_has_its_features_whatever_others_are_beside_it() -> None:
 
 
 def test_every_weight_of_the_backbone_has_a_gradient() -> None:
-    backbone = Sequencer(3, [(8, 2), (16, 1)], 4, 2, drop_path=0.1)
+    backbone = Sequencer(3, [(8, 2), (16, 1)], 4, 2)
     backbone(torch.randn(4, 3, 16, 16)).square().sum().backward()
     for name, weight in backbone.named_parameters():
         assert weight.grad is not None, name
@@ -109,5 +111,3 @@ def test_sizes_out_of_range_are_named() -> None:
         Sequencer(1, [], 4)
     with pytest.raises(ValueError, match="blocks must be positive, got 0"):
         Sequencer(1, [(8, 0)], 4)
-    with pytest.raises(ValueError, match="drop_path must be"):
-        Sequencer(1, [(8, 1)], 4, drop_path=1.5)

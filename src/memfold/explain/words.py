@@ -5,9 +5,12 @@ from memfold.errors import InputError
 __all__ = ["TABLE", "Words"]
 
 TABLE: dict[str, dict[str, str]] = {
-    "title": {"en": "Inside a {task} model", "zh": "{task} 模型的内部"},
+    "title": {"en": "Inside the {task} model", "zh": "{task} 模型的内部"},
     "task anomaly": {"en": "anomaly", "zh": "异常检测"},
+    "task classify": {"en": "image-classifying", "zh": "图像分类"},
     "task command": {"en": "voice command", "zh": "语音命令"},
+    "task detect": {"en": "object-detecting", "zh": "目标检测"},
+    "task faces": {"en": "face-recognising", "zh": "人脸识别"},
     "task forecast": {"en": "forecasting", "zh": "预测"},
     "task generate": {"en": "text-writing", "zh": "文本生成"},
     "task sentiment": {"en": "text-classifying", "zh": "文本分类"},
@@ -160,10 +163,42 @@ TABLE: dict[str, dict[str, str]] = {
     },
     "threshold": {"en": "threshold", "zh": "阈值"},
     "heard": {"en": "{command} at {time} s", "zh": "{time} 秒：{command}"},
-    "nothing heard": {"en": "nothing", "zh": "无"},
+    "nothing": {"en": "nothing", "zh": "无"},
     "score command": {
         "en": "The score is the log-probability of the command {label}.",
         "zh": "得分是命令 {label} 的对数概率。",
+    },
+    # -- images
+    "picture": {"en": "The picture", "zh": "图像"},
+    "picture text": {
+        "en": "As the model sees it: {width} by {height} pixels.",
+        "zh": "模型所见的图像：{width} × {height} 像素。",
+    },
+    "covered": {"en": "What covering each part does", "zh": "遮住各处的影响"},
+    "covered text": {
+        "en": "The colour tells what it loses when the mean colour covers {side} by {side} pixels there: blue speaks "
+        "for the answer, orange against it. The viewer below reads the dotted row, y {row}, from left to right and "
+        "back, and the dotted column, x {column}, down and up.",
+        "zh": "颜色表示用平均颜色遮住该处 {side} × {side} 像素时得分损失多少：蓝色支持答案，橙色反对答案。"
+        "下方的查看器沿虚线所示的行 y {row} 从左到右再返回读取，沿虚线所示的列 x {column} 从上到下再返回读取。",
+    },
+    "lost": {"en": "lost", "zh": "损失"},
+    "score classify": {
+        "en": "The score is the log-odds of the class {label}.",
+        "zh": "得分是类别 {label} 的对数几率。",
+    },
+    "score detect": {
+        "en": "The score is the log-odds of the likeliest centre: of the class {label}, at x {x}, y {y}.",
+        "zh": "得分是最可能的中心的对数几率：类别 {label}，位于 x {x}、y {y}。",
+    },
+    "known": {"en": "{person}, similarity {share}", "zh": "{person}，相似度 {share}"},
+    "unknown": {
+        "en": "nobody of the gallery; the most similar is {person}, {share}",
+        "zh": "不在人脸库中；最相似的是 {person}，{share}",
+    },
+    "score faces": {
+        "en": "The score is the similarity to the nearest picture in the gallery, of {person}.",
+        "zh": "得分是与人脸库中最相近的图像（{person}）的相似度。",
     },
 }
 

@@ -1,19 +1,15 @@
 """Handwritten digits read pixel by pixel, 784 steps, in the order of the page or in one that is shuffled once."""
 
-import gzip
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
+from memfold.data.images import Images, load_mnist
 from memfold.display import Display
 from memfold.errors import InputError
 from memfold.lab.networks import CELLS, Reader, checked_cells, recurrent
@@ -23,7 +19,7 @@ from memfold.training import Budget, Problem, Result, Settings, train
 __all__ = ["ORDERS", "Digits", "PixelProblem", "PixelRecipe", "load_digits", "run_pixels"]
 
 ORDERS = ("sequential", "permuted")
-STEPS, CLASSES = 784, 10
+SIDE, STEPS, CLASSES = 28, 784, 10
 VALID = 5000  # of the training part, its last ones
 SCORED_AT_ONCE = 500
 PUBLISHED = {  # accuracy in per cent: Bai, Kolter & Koltun 2018 (arXiv 1803.01271), table 1
@@ -57,34 +53,22 @@ class Digits:
         return Digits(self.x[:, chosen], self.labels[chosen])
 
 
-def load_digits(part: str, order: str) -> Digits:
-    """MNIST's ``train`` or ``t10k`` part, each image as a sequence.
+def load_digits(order: str) -> tuple[Digits, Digits]:
+    """MNIST's training and test part, each image as a sequence.
 
     Raises:
         InputError: the files are not there, or are not MNIST's.
     """
-    folder = Path(os.environ.get("MEMFOLD_DATA", "")) / "mnist"
-    images = _bytes(folder / f"{part}-images-idx3-ubyte.gz", 16).reshape(-1, STEPS)
-    labels = _bytes(folder / f"{part}-labels-idx1-ubyte.gz", 8)
+    train, test = (_sequences(part, order) for part in load_mnist(SIDE))
+    return train, test
+
+
+def _sequences(images: Images, order: str) -> Digits:
+    pixels = torch.from_numpy(images.pixels).reshape(-1, STEPS).T  # (784, N)
     if order == "permuted":
-        images = images[:, torch.randperm(STEPS, generator=torch.Generator().manual_seed(0)).numpy()]
-    scaled = (torch.from_numpy(images.astype(np.float32).T.copy()) / 255 - 0.1307) / 0.3081  # of the training part
-    return Digits(scaled[..., None], torch.from_numpy(labels.astype(np.int64)))
-
-
-def _bytes(path: Path, head: int) -> NDArray[np.uint8]:
-    """The bytes after the head of an idx file."""
-    try:
-        with gzip.open(path) as file:
-            content = file.read()
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; set MEMFOLD_DATA to the folder that holds mnist/") from None
-    except (OSError, EOFError) as error:
-        raise InputError(f"{path}: not readable ({error})") from None
-    found = np.frombuffer(content, np.uint8)[head:]
-    if len(found) % (STEPS if head == 16 else 1) or not len(found):
-        raise InputError(f"{path}: not MNIST's images of 28 by 28")
-    return found
+        pixels = pixels[torch.randperm(STEPS, generator=torch.Generator().manual_seed(0))]
+    scaled = (pixels.float() / 255 - 0.1307) / 0.3081  # of the training part
+    return Digits(scaled[..., None].contiguous(), torch.tensor([int(label) for label in images.labels]))
 
 
 class PixelProblem(Problem):
@@ -164,7 +148,7 @@ def run_pixels(
     rows: list[dict[str, Any]] = []
     curves: dict[str, dict[str, tuple[list[float], list[float]]]] = {}
     for order in _checked_orders(orders):
-        digits, test = load_digits("train", order), load_digits("t10k", order)
+        digits, test = load_digits(order)
         for cell in checked_cells(cells):
             for seed in range(seeds):
                 begun = time.monotonic()

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from math import log2
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from memfold.nn.options import checked_probability, checked_sizes
+from memfold.nn.options import checked_sizes
 from memfold.nn.recurrent import LSTM
 
 __all__ = ["BiLSTM2D", "Sequencer", "SequencerBlock"]
@@ -53,12 +52,10 @@ class SequencerBlock(nn.Module):
         channels: C.
         hidden_size: units of each direction of the LSTMs.
         mlp_ratio: hidden units of the perceptron, in multiples of C.
-        drop_path: probability with which an image skips a branch in training (Huang et al. 2016).
     """
 
-    def __init__(self, channels: int, hidden_size: int, mlp_ratio: int = 3, drop_path: float = 0.0) -> None:
+    def __init__(self, channels: int, hidden_size: int, mlp_ratio: int = 3) -> None:
         super().__init__()
-        self.drop_path = checked_probability("drop_path", drop_path)
         self.norm = nn.LayerNorm(channels)
         self.lstm = BiLSTM2D(channels, hidden_size)
         self.mlp_norm = nn.LayerNorm(channels)
@@ -69,15 +66,9 @@ class SequencerBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """A map ``(B, H, W, C)`` for one of the same shape, which lies in memory as ``(H, B, W, C)``."""
         x = x.transpose(0, 1).contiguous()  # (H, B, W, C): the norms would copy another layout
-        x = x + self._kept(self.lstm(self.norm(x).transpose(0, 1)).transpose(0, 1))
-        x = x + self._kept(self.mlp(self.mlp_norm(x)))
+        x = x + self.lstm(self.norm(x).transpose(0, 1)).transpose(0, 1)
+        x = x + self.mlp(self.mlp_norm(x))
         return x.transpose(0, 1)
-
-    def _kept(self, branch: Tensor) -> Tensor:
-        """The branch ``(H, B, W, C)``, of some images only."""
-        if not (self.training and self.drop_path):
-            return branch
-        return branch * F.dropout(branch.new_ones(1, branch.shape[1], 1, 1), self.drop_path)
 
 
 class Sequencer(nn.Module):
@@ -89,7 +80,6 @@ class Sequencer(nn.Module):
         hidden_size: units of each direction of every LSTM.
         stem_stride: 1, 2, 4 or 8: pixels from one place of the first stage to the next.
         mlp_ratio: as :class:`SequencerBlock`.
-        drop_path: of the last block; it rises evenly from 0 before the first.
 
     Attributes:
         out_channels: C' of the features.
@@ -110,7 +100,6 @@ class Sequencer(nn.Module):
         hidden_size: int,
         stem_stride: int = 4,
         mlp_ratio: int = 3,
-        drop_path: float = 0.0,
     ) -> None:
         super().__init__()
         if stem_stride not in (1, 2, 4, 8):
@@ -120,9 +109,6 @@ class Sequencer(nn.Module):
         checked_sizes(in_channels=in_channels, hidden_size=hidden_size, mlp_ratio=mlp_ratio)
         for channels, blocks in stages:
             checked_sizes(channels=channels, blocks=blocks)
-        checked_probability("drop_path", drop_path)
-        total = sum(blocks for _, blocks in stages)
-        rates = iter([drop_path * (k + 1) / total for k in range(total)])
         first, before = stages[0][0], in_channels
         self.stem = nn.Sequential()
         halvings = round(log2(stem_stride))
@@ -134,7 +120,7 @@ class Sequencer(nn.Module):
         self.stages, self.between = nn.ModuleList(), nn.ModuleList()
         for k, (channels, blocks) in enumerate(stages):
             self.between.append(_convolution(stages[k - 1][0], channels, 2) if k else nn.Identity())
-            made = [SequencerBlock(channels, hidden_size, mlp_ratio, next(rates)) for _ in range(blocks)]
+            made = (SequencerBlock(channels, hidden_size, mlp_ratio) for _ in range(blocks))
             self.stages.append(nn.Sequential(*made))
         self.out_channels = stages[-1][0]
         self.norm = nn.LayerNorm(self.out_channels)

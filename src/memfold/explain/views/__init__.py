@@ -13,7 +13,10 @@ __all__ = ["VIEWS", "explained"]
 
 VIEWS = {
     "anomaly": "series:anomaly_view",
+    "classify": "images:classify_view",
     "command": "sound:command_view",
+    "detect": "images:detect_view",
+    "faces": "images:faces_view",
     "forecast": "series:forecast_view",
     "generate": "text:generate_view",
     "sentiment": "text:sentiment_view",

@@ -90,7 +90,7 @@ def command_view(model: CommandRecognizer, source: str, words: Words) -> Explana
     return Explanation(
         model.name,
         source,
-        "; ".join(events) or words("nothing heard"),
+        "; ".join(events) or words("nothing"),
         trace,
         next(iter(trace.layers)),
         None,

@@ -1,7 +1,5 @@
 """One offline HTML page about a detector: its boxes in some images, and its precision at every recall."""
 
-import base64
-import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +13,7 @@ from memfold.data.boxes import BoxedImages
 from memfold.page import ACTUAL, INK, OTHERS, Section, scores_table, styled, write_page
 from memfold.tasks.base import Report
 from memfold.tasks.detect.scores import Boxes, Precision, right
+from memfold.tasks.vision.pictures import data_url
 
 if TYPE_CHECKING:
     from memfold.tasks.detect.detector import ObjectDetector
@@ -126,12 +125,10 @@ def _outlines(
 
 
 def _embedded(path: Path) -> str:
-    """The image as an address that holds it."""
+    """The image as a URL that holds it."""
     with Image.open(path) as image:
         image.thumbnail((WIDEST, WIDEST))
-        held = io.BytesIO()
-        image.convert("RGB").save(held, "JPEG", quality=85)
-    return f"data:image/jpeg;base64,{base64.b64encode(held.getvalue()).decode()}"
+        return data_url(image.convert("RGB"), "JPEG")
 
 
 def _curves(precision: Precision, classes: Iterable[str]) -> go.Figure:

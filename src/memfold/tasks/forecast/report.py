@@ -1,7 +1,6 @@
 """One offline HTML page about forecasts: scores, intervals against what came, errors by origin and by step ahead."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,7 @@ import plotly.graph_objects as go
 import polars as pl
 
 from memfold.data.tables import ID, TARGET, TIME, SeriesTable
-from memfold.page import ACTUAL, BAND, INK, OTHERS, Section, styled, write_page
+from memfold.page import ACTUAL, BAND, INK, OTHERS, Section, scores_table, styled, write_page
 from memfold.tasks.base import Report
 from memfold.tasks.forecast.forecaster import MODEL, Forecaster
 from memfold.tasks.forecast.scores import scaled_errors
@@ -58,22 +57,9 @@ def write_report(
     sections.append(("Error by step ahead", text, _step_figure(errors, models)))
     if model.training_.curve:  # a loaded model has none
         sections.append(("Learning curve", _curve_text(model), _curve_figure(model)))
-    tables = [_table(report) for report in reports.values()]
+    tables = [scores_table(own.data, {"memfold": own.metrics, **own.baselines}) for own in reports.values()]
     footer = f"{model.parameter_count:,} parameters; {model!r}"
     return write_page(path, title, tables, [*sections, *more], footer)
-
-
-def _table(report: Report) -> str:
-    names = list(report.metrics)
-    head = "".join(f"<th>{name}</th>" for name in names)
-    rows = []
-    for name, scores in {"memfold": report.metrics, **report.baselines}.items():
-        cells = "".join(f"<td>{scores[n]:.3f}</td>" if n in scores else "<td></td>" for n in names)
-        rows.append(f"<tr{' class=model' if name == 'memfold' else ''}><td>{escape(name)}</td>{cells}</tr>")
-    return (
-        f"<h2>{escape(report.data)}</h2>"
-        f'<div class="scroll"><table><tr><th></th>{head}</tr>{"".join(rows)}</table></div>'
-    )
 
 
 def _shown_series(forecasts: pl.DataFrame, errors: pl.DataFrame) -> dict[str, str]:

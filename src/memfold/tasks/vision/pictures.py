@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-__all__ = ["gallery"]
+__all__ = ["data_url", "gallery", "image_of"]
 
 SIDE = 112  # pixels of a picture as it is shown
 
@@ -17,7 +17,7 @@ SIDE = 112  # pixels of a picture as it is shown
 def gallery(heading: str, text: str, pictures: Sequence[tuple[NDArray[np.uint8], str]]) -> str:
     """A heading, a text, and pictures ``(C, H, W)`` with a caption each, as HTML."""
     figures = "".join(
-        f'<figure style="margin:0;width:{SIDE}px"><img src="{_address(pixels)}" alt="" width="{SIDE}" '
+        f'<figure style="margin:0;width:{SIDE}px"><img src="{data_url(image_of(pixels))}" alt="" width="{SIDE}" '
         f'style="image-rendering:pixelated;display:block"><figcaption style="font-size:0.8rem;overflow-wrap:anywhere">'
         f"{escape(caption)}</figcaption></figure>"
         for pixels, caption in pictures
@@ -26,9 +26,13 @@ def gallery(heading: str, text: str, pictures: Sequence[tuple[NDArray[np.uint8],
     return f'<h2>{escape(heading)}</h2><p>{escape(text)}</p><div style="{style}">{figures}</div>'
 
 
-def _address(pixels: NDArray[np.uint8]) -> str:
-    """The picture itself as a data URL."""
-    image = Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
+def image_of(pixels: NDArray[np.uint8]) -> Image.Image:
+    """A picture ``(C, H, W)`` as Pillow has it, grey or in colour."""
+    return Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
+
+
+def data_url(image: Image.Image, kind: str = "PNG") -> str:
+    """A URL that holds the picture itself, as ``PNG`` or ``JPEG``."""
     file = io.BytesIO()
-    image.save(file, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+    image.save(file, kind, quality=85)  # of a JPEG
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(file.getvalue()).decode()}"
