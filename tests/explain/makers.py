@@ -81,7 +81,7 @@ def squares(folder: Path) -> Path:
         (folder / name).mkdir(parents=True)
         for k in range(12):
             pixels = rng.integers(0, 80, (24, 24)).astype(np.uint8)
-            pixels[8:16, 2:10] += light
+            pixels[8:13, 3:8] += light
             Image.fromarray(pixels).save(folder / name / f"{k}.png")
     return folder
 

@@ -33,10 +33,10 @@ def test_covers_reach_every_pixel_and_cost_what_they_hide(size: tuple[int, int])
 
 def test_the_most_telling_patch_lies_where_the_score_looks() -> None:
     pixels = torch.full((1, 1, 32, 48), 10, dtype=torch.uint8)
-    pixels[0, 0, 20:24, 40:44] = 200
-    found = occlusion_map(lambda pictures: pictures[:, 0, 20:24, 40:44].float().sum((1, 2)), pixels)
-    assert found.side == 4
-    assert found.most_telling == (22, 42)
+    pixels[0, 0, 20:26, 40:46] = 200
+    found = occlusion_map(lambda pictures: pictures[:, 0, 20:26, 40:46].float().sum((1, 2)), pixels)
+    assert found.side == 6
+    assert found.most_telling == (23, 43)
 
 
 @pytest.mark.parametrize("place", [(0.0, 0.0), (0.4, 0.7), (0.999, 0.999)])

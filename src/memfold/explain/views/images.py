@@ -30,7 +30,7 @@ from memfold.tasks.vision.task import ImageTask
 
 __all__ = ["Occlusion", "classify_view", "detect_view", "faces_view", "lines_apart", "occlusion_map"]
 
-PATCHES = 8  # that cover the shorter side; each overlaps half of the next
+PATCHES = 5  # that cover the shorter side; from one to the next is a third of a patch
 AT_ONCE = 32  # covered pictures
 
 
@@ -212,8 +212,8 @@ def occlusion_map(score: Callable[[Tensor], Tensor], pixels: Tensor) -> Occlusio
 
 
 def _begins(extent: int, side: int) -> list[int]:
-    """Of patches from one end to the other, half a side apart or a little less."""
-    count = ceil((extent - side) / max(1, side // 2)) + 1
+    """Of patches from one end to the other, a third of a side apart or a little less."""
+    count = ceil((extent - side) / max(1, side // 3)) + 1
     return [round(begin) for begin in np.linspace(0, extent - side, count).tolist()]
 
 
