@@ -153,6 +153,6 @@ def compared(lines: dict[Case, list[float]], lag: int) -> list[str]:
         holds = "holds" if ratio >= FACTOR else "does NOT hold"
         found.append(
             f"[{case}]: its gradient at lag {lag} is {verdict} than that of [{other}]; "
-            f"that it vanishes {FACTOR:,.0f} times sooner {holds}"
+            f"that it is at least {FACTOR:,.0f} times smaller {holds}"
         )
     return found
