@@ -1,5 +1,7 @@
 import gzip
+import importlib
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -175,6 +177,16 @@ def test_what_is_not_mnist_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     broken.write_bytes(broken.read_bytes()[:60])
     with pytest.raises(InputError, match=r"t10k-images-idx3-ubyte\.gz: not readable"):
         load_digits("sequential")
+
+
+def test_only_the_pixels_need_what_reads_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [own for own in sys.modules if own.startswith(("memfold.lab", "memfold.data.images"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    fresh = importlib.import_module("memfold.lab")
+    assert fresh.run_lab("gradient", cells="rnn", init="torch", lags="8").rows
+    with pytest.raises(InputError, match=r"pixels needs PIL: pip install 'memfold\[train,vision\]'"):
+        fresh.run_lab("pixels")
 
 
 def test_the_validation_part_is_not_learnt_from() -> None:

@@ -3,18 +3,20 @@
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from memfold.data.images import Images, load_mnist
 from memfold.display import Display
 from memfold.errors import InputError
 from memfold.lab.networks import CELLS, Reader, checked_cells, recurrent
 from memfold.lab.run import Record
 from memfold.training import Budget, Problem, Result, Settings, train
+
+if TYPE_CHECKING:
+    from memfold.data.images import Images
 
 __all__ = ["ORDERS", "Digits", "PixelProblem", "PixelRecipe", "load_digits", "run_pixels"]
 
@@ -57,13 +59,17 @@ def load_digits(order: str) -> tuple[Digits, Digits]:
     """MNIST's training and test part, each image as a sequence.
 
     Raises:
-        InputError: the files are not there, or are not MNIST's.
+        InputError: the files are not there, or are not MNIST's, or what reads images is not installed.
     """
+    try:
+        from memfold.data.images import load_mnist
+    except ModuleNotFoundError as error:
+        raise InputError(f"pixels needs {error.name}: pip install 'memfold[train,vision]'") from None
     train, test = (_sequences(part, order) for part in load_mnist(SIDE))
     return train, test
 
 
-def _sequences(images: Images, order: str) -> Digits:
+def _sequences(images: "Images", order: str) -> Digits:
     pixels = torch.from_numpy(images.pixels).reshape(-1, STEPS).T  # (784, N)
     if order == "permuted":
         pixels = pixels[torch.randperm(STEPS, generator=torch.Generator().manual_seed(0))]
