@@ -20,6 +20,7 @@ from memfold.errors import InputError
 from memfold.tasks import CommandRecognizer
 from memfold.tasks.command.baselines import MFCC, CepstralRegression
 from memfold.tasks.command.hearing import mfcc_statistics
+from memfold.tasks.command.network import Batch, CommandProblem
 from memfold.tasks.command.spotting import LEAST
 from tasks.command.sounds import COMMANDS, RATE, sentence, spoken, write_commands, write_noise
 
@@ -219,6 +220,27 @@ def test_the_same_seed_gives_the_same_model(folder: Path) -> None:
     one, two = (small(seed=4).fit(folder, budget="1ep", progress=False).predict([folder]) for _ in range(2))
     assert one.equals(two)
     assert not one.equals(small(seed=5).fit(folder, budget="1ep", progress=False).predict([folder]))
+
+
+def test_an_interrupted_training_resumes_to_the_same_bits(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = small().fit(folder, budget="3ep", progress=False)
+    steps, loss = iter(range(1000)), CommandProblem.loss
+
+    def interrupted(problem: CommandProblem, batch: Batch) -> torch.Tensor:
+        if next(steps) == whole.training_.steps // 2 + 1:
+            raise KeyboardInterrupt
+        return loss(problem, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CommandProblem, "loss", interrupted)
+        model = small().fit(folder, budget="3ep", out=tmp_path / "m", progress=False)
+    assert model.training_.stopped == "interrupted"
+    model.fit(folder, budget="3ep", out=tmp_path / "m", resume=True, progress=False)
+    expected = whole.network_.state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in model.network_.state_dict().items())
+    assert model.predict([folder]).equals(whole.predict([folder]))
 
 
 def test_scikit_learn_clones_it() -> None:

@@ -107,6 +107,28 @@ def test_a_saved_model_writes_the_same(model, manifest, tmp_path):
     assert model.answers([str(manifest)])["text"].to_list()[:3] == model.predict(files)
 
 
+@pytest.mark.parametrize("causal", [True, False])
+def test_an_interrupted_training_resumes_to_the_same_bits(manifest, tmp_path, monkeypatch, capsys, causal):
+    settings = {**SMALL, "dropout": 0.1, "augment": True, "causal": causal}
+    whole = SpeechRecognizer(**settings).fit(str(manifest), budget="2ep", progress=False)
+    steps, loss = iter(range(1000)), SpeechProblem.loss
+
+    def interrupted(problem, batch):
+        if next(steps) == whole.training_.steps // 2 + 3:
+            raise KeyboardInterrupt
+        return loss(problem, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SpeechProblem, "loss", interrupted)
+        model = SpeechRecognizer(**settings).fit(str(manifest), budget="2ep", out=tmp_path / "m", progress=False)
+    assert model.training_.stopped == "interrupted"
+    model.fit(str(manifest), budget="2ep", out=tmp_path / "m", resume=True)
+    assert "search: language model" in capsys.readouterr().err
+    expected = whole.network_.state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in model.network_.state_dict().items())
+    assert model.weights_ == whole.weights_
+
+
 def test_a_model_of_both_directions_does_not_stream(manifest):
     model = SpeechRecognizer(**SMALL).fit(str(manifest), budget="1ep", progress=False)
     assert model.network_.lstm.bidirectional

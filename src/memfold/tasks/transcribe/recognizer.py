@@ -5,16 +5,17 @@ import itertools
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar, Self
+from typing import Any, BinaryIO, ClassVar, Self, TypeVar
 
 import jiwer
 import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
+from rich.console import Console
 from rich.progress import track
 from torch import nn
 
@@ -35,6 +36,7 @@ __all__ = ["SpeechRecognizer"]
 
 BEAM_TO_CHOOSE, MOST_TO_CHOOSE = 8, 100  # prefixes and recordings with which the search's weights are chosen
 CHOICES = tuple(itertools.product((0.0, 0.3, 0.6, 0.9), (0.0, 0.5, 1.0, 1.5)))  # of language and bonus
+T = TypeVar("T")
 TO_JSON: Callable[[Any], str] = json.JSONEncoder(ensure_ascii=False).encode
 
 
@@ -118,8 +120,7 @@ class SpeechRecognizer(Task):
             InputError: naming a file that cannot be read, or is too short for a frame.
         """
         found = []
-        files = track(audio, "reading", console=_standard_error()) if show and sys.stderr.isatty() else audio
-        for file in files:
+        for file in _followed(audio, "reading", show):
             found.append(self._mel().of(read_audio(file, self.rate)).astype(np.float16))
             if not len(found[-1]):
                 raise InputError(f"{file}: lasts less than 25 ms")
@@ -168,7 +169,7 @@ class SpeechRecognizer(Task):
         identity = {"budget": budget, "data": _hash(learnt, kept)}
         settings = Settings(limit, lr=self.lr, patience=self.patience)
         self._train(problem, settings, identity, None if out is None else Path(out), resume, progress)
-        self._choose_weights(kept)
+        self._choose_weights(kept, progress)
         return self
 
     def _check(self) -> None:
@@ -204,7 +205,7 @@ class SpeechRecognizer(Task):
             print(f"{which} left out, shorter than the text or without a known letter: {first} ...", file=sys.stderr)
         return Recordings([frames[i] for i in fit], [labels[i] for i in fit])
 
-    def _choose_weights(self, valid: Recordings) -> None:
+    def _choose_weights(self, valid: Recordings, show: bool) -> None:
         """Those of the search, by the character error rate of what was validated on."""
         self.weights_ = Weights(beam=1, language=0.0, bonus=0.0)
         if self.beam == 1:
@@ -212,10 +213,14 @@ class SpeechRecognizer(Task):
         found = [own.numpy() for own in log_probabilities(self.network_, valid.frames[:MOST_TO_CHOOSE])]
         texts = [self.alphabet_.decode(own) for own in valid.labels[:MOST_TO_CHOOSE]]
         scores = {}
-        for language, bonus in CHOICES:
+        for language, bonus in _followed(CHOICES, "weighing the language model", show):
             weights = Weights(BEAM_TO_CHOOSE, language, bonus)
             scores[language, bonus] = jiwer.cer(texts, [self._text(own, weights) for own in found])
-        self.weights_ = Weights(self.beam, *min(scores, key=lambda choice: scores[choice]))
+        language, bonus = min(scores, key=lambda choice: scores[choice])
+        self.weights_ = Weights(self.beam, language, bonus)
+        if show:
+            score = scores[language, bonus]
+            print(f"search: language model {language:g}, bonus {bonus:g}: valid CER {score:.4f}", file=sys.stderr)
 
     # -- transcribing ----------------------------------------------------------------------------------------
 
@@ -371,10 +376,11 @@ def _log_softmax(y: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(shifted - np.log(np.exp(shifted).sum()), np.float32)
 
 
-def _standard_error() -> Any:
-    from rich.console import Console
-
-    return Console(file=sys.stderr)
+def _followed(items: Sequence[T], what: str, show: bool) -> Iterable[T]:
+    """The same items, counted by a bar where somebody looks."""
+    if not (show and sys.stderr.isatty()):
+        return items
+    return track(items, what, console=Console(file=sys.stderr))
 
 
 def _hash(*parts: Recordings) -> str:
