@@ -15,7 +15,7 @@ from memfold.data.audio import read_audio
 from memfold.data.speech import read_manifests
 from memfold.errors import InputError
 from memfold.tasks import SpeechRecognizer
-from memfold.tasks.transcribe.batches import Recordings, SpeechProblem, batched, log_probabilities, stretch
+from memfold.tasks.transcribe.batches import Recordings, SpeechProblem, log_probabilities, stretch
 from memfold.tasks.transcribe.network import AcousticNetwork, NetworkSize
 from memfold.tasks.transcribe.report import confusions
 from memfold.tasks.transcribe.search import Alphabet
@@ -158,13 +158,6 @@ def test_what_a_recording_is_batched_with_changes_nothing():
     together = log_probabilities(network, frames)
     for own, alone in zip(together, (log_probabilities(network, [x])[0] for x in frames), strict=True):
         torch.testing.assert_close(own, alone, atol=1e-6, rtol=0)
-
-
-def test_batches_hold_every_recording_once_and_at_most_so_many_frames():
-    sizes = np.random.default_rng(0).integers(1, 900, 200).tolist()
-    batches = batched(sizes, 3000, torch.Generator().manual_seed(1))
-    assert sorted(i for batch in batches for i in batch) == list(range(200))
-    assert all(len(batch) * max(sizes[i] for i in batch) <= 3000 for batch in batches)
 
 
 def test_an_epoch_is_the_same_whenever_it_is_asked_for():

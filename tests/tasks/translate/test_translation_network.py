@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from memfold.tasks.translate.batches import Pairs, TranslationProblem, bucketed, pad, smoothed_loss
+from memfold.tasks.translate.batches import Pairs, TranslationProblem, pad, smoothed_loss
 from memfold.tasks.translate.network import BEGIN, END, UNKNOWN, NetworkSize, TranslationNetwork
 from memfold.tasks.translate.search import beam_search, length_penalty
 
@@ -106,16 +106,6 @@ def test_the_smoothed_loss_is_torchs() -> None:
     target = torch.randint(0, 11, (7,))
     expected = functional.cross_entropy(functional.linear(features, weight, bias), target, label_smoothing=0.1)
     torch.testing.assert_close(smoothed_loss(features, weight, bias, target, 0.1), expected)
-
-
-def test_batches_hold_every_pair_once_and_no_more_than_their_tokens() -> None:
-    sizes = [2 + i * 7 % 23 for i in range(100)]
-    batches = bucketed(sizes, 60, torch.Generator().manual_seed(0))
-    assert sorted(i for batch in batches for i in batch) == list(range(100))
-    assert all(len(batch) * max(sizes[i] for i in batch) <= 60 for batch in batches)
-    assert len(batches) < 1.25 * sum(sizes) / 60
-    assert batches == bucketed(sizes, 60, torch.Generator().manual_seed(0))
-    assert batches != bucketed(sizes, 60, torch.Generator().manual_seed(1))
 
 
 def test_the_loss_is_the_mean_over_the_words_of_the_batch() -> None:

@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from memfold.tasks.bucketing import bucketed
 from memfold.tasks.transcribe.network import BLANK, AcousticNetwork
 from memfold.tasks.transcribe.search import Alphabet, greedy
 from memfold.training import Problem
 
-__all__ = ["Batch", "Recordings", "SpeechProblem", "batched", "least_steps", "log_probabilities", "spoil", "stretch"]
+__all__ = ["Batch", "Recordings", "SpeechProblem", "least_steps", "log_probabilities", "spoil", "stretch"]
 
 Frames = NDArray[np.float16]
+JITTER = 0.2  # of recordings' lengths, when batches are made
 STRETCH = 0.1  # a recording is made up to so much longer or shorter
 MASKS = 2  # over bands, and as many over time
 WIDEST, LONGEST, SHARE = 0.15, 20, 0.1  # of the bands, for a mask; frames, and share of the recording
@@ -41,18 +43,6 @@ class Batch:
     lengths: Tensor
     labels: Tensor
     label_lengths: Tensor
-
-
-def batched(sizes: Sequence[int], frames: int, generator: torch.Generator) -> list[list[int]]:
-    """Indices in random batches of similar sizes, each of at most so many frames with the padding."""
-    noise = (0.2 * torch.rand(len(sizes), generator=generator)).tolist()
-    batches: list[list[int]] = [[]]
-    for index in sorted(range(len(sizes)), key=lambda i: sizes[i] * (1 + noise[i])):
-        longest = max([sizes[index], *(sizes[i] for i in batches[-1])])
-        if batches[-1] and (len(batches[-1]) + 1) * longest > frames:
-            batches.append([])
-        batches[-1].append(index)
-    return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
 
 
 def spoil(x: Tensor, lengths: Tensor, generator: torch.Generator, strength: float = 1.0) -> None:
@@ -122,7 +112,7 @@ class SpeechProblem(Problem):
             yield self._batch(rows, generator, min(1.0, step / GROWING) if self.augment else 0.0)
 
     def _order(self, epoch: int, generator: torch.Generator) -> list[list[int]]:
-        return batched(self.sizes, self.batch_frames, generator)
+        return bucketed(self.sizes, self.batch_frames, generator, JITTER)
 
     def _batch(self, rows: Sequence[int], generator: torch.Generator, strength: float) -> Batch:
         frames = [self.model.front.normalised(torch.from_numpy(self.train.frames[i]).float()) for i in rows]

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
+from memfold.tasks.bucketing import bucketed
 from memfold.tasks.translate.network import BEGIN, END, TranslationNetwork
 from memfold.training import Problem
 
@@ -42,18 +43,6 @@ class Pairs:
 def pad(rows: Sequence[list[int]]) -> tuple[Tensor, Tensor]:
     """Rows of unequal length as (B, T), and their lengths (B,)."""
     return pad_sequence([torch.tensor(row) for row in rows], batch_first=True), torch.tensor([len(r) for r in rows])
-
-
-def bucketed(sizes: Sequence[int], tokens: int, generator: torch.Generator) -> list[list[int]]:
-    """Indices in random batches of similar sizes, each of at most so many tokens with the padding."""
-    noise = torch.rand(len(sizes), generator=generator).tolist()
-    order = sorted(range(len(sizes)), key=lambda i: (sizes[i], noise[i]))
-    batches: list[list[int]] = [[]]
-    for index in order:  # sizes rise: that of the newcomer is the batch's
-        if batches[-1] and (len(batches[-1]) + 1) * sizes[index] > tokens:
-            batches.append([])
-        batches[-1].append(index)
-    return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
 
 
 def smoothed_loss(features: Tensor, weight: Tensor, bias: Tensor, target: Tensor, smoothing: float) -> Tensor:
