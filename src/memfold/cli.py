@@ -315,6 +315,7 @@ def lab(
     seeds: Annotated[int | None, typer.Option(min=1, help="Trainings of each; 1 when not given.")] = None,
     budget: Annotated[str | None, typer.Option(help="Time of each training at most, such as 2m.")] = None,
     init: Annotated[str | None, typer.Option(help="First weights: chrono, memfold, torch or orthogonal.")] = None,
+    lr: Annotated[float | None, typer.Option(min=0.0, help="Learning rate; not for gradient.")] = None,
     forget_bias: Annotated[
         float | None, typer.Option(help="gradient only: bias of the gate that keeps the state.")
     ] = None,
@@ -335,7 +336,7 @@ def lab(
 
     if out is not None and not out.parent.is_dir():  # said before the work
         raise InputError(f"{out}: there is no folder {out.parent}")
-    options: dict[str, Any] = {"lags": lags, "cells": cells, "seeds": seeds, "budget": budget, "init": init}
+    options: dict[str, Any] = {"lags": lags, "cells": cells, "seeds": seeds, "budget": budget, "init": init, "lr": lr}
     options |= {"forget_bias": forget_bias, "scale": scale, "orders": orders}
     record = run_lab(name, **{option: value for option, value in options.items() if value is not None})
     if out is not None:

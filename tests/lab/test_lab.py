@@ -83,6 +83,15 @@ def test_the_gru_solves_a_short_adding_task() -> None:
     assert found.loss < 1e-3 < Adding.ignorance
 
 
+def test_a_learning_rate_of_ones_own_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PUZZLES, "adding", replace(PUZZLES["adding"], recipe=Recipe(8, 8, limit=320, every=160)))
+    own, same, other = (
+        run_lab("adding", lags="12", cells="gru", **options) for options in ({}, {"lr": 1e-2}, {"lr": 1e-4})
+    )
+    assert own.curves == same.curves != other.curves
+    assert (own.settings["lr"], other.settings["lr"]) == (1e-2, 1e-4)
+
+
 @pytest.mark.parametrize("name", PUZZLES)
 def test_every_puzzle_runs_with_every_cell(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     experiment = PUZZLES[name]

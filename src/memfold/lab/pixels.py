@@ -137,6 +137,7 @@ def run_pixels(
     seeds: int = 1,
     init: str = "chrono",
     budget: str = "2m",
+    lr: float | None = None,
 ) -> Record:
     """Train each cell on each order within a budget, and score it once on MNIST's test part.
 
@@ -146,11 +147,13 @@ def run_pixels(
         seeds: trainings of each, of the seeds 0, 1 ...
         init: first weights, see `memfold.lab.networks.recurrent`.
         budget: of each training, such as ``30m`` or ``10ep``.
+        lr: peak learning rate; the recipe's own when None.
 
     Raises:
         InputError: an option that cannot be read, or MNIST is not there.
     """
-    limit, recipe = Budget.parse(budget), PixelRecipe()
+    limit = Budget.parse(budget)
+    recipe = PixelRecipe() if lr is None else PixelRecipe(lr=lr)
     rows: list[dict[str, Any]] = []
     curves: dict[str, dict[str, tuple[list[float], list[float]]]] = {}
     for order in _checked_orders(orders):

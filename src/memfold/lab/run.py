@@ -5,7 +5,7 @@ import math
 import statistics
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby
 from typing import Any
 
@@ -107,6 +107,7 @@ def run_puzzle(
     seeds: int = 1,
     init: str = "chrono",
     budget: str | None = None,
+    lr: float | None = None,
 ) -> Record:
     """Put a puzzle of growing lags to the cells.
 
@@ -116,6 +117,7 @@ def run_puzzle(
         seeds: trainings of each cell at each lag, of the seeds 0, 1 ...
         init: first weights, see `memfold.lab.networks.recurrent`.
         budget: time of each training at most, such as ``2m``; None leaves it at a number of sequences.
+        lr: learning rate; the experiment's own when None.
 
     Raises:
         InputError: an option that cannot be read.
@@ -125,14 +127,15 @@ def run_puzzle(
     seconds = None
     if budget is not None and (seconds := Budget.parse(budget).seconds) is None:
         raise InputError(f"--budget {budget}: give {name} a time such as 2m; its sequences are drawn afresh")
+    recipe = experiment.recipe if lr is None else replace(experiment.recipe, lr=lr)
     outcomes = []
     for lag in checked_lags(lags) or experiment.lags:
         puzzle = experiment.puzzle(lag)
         for cell in chosen:
             for seed in range(seeds):
-                outcomes.append(attempt(puzzle, cell, lag, seed, init, experiment.recipe, seconds))
+                outcomes.append(attempt(puzzle, cell, lag, seed, init, recipe, seconds))
                 _tell(name, outcomes[-1])
-    settings = {**asdict(experiment.recipe), "init": init, "budget": budget, "examined": EXAMINED}
+    settings = {**asdict(recipe), "init": init, "budget": budget, "examined": EXAMINED}
     curves = {f"lag {lag}": _curves(own) for lag, own in groupby(outcomes, key=lambda outcome: outcome.lag)}
     axes = ("sequences", "loss of the last examination", True)
     return Record(name, experiment.what, _rows(outcomes), findings(experiment.claims, outcomes), curves, axes, settings)
