@@ -22,7 +22,7 @@ __all__ = ["ORDERS", "Digits", "PixelProblem", "PixelRecipe", "load_digits", "ru
 
 ORDERS = ("sequential", "permuted")
 SIDE, STEPS, CLASSES = 28, 784, 10
-VALID = 5000  # of the training part, its last ones
+VALID = 2000  # of the training part, its last ones; more would cost minutes
 SCORED_AT_ONCE = 500
 PUBLISHED = {  # accuracy in per cent: Bai, Kolter & Koltun 2018 (arXiv 1803.01271), table 1
     ("sequential", "lstm"): 87.2,
@@ -36,11 +36,15 @@ PUBLISHED = {  # accuracy in per cent: Bai, Kolter & Koltun 2018 (arXiv 1803.012
 
 @dataclass(frozen=True)
 class PixelRecipe:
-    """How to train, the same for every cell."""
+    """How to train, the same for every cell.
+
+    The rate was chosen for the LSTM on 1,000 digits of the training part: after one epoch in the order of the page 3e-3
+    left 22.8 % of them wrong, 8e-3 11.2, 1.6e-2 6.8, 3e-2 3.3.
+    """
 
     hidden_size: int = 128
     batch_size: int = 64
-    lr: float = 3e-3
+    lr: float = 3e-2
 
 
 @dataclass(frozen=True)
@@ -115,7 +119,7 @@ def accuracy(model: Reader, digits: Digits) -> float:
 def fit(
     cell: str, order: str, digits: Digits, budget: Budget, seed: int, init: str, recipe: PixelRecipe
 ) -> tuple[Reader, Result]:
-    """Train a network on all digits but the last 5,000, which validate it; returns it and what the training did."""
+    """Train a network on all digits but the last 2,000, which validate it; returns it and what the training did."""
     torch.manual_seed(seed)
     model = Reader(recurrent(cell, 1, recipe.hidden_size, init, STEPS), CLASSES)
     held_out = min(VALID, len(digits.labels) // 10)
