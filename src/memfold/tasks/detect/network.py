@@ -29,7 +29,7 @@ STRIDE = 4  # pixels of a cell of the maps
 MULTIPLE = 16  # of which height and width must be
 CELL = 16  # pixels of a cell that has a sequence of boxes
 LENGTH = 3  # of that
-LOOKED = 64  # numbers that the decoder reads of a cell
+WIDER = 4  # times as many units as another LSTM's direction has the decoder's, and numbers that it reads of a cell
 PRIOR = 0.1  # a cell's probability of a centre at first (Lin et al. 2017, sec. 4.1)
 
 
@@ -66,7 +66,7 @@ class DetectorNetwork(nn.Module):
         self.lateral = nn.ModuleList(nn.Conv2d(n * c, c, 1) for n in (1, 2, 3))
         self.neck = nn.ModuleList(_convolution(c) for _ in range(2))
         if size.head == "sequence":
-            self.decoder = BoxDecoder(c, size.classes, size.hidden_size)
+            self.decoder = BoxDecoder(c, size.classes, WIDER * size.hidden_size)
         else:
             self.heat = nn.Sequential(_convolution(c), nn.Conv2d(c, size.classes, 1))
             self.box = nn.Sequential(_convolution(c), nn.Conv2d(c, 4, 1))
@@ -105,15 +105,15 @@ class BoxDecoder(nn.Module):
     Args:
         channels: of the map.
         classes: K.
-        hidden_size: units of the LSTM.
+        hidden_size: units of the LSTM, and numbers that it reads of a cell.
     """
 
     def __init__(self, channels: int, classes: int, hidden_size: int) -> None:
         super().__init__()
         self.classes = classes
         side = CELL // STRIDE
-        self.look = nn.Sequential(nn.Conv2d(channels, LOOKED, side, side), nn.GELU())
-        self.lstm = LSTM(LOOKED, hidden_size)
+        self.look = nn.Sequential(nn.Conv2d(channels, hidden_size, side, side), nn.GELU())
+        self.lstm = LSTM(hidden_size, hidden_size)
         self.tell = nn.Linear(hidden_size, classes + 1 + 4)
         with torch.no_grad():
             self.tell.bias[classes] += log(classes * (1 - PRIOR) / PRIOR)
