@@ -9,7 +9,15 @@ from scipy.optimize import linear_sum_assignment
 
 from memfold.tasks.detect.network import CELL, LENGTH, DetectorNetwork, NetworkSize, grid_of
 from memfold.tasks.detect.scores import overlaps
-from memfold.tasks.detect.sequence import CellTargets, cells_of, matched, sequence_loss, stitched, suppressed
+from memfold.tasks.detect.sequence import (
+    BOX_WEIGHT,
+    CellTargets,
+    cells_of,
+    matched,
+    sequence_loss,
+    stitched,
+    suppressed,
+)
 
 CLASSES, SIZE, COUNT = 3, 16, (4, 5)  # classes, pixels of a cell, rows and columns of them
 Batch = list[tuple[torch.Tensor, torch.Tensor]]
@@ -101,7 +109,7 @@ def test_the_loss_is_its_formula() -> None:
     for row, place in targets.there.nonzero().tolist():
         cell, step = int(targets.cells[row]), int(steps[row, place])
         kinds[cell, step] = targets.labels[row, place]
-        total += np.abs(told[cell, step].numpy() - targets.boxes[row, place].numpy()).sum()
+        total += BOX_WEIGHT * np.abs(told[cell, step].numpy() - targets.boxes[row, place].numpy()).sum()
     total -= sum(p[cell, step, kinds[cell, step]] for cell in range(cells) for step in range(4))
     assert sequence_loss(logits, told, targets).item() == pytest.approx(total / 3)
 

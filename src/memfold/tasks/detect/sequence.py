@@ -10,7 +10,7 @@ from torch import Tensor
 
 __all__ = ["CellTargets", "cells_of", "matched", "sequence_loss", "stitched", "suppressed"]
 
-BOX_WEIGHT = 1.0
+BOX_WEIGHT = 3.0
 CANDIDATES = 300  # boxes of a picture that are looked at
 SAME = 0.5  # overlap from which on two boxes of a class are one
 
@@ -71,7 +71,7 @@ def cells_of(
 
 
 def matched(told: Tensor, targets: CellTargets) -> Tensor:
-    """Which step tells which true box, (N, M): the assignment of the least cost (Stewart et al. 2016, sec. 2.2).
+    """Which step tells which true box, (N, M): the assignment of the least cost, as Stewart et al. 2016 have it.
 
     Costs are compared number by number: first how many of the true boxes do not hold the middle of the box that is to
     tell them, then the sum of the steps, then the distance.
@@ -92,7 +92,7 @@ def matched(told: Tensor, targets: CellTargets) -> Tensor:
 
 
 def sequence_loss(logits: Tensor, told: Tensor, targets: CellTargets) -> Tensor:
-    """The Hungarian loss, a true box (Stewart et al. 2016, eq. 1), with classes for their confidence.
+    """The Hungarian loss, a true box (Stewart et al. 2016), with classes and none for their confidence.
 
     Args:
         logits: of the classes and of none, (C, L, K + 1).
