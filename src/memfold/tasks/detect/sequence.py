@@ -84,7 +84,7 @@ def matched(told: Tensor, targets: CellTargets) -> Tensor:
     distance = (one - two).abs().sum(3)  # (N, L, M)
     outside = ((one[..., :2] - two[..., :2]).abs() > two[..., 2:].exp() / 2).any(3)
     rank = torch.arange(steps)[:, None]
-    unit = distance.sum() + 1
+    unit = distance.sum() + 1  # of a step: more than all distances together
     cost = (outside * (1 + steps * most) + rank) * unit + distance
     ways = torch.tensor(list(permutations(range(steps), most)), dtype=torch.long).reshape(-1, most)  # (P, M)
     total = (cost * targets.there[:, None])[:, ways, torch.arange(most)].sum(2)  # (N, P)
