@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -105,12 +105,12 @@ def face_recognizer(folder: Path) -> Made:
     return model.fit(pictures, budget="4ep", progress=False), str(pictures / "square" / "0.png")
 
 
-def object_detector(folder: Path) -> Made:
+def object_detector(folder: Path, head: Literal["centres", "sequence"] = "centres") -> Made:
     from memfold.tasks import ObjectDetector
     from tasks.detect.scenes import scenes, write_voc
 
     pictures = write_voc(folder / "scenes", scenes(8))
-    model = ObjectDetector(size=72, channels=8, blocks=1, hidden_size=8, batch_size=4)
+    model = ObjectDetector(size=72, head=head, channels=8, blocks=1, hidden_size=8, batch_size=4)
     valid = write_voc(folder / "valid", scenes(4, seed=1))
     return model.fit(pictures, budget="4ep", valid=valid, progress=False), str(pictures / "JPEGImages" / "000.png")
 

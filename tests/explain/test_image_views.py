@@ -6,8 +6,9 @@ from torch import Tensor
 
 from memfold.explain.stepping import gradient_flow
 from memfold.explain.trace import traced
-from memfold.explain.views.images import lines_apart, occlusion_map
+from memfold.explain.views.images import cell_apart, lines_apart, occlusion_map
 from memfold.nn import BiLSTM2D, Sequencer
+from memfold.tasks.detect.network import BoxDecoder
 
 
 @pytest.mark.parametrize("size", [(16, 24), (8, 8), (9, 30), (23, 23)])
@@ -75,3 +76,19 @@ def test_a_gradient_reaches_along_a_line_the_way_it_is_read() -> None:
         flow = gradient_flow(layer, lambda: layer(x)[0, 1, -1].sum())
     assert (flow["rows.l0"] > 0).all()  # from the last place of the row back to its first
     assert (flow["rows.l0_reverse"][:-1] == 0).all()  # which reads the last place before all others
+
+
+def test_a_decoders_cell_is_traced_and_the_network_tells_the_same() -> None:
+    torch.manual_seed(0)
+    decoder = BoxDecoder(6, 2, 5).eval()
+    maps = torch.randn(1, 6, 12, 14)
+    with torch.no_grad():
+        expected = decoder(maps)
+    with cell_apart(decoder, 3):
+        torch.testing.assert_close(decoder(maps), expected)
+        trace = traced(decoder, lambda: decoder(maps))
+    h = torch.from_numpy(trace.layers["lstm.l0"].values["h"])  # (L, H)
+    with torch.no_grad():
+        told = torch.cat(expected, 2)[3]
+        torch.testing.assert_close(decoder.tell(h), told)
+    assert not vars(decoder).get("decode")

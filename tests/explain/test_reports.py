@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from explain.makers import MAKERS, PICTURED, Made
+from explain.makers import MAKERS, PICTURED, Made, object_detector
 from memfold.errors import InputError
 from memfold.explain import Trace, account, explained, write_explanation
 from memfold.explain.attribution import inputs_of, integrated_gradients, substituted
@@ -162,6 +162,19 @@ def test_every_box_that_is_told_is_drawn(made: Callable[[str], Made], monkeypatc
     drawn = [(box.x0, box.y1) for box in found.pictures[0].figure.layout.shapes]
     corners = [(x / scale - 0.5, (y + h) / scale - 0.5) for x, y, h in told[["x", "y", "height"]].rows()]
     np.testing.assert_allclose(drawn, corners, atol=1e-4)
+
+
+def test_a_detector_that_writes_sequences_is_explained(tmp_path: Path) -> None:
+    model, source = object_detector(tmp_path, "sequence")
+    best = model.predict([source], threshold=0.0).row(0, named=True)  # type: ignore[attr-defined]
+    found = explained(model, source)
+    x, y = (int((best[k] + best[side] / 2) * 72 / 80) for k, side in (("x", "width"), ("y", "height")))
+    label, place = re.findall(r"of the class (\w+), its middle at (x \d+, y \d+)", found.pictures[1].text)[0]
+    assert (label, place) == (best["label"], f"x {x}, y {y}")
+    assert found.trace.layers["decoder.lstm.l0"].labels == ["box 1", "box 2", "box 3"]
+    assert set(found.flow) == set(found.trace.layers)
+    assert all(norms.max() > 0 for norms in found.flow.values())
+    assert "第 1 个框" in explained(model, source, "zh").trace.layers["decoder.lstm.l0"].labels
 
 
 def test_what_cannot_be_read_is_named(made: Callable[[str], Made], tmp_path: Path) -> None:

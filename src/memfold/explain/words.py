@@ -191,6 +191,12 @@ TABLE: dict[str, dict[str, str]] = {
         "en": "The score is the log-odds of the likeliest centre: of the class {label}, at x {x}, y {y}.",
         "zh": "得分是最可能的中心的对数几率：类别 {label}，位于 x {x}、y {y}。",
     },
+    "score detect box": {
+        "en": "The score is the log-odds of the likeliest box: of the class {label}, its middle at x {x}, y {y}, the "
+        "decoder's number {step} in its cell.",
+        "zh": "得分是最可能的框的对数几率：类别 {label}，中心位于 x {x}、y {y}，是解码器在其格子里写出的第 {step} 个。",
+    },
+    "box of cell": {"en": "box {step}", "zh": "第 {step} 个框"},
     "known": {"en": "{person}, similarity {share}", "zh": "{person}，相似度 {share}"},
     "unknown": {
         "en": "nobody of the gallery; the most similar is {person}, {share}",

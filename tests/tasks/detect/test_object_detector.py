@@ -107,6 +107,31 @@ def test_a_saved_model_gives_the_same_boxes(fitted: ObjectDetector, folder: Path
     assert (ours.metrics, ours.baselines) == (theirs.metrics, theirs.baselines)
 
 
+def test_sequences_of_boxes_are_learnt_saved_and_loaded(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def call(*arguments: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["memfold", *arguments])
+        assert run() == 0
+        return capsys.readouterr().out
+
+    data, model = write_coco(tmp_path / "new", scenes(16, seed=5)), str(tmp_path / "m")
+    sets = [word for name, value in {**SMALL, "head": "sequence"}.items() for word in ("--set", f"{name}={value}")]
+    call("fit", "detect", str(folder), "--out", model, "--budget", "40ep", "--json", *sets)
+    scores = json.loads(call("evaluate", model, str(data), "--json"))
+    assert scores["metrics"]["map50"] > 0.4 > 4 * scores["baseline"]["map50"]
+    image = tmp_path / "new" / "000.png"
+    table = pl.read_csv(io.StringIO(call("predict", model, str(image), "--set", "threshold=0.0")))
+    assert 4 < table.height <= 100
+    loaded = memfold.load(model)
+    assert isinstance(loaded, ObjectDetector)
+    assert loaded.head == "sequence"
+    loaded.save(tmp_path / "again")
+    again = memfold.load(tmp_path / "again")
+    assert again.predict([image]).equals(loaded.predict([image]))  # type: ignore[attr-defined]
+    np.testing.assert_allclose(loaded.predict([image], 0.0)[:, 2:].to_numpy(), table[:, 2:].to_numpy(), atol=1e-3)
+
+
 def test_the_same_seed_gives_the_same_model(folder: Path) -> None:
     some, image = read_boxes(folder).take(range(6)), folder / "JPEGImages" / "000.png"
 
@@ -157,6 +182,7 @@ def test_scikit_learn_clones_it() -> None:
         ({"hidden_size": 0}, "hidden_size must be at least 1"),
         ({"size": 8}, "size must be at least 32"),
         ({"flips": "sideways"}, "flips must be none, horizontal or all, got 'sideways'"),
+        ({"head": "corners"}, "head must be centres or sequence, got 'corners'"),
     ],
 )
 def test_parameters_out_of_range_are_named(folder: Path, changes: dict[str, object], message: str) -> None:

@@ -1,7 +1,8 @@
 """Models that look at pictures: what covering a part of one does, and the gates along a row and a column of it."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 
@@ -21,14 +22,14 @@ from memfold.page import INK, OTHERS, styled
 from memfold.tasks.base import Task
 from memfold.tasks.classify import ImageClassifier
 from memfold.tasks.detect import ObjectDetector
-from memfold.tasks.detect.network import STRIDE, padded
+from memfold.tasks.detect.network import CELL, LENGTH, STRIDE, BoxDecoder, grid_of, padded
 from memfold.tasks.detect.pictures import read_pictures
 from memfold.tasks.faces import FaceRecognizer
 from memfold.tasks.faces.network import embeddings_of
 from memfold.tasks.vision.pictures import data_url, image_of
 from memfold.tasks.vision.task import ImageTask
 
-__all__ = ["Occlusion", "classify_view", "detect_view", "faces_view", "lines_apart", "occlusion_map"]
+__all__ = ["Occlusion", "cell_apart", "classify_view", "detect_view", "faces_view", "lines_apart", "occlusion_map"]
 
 PATCHES = 5  # that cover the shorter side; from one to the next is a third of a patch
 AT_ONCE = 32  # covered pictures
@@ -42,10 +43,7 @@ def classify_view(model: ImageClassifier, source: str, words: Words) -> Explanat
     label = model.classes_[best]
 
     def score(pictures: Tensor) -> Tensor:
-        logits = network(network.backbone.normaliser(pictures))
-        others = torch.cat([logits[:, :best], logits[:, best + 1 :]], 1)
-        log_odds: Tensor = logits[:, best] - others.logsumexp(1)
-        return log_odds
+        return _log_odds(network(network.backbone.normaliser(pictures)), best)
 
     answer = f"{label}, {probabilities[best]:.3f}"
     return _explained(model, source, answer, pixels, score, score, words("score classify", label=label), words)
@@ -70,34 +68,82 @@ def faces_view(model: FaceRecognizer, source: str, words: Words) -> Explanation:
 
 
 def detect_view(model: ObjectDetector, source: str, words: Words) -> Explanation:
-    """A picture as a detector sees it, and what speaks for its likeliest centre."""
+    """A picture as a detector sees it, and what speaks for its likeliest centre or box."""
     _check_file(source)
     (picture,) = read_pictures(unboxed([Path(source)]), model.classes_, model.size)
     network, found = model.network_, model.predict([source])
+    pixels = picture.pixels[None]
+    with torch.no_grad():
+        likeliest = (_likeliest_box if model.head == "sequence" else _likeliest_centre)(model, pixels, words)
+    answer = ", ".join(f"{own} {sure:.2f}" for own, sure in found[["label", "score"]].rows()) or words("nothing")
+    extent = padded([picture.pixels], network.mean).shape[2:]
+    score, what = likeliest.score, likeliest.what
+    with likeliest.apart:
+        explanation = _explained(model, source, answer, pixels, score, score, what, words, (extent[0], extent[1]))
+    for left, top, wide, high in (found[["x", "y", "width", "height"]] / picture.scale).rows():
+        corners = {"x0": left - 0.5, "y0": top - 0.5, "x1": left + wide - 0.5, "y1": top + high - 0.5}
+        explanation.pictures[0].figure.add_shape(type="rect", **corners, line_color=INK)
+    return explanation
+
+
+@dataclass(frozen=True)
+class _Likeliest:
+    """What a detector is surest of in a picture.
+
+    Attributes:
+        score: its log-odds in pictures (N, C, H, W), (N,).
+        what: the score is, in the report's language.
+        apart: what to open while the network is traced.
+    """
+
+    score: Callable[[Tensor], Tensor]
+    what: str
+    apart: AbstractContextManager[None]
+
+
+def _likeliest_centre(model: ObjectDetector, pixels: Tensor, words: Words) -> _Likeliest:
+    network = model.network_
 
     def centres(pictures: Tensor) -> Tensor:
         logits: Tensor = network(padded(list(pictures), network.mean))[0]
         return logits  # (N, K, h, w)
 
-    pixels = picture.pixels[None]
-    with torch.no_grad():
-        logits = centres(pixels)[0]
     height, width = pixels.shape[2:]
-    inside = logits[:, : ceil(height / STRIDE), : ceil(width / STRIDE)]  # not in what the picture is padded by
+    inside = centres(pixels)[0, :, : ceil(height / STRIDE), : ceil(width / STRIDE)]  # not in the picture's padding
     label, row, column = (int(k) for k in np.unravel_index(int(inside.argmax()), inside.shape))
 
     def score(pictures: Tensor) -> Tensor:
         return centres(pictures)[:, label, row, column]
 
     x, y = (int((cell + 0.5) * STRIDE) for cell in (column, row))
-    what = words("score detect", label=model.classes_[label], x=x, y=y)
-    answer = ", ".join(f"{own} {sure:.2f}" for own, sure in found[["label", "score"]].rows()) or words("nothing")
-    extent = STRIDE * logits.shape[1], STRIDE * logits.shape[2]
-    explanation = _explained(model, source, answer, pixels, score, score, what, words, extent)
-    for left, top, wide, high in (found[["x", "y", "width", "height"]] / picture.scale).rows():
-        corners = {"x0": left - 0.5, "y0": top - 0.5, "x1": left + wide - 0.5, "y1": top + high - 0.5}
-        explanation.pictures[0].figure.add_shape(type="rect", **corners, line_color=INK)
-    return explanation
+    return _Likeliest(score, words("score detect", label=model.classes_[label], x=x, y=y), nullcontext())
+
+
+def _likeliest_box(model: ObjectDetector, pixels: Tensor, words: Words) -> _Likeliest:
+    network, (height, width) = model.network_, pixels.shape[2:]
+    whole = padded(list(pixels), network.mean)
+    logits, told = network(whole)  # (C, L, K+1), (C, L, 4)
+    number, columns = torch.arange(len(logits)), grid_of(whole.shape[2], whole.shape[3])[1]
+    corners = torch.stack([number % columns, number // columns], 1)[:, None]
+    middles = (corners + 0.5 + told[..., :2]) * CELL  # (C, L, 2)
+    inside = ((middles >= 0) & (middles < torch.tensor([width, height]))).all(2)
+    chances = logits.softmax(2)[..., :-1] * inside[..., None]
+    cell, step, label = (int(k) for k in np.unravel_index(int(chances.argmax()), chances.shape))
+
+    def score(pictures: Tensor) -> Tensor:
+        cells = network(padded(list(pictures), network.mean))[0].reshape(len(pictures), *logits.shape)
+        return _log_odds(cells[:, cell, step], label)
+
+    x, y = (int(place) for place in middles[cell, step])
+    what = words("score detect box", label=model.classes_[label], x=x, y=y, step=step + 1)
+    return _Likeliest(score, what, cell_apart(network.decoder, cell))
+
+
+def _log_odds(logits: Tensor, best: int) -> Tensor:
+    """Of one class against all others, (N,) of (N, K)."""
+    others = torch.cat([logits[:, :best], logits[:, best + 1 :]], 1)
+    log_odds: Tensor = logits[:, best] - others.logsumexp(1)
+    return log_odds
 
 
 def _read(model: ImageTask, source: str) -> Tensor:
@@ -140,6 +186,8 @@ def _explained(
         return passed(pixels)[0]
 
     def labels(path: str, steps: int) -> Sequence[str]:
+        if path.startswith("decoder"):
+            return [words("box of cell", step=step + 1) for step in range(steps)]
         name, length = ("x", width) if path.endswith("rows") else ("y", height)
         return [f"{name} {int((step + 0.5) * length / steps)}" for step in range(steps)]
 
@@ -249,6 +297,26 @@ def lines_apart(network: nn.Module, row: float, column: float) -> Iterator[None]
     finally:
         for layer in layers:
             del vars(layer)["forward"]
+
+
+@contextmanager
+def cell_apart(decoder: BoxDecoder, cell: int) -> Iterator[None]:
+    """While open, a decoder reads one cell of a single picture by a call of its own, as `lines_apart` has it of lines.
+
+    Args:
+        cell: by number, row after row.
+    """
+
+    def decode(cells: Tensor) -> Tensor:
+        seen = cells.expand(LENGTH, -1, -1)  # (L, C, D)
+        told, own = decoder.lstm.forward(seen)[0], decoder.lstm(seen[:, cell : cell + 1])[0]
+        return torch.cat([told[:, :cell], own, told[:, cell + 1 :]], 1)
+
+    vars(decoder)["decode"] = decode
+    try:
+        yield
+    finally:
+        del vars(decoder)["decode"]
 
 
 # -- figures -------------------------------------------------------------------------------------------------

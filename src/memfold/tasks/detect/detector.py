@@ -16,7 +16,7 @@ from memfold.data.images import image_files
 from memfold.errors import InputError
 from memfold.tasks.base import Parts, Report, Task, one_source
 from memfold.tasks.detect.baselines import MEAN_BOX, MeanBoxes
-from memfold.tasks.detect.network import MULTIPLE, DetectorNetwork, NetworkSize
+from memfold.tasks.detect.network import MULTIPLE, DetectorNetwork, Head, NetworkSize
 from memfold.tasks.detect.pictures import Flips, Picture, canvas_of, read_pictures
 from memfold.tasks.detect.report import class_table
 from memfold.tasks.detect.scores import Boxes, Precision, best_thresholds, precision_of
@@ -29,14 +29,16 @@ __all__ = ["ObjectDetector"]
 class ObjectDetector(Task):
     """Finds the things of some classes in images: a box around each, its class and a score.
 
-    A Sequencer's maps at three resolutions are added up to one of the probability that a thing's centre is there, and
-    one of its box (Zhou, Wang & Krähenbühl 2019).
+    A Sequencer's maps at three resolutions are added up. What tells the boxes from there, the ``head``, is either maps
+    of the probability that a thing's centre is there and of its box (Zhou, Wang & Krähenbühl 2019), or an LSTM that
+    writes the boxes of every cell of a grid one by one (Stewart, Andriluka & Ng 2016).
 
     Args:
         images: the folder of the images, where they are not beside their boxes.
         size: pixels of the longer side that images are brought to.
         flips: what an image may be in training: mirrored left to right, or where there is neither up nor down (seen
             through a microscope, from above) also upside down and on its side.
+        head: what tells the boxes, ``centres`` or ``sequence``.
         channels: at the finest resolution; twice and three times as many at the coarser ones.
         blocks: of the coarser resolutions; the finest has one.
         hidden_size: units of each direction of an LSTM.
@@ -54,6 +56,7 @@ class ObjectDetector(Task):
         images: str | None = None,
         size: int = 240,
         flips: Flips = "horizontal",
+        head: Head = "centres",
         channels: int = 32,
         blocks: int = 2,
         hidden_size: int = 32,
@@ -65,6 +68,7 @@ class ObjectDetector(Task):
         self.images = images
         self.size = size
         self.flips = flips
+        self.head = head
         self.channels = channels
         self.blocks = blocks
         self.hidden_size = hidden_size
@@ -153,9 +157,11 @@ class ObjectDetector(Task):
         self._check_least({**dict.fromkeys(ones, 1), "size": 2 * MULTIPLE})
         if self.flips not in get_args(Flips):
             raise InputError(f"flips must be none, horizontal or all, got {self.flips!r}")
+        if self.head not in get_args(Head):
+            raise InputError(f"head must be centres or sequence, got {self.head!r}")
 
     def _size(self) -> NetworkSize:
-        return NetworkSize(len(self.classes_), self.channels, self.blocks, self.hidden_size)
+        return NetworkSize(len(self.classes_), self.channels, self.blocks, self.hidden_size, self.head)
 
     # -- finding ---------------------------------------------------------------------------------------------
 

@@ -1,20 +1,35 @@
-"""The network: a picture through Sequencer blocks at three resolutions to maps of centres and boxes."""
+"""The network: a picture through Sequencer blocks at three resolutions to what tells its boxes."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from math import log
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from memfold.nn import Sequencer
+from memfold.nn import LSTM, Sequencer
 
-__all__ = ["MULTIPLE", "STRIDE", "DetectorNetwork", "NetworkSize", "padded"]
+__all__ = [
+    "CELL",
+    "LENGTH",
+    "MULTIPLE",
+    "STRIDE",
+    "BoxDecoder",
+    "DetectorNetwork",
+    "Head",
+    "NetworkSize",
+    "grid_of",
+    "padded",
+]
 
+Head = Literal["centres", "sequence"]
 STRIDE = 4  # pixels of a cell of the maps
 MULTIPLE = 16  # of which height and width must be
+CELL = 16  # pixels of a cell that has a sequence of boxes
+LENGTH = 3  # of that
+WIDER = 4  # times as many units as another LSTM's direction has the decoder's, and numbers that it reads of a cell
 PRIOR = 0.1  # a cell's probability of a centre at first (Lin et al. 2017, sec. 4.1)
 
 
@@ -26,6 +41,7 @@ class NetworkSize:
     channels: int
     blocks: int
     hidden_size: int
+    head: Head = "centres"
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for a configuration file."""
@@ -49,9 +65,12 @@ class DetectorNetwork(nn.Module):
         self.coarse = Sequencer(2 * c, [(3 * c, size.blocks)], size.hidden_size, stem_stride=2)
         self.lateral = nn.ModuleList(nn.Conv2d(n * c, c, 1) for n in (1, 2, 3))
         self.neck = nn.ModuleList(_convolution(c) for _ in range(2))
-        self.heat = nn.Sequential(_convolution(c), nn.Conv2d(c, size.classes, 1))
-        self.box = nn.Sequential(_convolution(c), nn.Conv2d(c, 4, 1))
-        nn.init.constant_(self.heat[1].bias, -log((1 - PRIOR) / PRIOR))  # type: ignore[arg-type]
+        if size.head == "sequence":
+            self.decoder = BoxDecoder(c, size.classes, WIDER * size.hidden_size)
+        else:
+            self.heat = nn.Sequential(_convolution(c), nn.Conv2d(c, size.classes, 1))
+            self.box = nn.Sequential(_convolution(c), nn.Conv2d(c, 4, 1))
+            nn.init.constant_(self.heat[1].bias, -log((1 - PRIOR) / PRIOR))  # type: ignore[arg-type]
 
     def normalise_by(self, pixels: Sequence[Tensor]) -> None:
         """Take the means and deviations of the colours of pictures ``(3, H, W)`` of 0 to 255."""
@@ -62,7 +81,7 @@ class DetectorNetwork(nn.Module):
         self.deviation.copy_((torch.stack(off).sum(0) / count).sqrt().clamp(min=1 / 255))
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits of a centre ``(B, K, h, w)``, and what cells tell of their boxes ``(B, 4, h, w)``.
+        """Logits of a centre ``(B, K, h, w)``, and what cells tell of their boxes ``(B, 4, h, w)``; or a decoder's two.
 
         Args:
             pixels: 0 to 1, (B, 3, H, W), H and W multiples of 16.
@@ -74,7 +93,51 @@ class DetectorNetwork(nn.Module):
         y = self.lateral[2](coarse)
         for lateral, neck, own in ((self.lateral[1], self.neck[0], middle), (self.lateral[0], self.neck[1], fine)):
             y = neck(lateral(own) + F.interpolate(y, scale_factor=2.0, mode="bilinear", align_corners=False))
+        if self.size.head == "sequence":
+            told: tuple[Tensor, Tensor] = self.decoder(y)
+            return told
         return self.heat(y), self.box(y)
+
+
+class BoxDecoder(nn.Module):
+    """An LSTM that looks at a cell of the map and tells its boxes, one a step (Stewart, Andriluka & Ng 2016).
+
+    Args:
+        channels: of the map.
+        classes: K.
+        hidden_size: units of the LSTM, and numbers that it reads of a cell.
+    """
+
+    def __init__(self, channels: int, classes: int, hidden_size: int) -> None:
+        super().__init__()
+        self.classes = classes
+        side = CELL // STRIDE
+        self.look = nn.Sequential(nn.Conv2d(channels, hidden_size, side, side), nn.GELU())
+        self.lstm = LSTM(hidden_size, hidden_size)
+        self.tell = nn.Linear(hidden_size, classes + 1 + 4)
+        with torch.no_grad():
+            self.tell.bias[classes] += log(classes * (1 - PRIOR) / PRIOR)
+
+    def forward(self, maps: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of the classes and of none ``(C, L, K + 1)``, and the boxes ``(C, L, 4)``, of all images' cells.
+
+        Args:
+            maps: (B, c, h, w), whose last cells need not be whole.
+        """
+        missing = [-side % (CELL // STRIDE) for side in maps.shape[:1:-1]]
+        cells = self.look(F.pad(maps, (0, missing[0], 0, missing[1]))).permute(0, 2, 3, 1).flatten(0, 2)  # (C, D)
+        told = self.tell(self.decode(cells)).transpose(0, 1)
+        return told[..., : self.classes + 1], told[..., self.classes + 1 :]
+
+    def decode(self, cells: Tensor) -> Tensor:
+        """What the LSTM makes of cells ``(C, D)``, which it sees anew at every step, (L, C, H)."""
+        hidden: Tensor = self.lstm(cells.expand(LENGTH, -1, -1))[0]
+        return hidden
+
+
+def grid_of(height: int, width: int) -> tuple[int, int]:
+    """Rows and columns of the cells of a picture that have sequences."""
+    return -(-height // CELL), -(-width // CELL)
 
 
 def _convolution(channels: int) -> nn.Sequential:

@@ -1,4 +1,4 @@
-"""The problem that the loop works on: pictures altered at every epoch, the loss of their maps, average precision."""
+"""The problem that the loop works on: pictures altered at every epoch, the loss of what is told, average precision."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,9 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from memfold.tasks.detect.network import STRIDE, DetectorNetwork, padded
+from memfold.tasks.detect.network import CELL, LENGTH, STRIDE, DetectorNetwork, grid_of, padded
 from memfold.tasks.detect.pictures import Flips, Picture, altered
 from memfold.tasks.detect.scores import Boxes, precision_of
+from memfold.tasks.detect.sequence import CellTargets, cells_of, sequence_loss, stitched
 from memfold.tasks.detect.targets import Targets, peaks, targets_of
 from memfold.training import Problem
 
@@ -25,10 +26,10 @@ BOX_WEIGHT = 1.0
 
 @dataclass(frozen=True)
 class Batch:
-    """Pixels ``(B, 3, H, W)``, and what the maps should hold."""
+    """Pixels ``(B, 3, H, W)``, and what the network should tell of them."""
 
     pixels: Tensor
-    targets: Targets
+    targets: Targets | CellTargets
 
 
 def heat_loss(logits: Tensor, heat: Tensor) -> Tensor:
@@ -59,10 +60,19 @@ def find_boxes(network: DetectorNetwork, pictures: Sequence[Picture]) -> list[Bo
         rows = list(alike)
         for start in range(0, len(rows), AT_ONCE):
             block = rows[start : start + AT_ONCE]
-            logits, told = network(padded([pictures[row].pixels for row in block], network.mean))
-            for row, *own in zip(block, *peaks(logits.sigmoid(), told, STRIDE, MOST), strict=True):
+            pixels = padded([pictures[row].pixels for row in block], network.mean)
+            for row, *own in zip(block, *_told(network, pixels), strict=True):
                 found[row] = _inside(pictures[row], *own)
     return [found[row] for row in range(len(pictures))]
+
+
+def _told(network: DetectorNetwork, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Boxes, classes and scores in a batch of pictures, as `peaks` gives them."""
+    logits, told = network(pixels)
+    if network.size.head == "sequence":
+        height, width = pixels.shape[2:]
+        return stitched(logits, told, grid_of(height, width), CELL, MOST)
+    return peaks(logits.sigmoid(), told, STRIDE, MOST)
 
 
 def _inside(picture: Picture, boxes: Tensor, labels: Tensor, scores: Tensor) -> Boxes:
@@ -113,14 +123,21 @@ class DetectionProblem(Problem):
         others = rng.integers(len(self.train), size=len(rows)).tolist()
         pairs = [(self.train[row], self.train[other]) for row, other in zip(rows, others, strict=True)]
         pixels, boxes, labels = zip(*(altered(pair, self.canvas, self.flips, rng) for pair in pairs), strict=True)
-        shape = self.canvas[0] // STRIDE, self.canvas[1] // STRIDE
-        return Batch(torch.stack(pixels), targets_of(boxes, labels, self.model.size.classes, shape, STRIDE))
+        return Batch(torch.stack(pixels), self._targets(boxes, labels))
+
+    def _targets(self, boxes: Sequence[Tensor], labels: Sequence[Tensor]) -> Targets | CellTargets:
+        height, width = self.canvas
+        if self.model.size.head == "sequence":
+            return cells_of(boxes, labels, grid_of(height, width), CELL, LENGTH)
+        return targets_of(boxes, labels, self.model.size.classes, (height // STRIDE, width // STRIDE), STRIDE)
 
     def count(self, batch: Batch) -> int:
         return len(batch.pixels)
 
     def loss(self, batch: Batch) -> Tensor:
         logits, told = self.model(batch.pixels)
+        if isinstance(batch.targets, CellTargets):
+            return sequence_loss(logits, told, batch.targets)
         return heat_loss(logits, batch.targets.heat) + BOX_WEIGHT * box_loss(told, batch.targets)
 
     def validate(self) -> float:
