@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from memfold.tasks.command.augment import IGNORED, NONE, Recording, surrounded, warped
 from memfold.tasks.command.hearing import FLOOR
-from memfold.tasks.command.network import CommandNetwork, CommandProblem, NetworkSize, padded, pooled
+from memfold.tasks.command.network import CommandNetwork, CommandProblem, NetworkSize, padded, peaks, pooled
+from memfold.tasks.command.spotting import log_ratios, smoothed
 
 BINS = 12
 
@@ -27,7 +28,7 @@ def problem(convolutions: int = 1, background: int = 0) -> CommandProblem:
     made = [recording(frames, frames % 2) for frames in (30, 41, 52, 37)]
     data = [own.frames for own in made], np.array([own.label for own in made])
     noise = np.random.default_rng(1).normal(8, 1, (90, BINS)).astype(np.float16)
-    return CommandProblem(network, data, data, [noise], noise[:background], 2, seed=3)
+    return CommandProblem(network, data, data, [noise], noise[:background], 3, 2, seed=3)
 
 
 def test_the_command_is_found_between_the_quiet() -> None:
@@ -91,3 +92,20 @@ def test_padded_rows_keep_their_frames() -> None:
     frames, lengths = padded([np.ones((2, 3)), np.ones((4, 3))])
     assert frames.shape == (2, 4, 3)
     assert lengths.tolist() == [2, 4]
+
+
+@given(st.integers(1, 9), st.integers(0, 4), st.integers(1, 6), st.integers(0, 1000))
+def test_a_peak_is_a_streams_greatest_score(steps: int, padding: int, window: int, seed: int) -> None:
+    """Of full windows: a stream's first ones reach back before its beginning."""
+    logits = np.random.default_rng(seed).normal(0, 4, (steps + padding, 4)).astype(np.float32)
+    window = min(window, steps)
+    found = peaks(torch.from_numpy(logits)[None], torch.arange(steps + padding)[None] < steps, window)[0]
+    expected = smoothed(log_ratios(logits[:steps]), window)[window - 1 :].max(0)
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_no_window_reaches_outside() -> None:
+    logits = torch.full((1, 6, 3), 50.0) * torch.tensor([1.0, 1.0, -1.0])
+    inside = torch.tensor([[False, False, False, True, True, False]])
+    assert peaks(logits, inside, 3).tolist() == [[-20.0, -20.0]]
+    assert peaks(logits, inside, 2).tolist() == [[100.0, 100.0]]
