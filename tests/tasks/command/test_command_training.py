@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memfold.tasks.command.augment import IGNORED, NONE, Recording, surrounded, warped
+from memfold.tasks.command.augment import IGNORED, NONE, Recording, another_voice, surrounded, warped
 from memfold.tasks.command.hearing import FLOOR
 from memfold.tasks.command.network import CommandNetwork, CommandProblem, NetworkSize, padded, peaks, pooled
 from memfold.tasks.command.spotting import log_ratios, smoothed
@@ -61,6 +61,18 @@ def test_a_warp_of_1_changes_nothing_and_another_moves_a_peak() -> None:
     frames = np.eye(BINS, dtype=np.float32)[[4]]
     np.testing.assert_array_equal(warped(frames, 1.0), frames)
     assert warped(frames, 1.5).argmax() == 6
+
+
+@given(st.integers(1, 200), st.integers(0, 1000))
+def test_another_voice_has_another_pace_and_no_new_levels(frames: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    own = rng.normal(8, 2, (frames, BINS)).astype(np.float16)
+    changed = another_voice(own, rng)
+    assert changed.dtype == np.float32
+    assert changed.shape[1] == BINS
+    assert max(2, 0.83 * frames - 1) <= len(changed) <= max(2, 1.2 * frames + 1)
+    assert own.min() - 0.01 <= changed.min()
+    assert changed.max() <= own.max() + 0.01
 
 
 @pytest.mark.parametrize(("convolutions", "background"), [(1, 0), (2, 80)])

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from memfold.nn import LSTM
-from memfold.tasks.command.augment import IGNORED, NONE, Piece, Recording, some_noise, surrounded
+from memfold.tasks.command.augment import IGNORED, NONE, Piece, Recording, another_voice, some_noise, surrounded
 from memfold.tasks.command.baselines import CepstralRegression
 from memfold.tasks.command.hearing import FLOOR
 from memfold.tasks.speech.front import Front
@@ -200,11 +200,11 @@ class CommandProblem(Problem):
         return surrounded(recording.changed(rng), recording.quiet, self.bank, rng)
 
     def _nothing(self, rng: np.random.Generator) -> Piece:
-        """A stretch of background or, where there is none, of noise."""
+        """A stretch of background, by another voice, or where there is none, of noise."""
         frames = int(rng.integers(EMPTY_FRAMES // 3, EMPTY_FRAMES))
         if len(self.background) and rng.random() < HEARD:
             start = rng.integers(max(1, len(self.background) - frames))
-            own = self.background[start : start + frames].astype(np.float32)
+            own = another_voice(self.background[start : start + frames], rng)
             return surrounded(Piece.of_nothing(own), own.min(0), self.bank, rng)
         level = np.float32(rng.uniform(FLOOR, LOUDEST))
         return Piece.of_nothing(np.maximum(some_noise(self.bank, frames, rng) + level, np.float32(FLOOR)))

@@ -36,9 +36,9 @@ COST_SECONDS = 10  # of sound, to time the stream with
 class CommandRecognizer(Task):
     """Tells which command a recording holds, and when commands are said in a running input.
 
-    Convolutions and LSTM layers that only look back give probabilities at every step; a recording's are pooled. How much
-    likelier a command is than none is averaged in a stream, and compared with a threshold, set for so many false alarms
-    an hour.
+    Convolutions and LSTM layers that only look back give probabilities at every step; a recording's are pooled. In a
+    stream, how much likelier a command is than none is averaged and compared with a threshold, set for so many false
+    alarms an hour.
 
     Args:
         pattern: how a file's name is made up, such as ``{label}_{speaker}_{index}``; None takes a folder a command.
