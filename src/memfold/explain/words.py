@@ -83,7 +83,6 @@ TABLE: dict[str, dict[str, str]] = {
     "gradient": {"en": "norm of the gradient", "zh": "梯度范数"},
     "time": {"en": "time", "zh": "时间"},
     "seconds": {"en": "seconds", "zh": "秒"},
-    "probability": {"en": "probability", "zh": "概率"},
     # -- forecast
     "forecast": {"en": "The forecast, and the inputs that mattered", "zh": "预测与起作用的输入"},
     "forecast text": {
@@ -158,9 +157,11 @@ TABLE: dict[str, dict[str, str]] = {
     },
     "commands": {"en": "The commands' scores over time", "zh": "各命令得分随时间的变化"},
     "commands text": {
-        "en": "Probabilities, each averaged over the last {window} s; an event begins where one reaches the threshold.",
-        "zh": "各概率为最近 {window} 秒的平均；当其达到阈值时，事件开始。",
+        "en": "How much likelier each command is than none (the logarithm of the ratio), averaged over the last "
+        "{window} s; an event begins where one reaches the threshold.",
+        "zh": "各命令与“无命令”的概率之比的对数，取最近 {window} 秒的平均；当其达到阈值时，事件开始。",
     },
+    "log ratio": {"en": "log ratio to no command", "zh": "与“无命令”之比的对数"},
     "threshold": {"en": "threshold", "zh": "阈值"},
     "heard": {"en": "{command} at {time} s", "zh": "{time} 秒：{command}"},
     "nothing": {"en": "nothing", "zh": "无"},

@@ -6,9 +6,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memfold.tasks.command.augment import IGNORED, NONE, Recording, surrounded, warped
+from memfold.tasks.command.augment import IGNORED, NONE, Recording, another_voice, surrounded, warped
 from memfold.tasks.command.hearing import FLOOR
-from memfold.tasks.command.network import CommandNetwork, CommandProblem, NetworkSize, padded, pooled
+from memfold.tasks.command.network import CommandNetwork, CommandProblem, NetworkSize, padded, peaks, pooled
+from memfold.tasks.command.spotting import log_ratios, smoothed
 
 BINS = 12
 
@@ -27,7 +28,7 @@ def problem(convolutions: int = 1, background: int = 0) -> CommandProblem:
     made = [recording(frames, frames % 2) for frames in (30, 41, 52, 37)]
     data = [own.frames for own in made], np.array([own.label for own in made])
     noise = np.random.default_rng(1).normal(8, 1, (90, BINS)).astype(np.float16)
-    return CommandProblem(network, data, data, [noise], noise[:background], 2, seed=3)
+    return CommandProblem(network, data, data, [noise], noise[:background], 3, 2, seed=3)
 
 
 def test_the_command_is_found_between_the_quiet() -> None:
@@ -62,6 +63,18 @@ def test_a_warp_of_1_changes_nothing_and_another_moves_a_peak() -> None:
     assert warped(frames, 1.5).argmax() == 6
 
 
+@given(st.integers(1, 200), st.integers(0, 1000))
+def test_another_voice_has_another_pace_and_no_new_levels(frames: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    own = rng.normal(8, 2, (frames, BINS)).astype(np.float16)
+    changed = another_voice(own, rng)
+    assert changed.dtype == np.float32
+    assert changed.shape[1] == BINS
+    assert max(2, 0.83 * frames - 1) <= len(changed) <= max(2, 1.2 * frames + 1)
+    assert own.min() - 0.01 <= changed.min()
+    assert changed.max() <= own.max() + 0.01
+
+
 @pytest.mark.parametrize(("convolutions", "background"), [(1, 0), (2, 80)])
 def test_an_epoch_has_the_same_batches_whenever_it_is_asked_for(convolutions: int, background: int) -> None:
     own = problem(convolutions, background)
@@ -91,3 +104,20 @@ def test_padded_rows_keep_their_frames() -> None:
     frames, lengths = padded([np.ones((2, 3)), np.ones((4, 3))])
     assert frames.shape == (2, 4, 3)
     assert lengths.tolist() == [2, 4]
+
+
+@given(st.integers(1, 9), st.integers(0, 4), st.integers(1, 6), st.integers(0, 1000))
+def test_a_peak_is_a_streams_greatest_score(steps: int, padding: int, window: int, seed: int) -> None:
+    """Of full windows: a stream's first ones reach back before its beginning."""
+    logits = np.random.default_rng(seed).normal(0, 4, (steps + padding, 4)).astype(np.float32)
+    window = min(window, steps)
+    found = peaks(torch.from_numpy(logits)[None], torch.arange(steps + padding)[None] < steps, window)[0]
+    expected = smoothed(log_ratios(logits[:steps]), window)[window - 1 :].max(0)
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_no_window_reaches_outside() -> None:
+    logits = torch.full((1, 6, 3), 50.0) * torch.tensor([1.0, 1.0, -1.0])
+    inside = torch.tensor([[False, False, False, True, True, False]])
+    assert peaks(logits, inside, 3).tolist() == [[-20.0, -20.0]]
+    assert peaks(logits, inside, 2).tolist() == [[100.0, 100.0]]

@@ -17,7 +17,7 @@ from memfold.page import INK, OTHERS, styled
 from memfold.tasks.command import CommandRecognizer
 from memfold.tasks.command.hearing import floored
 from memfold.tasks.command.network import pooled
-from memfold.tasks.command.spotting import posteriors, smoothed
+from memfold.tasks.command.spotting import log_ratios, smoothed
 from memfold.tasks.transcribe import SpeechRecognizer
 
 __all__ = ["command_view", "transcribe_view"]
@@ -81,7 +81,7 @@ def command_view(model: CommandRecognizer, source: str, words: Words) -> Explana
     times = [f"{seconds * step:.2f}" for step in range(logits.shape[1])]
     trace = traced(network, run, lambda _, steps: times[:steps])
     window = max(1, round(model.window / seconds))
-    scores = smoothed(posteriors(logits[0].numpy())[:, : len(model.commands_)], window)  # (T', K)
+    scores = smoothed(log_ratios(logits[0].numpy()), window)  # (T', K)
     events = [
         words("heard", command=model.commands_[event.command], time=f"{event.step * seconds:.2f}")
         for event in model.detect(samples)
@@ -108,7 +108,7 @@ def _scores(model: CommandRecognizer, scores: np.ndarray, seconds: float, words:
         line = {"color": colours[place % len(colours)], "width": 2 if place == 0 else 1}
         figure.add_scatter(x=at, y=scores[:, command].tolist(), name=model.commands_[command], line=line)
     figure.add_hline(y=model.threshold_, line_dash="dot", annotation_text=words("threshold"))
-    return styled(figure, words("probability"), words("seconds"))
+    return styled(figure, words("log ratio"), words("seconds"))
 
 
 def _check_length(source: str, frames: int) -> None:

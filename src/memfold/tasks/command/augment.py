@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from memfold.tasks.command.hearing import FLOOR
 
-__all__ = ["IGNORED", "NONE", "Piece", "Recording", "some_noise", "surrounded", "warped"]
+__all__ = ["IGNORED", "NONE", "Piece", "Recording", "another_voice", "some_noise", "surrounded", "warped"]
 
 Array = NDArray[np.float32]
 IGNORED, NONE = -2, -1  # targets of frames: not asked, and no command
@@ -76,23 +76,29 @@ class Recording:
         return cls(frames, label, int(loud[0]), int(loud[-1]) + 1, quiet)
 
     def changed(self, rng: np.random.Generator) -> Piece:
-        """The same by another voice at another pace: vocal tract length (Jaitly & Hinton 2013) and time warped.
+        """The same by another voice.
 
         Its frames should tell nothing, and from the middle of the command to a little after its end, the command.
         """
-        frames = warped(self.frames.astype(np.float32), float(np.exp(rng.uniform(-WARP, WARP))))
-        length = max(2, round(len(frames) * float(np.exp(rng.uniform(-PACE, PACE)))))
-        places = np.linspace(0, len(frames) - 1, length)
-        below = np.minimum(places.astype(int), max(len(frames) - 2, 0))
-        above = np.minimum(below + 1, len(frames) - 1)
-        share = (places - below).astype(np.float32)[:, None]
-        frames = (1 - share) * frames[below] + share * frames[above]
-        pace = length / len(self.frames)
+        frames = another_voice(self.frames, rng)
+        pace = len(frames) / len(self.frames)
         begin, end = round(self.begin * pace), round(self.end * pace)
-        targets = np.full(length, NONE)
+        targets = np.full(len(frames), NONE)
         targets[begin : end + RELEASE] = IGNORED
         targets[(begin + end) // 2 : end + RELEASE // 2] = self.label
         return Piece(frames, targets)
+
+
+def another_voice(frames: NDArray[np.floating], rng: np.random.Generator) -> Array:
+    """Frames at another pace, their vocal tract length changed (Jaitly & Hinton 2013): both are warped."""
+    frames = warped(frames.astype(np.float32), float(np.exp(rng.uniform(-WARP, WARP))))
+    length = max(2, round(len(frames) * float(np.exp(rng.uniform(-PACE, PACE)))))
+    places = np.linspace(0, len(frames) - 1, length)
+    below = np.minimum(places.astype(int), max(len(frames) - 2, 0))
+    above = np.minimum(below + 1, len(frames) - 1)
+    share = (places - below).astype(np.float32)[:, None]
+    changed: Array = (1 - share) * frames[below] + share * frames[above]
+    return changed
 
 
 def warped(frames: Array, factor: float) -> Array:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from memfold.data.features import SHIFT
 from memfold.tasks.command.network import CommandNetwork, padded, pooled
-from memfold.tasks.command.spotting import posteriors, smoothed
+from memfold.tasks.command.spotting import log_ratios, smoothed
 
 __all__ = ["between_quiet", "logits_of", "probabilities_of", "smoothed_of"]
 
@@ -50,8 +50,8 @@ def probabilities_of(network: CommandNetwork, rows: Frames, other: bool) -> NDAr
 
 
 def smoothed_of(network: CommandNetwork, rows: Frames, window: int) -> list[NDArray[np.float32]]:
-    """Of every recording, the commands' probabilities averaged over the last ``window`` steps, (T', K)."""
-    return [smoothed(posteriors(own)[:, : network.size.commands], window) for own in logits_of(network, rows)]
+    """Of every recording, the commands' log ratios averaged over the last ``window`` steps, (T', K)."""
+    return [smoothed(log_ratios(own), window) for own in logits_of(network, rows)]
 
 
 def between_quiet(rows: Sequence[NDArray[np.float16]]) -> list[NDArray[np.float16]]:

@@ -11,21 +11,23 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from memfold.nn import LSTM
-from memfold.tasks.command.augment import IGNORED, NONE, Piece, Recording, some_noise, surrounded
+from memfold.tasks.command.augment import IGNORED, NONE, Piece, Recording, another_voice, some_noise, surrounded
 from memfold.tasks.command.baselines import CepstralRegression
 from memfold.tasks.command.hearing import FLOOR
 from memfold.tasks.speech.front import Front
 from memfold.tasks.speech.live import STRIDE, FrontStream, Listener
 from memfold.training import Problem
 
-__all__ = ["Batch", "CommandNetwork", "CommandProblem", "NetworkSize", "padded", "pooled"]
+__all__ = ["Batch", "CommandNetwork", "CommandProblem", "NetworkSize", "padded", "peaks", "pooled"]
 
 CHAINED = 0.25  # of the rows, that begin with another command
-EMPTY, LEARNT = 0.1, 0.3  # of the rows, on top, that hold no command: of noise, or where there is some, background
+EMPTY, LEARNT = 0.1, 1.0  # of the rows, on top, that hold no command: of noise, or where there is some, background
 EMPTY_FRAMES = 150  # at most
 HEARD = 0.8  # of the rows without a command, of background where there is some; the others are of noise
 LOUDEST = 16.0  # log energy of that noise, at most
 STEP_WEIGHT = 0.5  # of every step's target beside the pooled one
+PEAK_WEIGHT = 0.3  # of a row's greatest score in a stream, likewise
+OUTSIDE = -20.0  # log ratio of what does not count
 VALID_BATCH = 256
 
 
@@ -92,6 +94,21 @@ def pooled(logits: Tensor, inside: Tensor) -> Tensor:
     return log_p.logsumexp(1).log_softmax(-1)
 
 
+def peaks(logits: Tensor, inside: Tensor, window: int) -> Tensor:
+    """A row's greatest score of each command in a stream, ``(B, K)``: its log ratio, averaged over a window.
+
+    Args:
+        logits: ``(B, T', K + 1)``.
+        inside: the steps that count, ``(B, T')``; a window counts where its first and its last step do.
+        window: steps.
+    """
+    width = min(window, logits.shape[1])
+    ratios = (logits[..., :-1] - logits[..., -1:]).transpose(1, 2)  # (B, K, T')
+    scores = F.avg_pool1d(ratios, width, 1)  # (B, K, T' - width + 1)
+    counts = inside[:, width - 1 :] & inside[:, : scores.shape[2]]
+    return scores.masked_fill(~counts[:, None], OUTSIDE).amax(2)
+
+
 @dataclass(frozen=True)
 class Batch:
     """Rows of frames.
@@ -124,6 +141,7 @@ class CommandProblem(Problem):
         train, valid: frames ``(T, M)`` of recordings, and their labels.
         bank: noise to mix in.
         background: sound without commands, (T, M); may be empty.
+        window: steps over which a stream averages.
     """
 
     metric = "valid cross-entropy"
@@ -136,12 +154,13 @@ class CommandProblem(Problem):
         valid: tuple[Sequence[NDArray[np.float16]], NDArray[np.int64]],
         bank: Sequence[NDArray[np.float16]],
         background: NDArray[np.float16],
+        window: int,
         batch_size: int,
         seed: int,
     ) -> None:
         self.model: CommandNetwork = model
         self.recordings = [Recording.of(own, int(label)) for own, label in zip(*train, strict=True)]
-        self.bank, self.background = bank, background
+        self.bank, self.background, self.window = bank, background, window
         self.batch_size, self.seed = batch_size, seed
         self.steps_per_epoch = -(-len(self.recordings) // batch_size)
         frames, labels = valid
@@ -181,11 +200,11 @@ class CommandProblem(Problem):
         return surrounded(recording.changed(rng), recording.quiet, self.bank, rng)
 
     def _nothing(self, rng: np.random.Generator) -> Piece:
-        """A stretch of background or, where there is none, of noise."""
+        """A stretch of background, by another voice, or where there is none, of noise."""
         frames = int(rng.integers(EMPTY_FRAMES // 3, EMPTY_FRAMES))
         if len(self.background) and rng.random() < HEARD:
             start = rng.integers(max(1, len(self.background) - frames))
-            own = self.background[start : start + frames].astype(np.float32)
+            own = another_voice(self.background[start : start + frames], rng)
             return surrounded(Piece.of_nothing(own), own.min(0), self.bank, rng)
         level = np.float32(rng.uniform(FLOOR, LOUDEST))
         return Piece.of_nothing(np.maximum(some_noise(self.bank, frames, rng) + level, np.float32(FLOOR)))
@@ -213,7 +232,16 @@ class CommandProblem(Problem):
         wanted = batch.targets != IGNORED
         steps = batch.targets[wanted]
         answers = torch.where(steps == NONE, self.model.size.commands, steps)
-        return recording + STEP_WEIGHT * F.cross_entropy(logits[wanted], answers)
+        every = F.cross_entropy(logits[wanted], answers)
+        return recording + STEP_WEIGHT * every + PEAK_WEIGHT * self._peak_loss(logits, batch)
+
+    def _peak_loss(self, logits: Tensor, batch: Batch) -> Tensor:
+        """Of the greatest scores alone (Sun et al. 2016): one bad step of thousands is a false alarm."""
+        told = batch.labels != NONE
+        scores = peaks(logits, batch.asked, self.window)
+        own = scores[told].gather(1, batch.labels[told, None])
+        alarms = scores[~told].amax(1)
+        return F.softplus(-own).mean() + F.softplus(alarms).sum() / max(len(alarms), 1)
 
     def validate(self) -> float:
         total = count = 0.0

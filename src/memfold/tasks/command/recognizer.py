@@ -23,7 +23,7 @@ from memfold.tasks.command.hearing import Heard, Samples, floored, hear, hear_ba
 from memfold.tasks.command.inference import between_quiet, logits_of, probabilities_of, smoothed_of
 from memfold.tasks.command.network import CommandNetwork, CommandProblem, NetworkSize
 from memfold.tasks.command.report import confusion_table
-from memfold.tasks.command.spotting import MOST, Event, Spotter, Spotting, spotted, threshold_for
+from memfold.tasks.command.spotting import LEAST, Event, Spotter, Spotting, spotted, threshold_for
 from memfold.tasks.speech.live import stream_cost
 from memfold.training import Budget, Settings
 
@@ -36,8 +36,9 @@ COST_SECONDS = 10  # of sound, to time the stream with
 class CommandRecognizer(Task):
     """Tells which command a recording holds, and when commands are said in a running input.
 
-    Convolutions and LSTM layers that only look back give probabilities at every step; a recording's are pooled, a
-    stream's smoothed and compared with a threshold, set for so many false alarms an hour.
+    Convolutions and LSTM layers that only look back give probabilities at every step; a recording's are pooled. In a
+    stream, how much likelier a command is than none is averaged and compared with a threshold, set for so many false
+    alarms an hour.
 
     Args:
         pattern: how a file's name is made up, such as ``{label}_{speaker}_{index}``; None takes a folder a command.
@@ -51,7 +52,7 @@ class CommandRecognizer(Task):
         hidden_size: units of an LSTM layer.
         layers: LSTM layers.
         dropout: before and after the LSTM, and between its layers.
-        window: seconds over which a stream's probabilities are averaged.
+        window: seconds over which a stream's log ratios are averaged.
         refractory: seconds from one event to the next, at least.
         false_alarms: an hour, for which the threshold is set.
         lr: peak learning rate.
@@ -198,6 +199,7 @@ class CommandRecognizer(Task):
             (validated.frames, truth),
             bank,
             background,
+            _steps(self.window, network),
             self.batch_size,
             self.seed,
         )
@@ -206,7 +208,7 @@ class CommandRecognizer(Task):
         self._train(problem, settings, identity, None if out is None else Path(out), resume, progress)
         statistics = np.concatenate([learnt.statistics, validated.statistics])
         network.baseline = CepstralRegression.fit(statistics, np.concatenate([numbers, truth]), len(self.commands_))
-        self._set_threshold(validated, truth, kept)
+        self._set_threshold(validated, kept)
         return self
 
     def _check(self) -> None:
@@ -234,29 +236,25 @@ class CommandRecognizer(Task):
                 raise InputError(f"{recordings.name}: the command {label!r} was not learnt; the model knows {known}")
         return np.array([places[label] for label in recordings.labels])
 
-    def _set_threshold(self, heard: Heard, truth: NDArray[np.int64], background: NDArray[np.float16]) -> None:
-        """Allow so many false alarms in held-out background or, without any, in noise and among the commands."""
-        self.threshold_ = MOST
-        rows: list[tuple[NDArray[np.float32], int | None]]
+    def _set_threshold(self, heard: Heard, background: NDArray[np.float16]) -> None:
+        """Allow so many false alarms in held-out background or, without any, in noise and around the commands."""
         if len(background):
-            rows = [(self._smoothed([background])[0], None)]
+            rows = [(own, 0) for own in self._smoothed([background])]
             frames = len(background)
         else:
             noise = made_noise(self.features, seed=1, levels=(4.0, 10.0, 16.0))
-            rows = [(own, None) for own in self._smoothed(noise)]
-            rows += list(zip(self._smoothed(between_quiet(heard.frames)), truth.tolist(), strict=True))
+            rows = [(own, 0) for own in self._smoothed(noise)]
+            rows += [(own, 1) for own in self._smoothed(between_quiet(heard.frames))]
             frames = sum(len(own) for own in (*noise, *heard.frames))
-        self.threshold_ = threshold_for(rows, self.false_alarms * frames / HOUR, self._spotting())
+        self.threshold_ = threshold_for(rows, self.false_alarms * frames / HOUR, self._spotting(LEAST))
 
     # -- telling ---------------------------------------------------------------------------------------------
 
-    def _spotting(self) -> Spotting:
-        seconds = self.network_.stride * SHIFT
-        window = max(1, round(self.window / seconds))
-        return Spotting(window, max(window, round(self.refractory / seconds)), self.threshold_)
+    def _spotting(self, threshold: float) -> Spotting:
+        return Spotting(_steps(self.window, self.network_), _steps(self.refractory, self.network_), threshold)
 
     def _smoothed(self, rows: Sequence[NDArray[np.float16]]) -> list[NDArray[np.float32]]:
-        return smoothed_of(self.network_, rows, self._spotting().window)
+        return smoothed_of(self.network_, rows, _steps(self.window, self.network_))
 
     def predict(self, data: Sequence[str | Path]) -> pl.DataFrame:
         """Tell the commands of recordings.
@@ -291,13 +289,13 @@ class CommandRecognizer(Task):
         """The events in a whole recording ``(N,)``: those that `listen` finds in it, at the same steps."""
         self._check_fitted()
         (logits,) = logits_of(self.network_, [floored(self.features.of(samples))])
-        return list(Spotter(self._spotting(), len(self.commands_)).follow(logits))
+        return list(Spotter(self._spotting(self.threshold_), len(self.commands_)).follow(logits))
 
     def hear_out(self, blocks: Iterator[Samples]) -> Iterator[Event]:
         """The events in sound that still comes in, each as soon as it is certain; no torch in the steps."""
         self._check_fitted()
         listener = self.network_.listener()
-        spotter = Spotter(self._spotting(), len(self.commands_))
+        spotter = Spotter(self._spotting(self.threshold_), len(self.commands_))
         for frame in self.features.follow(blocks):
             logits = listener.step(floored(frame))
             if logits is not None and (event := spotter.step(logits)):
@@ -331,7 +329,7 @@ class CommandRecognizer(Task):
         strangers = not set(recordings.speakers) & {*self.speakers_, ""}
         metrics = _accuracy(truth, answers, strangers)
         baselines = {MFCC: _accuracy(truth, self.network_.baseline.answers(heard.statistics), strangers)}
-        spotting = self._spotting()
+        spotting = self._spotting(self.threshold_)
         rows = self._smoothed(between_quiet(heard.frames))
         told = [{event.command for event in spotted(row, spotting)} for row in rows]
         shown: list[Any] = [confusion_table(truth, answers, self.commands_, self.classes_)]
@@ -374,6 +372,10 @@ class CommandRecognizer(Task):
         network = CommandNetwork(self.size_)
         network.baseline = CepstralRegression(state["statistics"], len(self.commands_))
         return network
+
+
+def _steps(seconds: float, network: CommandNetwork) -> int:
+    return max(1, round(seconds / (SHIFT * network.stride)))
 
 
 def _accuracy(truth: NDArray[np.int64], answers: NDArray[np.int64], strangers: bool) -> dict[str, float]:

@@ -1,18 +1,19 @@
-"""When a command has been said: posteriors smoothed over a window, and a threshold; NumPy alone."""
+"""When a command has been said: log ratios smoothed over a window, and a threshold; NumPy alone."""
 
+import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-__all__ = ["Event", "Spotter", "Spotting", "posteriors", "smoothed", "spotted", "threshold_for"]
+__all__ = ["Event", "Spotter", "Spotting", "log_ratios", "smoothed", "spotted", "threshold_for"]
 
 Array = NDArray[np.float32]
-LEAST, MOST = 0.4, 0.97  # between which the threshold is sought
-STEPS = 58  # of the search, 0.01 apart
+BEFORE = -10.0  # log ratio of what was before the first step
+LEAST, APART = 0.0, 0.05  # the first threshold that is tried, and from one to the next
 
 
 @dataclass(frozen=True)
@@ -20,14 +21,19 @@ class Event:
     """A command that was heard.
 
     Attributes:
-        step: of the network, at which its probability came up to the threshold.
+        step: of the network, at which its score came up to the threshold.
         command: its number.
-        probability: smoothed, the greatest of it.
+        score: the greatest smoothed log ratio.
     """
 
     step: int
     command: int
-    probability: float
+    score: float
+
+    @property
+    def probability(self) -> float:
+        """That it was this command rather than none."""
+        return 1 / (1 + math.exp(-self.score))
 
 
 @dataclass(frozen=True)
@@ -35,46 +41,45 @@ class Spotting:
     """How events are told.
 
     Attributes:
-        window: steps over which a probability is averaged; at most ``refractory``.
+        window: steps over which log ratios are averaged; at most ``refractory``.
         refractory: steps from an event's beginning in which no other begins.
-        threshold: least probability of an event.
+        threshold: least score of an event.
     """
 
     window: int
     refractory: int
-    threshold: float = 0.5
+    threshold: float = LEAST
 
 
-def posteriors(logits: Array) -> Array:
-    """The softmax over the last axis."""
-    exponents = np.exp(logits - logits.max(-1, keepdims=True))
-    result: Array = exponents / exponents.sum(-1, keepdims=True)
+def log_ratios(logits: Array) -> Array:
+    """Of logits ``(..., K + 1)``, how much likelier each command is than none, the last one, ``(..., K)``."""
+    result: Array = logits[..., :-1] - logits[..., -1:]
     return result
 
 
 class Spotter:
     """Events from the logits of one step after another.
 
-    The score of a step is the greatest of the commands' probabilities, each averaged over the last ``window`` steps
-    (before the first, all are 0). An event begins where the score comes up to the threshold; the greatest score of the
-    ``window`` steps from there tells its command, and then it is told.
+    The score of a step is the greatest of the commands' log ratios, each averaged over the last ``window`` steps
+    (before the first, all are `BEFORE`). An event begins where the score comes up to the threshold; the greatest score
+    of the ``window`` steps from there tells its command, and then it is told.
 
     Args:
         spotting: window, threshold and refractory time.
-        commands: how many of the logits are commands; those that follow are not.
+        commands: K, how many of the logits are commands; one more follows.
     """
 
     def __init__(self, spotting: Spotting, commands: int) -> None:
-        self.spotting, self.commands = spotting, commands
-        self.held = deque([np.zeros(commands, np.float32)] * spotting.window, spotting.window)
+        self.spotting = spotting
+        self.held = deque([np.full(commands, BEFORE, np.float32)] * spotting.window, spotting.window)
         self.steps = 0  # that were taken
         self.above = False  # whether the last score was at the threshold or above
         self.begun: Event | None = None  # that is not told yet
         self.silent_until = 0
 
     def step(self, logits: Array) -> Event | None:
-        """Take a step's logits ``(C,)``; the event that they complete, if they do."""
-        self.held.append(posteriors(logits)[: self.commands])
+        """Take a step's logits ``(K + 1,)``; the event that they complete, if they do."""
+        self.held.append(log_ratios(logits))
         mean = np.mean(self.held, axis=0)
         command = int(mean.argmax())
         score, step = float(mean[command]), self.steps
@@ -82,7 +87,7 @@ class Spotter:
         if above and not self.above and step >= self.silent_until:
             self.begun = Event(step, command, score)
             self.silent_until = step + self.spotting.refractory
-        elif self.begun is not None and score > self.begun.probability:
+        elif self.begun is not None and score > self.begun.score:
             self.begun = Event(self.begun.step, command, score)
         self.above = above
         self.steps += 1
@@ -103,40 +108,39 @@ class Spotter:
             yield event
 
 
-def smoothed(probabilities: Array, window: int) -> Array:
-    """The commands' probabilities ``(T, K)`` averaged over the last ``window`` steps; 0 before the first."""
-    before = np.zeros((window - 1, probabilities.shape[1]), probabilities.dtype)
-    windows = sliding_window_view(np.concatenate([before, probabilities]), window, axis=0)
+def smoothed(ratios: Array, window: int) -> Array:
+    """The commands' log ratios ``(T, K)`` averaged over the last ``window`` steps; `BEFORE` before the first."""
+    before = np.full((window - 1, ratios.shape[1]), BEFORE, ratios.dtype)
+    windows = sliding_window_view(np.concatenate([before, ratios]), window, axis=0)
     result: Array = windows.mean(-1)
     return result
 
 
-def spotted(probabilities: Array, spotting: Spotting) -> list[Event]:
-    """The events that a `Spotter` finds in a recording's smoothed probabilities ``(T, K)``."""
-    scores = probabilities.max(1)
+def spotted(ratios: Array, spotting: Spotting) -> list[Event]:
+    """The events that a `Spotter` finds in a recording's smoothed log ratios ``(T, K)``."""
+    scores = ratios.max(1)
     above = scores >= spotting.threshold
     events: list[Event] = []
     for step in np.flatnonzero(above & ~np.concatenate([[False], above[:-1]])).tolist():
         if not events or step >= events[-1].step + spotting.refractory:
             best = step + int(scores[step : step + spotting.window].argmax())
-            events.append(Event(step, int(probabilities[best].argmax()), float(scores[best])))
+            events.append(Event(step, int(ratios[best].argmax()), float(scores[best])))
     return events
 
 
-def threshold_for(rows: Sequence[tuple[Array, int | None]], allowed: float, spotting: Spotting) -> float:
+def threshold_for(rows: Sequence[tuple[Array, int]], allowed: float, spotting: Spotting) -> float:
     """The least threshold with no more false alarms than are allowed.
 
-    Args:
-        rows: the smoothed probabilities ``(T, K)`` of stretches of sound, each with the number of the command that is
-            said in it, which is no false alarm.
-        allowed: false alarms in all of them.
+    An event where a command is said is no false alarm, whichever it tells: raising the threshold does not teach the
+    network one command from another.
 
-    Returns:
-        `MOST` where none does.
+    Args:
+        rows: the smoothed log ratios ``(T, K)`` of stretches of sound, each with how many commands are said in it.
+        allowed: false alarms in all of them.
     """
-    for threshold in np.linspace(LEAST, MOST, STEPS).tolist():
-        tried = Spotting(spotting.window, spotting.refractory, threshold)
-        alarms = sum(event.command != command for own, command in rows for event in spotted(own, tried))
-        if alarms <= allowed:
-            return float(threshold)
-    return MOST
+    threshold = LEAST
+    while True:
+        tried = replace(spotting, threshold=threshold)
+        if sum(max(0, len(spotted(own, tried)) - said) for own, said in rows) <= allowed:
+            return threshold
+        threshold += APART
