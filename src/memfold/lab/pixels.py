@@ -116,14 +116,20 @@ def accuracy(model: Reader, digits: Digits) -> float:
     return 100 * right / len(digits.labels)
 
 
+def _learnt_of(digits: Digits) -> int:
+    """How many of the training part's digits are learnt; the others validate."""
+    count = len(digits.labels)
+    return count - min(VALID, count // 10)
+
+
 def fit(
     cell: str, order: str, digits: Digits, budget: Budget, seed: int, init: str, recipe: PixelRecipe
 ) -> tuple[Reader, Result]:
     """Train a network on all digits but the last 2,000, which validate it; returns it and what the training did."""
     torch.manual_seed(seed)
     model = Reader(recurrent(cell, 1, recipe.hidden_size, init, STEPS), CLASSES)
-    held_out = min(VALID, len(digits.labels) // 10)
-    learnt, valid = digits.rows(slice(None, -held_out)), digits.rows(slice(-held_out, None))
+    first = _learnt_of(digits)
+    learnt, valid = digits.rows(slice(None, first)), digits.rows(slice(first, None))
     problem = PixelProblem(model, learnt, valid, recipe.batch_size, seed)
     title = f"pixels, {order}, {cell}, seed {seed}: {sum(p.numel() for p in model.parameters()):,} parameters"
     with Display(title) as display:
@@ -166,7 +172,7 @@ def run_pixels(
             for seed in range(seeds):
                 begun = time.monotonic()
                 model, result = fit(cell, order, digits, limit, seed, init, recipe)
-                row = {"order": order, "cell": cell, "seed": seed, "epochs": result.units / len(digits.labels)}
+                row = {"order": order, "cell": cell, "seed": seed, "epochs": result.units / _learnt_of(digits)}
                 row |= {"minutes": (time.monotonic() - begun) / 60, "accuracy": accuracy(model, test)}
                 rows.append(row | {"published": PUBLISHED.get((order, cell))})
                 curves.setdefault(order, {})[f"{cell}, seed {seed}" if seed else cell] = _curve(result)
