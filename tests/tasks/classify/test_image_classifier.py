@@ -2,12 +2,14 @@
 
 import gzip
 import json
+import math
 import re
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from sklearn.base import clone
 from sklearn.metrics import f1_score
@@ -18,7 +20,10 @@ from memfold.data.images import Images, read_classes
 from memfold.errors import InputError
 from memfold.tasks import ImageClassifier
 from memfold.tasks.classify.classifier import PCA
+from memfold.tasks.classify.network import ClassifyNetwork, ClassifyProblem
 from memfold.tasks.classify.report import Answers
+from memfold.tasks.vision.augment import Augmentation
+from memfold.tasks.vision.network import BackboneSize
 from tasks.vision.shapes import SHAPES, SIZE, write_shapes
 
 SETTINGS = {"size": SIZE, "channels": 16, "blocks": 1, "hidden_size": 8, "stem_stride": 2, "lr": 1e-2, "batch_size": 16}
@@ -211,3 +216,15 @@ def test_the_command_line_from_end_to_end(
     assert call("predict", model, str(folder / "bar" / "0.png")).count("\n") == 2
     assert "--origins: is for forecasts" in call("evaluate", model, "@mnist", "--origins", "2", code=2)
     assert "is for the task classify, not forecast" in call("fit", "forecast", "@mnist", "--out", model, code=2)
+
+
+def test_the_loss_that_is_validated_is_the_one_that_is_learnt() -> None:
+    torch.manual_seed(0)
+    pixels, labels = torch.randint(256, (40, 1, 12, 12), dtype=torch.uint8), torch.randint(3, (40,))
+    network = ClassifyNetwork(BackboneSize(12, 1, 8, 1, 4, 2), 3, 0.0).eval()
+    problem = ClassifyProblem(network, (pixels, labels), (pixels, labels), Augmentation(), 40, 0)
+    learnt = problem.loss_of(network.backbone.normaliser(pixels), labels).item()
+    assert problem.validate() == pytest.approx(learnt, abs=1e-5)
+    with torch.no_grad():
+        network.out.weight.mul_(1e4)  # surer than a float can tell
+    assert math.isfinite(problem.validate())

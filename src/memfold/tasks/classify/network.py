@@ -61,5 +61,6 @@ class ClassifyProblem(ImageProblem):
         return F.cross_entropy(self.network(images), labels, label_smoothing=SMOOTHING)
 
     def validate(self) -> float:
-        pixels, labels = self.valid
-        return F.nll_loss(probabilities_of(self.network, pixels).log(), labels).item()
+        pixels, labels = self.valid  # smoothed as in training: what is surer than that would seem better
+        logits = probabilities_of(self.network, pixels).clamp(min=torch.finfo(torch.float32).tiny).log()
+        return F.cross_entropy(logits, labels, label_smoothing=SMOOTHING).item()
