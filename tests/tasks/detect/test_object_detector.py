@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,18 @@ SMALL = {"size": 80, "channels": 24, "blocks": 1, "hidden_size": 8, "lr": 4e-3, 
 
 def small(**changes: object) -> ObjectDetector:
     return ObjectDetector(**{**SMALL, **changes})  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """``call("fit", ...)`` runs the command and gives what it printed."""
+
+    def told(*arguments: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["memfold", *arguments])
+        assert run() == 0
+        return capsys.readouterr().out
+
+    return told
 
 
 @pytest.fixture(scope="module")
@@ -107,14 +120,7 @@ def test_a_saved_model_gives_the_same_boxes(fitted: ObjectDetector, folder: Path
     assert (ours.metrics, ours.baselines) == (theirs.metrics, theirs.baselines)
 
 
-def test_sequences_of_boxes_are_learnt_saved_and_loaded(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def call(*arguments: str) -> str:
-        monkeypatch.setattr(sys, "argv", ["memfold", *arguments])
-        assert run() == 0
-        return capsys.readouterr().out
-
+def test_sequences_of_boxes_are_learnt_saved_and_loaded(folder: Path, tmp_path: Path, call: Callable[..., str]) -> None:
     data, model = write_coco(tmp_path / "new", scenes(16, seed=5)), str(tmp_path / "m")
     sets = [word for name, value in {**SMALL, "head": "sequence"}.items() for word in ("--set", f"{name}={value}")]
     call("fit", "detect", str(folder), "--out", model, "--budget", "40ep", "--json", *sets)
@@ -210,14 +216,7 @@ def test_pictures_of_nothing_give_an_empty_table(fitted: ObjectDetector, tmp_pat
     assert table.schema["label"] == pl.String
 
 
-def test_the_command_line_from_end_to_end(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def call(*arguments: str) -> str:
-        monkeypatch.setattr(sys, "argv", ["memfold", *arguments])
-        assert run() == 0
-        return capsys.readouterr().out
-
+def test_the_command_line_from_end_to_end(folder: Path, tmp_path: Path, call: Callable[..., str]) -> None:
     model, page = str(tmp_path / "m"), str(tmp_path / "page.html")
     sets = [word for name, value in SMALL.items() for word in ("--set", f"{name}={value}")]
     report = json.loads(call("fit", "detect", str(folder), "--out", model, "--budget", "1ep", "--json", *sets))
