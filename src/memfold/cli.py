@@ -315,7 +315,7 @@ def lab(
     seeds: Annotated[int | None, typer.Option(min=1, help="Trainings of each; 1 when not given.")] = None,
     budget: Annotated[str | None, typer.Option(help="Time of each training at most, such as 2m.")] = None,
     init: Annotated[str | None, typer.Option(help="First weights: chrono, memfold, torch or orthogonal.")] = None,
-    lr: Annotated[float | None, typer.Option(min=0.0, help="Learning rate; not for gradient.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate; not for gradient.")] = None,
     forget_bias: Annotated[
         float | None, typer.Option(help="gradient only: bias of the gate that keeps the state.")
     ] = None,

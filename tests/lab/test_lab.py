@@ -234,6 +234,8 @@ def test_the_command_prints_one_json_object_and_writes_a_page(
         (["lab", "adding", "--cells", "rnn,brain"], "--cells: there is no 'brain'"),
         (["lab", "adding", "--budget", "3ep"], "give adding a time such as 2m"),
         (["lab", "adding", "--init", "zeros"], "--init: there is no 'zeros'"),
+        (["lab", "adding", "--lr", "0"], "--lr 0: expected a rate above 0"),
+        (["lab", "gradient", "--lr", "0.1"], "--lr: gradient has no such option"),
         (["lab", "pixels", "--orders", "spiral"], "--orders: there is no 'spiral'"),
         (["lab", "gradient", "--cells", "rnn", "--init", "chrono"], "a plain RNN has no gates"),
         (["lab", "gradient", "--out", "nowhere/a.html"], "there is no folder nowhere"),

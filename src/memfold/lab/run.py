@@ -79,7 +79,7 @@ def run_lab(name: str, **options: Any) -> Record:
         options: those of the experiment that are not left at their defaults.
 
     Raises:
-        InputError: there is no such experiment, or it has no such option.
+        InputError: there is no such experiment, it has no such option, or the learning rate is not above 0.
     """
     experiments = _experiments()
     if name not in experiments:
@@ -90,6 +90,9 @@ def run_lab(name: str, **options: Any) -> Record:
         if option not in known:
             has = ", ".join("--" + parameter.replace("_", "-") for parameter in known)
             raise InputError(f"--{option.replace('_', '-')}: {name} has no such option; it has {has}")
+    lr = options.get("lr")
+    if lr is not None and not lr > 0:
+        raise InputError(f"--lr {lr:g}: expected a rate above 0")
     return run(name, **options)
 
 
