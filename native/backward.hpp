@@ -151,20 +151,19 @@ template <typename Cell, typename Real>
 class BackwardShare {
   public:
     BackwardShare(const Backward<Real>& b, int direction, const Plan& plan, const BackwardSpace<Cell, Real>& space,
-                  char* memory, int block, int share)
+                  char* memory, int block, const Span& span)
         : backward_(b),
           fold_(b.fold),
           direction_(b.fold.directions[direction]),
           derivative_(b.directions[direction]),
-          plan_(plan),
           rows_(b.fold.sequences, direction_.reverse, block, plan.blocks),
+          span_(span),
           space_(space),
-          block_(b, plan, memory, share),
+          block_(b, plan, memory, span.share),
           frame_(b.fold.layer, b.fold.options, space.hidden),
-          first_share_(share == 0),
           hidden_(b.fold.layer.hidden),
-          panel_(panel_count<Real>(hidden_) * share / plan.shares),
-          panel_end_(panel_count<Real>(hidden_) * (share + 1) / plan.shares) {
+          panel_(panel_count<Real>(hidden_) * span.share / span.shares),
+          panel_end_(panel_count<Real>(hidden_) * (span.share + 1) / span.shares) {
         frame_.row_length = row_length<Real>(hidden_);
         frame_.carry_h = block_.carry_h;
         frame_.carry_c = block_.carry_c;
@@ -180,22 +179,31 @@ class BackwardShare {
         frame_.settings.zones = frame_.settings.zones || direction_.zones_h || direction_.zones_c;
     }
 
-    void run(const Meeting& meeting) {
-        load_state();
-        int64_t later = 0;  // rows that have the step after the one at hand
-        for (int64_t s = rows_.longest() - 1; s >= 0; --s) {
+    // Steps are counted from the last one here. Returns the one that comes next.
+    int64_t run(const Meeting& meeting) {
+        if (span_.from == 0) load_state();
+        const int64_t longest = rows_.longest();
+        int64_t done = span_.from;
+        int64_t later = rows_.running(longest - done, rows_.count);  // rows that have the step after the one at hand
+        while (done < span_.to) {
+            const int64_t s = longest - 1 - done;
             int64_t active = later;
             while (active < rows_.count && rows_.length(active) > s) ++active;
             step(s, active, later);
             later = active;
-            if (plan_.shares > 1) meeting.wait(meeting.place);
+            ++done;
+            // What is left after the last step sees the whole of it.
+            const bool goes_on = !meeting.meet || meeting.meet(meeting.place);
+            if (!goes_on && done < longest) return done;
         }
+        if (done < longest) return done;
         if (derivative_.dh_first && later > 0) {
             product_with(-1, later, later);
             frame_.d = nullptr;
             sweep<Pass::step>(frame_, panel_, panel_end_, later);
         }
         save_state();
+        return done;
     }
 
   private:
@@ -203,12 +211,11 @@ class BackwardShare {
     const Fold<Real>& fold_;
     const Direction<Real>& direction_;
     const Derivative<Real>& derivative_;
-    const Plan& plan_;
     const Rows rows_;
+    const Span& span_;
     const BackwardSpace<Cell, Real>& space_;
     const BackwardBlock<Real> block_;
     BackwardFrame<Cell, Real> frame_;
-    const bool first_share_;
     const int64_t hidden_, panel_, panel_end_;
 
     int64_t first_unit() const { return panel_ * width<Real>; }
@@ -274,7 +281,7 @@ class BackwardShare {
                 for (int64_t unit = first_unit(); unit < end_unit(); ++unit)
                     masked[unit] = block_.h[i][unit] * mask[unit];
             }
-            if (!first_share_) continue;
+            if (span_.share > 0) continue;
             space_.x[at] = fold_.x.at(t, row);
             space_.h[at] = direction_.mask ? space_.h_masked + at * hidden_ : block_.h[i];
             space_.c[at] = block_.c[i];
@@ -375,14 +382,13 @@ class Preparation {
 };
 
 template <typename Cell, typename Real>
-void fold_backward(const Backward<Real>& b, const Plan& plan, void* workspace, int part, const Meeting& meeting) {
-    const int share = part % plan.shares, block = part / plan.shares % plan.blocks;
-    const int direction = part / (plan.shares * plan.blocks);
+int64_t fold_backward(const Backward<Real>& b, const Plan& plan, void* workspace, const Span& span,
+                      const Meeting& meeting) {
+    const int direction = span.block / plan.blocks;
     const auto space = backward_space<Cell, Real>(b, workspace, direction);
     char* const blocks = static_cast<char*>(workspace) + size_t(b.fold.direction_count) * space.bytes;
-    const size_t bytes = BackwardBlock<Real>(b, plan, nullptr, 0).bytes;
-    char* const memory = blocks + size_t(part / plan.shares) * bytes;
-    BackwardShare<Cell, Real>(b, direction, plan, space, memory, block, share).run(meeting);
+    char* const memory = blocks + size_t(span.block) * BackwardBlock<Real>(b, plan, nullptr, 0).bytes;
+    return BackwardShare<Cell, Real>(b, direction, plan, space, memory, span.block % plan.blocks, span).run(meeting);
 }
 
 }  // namespace memfold::MEMFOLD_ISA

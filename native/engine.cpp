@@ -54,9 +54,12 @@ size_t workspace_bytes(const Fold<Real>& f, const Plan& plan) {
 }
 
 template <typename Real>
-void fold(const Fold<Real>& f, const Plan& plan, void* workspace, int part, const Meeting& meeting) {
-    with_cell<Real>(f.layer, [&]<typename Cell, typename Format>(Cell, Format) {
-        if constexpr (Cell::hidden_gates > 0) MEMFOLD_ISA::fold<Cell, Real, Format>(f, plan, workspace, part, meeting);
+int64_t fold(const Fold<Real>& f, const Plan& plan, void* workspace, const Span& span, const Meeting& meeting) {
+    return with_cell<Real>(f.layer, [&]<typename Cell, typename Format>(Cell, Format) -> int64_t {
+        if constexpr (Cell::hidden_gates > 0) {
+            return MEMFOLD_ISA::fold<Cell, Real, Format>(f, plan, workspace, span, meeting);
+        }
+        return span.to;
     });
 }
 
@@ -110,16 +113,18 @@ void task(const Backward<Real>& b, void* workspace, Phase phase, int64_t number)
 }
 
 template <typename Real>
-void fold_backward(const Backward<Real>& b, const Plan& plan, void* workspace, int part, const Meeting& meeting) {
-    with_trained_cell<Real>(b.fold.layer, [&]<typename Cell>(Cell) {
-        MEMFOLD_ISA::fold_backward<Cell, Real>(b, plan, workspace, part, meeting);
+int64_t fold_backward(const Backward<Real>& b, const Plan& plan, void* workspace, const Span& span,
+                      const Meeting& meeting) {
+    return with_trained_cell<Real>(b.fold.layer, [&]<typename Cell>(Cell) {
+        return MEMFOLD_ISA::fold_backward<Cell, Real>(b, plan, workspace, span, meeting);
     });
 }
 
 template <typename Real>
 constexpr Functions<Real> functions = {
-    packed_bytes<Real>,   pack<Real>,  row_length<Real>, plan<Real>,          workspace_bytes<Real>, fold<Real>,
-    backward_bytes<Real>, tasks<Real>, task<Real>,       fold_backward<Real>, step_parts<Real>,      step<Real>,
+    packed_bytes<Real>,  pack<Real>,       row_length<Real>,     plan<Real>,  workspace_bytes<Real>,
+    steps<Real>,         fold<Real>,       backward_bytes<Real>, tasks<Real>, task<Real>,
+    fold_backward<Real>, step_parts<Real>, step<Real>,
 };
 
 static_assert(Lstm::kept == kept_values(Kind::lstm) && CoupledLstm::kept == kept_values(Kind::coupled_lstm) &&

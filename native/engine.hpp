@@ -111,19 +111,27 @@ struct Backward {
 };
 
 // How the work of a fold is laid out: every direction is folded in `blocks` independent blocks of rows, each by
-// `shares` threads which divide the hidden units and meet after every step.
+// up to `shares` threads which divide the hidden units and meet after every step.
 struct Plan {
     int blocks, shares;
     int64_t chunk;  // steps whose input product is made in advance; 0: it is made within the step
+    int64_t span;   // steps after which a thread that folds a block by itself may leave it to another one
+};
+
+// What one thread does of a block, counted through the directions: from one step on and up to another, the units of
+// share `share` of `shares`.
+struct Span {
+    int block, share, shares;
+    int64_t from, to;
 };
 
 // What is to be done before the fold backwards in time, and after it: the weights transposed; then the gradients of the
 // weights and of x, to which the second direction adds its own.
 enum class Phase : int { prepare, gradients, second_dx };
 
-// Where the threads of one block meet.
+// Where the threads of one block meet after a step: false when they go no further. Null: there is nobody to meet.
 struct Meeting {
-    void (*wait)(void* place);
+    bool (*meet)(void* place);
     void* place;
 };
 
@@ -147,17 +155,19 @@ template <typename Real>
 struct Functions {
     size_t (*packed_bytes)(const Layer&);
     void (*pack)(const Layer&, const Weights<const Real>&, void* packed);
-    int64_t (*row_length)(int64_t hidden);  // of h and c in the engine's own layout
-    Plan (*plan)(const Fold<Real>&, int threads);
+    int64_t (*row_length)(int64_t hidden);                              // of h and c in the engine's own layout
+    Plan (*plan)(const Fold<Real>&, int threads, int64_t cache_bytes);  // of the second level, of each thread
     size_t (*workspace_bytes)(const Fold<Real>&, const Plan&);
-    // Part `part` of plan.blocks * plan.shares * directions; the parts of a block must run at the same time.
-    void (*fold)(const Fold<Real>&, const Plan&, void* workspace, int part, const Meeting&);
+    // Steps of a block, and a stretch of them, whose shares must run at the same time: returns the step that comes
+    // next.
+    int64_t (*steps)(const Fold<Real>&, const Plan&, int block);
+    int64_t (*fold)(const Fold<Real>&, const Plan&, void* workspace, const Span&, const Meeting&);
     size_t (*backward_bytes)(const Backward<Real>&, const Plan&);
     // The phases of a backward pass, one after the other; the tasks of a phase in any order, by any thread.
     int64_t (*tasks)(const Backward<Real>&, Phase);
     void (*task)(const Backward<Real>&, void* workspace, Phase, int64_t task);
-    // Between them the fold backwards in time: as `fold`, after Phase::prepare.
-    void (*fold_backward)(const Backward<Real>&, const Plan&, void* workspace, int part, const Meeting&);
+    // Between them the fold backwards in time: as `fold`, after Phase::prepare. Steps are counted from the last one.
+    int64_t (*fold_backward)(const Backward<Real>&, const Plan&, void* workspace, const Span&, const Meeting&);
     // In how many parts a step is worth dividing, at most most_step_parts, and one of them: a range of hidden units.
     int (*step_parts)(const Layer&, int64_t rows);
     void (*step)(const Step<Real>&, int part, int parts);

@@ -98,15 +98,16 @@ struct Workspace {
 template <typename Cell, typename Real, typename Format>
 class Share {
   public:
-    Share(const Fold<Real>& f, const Direction<Real>& d, const Plan& plan, char* memory, int block, int share)
+    Share(const Fold<Real>& f, const Direction<Real>& d, const Plan& plan, char* memory, int block, const Span& span)
         : fold_(f),
           direction_(d),
           plan_(plan),
           rows_(f.sequences, d.reverse, block, plan.blocks),
-          space_(f, plan, memory, share),
+          span_(span),
+          space_(f, plan, memory, span.share),
           frame_(f.layer, f.options, d.packed),
-          panel_(panel_count<Real>(f.layer.hidden) * share / plan.shares),
-          panel_end_(panel_count<Real>(f.layer.hidden) * (share + 1) / plan.shares),
+          panel_(panel_count<Real>(f.layer.hidden) * span.share / span.shares),
+          panel_end_(panel_count<Real>(f.layer.hidden) * (span.share + 1) / span.shares),
           unit_(smaller(panel_ * width<Real>, f.layer.hidden)),
           unit_end_(smaller(panel_end_ * width<Real>, f.layer.hidden)) {
         frame_.row_length = row_length<Real>(f.layer.hidden);
@@ -120,24 +121,30 @@ class Share {
         frame_.settings.zones = frame_.settings.zones || direction_.zones_h || direction_.zones_c;
     }
 
-    void run(const Meeting& meeting) {
-        load_state();
-        clear_padding();
-        meet(meeting);
-        const int64_t longest = rows_.longest(), chunk = plan_.chunk > 0 ? plan_.chunk : longest;
-        int64_t active = rows_.count;
-        for (int64_t from = 0; from < longest; from += chunk) {
-            const int64_t to = smaller(from + chunk, longest);
-            if (plan_.chunk > 0) project(from, to, active);
-            int64_t projected = 0;
-            for (int64_t s = from; s < to; ++s) {
-                active = rows_.running(s, active);
-                step(s, active, projected);
-                projected += active;
-                meet(meeting);
-            }
+    // Returns the step that comes next.
+    int64_t run(const Meeting& meeting) {
+        if (span_.from == 0) {
+            load_state();
+            clear_padding();
+            if (span_.shares > 1) meeting.meet(meeting.place);
         }
-        save_state();
+        const int64_t longest = rows_.longest(), chunk = plan_.chunk > 0 ? plan_.chunk : longest;
+        // Where the step stands among those of its chunk, whose input product may be there already.
+        int64_t s = chunk > 0 ? span_.from - span_.from % chunk : 0, projected = 0;
+        int64_t active = rows_.running(s, rows_.count);
+        for (; s < span_.from; ++s) projected += active = rows_.running(s, active);
+        while (s < span_.to) {
+            if (plan_.chunk > 0 && s % chunk == 0) {
+                project(s, smaller(s + chunk, longest), active);
+                projected = 0;
+            }
+            active = rows_.running(s, active);
+            step(s, active, projected);
+            projected += active;
+            if (++s < longest && meeting.meet && !meeting.meet(meeting.place)) return s;
+        }
+        if (s == longest) save_state();
+        return s;
     }
 
   private:
@@ -145,13 +152,10 @@ class Share {
     const Direction<Real>& direction_;
     const Plan& plan_;
     const Rows rows_;
+    const Span& span_;
     const Workspace<Cell, Real> space_;
     Frame<Cell, Real, Format> frame_;
     const int64_t panel_, panel_end_, unit_, unit_end_;
-
-    void meet(const Meeting& meeting) const {
-        if (plan_.shares > 1) meeting.wait(meeting.place);
-    }
 
     void clear(Real* state, int64_t i) const {
         __builtin_memset(state + i * frame_.row_length + unit_, 0, size_t(unit_end_ - unit_) * sizeof(Real));
@@ -238,13 +242,18 @@ class Share {
     }
 };
 
+// As many as the block's longest row has.
+template <typename Real>
+int64_t steps(const Fold<Real>& f, const Plan& plan, int block) {
+    return Rows(f.sequences, false, block % plan.blocks, plan.blocks).longest();
+}
+
 template <typename Cell, typename Real, typename Format>
-void fold(const Fold<Real>& f, const Plan& plan, void* workspace, int part, const Meeting& meeting) {
-    const int share = part % plan.shares, block = part / plan.shares % plan.blocks;
-    const Direction<Real>& direction = f.directions[part / (plan.shares * plan.blocks)];
+int64_t fold(const Fold<Real>& f, const Plan& plan, void* workspace, const Span& span, const Meeting& meeting) {
+    const Direction<Real>& direction = f.directions[span.block / plan.blocks];
     const size_t bytes = Workspace<Cell, Real>(f, plan, nullptr, 0).bytes;
-    char* const memory = static_cast<char*>(workspace) + size_t(part / plan.shares) * bytes;
-    Share<Cell, Real, Format>(f, direction, plan, memory, block, share).run(meeting);
+    char* const memory = static_cast<char*>(workspace) + size_t(span.block) * bytes;
+    return Share<Cell, Real, Format>(f, direction, plan, memory, span.block % plan.blocks, span).run(meeting);
 }
 
 // Panels of a step that stay together when it is divided: those of one tile.

@@ -252,8 +252,8 @@ NB_MODULE(_engine, m) {
     bind_stack<float>(m, "StackFloat");
     bind_stack<double>(m, "StackDouble");
     m.def("isa", [] { return engine().isa; });
-    m.def("set_step_threads", &Crew::set_threads);
-    m.def("borrow_openmp", [] { Team::of_process().borrow(); });
+    m.def("set_step_threads", &Pool::set_step_threads);
+    m.def("borrow_openmp", [] { Pool::of_process().borrow(); });
     m.def(
         "fingerprint",
         [](const std::vector<std::pair<uintptr_t, size_t>>& arrays) {

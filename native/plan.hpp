@@ -9,11 +9,13 @@ namespace memfold::MEMFOLD_ISA {
 // With four rows or more for every thread, each thread folds rows of its own and makes the input product within the
 // step: a tile of four rows reads its weights slowly enough for the second-level cache. With fewer, the threads share
 // the hidden units, as long as a step is worth a meeting; and the input product of many steps is made in advance, where
-// the steps stand for the rows that the batch lacks.
+// the steps stand for the rows that the batch lacks. So it is for a few rows whose weights are too large for that
+// cache.
 template <typename Real>
-Plan plan(const Fold<Real>& f, int threads) {
-    constexpr int64_t enough_rows = 4;
-    constexpr int64_t worth_a_meeting = 8192;  // multiply-adds of a share's hidden product in a step
+Plan plan(const Fold<Real>& f, int threads, int64_t cache_bytes) {
+    constexpr int64_t enough_rows = 4, few_rows = 12;
+    constexpr int64_t worth_a_meeting = 8192;    // multiply-adds of a share's hidden product in a step
+    constexpr int64_t worth_a_change = 2 << 20;  // of the steps after which another thread may go on: some 40 us
     const auto between = [](int64_t low, int64_t value, int64_t high) {
         return value < low ? low : value > high ? high : value;
     };
@@ -23,8 +25,12 @@ Plan plan(const Fold<Real>& f, int threads) {
     const int64_t rows = (f.sequences.batch + blocks - 1) / blocks;
     const int64_t panels = (hidden + width<Real> - 1) / width<Real>;
     const int64_t useful = between(1, rows * gates * hidden * hidden / worth_a_meeting, panels > 1 ? panels : 1);
-    const bool in_advance = rows < enough_rows && f.layer.input >= width<Real>;
-    return {int(blocks), int(between(1, team / blocks, useful)), in_advance ? 64 / between(1, rows, 64) : 0};
+    const int64_t shares = between(1, team / blocks, useful);
+    const int64_t weights = gates * hidden * (f.layer.input + hidden);
+    const bool too_large = weights / shares * int64_t(sizeof(Real)) > cache_bytes;
+    const bool in_advance = (rows < enough_rows || (rows < few_rows && too_large)) && f.layer.input >= width<Real>;
+    return {int(blocks), int(shares), in_advance ? 64 / between(1, rows, 64) : 0,
+            between(1, worth_a_change / between(1, rows * weights, worth_a_change), worth_a_change)};
 }
 
 // 64 bits that change with any change of the data, at the speed of reading it.

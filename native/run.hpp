@@ -1,42 +1,20 @@
-// One fold from its arguments: rows in the order of length, a plan, memory, and the team at work.
+// One fold from its arguments: rows in the order of length, a plan, memory, and the pool at work.
 #pragma once
 
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
-#include <memory>
-#include <new>
 #include <numeric>
 #include <vector>
 
-#if defined(__linux__)
-#include <sys/mman.h>
+#if defined(__unix__)
+#include <unistd.h>
 #endif
 
-#include "engine.hpp"
-#include "team.hpp"
+#include "chains.hpp"
+#include "memory.hpp"
 
 namespace memfold {
-
-struct FreeAligned {
-    std::align_val_t boundary{alignment};
-
-    void operator()(void* memory) const { ::operator delete(memory, boundary); }
-};
-
-using Memory = std::unique_ptr<void, FreeAligned>;
-
-// Memory of a megabyte and more is asked for in pages of two: small ones cost a fault each, and a miss whenever the
-// processor has forgotten where one is.
-inline Memory allocate(size_t bytes) {
-    constexpr size_t page = size_t(2) << 20;
-    const std::align_val_t boundary{bytes < page / 2 ? alignment : page};
-    Memory memory(::operator new(bytes, boundary), FreeAligned{boundary});
-#if defined(__linux__)
-    if (bytes >= page / 2) madvise(memory.get(), bytes, MADV_HUGEPAGE);
-#endif
-    return memory;
-}
 
 template <typename Real>
 const Functions<Real>& functions_of(const Engine& engine) {
@@ -68,48 +46,53 @@ inline std::vector<int64_t> order_of(const Sequences& sequences) {
     return order;
 }
 
-inline Plan without_shares(Plan plan) {
-    plan.shares = 1;
-    return plan;
+// Bytes of the second-level cache of one core.
+inline int64_t cache_bytes() {
+#if defined(_SC_LEVEL2_CACHE_SIZE)
+    static const int64_t told = sysconf(_SC_LEVEL2_CACHE_SIZE);
+    if (told > 0) return told;
+#endif
+    return int64_t(1) << 20;
 }
 
-// Runs the parts of a fold, forward or backward: `part(plan, number, meeting)`, side by side where they meet.
-template <typename Part>
-void run_parts(const Plan& plan, int directions, int threads, const Part& part) {
-    const int blocks = plan.blocks * directions;
-    const std::unique_ptr<Barrier[]> barriers(plan.shares > 1 ? new Barrier[size_t(blocks)] : nullptr);
-    for (int block = 0; barriers && block < blocks; ++block) barriers[block].open_for(plan.shares);
-    struct Job {
-        const Plan plan, alone;
-        const int blocks;
-        Barrier* const barriers;
-        const Part& part;
-    } job{plan, without_shares(plan), blocks, barriers.get(), part};
-    const auto work = [](void* data, int thread, int present) {
-        const Job& j = *static_cast<Job*>(data);
-        // Shares of one block meet, so they need a thread each; with too few of them every block is folded by one.
-        const Plan& own = present >= j.blocks * j.plan.shares ? j.plan : j.alone;
-        for (int number = thread; number < j.blocks * own.shares; number += present) {
-            void* const place = own.shares > 1 ? &j.barriers[number / own.shares] : nullptr;
-            j.part(own, number, Meeting{[](void* barrier) { static_cast<Barrier*>(barrier)->wait(); }, place});
-        }
+// How many of the threads a fold is worth: each has some ten microseconds to work.
+template <typename Real>
+int worth(const Fold<Real>& fold, int threads) {
+    constexpr int64_t worth_a_thread = 256 << 10;  // multiply-adds of the hidden product and of the input's
+    const Layer& layer = fold.layer;
+    const int64_t gates = kept_values(layer.kind) > 1 ? 4 : 1;
+    const int64_t step =
+        fold.direction_count * fold.sequences.batch * gates * layer.hidden * (layer.input + layer.hidden);
+    return int(std::clamp<int64_t>(fold.sequences.time * step / worth_a_thread, 1, threads));
+}
+
+// Goes along the blocks of a fold, forward or backward, by `stretch(span, meeting)`.
+template <typename Steps, typename Stretch>
+void run_chains(const Pool::Turn& turn, const Plan& plan, int directions, const Steps& steps, const Stretch& stretch) {
+    const auto run = [](const void* data, const Span& span, const Meeting& meeting) {
+        return (*static_cast<const Stretch*>(data))(span, meeting);
     };
-    Team::of_process().run({work, &job}, std::min(threads, blocks * plan.shares));
+    Chains(turn, plan, directions, steps, run, &stretch).run();
 }
 
 // Runs tasks 0 to count-1, each by whichever thread comes first.
 template <typename Task>
-void run_tasks(int64_t count, int threads, const Task& task) {
-    struct Job {
+void run_tasks(const Pool::Turn& turn, int64_t count, const Task& task) {
+    struct Tasks {
+        const Pool::Turn& turn;
         const int64_t count;
         const Task& task;
         std::atomic<int64_t> next{0};
-    } job{count, task};
-    const auto work = [](void* data, int, int) {
-        Job& j = *static_cast<Job*>(data);
-        for (int64_t number; (number = j.next.fetch_add(1, std::memory_order_relaxed)) < j.count;) j.task(number);
+    } tasks{turn, count, task};
+    const auto work = [](void* data, int seat) {
+        Tasks& t = *static_cast<Tasks*>(data);
+        while (seat == 0 || !t.turn.busy()) {
+            const int64_t number = t.next.fetch_add(1, std::memory_order_relaxed);
+            if (number >= t.count) return;
+            t.task(number);
+        }
     };
-    if (count > 0) Team::of_process().run({work, &job}, int(std::min<int64_t>(threads, count)));
+    turn.run({work, &tasks}, int(std::min<int64_t>(count, Pool::most_threads)));
 }
 
 template <typename Real>
@@ -117,12 +100,14 @@ void run(const Engine& engine, Fold<Real> fold, int threads) {
     const auto& functions = functions_of<Real>(engine);
     const std::vector<int64_t> order = order_of(fold.sequences);
     if (fold.sequences.lengths) fold.sequences.order = order.data();
-    const Plan plan = functions.plan(fold, threads);
-    const Memory workspace = allocate(
-        std::max(functions.workspace_bytes(fold, plan), functions.workspace_bytes(fold, without_shares(plan))));
-    run_parts(plan, fold.direction_count, threads, [&](const Plan& own, int part, const Meeting& meeting) {
-        functions.fold(fold, own, workspace.get(), part, meeting);
-    });
+    const Pool::Turn turn(worth(fold, threads));
+    const Plan plan = functions.plan(fold, turn.threads(), cache_bytes());
+    const Memory workspace = allocate(functions.workspace_bytes(fold, plan));
+    run_chains(
+        turn, plan, fold.direction_count, [&](int block) { return functions.steps(fold, plan, block); },
+        [&](const Span& span, const Meeting& meeting) {
+            return functions.fold(fold, plan, workspace.get(), span, meeting);
+        });
 }
 
 template <typename Real>
@@ -134,17 +119,20 @@ void run_backward(const Engine& engine, Backward<Real> backward, int threads) {
     backward.steps = sequences.lengths
                          ? std::accumulate(sequences.lengths, sequences.lengths + sequences.batch, int64_t(0))
                          : sequences.time * sequences.batch;
-    const Plan plan = functions.plan(backward.fold, threads);
-    const Memory workspace = allocate(
-        std::max(functions.backward_bytes(backward, plan), functions.backward_bytes(backward, without_shares(plan))));
+    const Pool::Turn turn(worth(backward.fold, threads));
+    const Plan plan = functions.plan(backward.fold, turn.threads(), cache_bytes());
+    const Memory workspace = allocate(functions.backward_bytes(backward, plan));
     const auto run_phase = [&](Phase phase) {
-        run_tasks(functions.tasks(backward, phase), threads,
+        run_tasks(turn, functions.tasks(backward, phase),
                   [&](int64_t task) { functions.task(backward, workspace.get(), phase, task); });
     };
     run_phase(Phase::prepare);
-    run_parts(plan, backward.fold.direction_count, threads, [&](const Plan& own, int part, const Meeting& meeting) {
-        functions.fold_backward(backward, own, workspace.get(), part, meeting);
-    });
+    run_chains(
+        turn, plan, backward.fold.direction_count,
+        [&](int block) { return functions.steps(backward.fold, plan, block); },
+        [&](const Span& span, const Meeting& meeting) {
+            return functions.fold_backward(backward, plan, workspace.get(), span, meeting);
+        });
     run_phase(Phase::gradients);
     run_phase(Phase::second_dx);
 }

@@ -7,7 +7,6 @@
 #include <utility>
 #include <vector>
 
-#include "crew.hpp"
 #include "run.hpp"
 
 namespace memfold {
@@ -26,7 +25,7 @@ class Stack {
         for (void* state : {level.h[0].get(), level.h[1].get(), level.c.get()}) std::memset(state, 0, bytes);
         levels_.push_back(std::move(level));
         most_parts_ = std::max(most_parts_, parts);
-        Crew::start(parts);
+        Pool::of_process().start(parts);
     }
 
     int64_t streams() const { return streams_; }
@@ -35,16 +34,16 @@ class Stack {
 
     // One step of every stream: x (S, I) with rows x_row apart, y (S, O) with rows y_row apart. Allocates nothing.
     void step(const Real* x, int64_t x_row, Real* y, int64_t y_row) {
-        const Crew::Turn turn(most_parts_);
+        const Pool::Step together(most_parts_);
         Strided<const Real> below{x, 0, x_row};
         for (Level& level : levels_) {
             const bool recurrent = level.layer.kind != Kind::linear, top = &level == &levels_.back();
             const int64_t row = functions_.row_length(level.layer.hidden);
-            Job job{
+            Task task{
                 functions_,
                 {level.layer, level.options, level.packed.get(), streams_, below, recurrent ? level.hidden(0) : nullptr,
                  level.hidden(1), level.cell(), top ? Strided<Real>{y, 0, y_row} : Strided<Real>{nullptr, 0, 0}}};
-            turn.run({Job::run, &job}, level.parts);
+            together.run({Task::run, &task}, level.parts);
             level.turn ^= 1;
             below = {level.hidden(0), 0, row};
         }
@@ -77,13 +76,13 @@ class Stack {
     };
 
     // A level's step as a piece of work.
-    struct Job {
+    struct Task {
         const Functions<Real>& functions;
         const Step<Real> step;
 
         static void run(void* data, int part, int parts) {
-            const Job& job = *static_cast<Job*>(data);
-            job.functions.step(job.step, part, parts);
+            const Task& task = *static_cast<Task*>(data);
+            task.functions.step(task.step, part, parts);
         }
     };
 

@@ -9,7 +9,6 @@
 #include <thread>
 #include <vector>
 
-#include "crew.hpp"
 #include "isa.hpp"
 #include "run.hpp"
 #include "stack.hpp"
@@ -386,10 +385,10 @@ struct WideStack {
 };
 
 void test_divided_steps(const Engine& engine) {
-    Crew::set_threads(1);
+    Pool::set_step_threads(1);
     const auto alone = WideStack(engine).steps(200);
     for (const int threads : {2, 3}) {
-        Crew::set_threads(threads);
+        Pool::set_step_threads(threads);
         WideStack together(engine);
         const long before = allocations;
         const auto steps = together.steps(200);
@@ -403,7 +402,7 @@ void test_divided_steps(const Engine& engine) {
     }
     for (auto& caller : callers) caller.join();
     check(wrong == 0, "streams of many threads get what each gets alone");
-    Crew::set_threads(1);
+    Pool::set_step_threads(1);
 }
 
 void test_fork(const Engine& engine) {
@@ -412,7 +411,7 @@ void test_fork(const Engine& engine) {
     Call<float> call(random, Kind::lstm, 9, 16, 8, 70, false);
     call.run(engine, 2);
     const auto parents = call.y;
-    Crew::set_threads(2);
+    Pool::set_step_threads(2);
     const auto steps = WideStack(engine).steps(200);
     WideStack stack(engine);
     const pid_t child = fork();
@@ -420,7 +419,7 @@ void test_fork(const Engine& engine) {
         call.run(engine, 2);
         _exit(call.y == parents && stack.steps(200) == steps ? 0 : 1);
     }
-    Crew::set_threads(1);
+    Pool::set_step_threads(1);
     int status = 1;
     waitpid(child, &status, 0);
     check(status == 0, "a forked child folds and steps with threads of its own");
