@@ -121,7 +121,7 @@ def checked_state(
         return [np.zeros(shape, dtype) for _, shape in zip(names, shapes, strict=False)]
     if len(state) != len(names):
         raise ValueError(f"the state must be ({', '.join(names)}), got {len(state)} arrays")
-    arrays = [np.array(s, dtype) for s in state]
+    arrays = [np.array(s, dtype, order="C") for s in state]  # the engine reads rows one after the other
     for name, array, shape in zip(names, arrays, shapes, strict=False):
         if array.shape != shape:
             raise ValueError(f"{prefix}{name} must be {shape}, got shape {array.shape}")
