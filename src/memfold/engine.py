@@ -146,14 +146,16 @@ def fold(
         state: initial ``(h,)``, for LSTMs ``(h, c)``, each ``(B, H)``, or ``(2, B, H)`` with two directions; zeros when
             None.
         lengths, resets, reverse, clip, zoneout: as in :func:`memfold.cells.fold`.
-        out: where y goes, in x's dtype and contiguous in its last axis; a new array when None.
+        out: where y goes, in x's dtype, contiguous in its last axis, and every element in a place of its own; a new
+            array when None.
 
     Returns:
         ``y (T, B, D*H)``, 0 past a row's length, and the state after each row's last step, in the form of ``state``.
 
     Raises:
-        ValueError: an unknown cell, a missing weight, a shape or value that does not fit.
-        TypeError: x neither float32 nor float64, lengths not integers, resets not bool.
+        ValueError: an unknown cell, a missing weight, a shape or value that does not fit, an ``out`` whose strides do
+            not or that is read-only.
+        TypeError: x neither float32 nor float64, lengths not integers, resets not bool, ``out`` no array.
 
     >>> w = {"weight_ih": np.ones((4, 2)), "weight_hh": np.zeros((4, 1))}
     >>> y, (h, c) = fold("lstm", np.zeros((3, 1, 2)), w)
@@ -228,17 +230,15 @@ def _run(
     shape = (batch, hidden) if directions == 1 else (2, batch, hidden)
     first = None if state is None else checked_state(state, names, [shape] * len(names), x.dtype)
     final = tuple(np.empty(shape, x.dtype) for _ in names)
-    y = np.empty((steps, batch, directions * hidden), x.dtype) if out is None else out
-    if y.shape != (steps, batch, directions * hidden) or y.dtype != x.dtype:
-        raise ValueError(f"out must be {(steps, batch, directions * hidden)} in {x.dtype}, got {y.shape} in {y.dtype}")
-    if y.size and y.strides[2] != y.itemsize:
-        raise ValueError(f"out must be contiguous in its last axis, got strides {y.strides}")
+    y = np.empty((steps, batch, directions * hidden), x.dtype)
+    if out is not None:
+        y = checked_out(out, y.shape, x.dtype)
     kept = np.empty((steps, batch, directions, len(KEPT[cell]), hidden) if keep else (0,) * 5, x.dtype)
-    rows = None if lengths is None else np.ascontiguousarray(checked_lengths(lengths, steps, batch), np.int64)
+    rows = None if lengths is None else laid_out(checked_lengths(lengths, steps, batch), np.int64)
     cuts = None if resets is None else checked_resets(resets, steps, batch)
 
-    if x.strides[2] != x.itemsize and input_size > 1:
-        x = np.ascontiguousarray(x)
+    if not _is_readable(x):
+        x = np.array(x, order="C")
 
     def address(array: Array | None) -> int:
         return 0 if array is None else int(array.ctypes.data)
@@ -272,6 +272,47 @@ def _run(
     return y, final, kept
 
 
+def laid_out(array: ArrayLike, dtype: Any) -> Array:
+    """The array as the engine reads it by its address alone: in C order, on the boundaries of its type.
+
+    A copy is made only where the array is laid out otherwise.
+    """
+    return np.require(np.asarray(array), dtype, ["C", "ALIGNED"])
+
+
+def checked_out(out: Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """The given ``out``, into all of which the engine can write, and into nothing else.
+
+    Raises:
+        TypeError: not an array.
+        ValueError: another shape or type, read-only, or strides that the engine cannot follow.
+    """
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be a NumPy array, {shape} in {dtype}, got a {type(out).__name__}")
+    if out.shape != shape or out.dtype != dtype:
+        raise ValueError(f"out must be {shape} in {dtype}, got {out.shape} in {out.dtype}")
+    if not out.flags.writeable:
+        raise ValueError(f"out must be writeable, got a read-only array with strides {out.strides}")
+    if not _is_readable(out):
+        raise ValueError(
+            f"out must be contiguous in its last axis and aligned to its items of {out.itemsize} bytes, "
+            f"got strides {out.strides}"
+        )
+    extent = out.itemsize  # of all axes that lie within the present one
+    for stride, count in sorted((abs(s), n) for s, n in zip(out.strides, out.shape, strict=True) if n > 1):
+        if stride < extent:
+            raise ValueError(f"out must not overlap itself, got shape {out.shape} with strides {out.strides}")
+        extent += stride * (count - 1)
+    return out
+
+
+def _is_readable(array: Array) -> bool:
+    """Whether the engine can follow the strides: whole items on their boundaries, the last axis contiguous."""
+    steps = [stride for stride, count in zip(array.strides, array.shape, strict=True) if count > 1]
+    dense = array.shape[-1] < 2 or array.strides[-1] == array.itemsize
+    return dense and array.flags.aligned and not any(stride % array.itemsize for stride in steps)
+
+
 def borrow_threads() -> None:
     """Work on torch's threads once torch is loaded: a second team beside them would fight for the cores."""
     global _borrowed
@@ -298,7 +339,7 @@ def _packed_direction(
     for name, weight in weights.items():
         if name not in shapes:
             raise ValueError(f"the engine's {cell} has no weight {name!r}")
-        arrays[name] = np.ascontiguousarray(weight, dtype)
+        arrays[name] = laid_out(weight, dtype)
         if arrays[name].shape != shapes[name]:
             raise ValueError(f"{name} must be {shapes[name]}, got shape {arrays[name].shape}")
     return pack_arrays(KINDS[cell], arrays, bfloat16)

@@ -25,7 +25,7 @@ from safetensors.numpy import save_file
 from memfold import _engine
 from memfold.cells._fold import Zoneout, zoneout_by_name
 from memfold.cells._sequence import CELLS, checked_state
-from memfold.engine import LINEAR, Packed, get_num_threads, pack, pack_arrays
+from memfold.engine import LINEAR, Packed, checked_out, get_num_threads, laid_out, pack, pack_arrays
 
 __all__ = ["Layer", "Stream"]
 
@@ -81,7 +81,7 @@ class Stream:
         if streams < 1:
             raise ValueError(f"streams must be at least 1, got {streams}")
         self.layers = tuple(layers)
-        self.head = None if head is None else {name: np.ascontiguousarray(w, dtype) for name, w in head.items()}
+        self.head = None if head is None else {name: laid_out(w, dtype) for name, w in head.items()}
         self.streams = streams
         self.dtype = np.dtype(dtype)
         self._packed = [_packed(k, layer, self.dtype) for k, layer in enumerate(layers)]
@@ -117,24 +117,33 @@ class Stream:
 
         Raises:
             ValueError: a shape that does not fit, or an ``out`` of another type or layout.
+            TypeError: ``out`` no array.
         """
-        y = (self._y_row if np.ndim(x) == 1 else self._y) if out is None else out
+        if out is None:
+            y = self._y_row if np.ndim(x) == 1 else self._y
+        else:
+            y = out
+            if self.streams > 1:  # whose rows might overlap; the engine looks at all else
+                self._check_out(out)
         if self._stack.step(x, y):
             return y
         return self._step_converted(x, y)
 
+    def _check_out(self, out: Array) -> None:
+        shape: tuple[int, ...] = (self.streams, self.output_size)
+        if self.streams == 1 and np.shape(out) == shape[1:]:
+            shape = shape[1:]
+        checked_out(out, shape, self.dtype)
+
     def _step_converted(self, x: Array, y: Array) -> Array:
         """A step for an x of another type or layout; the errors of :meth:`step`."""
-        converted = np.ascontiguousarray(x, self.dtype)
+        converted = np.array(x, self.dtype, order="C")
         if converted.shape != (self.streams, self.input_size) and (
             self.streams > 1 or converted.shape != (self.input_size,)
         ):
             raise ValueError(f"x must be {(self.streams, self.input_size)}, got shape {converted.shape}")
-        if not self._stack.step(converted, y):
-            expected = (self.streams, self.output_size)
-            raise ValueError(
-                f"out must be {expected} in {self.dtype} with a contiguous last axis, got {y.shape} in {y.dtype}"
-            )
+        self._check_out(y)
+        self._stack.step(converted, y)
         return y
 
     @property
