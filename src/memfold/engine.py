@@ -237,8 +237,10 @@ def _run(
     rows = None if lengths is None else laid_out(checked_lengths(lengths, steps, batch), np.int64)
     cuts = None if resets is None else checked_resets(resets, steps, batch)
 
-    if not _is_readable(x):
+    if not _is_readable(x) or np.may_share_memory(x, y):
         x = np.array(x, order="C")
+    if cuts is not None and np.may_share_memory(cuts, y):
+        cuts = cuts.copy()
 
     def address(array: Array | None) -> int:
         return 0 if array is None else int(array.ctypes.data)

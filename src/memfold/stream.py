@@ -109,7 +109,7 @@ class Stream:
         """Take one step of every stream.
 
         Args:
-            x: ``(S, I)``, or ``(I,)`` of a single stream.
+            x: ``(S, I)``, or ``(I,)`` of a single stream; it may be what an earlier step returned.
             out: where y goes; the stream's own buffer, which the next step overwrites, when None.
 
         Returns:
@@ -121,10 +121,14 @@ class Stream:
         """
         if out is None:
             y = self._y_row if np.ndim(x) == 1 else self._y
+            on_itself = getattr(x, "base", x) is self._y or x is self._y
         else:
             y = out
             if self.streams > 1:  # whose rows might overlap; the engine looks at all else
                 self._check_out(out)
+            on_itself = np.may_share_memory(x, out)
+        if on_itself:  # y is written while x is still read
+            x = np.array(x)
         if self._stack.step(x, y):
             return y
         return self._step_converted(x, y)

@@ -166,6 +166,33 @@ def test_an_out_that_is_no_array_is_refused() -> None:
         stream.step(call.x[0], out=[[0.0, 0.0]])  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("cell", sorted(CELLS))
+def test_out_may_lie_on_what_the_fold_reads(cell: str) -> None:
+    call = random_call(np.random.default_rng(5), cell, 300, 7, 40, 40)
+    expected, _ = engine.fold(cell, call.x, call.weights, call.state)
+    engine.fold(cell, call.x, call.weights, call.state, out=call.x)
+    np.testing.assert_array_equal(call.x, expected)
+
+
+@pytest.mark.parametrize("streams", [1, 7])
+@pytest.mark.parametrize("cell", sorted(CELLS))
+def test_a_step_may_take_what_the_step_before_gave(cell: str, streams: int) -> None:
+    call = random_call(np.random.default_rng(7), cell, 1, streams, 130, 130)
+    plain, own, view, into = (Stream([Layer(cell, call.weights)], streams=streams, dtype=np.float64) for _ in range(4))
+    x = y = z = call.x[0]
+    w = x.copy()
+    for _ in range(3):
+        x = plain.step(x).copy()
+        y = own.step(y)
+        np.testing.assert_array_equal(y, x)
+        z = view.step(z)[:]
+        np.testing.assert_array_equal(z, x)
+        into.step(w, out=w)
+        np.testing.assert_array_equal(w, x)
+    if streams == 1:
+        np.testing.assert_array_equal(own.step(y[0]), plain.step(x[0]))
+
+
 @pytest.mark.parametrize(
     ("out", "message"),
     [
