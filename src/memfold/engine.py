@@ -101,12 +101,13 @@ def pack(cell: str, weights: Mapping[str, ArrayLike], dtype: Any = np.float32, *
         cell: ``"rnn_tanh"``, ``"rnn_relu"``, ``"lstm"``, ``"coupled_lstm"`` or ``"gru"`` (reset after the product).
         weights: ``weight_ih (G*H, I)``, ``weight_hh (G*H, H)``, optionally ``bias_ih`` and ``bias_hh (G*H)`` and an
             LSTM's ``weight_ph``, as :func:`memfold.cells.fold` takes them. With ``_reverse`` after their names besides,
-            those of a backward direction.
+            those of a backward direction, which has the same ones.
         dtype: float32 or float64.
         bfloat16: round the matrices to bfloat16, half the memory to read; sums stay in float32.
 
     Raises:
-        ValueError: an unknown cell, a weight that is missing or foreign to the cell, a shape that does not fit.
+        ValueError: an unknown cell, a weight that is missing, foreign to the cell or in one direction only, a shape
+            that does not fit.
         TypeError: another dtype, or bfloat16 with float64.
     """
     dtype = np.dtype(dtype)
@@ -121,6 +122,7 @@ def pack(cell: str, weights: Mapping[str, ArrayLike], dtype: Any = np.float32, *
         raise ValueError(f"weights lack {', '.join(sorted(missing))}")
     input_size, hidden = np.shape(weights["weight_ih"])[-1], np.shape(weights["weight_hh"])[-1]
     directions = tuple(_packed_direction(cell, own, input_size, hidden, dtype, bfloat16) for own in named)
+    _refuse_unlike(named[0], named[-1])
     return Packed(cell, dtype, input_size, hidden, directions)
 
 
@@ -345,6 +347,14 @@ def _packed_direction(
         if arrays[name].shape != shapes[name]:
             raise ValueError(f"{name} must be {shapes[name]}, got shape {arrays[name].shape}")
     return pack_arrays(KINDS[cell], arrays, bfloat16)
+
+
+def _refuse_unlike(forward: Mapping[str, ArrayLike], backward: Mapping[str, ArrayLike]) -> None:
+    """Refuse directions of different weights: the engine folds both as one layer."""
+    if alone := sorted(forward.keys() ^ backward.keys()):
+        has = [name if name in forward else f"{name}_reverse" for name in alone]
+        lacks = [f"{name}_reverse" if name in forward else name for name in alone]
+        raise ValueError(f"both directions must have the same weights, got {', '.join(has)} without {', '.join(lacks)}")
 
 
 def pack_arrays(kind: int, arrays: Mapping[str, Array], bfloat16: bool = False) -> _engine.Packed:

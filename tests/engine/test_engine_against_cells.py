@@ -145,6 +145,20 @@ def to_bfloat16(values: np.ndarray) -> np.ndarray:
     return np.ldexp(np.round(mantissa * 256), exponent - 8)
 
 
+@pytest.mark.parametrize("ends", [("", "_reverse"), ("_reverse", "")], ids=["forward", "backward"])
+@pytest.mark.parametrize("alone", [("weight_ph",), ("bias_ih",), ("bias_hh", "weight_ph")], ids=", ".join)
+def test_weights_in_one_direction_only_are_named(alone: tuple[str, ...], ends: tuple[str, str]) -> None:
+    call = random_call(np.random.default_rng(5), "lstm", 5, 2, 3, 4, peephole=True, bidirectional=True)
+    has, lacks = ends
+    for name in alone:
+        del call.weights[name + lacks]
+    message = f"got {', '.join(n + has for n in alone)} without {', '.join(n + lacks for n in alone)}"
+    with pytest.raises(ValueError, match=f"both directions must have the same weights, {message}$"):
+        engine.pack("lstm", call.weights)
+    with pytest.raises(ValueError, match=message):
+        engine.fold("lstm", call.x, call.weights)
+
+
 @pytest.mark.parametrize("isa", ["v2", "v3", "v4", "neon"])
 def test_every_instruction_set_of_this_machine_passes_these_tests(isa: str) -> None:
     if isa == engine.isa():
