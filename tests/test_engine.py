@@ -1,8 +1,11 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
 from memfold import cells
-from memfold.engine import fold
+from memfold.engine import fold, trace
+from memfold.stream import Layer, Stream
 
 
 def weights(rng: np.random.Generator, inputs: int, hidden: int, dtype: type) -> dict[str, np.ndarray]:
@@ -56,3 +59,35 @@ def test_what_does_not_fit_is_refused_with_its_shape() -> None:
         fold("lstn", np.zeros((2, 3, 3)), w)
     with pytest.raises(TypeError, match="x must be float32 or float64, got int64"):
         fold("lstm", np.zeros((2, 3, 3), np.int64), w)
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        ([np.zeros((4, 3)), np.zeros((4, 1))], TypeError, "weights must be a mapping such as .* got a list"),
+        (None, TypeError, "weights must be a mapping such as .* got a NoneType"),
+        ({0: np.zeros((4, 3)), 1: np.zeros((4, 1))}, TypeError, "a weight's name must be text such as .* got 0"),
+        (
+            {"weight_ih": np.zeros((4, 3)), "weight_hh": 1.0},
+            ValueError,
+            r"weight_hh must have two axes, got shape \(\)",
+        ),
+        ({"weight_ih": np.zeros(3), "weight_hh": np.zeros((4, 1))}, ValueError, r"weight_ih must .* shape \(3,\)"),
+    ],
+    ids=["list", "none", "numbers for names", "scalar", "one axis"],
+)
+def test_weights_that_are_not_arrays_by_name_are_refused_in_one_sentence(
+    given: Any, error: type[Exception], message: str
+) -> None:
+    x = np.zeros((2, 1, 3))
+    for fold_of in (fold, trace, cells.fold, cells.trace, cells.bidirectional):
+        with pytest.raises(error, match=message) as caught:
+            fold_of("lstm", x, given)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(error, match=message):
+        Stream([Layer("lstm", given)])
+
+
+def test_a_head_that_is_no_mapping_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"weights must be a mapping such as .* got a ndarray"):
+        Stream([Layer("lstm", weights(np.random.default_rng(0), 3, 4, np.float32))], np.ones((2, 4)))  # type: ignore[arg-type]

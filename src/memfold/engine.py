@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from memfold import _engine
 from memfold.cells._fold import Zoneout, zoneout_by_name
-from memfold.cells._sequence import CELLS, checked_lengths, checked_resets, checked_state
+from memfold.cells._sequence import CELLS, checked_lengths, checked_resets, checked_state, refuse_unnamed
 
 __all__ = ["Packed", "fold", "get_num_threads", "isa", "pack", "set_num_threads", "trace"]
 
@@ -108,18 +108,22 @@ def pack(cell: str, weights: Mapping[str, ArrayLike], dtype: Any = np.float32, *
     Raises:
         ValueError: an unknown cell, a weight that is missing, foreign to the cell or in one direction only, a shape
             that does not fit.
-        TypeError: another dtype, or bfloat16 with float64.
+        TypeError: another dtype, bfloat16 with float64, or weights that are no mapping from names.
     """
     dtype = np.dtype(dtype)
     if cell not in KINDS:
         raise ValueError(f"cell must be one of {', '.join(KINDS)}, got {cell!r}")
     if dtype not in (np.float32, np.float64) or (bfloat16 and dtype != np.float32):
         raise TypeError(f"the engine computes in float32, with bfloat16 weights at wish, or float64; got {dtype}")
+    refuse_unnamed(weights)
     named = [{n: w for n, w in weights.items() if not n.endswith("_reverse")}]
     if len(named[0]) < len(weights):
         named.append({n.removesuffix("_reverse"): w for n, w in weights.items() if n.endswith("_reverse")})
     if missing := {"weight_ih", "weight_hh"} - set(named[0]):
         raise ValueError(f"weights lack {', '.join(sorted(missing))}")
+    for name in ("weight_ih", "weight_hh"):
+        if np.ndim(weights[name]) != 2:
+            raise ValueError(f"{name} must have two axes, got shape {np.shape(weights[name])}")
     input_size, hidden = np.shape(weights["weight_ih"])[-1], np.shape(weights["weight_hh"])[-1]
     directions = tuple(_packed_direction(cell, own, input_size, hidden, dtype, bfloat16) for own in named)
     _refuse_unlike(named[0], named[-1])
@@ -157,7 +161,8 @@ def fold(
     Raises:
         ValueError: an unknown cell, a missing weight, a shape or value that does not fit, an ``out`` whose strides do
             not or that is read-only.
-        TypeError: x neither float32 nor float64, lengths not integers, resets not bool, ``out`` no array.
+        TypeError: x neither float32 nor float64, lengths not integers, resets not bool, ``out`` no array, weights no
+            mapping from names.
 
     >>> w = {"weight_ih": np.ones((4, 2)), "weight_hh": np.zeros((4, 1))}
     >>> y, (h, c) = fold("lstm", np.zeros((3, 1, 2)), w)

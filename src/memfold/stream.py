@@ -24,7 +24,7 @@ from safetensors.numpy import save_file
 
 from memfold import _engine
 from memfold.cells._fold import Zoneout, zoneout_by_name
-from memfold.cells._sequence import CELLS, checked_state
+from memfold.cells._sequence import CELLS, checked_state, refuse_unnamed
 from memfold.engine import LINEAR, Packed, checked_out, get_num_threads, laid_out, pack, pack_arrays
 
 __all__ = ["Layer", "Stream"]
@@ -65,7 +65,7 @@ class Stream:
 
     Raises:
         ValueError: no layer, a layer that does not fit on the one below, or whose weights do not fit its cell.
-        TypeError: another dtype.
+        TypeError: another dtype, or weights that are no mapping from names.
     """
 
     def __init__(
@@ -80,6 +80,8 @@ class Stream:
             raise ValueError("a stream needs at least one layer")
         if streams < 1:
             raise ValueError(f"streams must be at least 1, got {streams}")
+        if head is not None:
+            refuse_unnamed(head)
         self.layers = tuple(layers)
         self.head = None if head is None else {name: laid_out(w, dtype) for name, w in head.items()}
         self.streams = streams

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from memfold.cells._gradient import Gradients
-from memfold.cells._sequence import Cell, Folding, checked_state, sizes
+from memfold.cells._sequence import Cell, Folding, checked_state, refuse_unnamed, sizes
 from memfold.cells._step import Array, Values
 
 Zoneout = float | tuple[float, float]
@@ -174,6 +174,7 @@ def bidirectional(
            [3., 5.],
            [6., 3.]])
     """
+    refuse_unnamed(weights)
     directions = [
         {name: w for name, w in weights.items() if not name.endswith("_reverse")},
         {name.removesuffix("_reverse"): w for name, w in weights.items() if name.endswith("_reverse")},

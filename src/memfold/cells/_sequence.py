@@ -67,6 +67,7 @@ class Folding:
         if x.ndim != 3:
             raise ValueError(f"x must be (T, B, I), got shape {x.shape}")
         steps, batch, input_size = x.shape
+        refuse_unnamed(weights)
         own = _checked_weights(cell, {k: np.asarray(w, x.dtype) for k, w in weights.items()}, input_size)
         hidden, output = sizes(own)
         shapes = [(batch, output), (batch, hidden)]
@@ -85,9 +86,23 @@ def sizes(weights: Weights) -> tuple[int, int]:
     return (weights["weight_hr"].shape[-1] if "weight_hr" in weights else output), output
 
 
+def refuse_unnamed(weights: object) -> None:
+    """Refuse weights that are no arrays by name, with a TypeError."""
+    if not isinstance(weights, Mapping):
+        raise TypeError(
+            f'weights must be a mapping such as {{"weight_ih": array, ...}}, got a {type(weights).__name__}'
+        )
+    for name in weights:
+        if not isinstance(name, str):
+            raise TypeError(f"a weight's name must be text such as 'weight_ih', got {name!r}")
+
+
 def _checked_weights(cell: str, weights: Values, input_size: int) -> Values:
     if missing := {"weight_ih", "weight_hh"} - set(weights):
         raise ValueError(f"weights lack {', '.join(sorted(missing))}")
+    for name in ("weight_ih", "weight_hh"):
+        if weights[name].ndim != 2:
+            raise ValueError(f"{name} must have two axes, got shape {weights[name].shape}")
     hidden, output = sizes(weights)
     rows = CELLS[cell].gates * hidden
     shapes: dict[str, tuple[int, ...]] = {
