@@ -1,5 +1,7 @@
 """Bad options and bad calls: torch.nn's kinds of exception, and messages that name what was wrong."""
 
+import re
+
 import pytest
 import torch
 from torch.nn.utils.rnn import pack_sequence
@@ -189,3 +191,61 @@ def test_bad_lengths_and_resets_are_refused(call, error, message):
 def test_packed_input_brings_its_own_lengths():
     with pytest.raises(ValueError, match="PackedSequence"):
         nn.LSTM(3, 4)(pack_sequence([torch.zeros(5, 3)]), lengths=[5])
+
+
+RESHAPED = {
+    "a smaller matrix": ("weight_hh", lambda w: w[:1]),
+    "a narrower matrix": ("weight_ih", lambda w: w[:, :2]),
+    "a transposed matrix": ("weight_ih", lambda w: w.T),
+    "a bias of one": ("bias_hh", lambda w: w[:1]),
+    "a larger bias": ("bias_ih", lambda w: w.repeat(2)),
+    "nothing": ("weight_hh", lambda w: w[:0]),
+}
+
+
+@pytest.mark.filterwarnings("ignore:LSTM with projections")  # torch's own
+@pytest.mark.parametrize("grad", [True, False])
+@pytest.mark.parametrize("change", RESHAPED)
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("LSTM", {"num_layers": 2, "bidirectional": True}),
+        ("LSTM", {"num_layers": 2, "bidirectional": True, "proj_size": 2}),  # by torch's own operator
+        ("LSTM", {"num_layers": 2, "bidirectional": True, "layer_norm": True}),  # by the composition
+        ("GRU", {"num_layers": 2, "bidirectional": True}),
+        ("RNN", {"num_layers": 2, "bidirectional": True}),
+    ],
+    ids=str,
+)
+def test_a_parameter_of_another_shape_is_named_before_it_is_read(kind, options, change, grad):
+    short, reshape = RESHAPED[change]
+    layer, x = getattr(nn, kind)(3, 4, **options), torch.zeros(5, 2, 3)
+    with torch.set_grad_enabled(grad):
+        layer(x)
+        name = f"{short}_l1_reverse"
+        weight = getattr(layer, name)
+        was = tuple(weight.shape)
+        weight.data = reshape(weight.data).clone()
+        message = re.escape(f"{name} must be {was}, got shape {tuple(weight.shape)}")
+        for call in (layer, layer.trace, lambda x: layer(pack_sequence([x[:, 0]]))):
+            with pytest.raises(RuntimeError, match=message):
+                call(x)
+
+
+@pytest.mark.parametrize("change", RESHAPED)
+@pytest.mark.parametrize("kind", LAYERS)
+def test_a_cells_parameter_of_another_shape_is_named(kind, change):
+    name, reshape = RESHAPED[change]
+    cell = getattr(nn, f"{kind}Cell")(3, 4)
+    weight = getattr(cell, name)
+    was = tuple(weight.shape)
+    weight.data = reshape(weight.data).clone()
+    with pytest.raises(RuntimeError, match=re.escape(f"{name} must be {was}, got shape {tuple(weight.shape)}")):
+        cell(torch.zeros(2, 3))
+
+
+def test_a_stream_is_not_made_of_a_parameter_of_another_shape():
+    layer = nn.LSTM(3, 4)
+    layer.bias_hh_l0.data = layer.bias_hh_l0.data[:1].clone()
+    with pytest.raises(RuntimeError, match=r"bias_hh_l0 must be \(16,\), got shape \(1,\)"):
+        layer.stream()

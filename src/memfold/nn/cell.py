@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from memfold.nn.composition import CELLS, State, share, zoned
 from memfold.nn.options import Device, checked_clip, checked_sizes, checked_zoneout, described, refuse
-from memfold.nn.weights import checked_init, initialise, shapes
+from memfold.nn.weights import checked_init, initialise, refuse_reshaped, shapes
 
 __all__ = ["GRUCell", "LSTMCell", "RNNCell"]
 
@@ -45,7 +45,7 @@ class RecurrentCell(nn.Module):
         named = shapes(cell, input_size, hidden_size, bias=bias, peephole=peephole, layer_norm=layer_norm)
         for name, shape in named.items():
             self.register_parameter(name, nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
-        self._weight_names = list(named)
+        self._weight_shapes = named
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -56,7 +56,7 @@ class RecurrentCell(nn.Module):
         return described(self)
 
     def _weights(self) -> dict[str, Tensor]:
-        return {name: getattr(self, name) for name in self._weight_names}
+        return {name: getattr(self, name) for name in self._weight_shapes}
 
     def _step(self, x: Tensor, hx: Any) -> State:
         if x.dim() not in (1, 2):
@@ -66,6 +66,7 @@ class RecurrentCell(nn.Module):
         formula = CELLS[self.cell]
         before = self._state_before(x, hx, formula.state)
         weights = self._weights()
+        refuse_reshaped(weights, self._weight_shapes)
         new = formula.step(share(x, weights, "ih"), before[0], before, weights, clip=self.clip)
         after = []
         for name, old, p in zip(formula.state, before, self._zoneout, strict=True):

@@ -96,7 +96,7 @@ def _in_the_weights_type(layer: "Recurrent", x: Tensor, state: State) -> tuple[T
 
 def torchs_own(layer: "Recurrent", x: Tensor, batch_sizes: Tensor | None, state: State) -> tuple[Tensor, State]:
     """Fold on torch's own operator: x is ``(T, B, I)``, or a PackedSequence's data beside its batch sizes."""
-    weights = [weight for own in layer.all_weights for weight in own]
+    weights = [w for row in range(len(layer._weight_names)) for w in layer._checked_weights(row).values()]
     hx = state if len(state) > 1 else state[0]
     options = (layer.bias, layer.num_layers, layer.dropout, layer.training, layer.bidirectional)
     operator = getattr(_VF, layer.cell)
@@ -119,7 +119,7 @@ def operated(
         mask, zones = _drawn(layer, start, x.shape[0])
         call = ops.Call(
             x=x,
-            weights=[weight for row in rows for weight in layer._weights(row).values()],
+            weights=[weight for row in rows for weight in layer._checked_weights(row).values()],
             state=start,
             lengths=lengths,
             resets=resets,
@@ -155,7 +155,7 @@ def composed(
             values, final = composition.fold(
                 layer.cell,
                 x,
-                layer._weights(row),
+                layer._checked_weights(row),
                 tuple(s[row] for s in state),
                 lengths=lengths,
                 resets=resets,

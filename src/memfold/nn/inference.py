@@ -85,7 +85,7 @@ def stream(layer: "Recurrent", streams: int, bfloat16: bool) -> Stream:
     zoneout = layer._zoneout[0] if len(layer._zoneout) == 1 else (layer._zoneout[0], layer._zoneout[1])
     layers = []
     for k in range(layer.num_layers):
-        weights = {name: w.detach().cpu().numpy().copy() for name, w in layer._weights(k).items()}
+        weights = {name: w.detach().cpu().numpy().copy() for name, w in layer._checked_weights(k).items()}
         layers.append(Layer(layer.cell, weights, layer.clip, zoneout, bfloat16))
     return Stream(layers, streams=streams, dtype=layers[0].weights["weight_ih"].dtype)  # type: ignore[union-attr]
 
@@ -117,7 +117,7 @@ class _Cache:
         result = []
         for k in range(layer.num_layers):
             rows = range(k * layer.num_directions, (k + 1) * layer.num_directions)
-            weights = [[w.contiguous() for w in layer._weights(row).values()] for row in rows]
+            weights = [[w.contiguous() for w in layer._checked_weights(row).values()] for row in rows]
             key = _engine.fingerprint([(w.data_ptr(), w.nbytes) for own in weights for w in own])
             entry = entries.get(k)
             if entry is None or entry.key != key:

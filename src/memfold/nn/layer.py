@@ -19,7 +19,7 @@ from memfold.nn.options import (
     described,
 )
 from memfold.nn.ragged import Integers, checked_lengths, checked_resets
-from memfold.nn.weights import checked_init, initialise, shapes
+from memfold.nn.weights import checked_init, initialise, refuse_reshaped, shapes
 from memfold.stream import Stream
 
 __all__ = ["Recurrent"]
@@ -87,6 +87,7 @@ class Recurrent(nn.Module):
         if dropout > 0 and num_layers == 1:
             warnings.warn(f"dropout={dropout} acts between layers, and num_layers is 1", stacklevel=3)
         self._weight_names: list[dict[str, str]] = []  # by layer and direction, from {"weight_ih": "weight_ih_l0"} on
+        self._weight_shapes: list[dict[str, tuple[int, ...]]] = []
         for layer in range(num_layers):
             width = input_size if layer == 0 else self.output_size
             named = shapes(
@@ -94,6 +95,7 @@ class Recurrent(nn.Module):
             )
             for suffix in (f"l{layer}", f"l{layer}_reverse")[: self.num_directions]:
                 self._weight_names.append({name: f"{name}_{suffix}" for name in named})
+                self._weight_shapes.append(named)
                 for name, shape in named.items():
                     empty = torch.empty(shape, device=device, dtype=dtype)
                     self.register_parameter(f"{name}_{suffix}", nn.Parameter(empty))
@@ -205,6 +207,18 @@ class Recurrent(nn.Module):
             short: getattr(self, name) if (weight := own.get(name)) is None else weight
             for short, name in self._weight_names[row].items()
         }
+
+    def _checked_weights(self, row: int) -> Weights:
+        """The same, of the shapes that the layer was made with.
+
+        Raises:
+            RuntimeError: a parameter, or its ``data``, was replaced by one of another shape.
+        """
+        weights = self._weights(row)
+        refuse_reshaped(
+            weights, self._weight_shapes[row], self._weight_names[row]["weight_ih"].removeprefix("weight_ih")
+        )
+        return weights
 
     def _call(
         self, x: Tensor | PackedSequence, hx: Any, lengths: Integers | None, resets: Any

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from memfold.nn.composition import CELLS
 
-__all__ = ["checked_init", "initialise", "shapes"]
+__all__ = ["checked_init", "initialise", "refuse_reshaped", "shapes"]
 
 DEFAULT_LONGEST_LAG = 1000.0
 
@@ -45,6 +45,17 @@ def shapes(
     if layer_norm:
         result |= {"ln_ih": (rows,), "ln_hh": (rows,), "ln_c": (hidden,)}
     return result
+
+
+def refuse_reshaped(weights: Mapping[str, Tensor], made: Mapping[str, tuple[int, ...]], suffix: str = "") -> None:
+    """Refuse weights of other shapes than those they were made with: whoever reads them by address relies on these.
+
+    Raises:
+        RuntimeError: it names the parameter, by its name and the suffix, and both shapes.
+    """
+    for name, shape in made.items():
+        if weights[name].shape != shape:
+            raise RuntimeError(f"{name}{suffix} must be {shape}, got shape {tuple(weights[name].shape)}")
 
 
 def checked_init(init: str, cell: str, bias: bool, forget_bias: float) -> str:
