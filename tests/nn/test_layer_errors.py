@@ -249,3 +249,15 @@ def test_a_stream_is_not_made_of_a_parameter_of_another_shape():
     layer.bias_hh_l0.data = layer.bias_hh_l0.data[:1].clone()
     with pytest.raises(RuntimeError, match=r"bias_hh_l0 must be \(16,\), got shape \(1,\)"):
         layer.stream()
+
+
+@pytest.mark.parametrize("lengths", [[5, 2_000_000_000], [-1, 5]], ids=str)
+def test_lengths_out_of_range_are_refused_in_compiled_code_too(lengths):
+    torch.compiler.reset()
+    layer = nn.LSTM(3, 4)
+    compiled = torch.compile(lambda x, lengths: layer(x, lengths=lengths)[0], backend="eager", fullgraph=True)
+    x, within = torch.randn(5, 2, 3), torch.tensor([5, 2])
+    torch.testing.assert_close(compiled(x, within), layer(x, lengths=within)[0])
+    wrong = [length for length in lengths if not 0 <= length <= 5]
+    with pytest.raises(ValueError, match=f"lengths must be from 0 to T=5, got {wrong[0]}"):
+        compiled(x, torch.tensor(lengths))

@@ -201,10 +201,20 @@ def _outputs(call: Call, batch_first: bool, keep: bool) -> tuple[Tensor, Tensor,
     return y, last[0], c, x.new_empty(steps, batch, call.directions, values, hidden)
 
 
+def _refuse_lengths(call: Call) -> None:
+    """Refuse lengths out of range, which nobody has looked at in a compiled or exported program."""
+    steps, batch, _ = call.x.shape
+    if call.lengths is not None and batch:
+        for length in map(int, call.lengths.aminmax()):
+            if not 0 <= length <= steps:
+                raise ValueError(f"lengths must be from 0 to T={steps}, got {length}")
+
+
 @clock.time
 def _fold_cpu(*arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     *first, batch_first, keep = arguments
     call = _readable(Call(*first))
+    _refuse_lengths(call)
     y, h, c, kept = _outputs(call, batch_first, keep)
     engine.borrow_threads()
     packed = [pack(call.cell, weights) for weights in call.by_direction(call.weights)]
