@@ -28,15 +28,14 @@ def fold(
     """Fold all layers: x is ``(T, B, I)``, state, lengths and resets as :meth:`Recurrent._prepared` leaves them."""
     steps, batch, _ = x.shape
     directions = layer.num_directions
-    first = [s.contiguous() for s in state]  # (L*D, B, H)
+    first = [ops.whole(s) for s in state]  # (L*D, B, H)
     final = [torch.empty_like(s) for s in first]
     rows = None if lengths is None else lengths.contiguous()
     clip = math.inf if layer.clip is None else layer.clip
     zoneout_c = layer._zoneout[-1] if len(layer._zoneout) > 1 else 0.0
     engine.borrow_threads()
     for k, packed in enumerate(_cache.packed(layer)):
-        if x.stride(2) != 1 and x.shape[2] > 1:
-            x = x.contiguous()
+        x = ops.readable_rows(x)
         if layer.batch_first:
             y = x.new_empty(batch, steps, directions * layer.hidden_size).transpose(0, 1)
         else:

@@ -16,7 +16,7 @@ from memfold import _engine, engine
 from memfold.nn import composition
 from memfold.nn.composition import Values
 
-__all__ = ["Call", "Clock", "clock", "described", "fold", "pack", "values"]
+__all__ = ["Call", "Clock", "clock", "described", "fold", "pack", "readable_rows", "values", "whole"]
 
 Result = TypeVar("Result")
 
@@ -169,20 +169,31 @@ def described(call: Call, y: Tensor, kept: Tensor | None) -> _engine.Call:
     )
 
 
+def readable_rows(tensor: Tensor) -> Tensor:
+    """``(T, B, ·)`` as the engine reads it: any strides over time and batch, contiguous features, no sign put off."""
+    tensor = tensor.resolve_neg()
+    return tensor if tensor.stride(2) == 1 or tensor.shape[2] == 1 else tensor.contiguous()
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """A tensor as the engine reads it by its address alone: contiguous, no sign put off."""
+    return tensor.resolve_neg().contiguous()
+
+
 def _readable(call: Call) -> Call:
     """The call with every tensor laid out as the engine reads it."""
 
-    def whole(tensor: Tensor | None) -> Tensor | None:
-        return None if tensor is None else tensor.contiguous()
+    def optional(tensor: Tensor | None) -> Tensor | None:
+        return None if tensor is None else whole(tensor)
 
     return call._replace(
-        x=call.x if call.x.stride(2) == 1 or call.x.shape[2] == 1 else call.x.contiguous(),
-        weights=[w.contiguous() for w in call.weights],
-        state=[s.contiguous() for s in call.state],
-        lengths=whole(call.lengths),
-        mask=whole(call.mask),
-        zones_h=whole(call.zones_h),
-        zones_c=whole(call.zones_c),
+        x=readable_rows(call.x),
+        weights=[whole(w) for w in call.weights],
+        state=[whole(s) for s in call.state],
+        lengths=optional(call.lengths),
+        mask=optional(call.mask),
+        zones_h=optional(call.zones_h),
+        zones_c=optional(call.zones_c),
     )
 
 
@@ -231,7 +242,10 @@ def _fold_meta(*arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 def _gradients(call: Call, needs: Sequence[bool]) -> list[Tensor]:
     """Where the gradients of x, the state and the weights go; empty where none is needed."""
     inputs = (call.x, *call.state, *call.weights)
-    return [torch.empty_like(t) if need else t.new_empty(0) for t, need in zip(inputs, needs, strict=True)]
+    dx, *rest = (torch.empty_like(t) if need else t.new_empty(0) for t, need in zip(inputs, needs, strict=True))
+    if needs[0] and dx.stride(2) != 1:  # of an x whose rows overlap
+        dx = dx.new_empty(dx.shape)
+    return [dx, *rest]
 
 
 @clock.time
@@ -242,9 +256,8 @@ def _fold_backward_cpu(*arguments: Any) -> list[Tensor]:
     dx, *rest = gradients
     d_state, d_weights = rest[: len(call.state)], rest[len(call.state) :]
 
-    if dy is not None and dy.stride(2) != 1:
-        dy = dy.contiguous()
-    dh, dc = (None if d is None else d.contiguous() for d in (dh, dc))
+    dy = None if dy is None else readable_rows(dy)
+    dh, dc = (None if d is None else whole(d) for d in (dh, dc))
     engine.borrow_threads()
     _engine.fold_backward(
         described(call, y, kept),
