@@ -36,6 +36,21 @@ def test_wide_files_become_a_long_table_and_the_test_part_follows(
     assert split.whole.frame["y"].to_list() == [1, 2, 3, 9, 4.5, 5, 8]
 
 
+def test_sets_are_read_from_a_folder_whatever_characters_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sets = tmp_path / "sets [2]"
+    for name in ("m4-hourly", "etth1"):
+        (sets / name).mkdir(parents=True)
+    for part in ("train", "test"):
+        (sets / "m4-hourly" / f"Hourly-{part}.csv").write_text('"V1","V2","V3"\n"H1",1,2\n')
+    hours = "".join(f"2016-07-01 {hour:02d}:00:00,{hour},5.5\n" for hour in range(24))
+    (sets / "etth1" / "ETTh1.csv").write_text(f"date,HUFL,OT\n{hours}")
+    monkeypatch.setenv("MEMFOLD_DATA", str(sets))
+    assert load_split("m4-hourly").whole.frame["y"].to_list() == [1, 2, 1, 2]
+    assert load_split("etth1").whole.frame["y"].to_list() == [*map(float, range(24)), *[5.5] * 24]
+
+
 @pytest.fixture
 def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A set on a server of our own, and an empty cache."""

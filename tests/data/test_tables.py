@@ -1,3 +1,4 @@
+import re
 from datetime import datetime
 from pathlib import Path
 
@@ -52,6 +53,34 @@ def test_bad_tables_are_refused_in_one_line_that_says_where(tmp_path: Path, text
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.csv: no such file"):
         read_series(tmp_path / "none.csv")
+
+
+ODD_NAMES = ["a[b]", "a[0-9]", "s*", "w?", "{a,b}", "~", "%7e", "a b#c", "x**"]
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_a_path_that_exists_is_that_path_whatever_characters_it_has(tmp_path: Path, name: str, kind: str) -> None:
+    def write_as(path: Path, values: list[float]) -> None:
+        frame = pl.DataFrame({"ds": [1, 2, 3], "y": values})
+        with open(path, "wb") as file:
+            frame.write_csv(file) if kind == "csv" else frame.write_parquet(file)
+
+    for other in ("ab", "a1", "a", "b", "s1", "s2", "wx", "xyz"):
+        write_as(tmp_path / f"{other}.{kind}", [7.0, 7.0, 7.0])
+    folder = tmp_path / name  # the folder's name holds them as well
+    folder.mkdir()
+    for path in (tmp_path / f"{name}.{kind}", folder / f"{name}.{kind}"):
+        write_as(path, [1.0, 2.0, 4.0])
+        assert read_series(path).values[0].tolist() == [1.0, 2.0, 4.0]
+
+
+@pytest.mark.parametrize("name", ["s*.csv", "s[0-9].csv", "s?.csv", "*", "s*.parquet"])
+def test_a_pattern_is_no_file(tmp_path: Path, name: str) -> None:
+    for other in ("s1.csv", "s2.csv", "s1.parquet"):
+        (tmp_path / other).write_text("ds,y\n1,1\n2,2\n3,3\n")
+    with pytest.raises(InputError, match=f"{re.escape(name)}: no such file$"):
+        read_series(tmp_path / name)
 
 
 def test_a_parquet_file_that_is_none_is_refused(tmp_path: Path) -> None:

@@ -259,7 +259,8 @@ def _columns(path: Path) -> pl.DataFrame:
     """A time in the first column and a series in each other one."""
     if not path.is_file():
         raise InputError(f"{path}: no such file")
-    table = pl.read_csv(path, try_parse_dates=True)
+    with open(path, "rb") as file:  # not the path, which Polars would take for a pattern
+        table = pl.read_csv(file, try_parse_dates=True)
     time, *series = table.columns
     long = table.unpivot(index=time, on=series, variable_name=ID, value_name=TARGET)
     return long.select(ID, pl.col(time).cast(pl.Datetime("us")).alias(TIME), TARGET).sort(ID, TIME)
@@ -269,7 +270,8 @@ def _wide(path: Path) -> pl.DataFrame:
     """M4's layout: a series a row, its name first, then its values; shorter rows end in empty cells."""
     if not path.is_file():
         raise InputError(f"{path}: no such file")
-    table = pl.read_csv(path, infer_schema_length=None)
+    with open(path, "rb") as file:
+        table = pl.read_csv(file, infer_schema_length=None)
     names = table.columns[0]
     long = table.unpivot(index=names, variable_name="column", value_name=TARGET).drop_nulls()
     return long.select(

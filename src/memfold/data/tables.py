@@ -197,7 +197,8 @@ def raw_table(source: Any) -> tuple[str, pl.DataFrame]:
         raise InputError(f"{path}: the file is empty")
     if path.suffix == ".parquet":
         try:
-            return str(path), pl.read_parquet(path)
+            with open(path, "rb") as file:  # not the path, which Polars would take for a pattern
+                return str(path), pl.read_parquet(file)
         except (pl.exceptions.PolarsError, OSError) as error:
             raise InputError(f"{path}: not readable as Parquet ({_first_line(error)})") from None
     with open(path, "rb") as file:
@@ -205,7 +206,8 @@ def raw_table(source: Any) -> tuple[str, pl.DataFrame]:
     separator = chr(max(b",;\t", key=header.count))
     _refuse_other_encoding(path, [header])
     try:
-        return str(path), pl.read_csv(path, infer_schema=False, separator=separator, null_values=_MISSING)
+        with open(path, "rb") as file:
+            return str(path), pl.read_csv(file, infer_schema=False, separator=separator, null_values=_MISSING)
     except pl.exceptions.PolarsError as error:
         with open(path, "rb") as file:
             _refuse_other_encoding(path, file)
