@@ -1,12 +1,14 @@
 import re
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import narwhals as nw
 import pandas as pd
 import polars as pl
 import pytest
 
+from memfold.data import tables
 from memfold.data.tables import ID, TARGET, TIME, read_series
 from memfold.errors import InputError
 
@@ -126,6 +128,62 @@ def test_series_are_sorted_and_kept_apart() -> None:
 def test_a_series_shorter_than_what_is_dropped_leaves_the_table() -> None:
     frame = pl.DataFrame({"unique_id": ["a", "b", "b"], "ds": [1, 1, 2], "y": [1.0, 2.0, 3.0]})
     assert read_series(frame).head(1).ids == ["b"]
+
+
+SECONDS = "ds,y\n2024-01-01 00:00:00,1\n2024-01-01 00:00:01,2\n"
+FAR_TIMES = {
+    "a mistyped year": (
+        SECONDS + "9024-01-01 00:00:02,3\n",
+        r"row 4, column 'ds': 9024-01-01 00:00:02 is 220,898,620,801 steps of 1s away from 2024-01-01 00:00:01, "
+        "the nearest time of series 'y'; correct the time, or leave the row out",
+    ),
+    "a mistyped integer": ("ds,y\n0,1\n1,2\n1000000000000,3\n", "row 4, column 'ds': 1000000000000 is 999,999,999,999"),
+    "a smaller one": ("ds,y\n0,1\n1,2\n400000000,3\n", "row 4, column 'ds': 400000000 is 399,999,999 steps of 1 away"),
+    "a year too early": (
+        "ds,y\n0024-01-03,3\n" + "".join(f"2024-01-0{day},1\n" for day in (1, 2, 4, 5)),
+        "row 2, column 'ds': 0024-01-03 00:00:00 is 730,483 steps of 1d away from 2024-01-01 00:00:00",
+    ),
+    "a row out of order": (
+        "unique_id,ds,y\nb,7,1\na,1,1\na,-30000000,2\na,2,3\nb,8,1\na,3,1\n",
+        "row 4, column 'ds': -30000000 is 30,000,001 steps of 1 away from 1, the nearest time of series 'a'",
+    ),
+    "most rows close together": (
+        "ds,y\n2019-12-31,1\n2020-01-31,1\n2020-02-29,1\n2020-03-31,1\n"
+        "2020-03-31 00:00:00.000001,2\n2020-03-31 00:00:00.000002,2\n",
+        "most often 1us apart; with one at every 1us there would be 7,862,400,000,003 in place of 6; give rows",
+    ),
+    "the ends of 64 bits": (
+        "ds,y\n-9223372036854775808,1\n9223372036854775807,2\n",
+        "row 2, column 'ds': -9223372036854775808 is not an integer time from -4611686018427387903 to .*; correct it",
+    ),
+    "the year 0": (
+        "ds,y\n2024-01-01,1\n0000-01-02,2\n",
+        "row 3, column 'ds': 0000-.* is not a date of the years 1 to 9999",
+    ),
+}
+
+
+@pytest.mark.parametrize("missing", ["error", "interpolate"])
+@pytest.mark.parametrize("case", FAR_TIMES)
+def test_a_time_out_of_all_proportion_is_named_before_a_grid_is_made(tmp_path: Path, case: str, missing: Any) -> None:
+    text, message = FAR_TIMES[case]
+    with pytest.raises(InputError, match=message) as error:
+        read_series(write(tmp_path, text), missing=missing)
+    assert "\n" not in str(error.value)
+    assert "series.csv" in str(error.value)
+
+
+def test_a_long_gap_in_proportion_is_filled() -> None:
+    frame = pl.DataFrame({"ds": [0, 1, 2, 90_000], "y": [0.0, 1.0, 2.0, 90_000.0]})
+    assert read_series(frame, missing="interpolate").values[0].tolist() == [*map(float, range(90_001))]
+
+
+def test_a_grid_beyond_the_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = pl.DataFrame({"ds": [0, 1, 2, 9_000], "y": [0.0, 1.0, 2.0, 3.0]})
+    monkeypatch.setattr(tables, "_memory", lambda: 1e6)
+    with pytest.raises(InputError, match="data frame: row 5, column 'ds': 9000 is 8,998 steps of 1 away from 2"):
+        read_series(frame, missing="interpolate")
+    assert read_series(frame.head(3)).lengths.tolist() == [3]
 
 
 def test_missing_values_and_rows_are_interpolated_on_demand(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Long tables of series -- one row a series and a time -- from CSV, Parquet or any data frame, checked cell by cell."""
 
 import csv
+import math
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -19,6 +21,11 @@ __all__ = ["ID", "TARGET", "TIME", "SeriesTable", "as_numbers", "as_times", "raw
 
 ID, TIME, TARGET = "unique_id", "ds", "y"
 FROM_END = pl.int_range(pl.len()).reverse().over(ID)  # 0 for the last row of a series
+# A grid of more rows than both has an error in its times, not a gap in its series.
+_LEAST_GRID = 100_000  # rows
+_MOST_GRID = 100  # rows for every row of the table
+_GRID_BYTES = 200  # that a row of the grid takes while it is filled, measured
+_FARTHEST = (1 << 62) - 1  # of an integer time: the difference of two fits 64 bits
 _MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"]
 
 
@@ -158,9 +165,9 @@ def read_series(
     features = _static(whole.select(frame[ID], *static), name) if static else None
     frame = frame.with_row_index("row").sort(ID, TIME)
     _refuse_duplicates(frame, name)
-    frame = frame.drop("row")
     step = _step(frame, name)
-    frame = _fill(frame, step, name, missing, wanted)
+    _refuse_far_times(frame, step, name, time)
+    frame = _fill(frame.drop("row"), step, name, missing, wanted)
     return SeriesTable(frame, step, wanted, features)
 
 
@@ -254,21 +261,40 @@ def as_numbers(column: pl.Series, name: str, title: str) -> pl.Series:
 
 def as_times(column: pl.Series, name: str, title: str) -> pl.Series:
     if column.dtype == pl.Date or column.dtype == pl.Datetime:
-        return column.cast(pl.Datetime("us")).dt.replace_time_zone(None)
+        return _within_years(column.cast(pl.Datetime("us")).dt.replace_time_zone(None), name, title)
     if column.dtype.is_integer():
-        return column.cast(pl.Int64)
+        return _within_reach(column.cast(pl.Int64), name, title)
     if column.dtype != pl.String:
         raise InputError(f"{name}: column {title!r} holds {column.dtype}; expected dates or integers")
     text = column.str.strip_chars()
     integers = text.cast(pl.Int64, strict=False)
     if integers.null_count() == text.null_count():
-        return integers
+        return _within_reach(integers, name, title)
     try:
         times = text.str.to_datetime(strict=False, time_unit="us", time_zone=None)
     except pl.exceptions.PolarsError:
         times = pl.Series(text.name, [None] * len(text), dtype=pl.Datetime("us"))
     _refuse_unread(text, times, name, title, "a date such as 2014-07-01 00:30:00, or an integer")
-    return times.dt.replace_time_zone(None)
+    return _within_years(times.dt.replace_time_zone(None), name, title)
+
+
+def _within_years(times: pl.Series, name: str, title: str) -> pl.Series:
+    years = times.dt.year()
+    _refuse_outside(times, (years < 1) | (years > 9999), name, title, "a date of the years 1 to 9999")
+    return times
+
+
+def _within_reach(times: pl.Series, name: str, title: str) -> pl.Series:
+    outside = (times < -_FARTHEST) | (times > _FARTHEST)
+    _refuse_outside(times, outside, name, title, f"an integer time from {-_FARTHEST} to {_FARTHEST}")
+    return times
+
+
+def _refuse_outside(times: pl.Series, outside: pl.Series, name: str, title: str, expected: str) -> None:
+    rows = outside.fill_null(False).arg_true()
+    if len(rows):
+        read = times.cast(pl.String)[rows[0]]
+        raise InputError(f"{name}: row {rows[0] + 2}, column {title!r}: {read} is not {expected}; correct it")
 
 
 def _refuse_unread(before: pl.Series, after: pl.Series, name: str, title: str, expected: str) -> None:
@@ -315,6 +341,59 @@ def _step(frame: pl.DataFrame, name: str) -> str:
         if seconds % size == 0:
             return f"{int(seconds // size)}{unit}"
     return f"{round(seconds * 1e6)}us"
+
+
+def _refuse_far_times(frame: pl.DataFrame, step: str, name: str, title: str) -> None:
+    """Refuse a table whose grid would be out of all proportion to its rows: one time is mistyped, most likely.
+
+    Nothing of the grid's size is made. The time named is the one on the smaller side of the widest gap.
+    """
+    at = pl.col(TIME).cast(pl.Int64)  # microseconds, or the integers themselves
+    gaps = frame.with_columns(
+        (at.cast(pl.Float64) - at.shift(1).over(ID).cast(pl.Float64)).alias("gap"),
+        pl.col(TIME).shift(1).over(ID).alias("before"),
+        pl.col("row").shift(1).over(ID).alias("row before"),
+        pl.int_range(pl.len()).over(ID).alias("earlier"),
+        pl.len().over(ID).alias("rows"),
+    )
+    shortest = _least_length(step)
+    grid = float(gaps["gap"].sum()) / shortest + frame[ID].n_unique()
+    allowed = min(max(_LEAST_GRID, _MOST_GRID * frame.height), _memory() / 2 / _GRID_BYTES)
+    if grid <= max(allowed, frame.height):
+        return
+    gap = gaps.sort("gap", descending=True, nulls_last=True).row(0, named=True)
+    if gap["gap"] / shortest < grid / 2:
+        raise InputError(
+            f"{name}: column {title!r}: rows are most often {step} apart; with one at every {step} there would be "
+            f"{grid:,.0f} in place of {frame.height:,}; give rows that are evenly apart"
+        )
+    odd, other, row = gap[TIME], gap["before"], gap["row"]
+    if gap["earlier"] < gap["rows"] - gap["earlier"]:
+        odd, other, row = other, odd, gap["row before"]
+    raise InputError(
+        f"{name}: row {row + 2}, column {title!r}: {odd} is {gap['gap'] / shortest:,.0f} steps of {step} away from "
+        f"{other}, the nearest time of series {gap[ID]!r}; correct the time, or leave the row out"
+    )
+
+
+def _least_length(step: str) -> float:
+    """The least length of a step: in microseconds, or in the unit of integer times."""
+    if step.isdecimal():
+        return float(step)
+    count, unit = split_interval(step)
+    seconds = {"us": 1e-6, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800, "mo": 28 * 86_400, "y": 365 * 86_400}
+    return count * seconds[unit] * 1e6
+
+
+def _memory() -> float:
+    """Bytes that this process may use: those of the machine, or of its control group where that has fewer."""
+    if not hasattr(os, "sysconf"):
+        return math.inf
+    machine = float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    try:
+        return min(machine, float(Path("/sys/fs/cgroup/memory.max").read_text()))
+    except (OSError, ValueError):  # no control groups, or no limit: "max"
+        return machine
 
 
 def _fill(frame: pl.DataFrame, step: str, name: str, missing: str, covariates: Sequence[str]) -> pl.DataFrame:
