@@ -110,7 +110,7 @@ def test_evaluate_and_predict_use_the_saved_model(model: Path, tmp_path: Path) -
         (["fit", "forecast", "{data}", "--out", "m", "--set", "horizon"], "expected NAME=VALUE"),
         (["fit", "forecast", "{data}", "--out", "m", "--set", "target=z"], "no column 'z'; it has 'ds', 'y'"),
         (["fit", "forecast", "{data}", "--out", "m", "--set", "horizon=500"], "no series is longer than the horizon"),
-        (["fit", "forecast", "{data}", "--out", "{data}"], "is a file; --out names a folder"),
+        (["fit", "forecast", "{data}", "--out", "{data}"], "is a file; give the name of a folder"),
         (["evaluate", "none", "{data}"], "none: no such model folder"),
         (["predict", ".", "{data}"], "has no config.json; not a memfold model"),
         (["demo", "--budget", "soon"], "budget 'soon': expected"),

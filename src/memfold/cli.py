@@ -188,7 +188,7 @@ def predict(
 
     Example: memfold predict model sales.csv --out forecast.csv
     """
-    from memfold.formats.checkpoint import write_aside
+    from memfold.files import write_file
     from memfold.tasks.base import load
     from memfold.tasks.parameters import parse_settings
 
@@ -199,14 +199,14 @@ def predict(
             for piece in answers:
                 print(piece, end="", flush=True)
         else:
-            write_aside(out, lambda aside: _write_text(aside, answers))
+            write_file(out, lambda aside: _write_text(aside, answers))
         return
     if out is None:
         sys.stdout.write(answers.write_csv())
         return
     if out.suffix not in (".csv", ".parquet"):
         raise InputError(f"{out}: expected a name that ends in .csv or .parquet")
-    write_aside(out, answers.write_parquet if out.suffix == ".parquet" else answers.write_csv)
+    write_file(out, answers.write_parquet if out.suffix == ".parquet" else answers.write_csv)
 
 
 @app.command()

@@ -7,7 +7,7 @@ from pathlib import Path
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from memfold.formats.checkpoint import write_aside
+from memfold.files import write_file
 
 __all__ = ["ACTUAL", "BAND", "INK", "OTHERS", "Section", "scores_table", "styled", "write_page"]
 
@@ -62,7 +62,7 @@ def write_page(
     def write(aside: Path) -> None:
         aside.write_text(page, encoding="utf-8")
 
-    write_aside(path, write)
+    write_file(path, write)
     return path
 
 

@@ -7,7 +7,6 @@
 [1.0, 3.0, 6.0]
 """
 
-import hashlib
 import json
 import math
 import os
@@ -26,11 +25,13 @@ from memfold import _engine
 from memfold.cells._fold import Zoneout, zoneout_by_name
 from memfold.cells._sequence import CELLS, checked_state, refuse_unnamed
 from memfold.engine import LINEAR, Packed, checked_out, get_num_threads, laid_out, pack, pack_arrays
+from memfold.files import CONFIG, FolderKind, settle, sha256, write_folder
 
 __all__ = ["Layer", "Stream"]
 
 Array = NDArray[Any]
-FORMAT = "memfold stream 1"
+FORMAT, WEIGHTS = "memfold stream 1", "model.safetensors"
+FOLDER = FolderKind("stream", FORMAT, frozenset({CONFIG, WEIGHTS}))
 
 
 @dataclass(frozen=True)
@@ -189,26 +190,34 @@ class Stream:
             self._stack.reset(int(row))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the stream, without its state, as a directory: ``config.json`` and ``model.safetensors``."""
-        folder = Path(path)
-        folder.mkdir(parents=True, exist_ok=True)
+        """Write the stream, without its state, as a folder: ``config.json`` and ``model.safetensors``.
+
+        A stream that stood there before is replaced once the new one is whole on the disk.
+
+        Raises:
+            InputError: a ValueError; the folder holds something else or cannot be written, and is untouched.
+        """
         tensors = {
             f"layers.{k}.{name}": np.ascontiguousarray(weight, self.dtype)
             for k, layer in enumerate(self.layers)
             for name, weight in layer.weights.items()
         }
         tensors |= {f"head.{name}": weight for name, weight in (self.head or {}).items()}
-        save_file(tensors, folder / "model.safetensors")
-        config = {
-            "format": FORMAT,
-            "dtype": self.dtype.name,
-            "layers": [
-                {"cell": o.cell, "clip": o.clip, "zoneout": o.zoneout, "bfloat16": o.bfloat16} for o in self.layers
-            ],
-            "shapes": {name: list(tensor.shape) for name, tensor in tensors.items()},
-            "sha256": _sha256(folder / "model.safetensors"),
-        }
-        (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+
+        def write(aside: Path) -> None:
+            save_file(tensors, aside / WEIGHTS)
+            config = {
+                "format": FORMAT,
+                "dtype": self.dtype.name,
+                "layers": [
+                    {"cell": o.cell, "clip": o.clip, "zoneout": o.zoneout, "bfloat16": o.bfloat16} for o in self.layers
+                ],
+                "shapes": {name: list(tensor.shape) for name, tensor in tensors.items()},
+                "sha256": sha256(aside / WEIGHTS),
+            }
+            (aside / CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+
+        write_folder(Path(path), FOLDER, write)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, streams: int = 1) -> Self:
@@ -218,7 +227,8 @@ class Stream:
             FileNotFoundError: no such file.
             ValueError: a file that is truncated, altered or foreign; it names the file and the check that failed.
         """
-        config_file, model_file = Path(path) / "config.json", Path(path) / "model.safetensors"
+        settle(Path(path))
+        config_file, model_file = Path(path) / CONFIG, Path(path) / WEIGHTS
         try:
             config = json.loads(config_file.read_text())
             found = config["format"]
@@ -226,7 +236,7 @@ class Stream:
             raise ValueError(f"{config_file}: not the description of a stream") from error
         if found != FORMAT:
             raise ValueError(f"{config_file}: the format is {found!r}, expected {FORMAT!r}")
-        if _sha256(model_file) != config["sha256"]:
+        if sha256(model_file) != config["sha256"]:
             raise ValueError(f"{model_file}: the hash is not the one that {config_file.name} names")
         tensors = _read(model_file, config["shapes"], np.dtype(config["dtype"]))
         layers = []
@@ -250,11 +260,6 @@ def _packed_head(head: Mapping[str, Array], hidden: int) -> _engine.Packed:
     if bias is not None and bias.shape != weight.shape[:1]:
         raise ValueError(f"the head's bias must be {weight.shape[:1]}, got shape {bias.shape}")
     return pack_arrays(LINEAR, {"weight_ih": weight} | ({} if bias is None else {"bias_ih": bias}))
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _below(prefix: str, tensors: Mapping[str, Array]) -> dict[str, Array]:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from memfold.errors import InputError
-from memfold.formats.checkpoint import write_aside
+from memfold.files import write_file
 from memfold.nn import composition
 from memfold.nn.layer import Recurrent
 
@@ -85,7 +85,7 @@ class Trace:
 
         else:
             raise InputError(f"{path}: a trace's name ends in .npz or .json")
-        write_aside(path, write)
+        write_file(path, write)
 
     def _about(self, full: bool = False) -> dict[str, Any]:
         layers: dict[str, dict[str, Any]] = {}

@@ -4,10 +4,7 @@
 encoder's files. The model card is a person's to edit and is not checked.
 """
 
-import hashlib
 import json
-import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,16 +15,17 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from memfold.errors import InputError
-from memfold.formats.checkpoint import sync_folder
+from memfold.files import CONFIG, FolderKind, check_folder, settle, sha256, write_folder
 
-__all__ = ["read_config", "read_files", "read_weights", "write_model"]
+__all__ = ["MODEL", "check_place", "read_config", "read_files", "read_weights", "write_model"]
 
 FORMAT = "memfold-model"
 VERSION = 1
-CONFIG, WEIGHTS, CARD, CHECKPOINT = "config.json", "model.safetensors", "README.md", "checkpoint.safetensors"
+WEIGHTS, CARD, CHECKPOINT = "model.safetensors", "README.md", "checkpoint.safetensors"
 TOKENS, SOURCE, TARGET = "tokens.model", "source.model", "target.model"  # of sentencepiece
 TEXTS = "texts.txt"  # that a model of characters counts, a line each
 ENCODERS = (TOKENS, SOURCE, TARGET, TEXTS)
+MODEL = FolderKind("model", FORMAT, frozenset({CONFIG, WEIGHTS, CARD, CHECKPOINT, *ENCODERS}), unfinished=CHECKPOINT)
 
 
 def write_model(
@@ -39,57 +37,38 @@ def write_model(
     files: Mapping[str, bytes] | None = None,
     keep_checkpoint: bool = False,
 ) -> None:
-    """Write a model folder aside and put it in place; a model or checkpoint that stood there before is replaced.
+    """Write a model folder; a model or checkpoint that stood there before is replaced once the new one is whole.
 
     Args:
         files: of the encoder, by a name in `ENCODERS`.
-        keep_checkpoint: carry an unfinished training's checkpoint over, so that it can still be resumed.
+        keep_checkpoint: leave an unfinished training's checkpoint there, so that it can still be resumed.
 
     Raises:
         InputError: ``path`` holds something else, or cannot be written; it is untouched then.
     """
-    refuse_foreign_folder(path)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    replaced = path.with_name(f".{path.name}.{os.getpid()}.replaced")
-    try:
-        aside.mkdir(parents=True)
+
+    def write(aside: Path) -> None:
         save_file({name: value.contiguous() for name, value in weights.items()}, aside / WEIGHTS)
         (aside / CARD).write_text(card, encoding="utf-8")
         for name, content in (files or {}).items():
             (aside / name).write_bytes(content)
-        if keep_checkpoint and (path / CHECKPOINT).exists():
-            os.link(path / CHECKPOINT, aside / CHECKPOINT)
         head = {"format": FORMAT, "format_version": VERSION}
         fingerprints = {name: _fingerprint(aside / name) for name in (WEIGHTS, *(files or {}))}
         text = json.dumps({**head, **config, "files": fingerprints}, indent=2, ensure_ascii=False)
         (aside / CONFIG).write_text(text + "\n", encoding="utf-8")
-        for file in aside.iterdir():
-            with open(file, "rb") as handle:
-                os.fsync(handle.fileno())
-        sync_folder(aside)
-        if path.exists():
-            path.rename(replaced)
-        aside.rename(path)
-        sync_folder(path.parent)
-    except (OSError, SafetensorError) as error:
-        if replaced.exists() and not path.exists():
-            replaced.rename(path)
-        raise InputError(f"{path}: cannot be written ({error}); what was there before is untouched") from None
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-    shutil.rmtree(replaced, ignore_errors=True)
+
+    write_folder(path, MODEL, write, keep={CHECKPOINT} if keep_checkpoint else ())
 
 
-def refuse_foreign_folder(path: Path) -> None:
-    """Raise InputError when ``path`` is a file, or a folder that holds anything but a model or a checkpoint."""
-    if not path.exists():
-        return
-    if not path.is_dir():
-        raise InputError(f"{path}: is a file; --out names a folder")
-    ours = {CONFIG, WEIGHTS, CARD, CHECKPOINT, *ENCODERS}
-    foreign = sorted(file.name for file in path.iterdir() if file.name not in ours)
-    if foreign:
-        raise InputError(f"{path}: holds {foreign[0]!r}, which is not part of a model; choose another folder")
+def check_place(path: Path, *, resume: bool = False) -> None:
+    """Make sure, before a training, that its model can be written at ``path``.
+
+    Raises:
+        InputError: it cannot, or an unfinished training is there that is not to be resumed.
+    """
+    check_folder(path, MODEL)
+    if (path / CHECKPOINT).exists() and not resume:
+        raise InputError(f"{path}: holds an unfinished training; go on with --resume, or choose another folder")
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -100,6 +79,7 @@ def read_config(path: Path) -> dict[str, Any]:
     """
     if not path.is_dir():
         raise InputError(f"{path}: no such model folder")
+    settle(path)
     file = path / CONFIG
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
@@ -159,5 +139,4 @@ _DTYPES = {torch.float32: "F32", torch.float64: "F64", torch.int64: "I64", torch
 
 
 def _fingerprint(file: Path) -> dict[str, Any]:
-    with open(file, "rb") as handle:
-        return {"bytes": file.stat().st_size, "sha256": hashlib.file_digest(handle, "sha256").hexdigest()}
+    return {"bytes": file.stat().st_size, "sha256": sha256(file)}

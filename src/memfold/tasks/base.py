@@ -19,10 +19,10 @@ from memfold.data.datasets import dataset
 from memfold.errors import InputError
 from memfold.formats.directory import (
     CHECKPOINT,
+    check_place,
     read_config,
     read_files,
     read_weights,
-    refuse_foreign_folder,
     write_model,
 )
 from memfold.training import Problem, Result, Settings, train
@@ -287,10 +287,8 @@ class Task(ABC):
 
         checkpoint = None
         if out is not None:
-            refuse_foreign_folder(out)
+            check_place(out, resume=resume)
             checkpoint = out / CHECKPOINT
-            if checkpoint.exists() and not resume:
-                raise InputError(f"{out}: holds an unfinished training; go on with --resume, or choose another folder")
             out.mkdir(parents=True, exist_ok=True)
         text = json.dumps({"task": self.name, "parameters": self.get_params(), **identity}, sort_keys=True, default=str)
         self.network_ = problem.model

@@ -1,0 +1,262 @@
+"""Files and folders that are whole or absent, whatever interrupts their writing; imports nothing heavy.
+
+A file is filled beside its place, as ``.NAME.PID``, and renamed once it is on the disk. A folder's files are filled in
+``.writing.PID`` inside it, which becomes ``.written`` once all of them are on the disk. From then on they are the
+folder's files: whoever reads or writes it next moves the rest of them into place. As the folder itself is never moved,
+it may be the current one, a mount point, or behind a symlink.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError
+
+from memfold.errors import InputError
+
+__all__ = ["FolderKind", "check_file", "check_folder", "settle", "sha256", "write_file", "write_folder"]
+
+CONFIG = "config.json"
+_WRITING, _WRITTEN, _REMOVED = "writing", ".written", ".removed"
+
+
+@dataclass(frozen=True)
+class FolderKind:
+    """Which folders may be written over.
+
+    Attributes:
+        what: they hold, for a person.
+        format: what ``format`` is in their ``config.json``.
+        names: the files that they may hold.
+        unfinished: a file that marks a folder without ``config.json`` as one of them.
+    """
+
+    what: str
+    format: str
+    names: frozenset[str]
+    unfinished: str | None = None
+
+
+def sha256(file: Path) -> str:
+    """The SHA-256 of a file's content, in hexadecimal."""
+    with open(file, "rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def check_file(path: Path) -> None:
+    """Make sure, before the work, that a file can be written at ``path``.
+
+    Raises:
+        InputError: its folder is not there or not writable, or something else than a file has its name.
+    """
+    with _told(path):
+        if path.exists() and not path.is_file():
+            what = "a folder" if path.is_dir() else "no ordinary file"
+            raise InputError(f"{path}: is {what}; give the name of a file to write")
+        folder = path.resolve().parent  # a symlink stays one, and what it names is written
+        if not folder.is_dir():
+            raise InputError(f"{path}: there is no folder {folder}; make it first, or choose another")
+        _probe(folder)
+
+
+def check_folder(path: Path, kind: FolderKind) -> None:
+    """Make sure, before the work, that a folder of this kind can be written at ``path``.
+
+    What an interrupted writing left there is brought to its end where all of it was on the disk, else removed.
+
+    Raises:
+        InputError: something else is there, or it cannot be written.
+    """
+    with _told(path):
+        if path.is_symlink() and not path.exists():
+            raise InputError(
+                f"{path}: is a symlink to {os.readlink(path)}, which is not there; make that folder, or choose another"
+            )
+        if path.exists():
+            if not path.is_dir():
+                raise InputError(f"{path}: is a file; give the name of a folder")
+            _refuse_foreign(path, kind)
+            _probe(path)
+            settle(path)
+            _sweep(path, {*kind.names, _WRITING})
+        else:
+            nearest = next(p for p in path.absolute().parents if p.exists() or p.is_symlink())
+            if not nearest.is_dir():
+                raise InputError(f"{path}: {nearest} is not a folder; choose another")
+            _probe(nearest)
+
+
+def write_file(path: Path, write: Callable[[Path], None]) -> None:
+    """Have ``write`` fill a file beside ``path``, sync it to the disk, and only then give it its name.
+
+    Raises:
+        InputError: the file could not be written; what stood at ``path`` before is untouched.
+    """
+    check_file(path)
+    place = path.resolve()
+    _sweep(place.parent, {place.name})
+    aside = place.with_name(f".{place.name}.{os.getpid()}")
+    try:
+        write(aside)
+        _sync(aside)
+        os.replace(aside, place)
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path}: cannot be written ({error}); what was there before is untouched") from None
+    finally:
+        aside.unlink(missing_ok=True)
+    _sync_names(place.parent)
+
+
+def write_folder(path: Path, kind: FolderKind, write: Callable[[Path], None], *, keep: Collection[str] = ()) -> None:
+    """Have ``write`` fill an empty folder; its files then take the place of those that ``path`` held.
+
+    Args:
+        keep: files in ``path`` that stay when ``write`` makes none of that name.
+
+    Raises:
+        InputError: ``path`` holds something else, or cannot be written; what stood there before is untouched.
+    """
+    check_folder(path, kind)
+    made = not path.exists()
+    aside = path / f".{_WRITING}.{os.getpid()}"
+    try:
+        aside.mkdir(parents=True)
+        write(aside)
+        for name in kind.names - {file.name for file in aside.iterdir()} - set(keep):
+            if (path / name).exists():
+                (aside / f"{name}{_REMOVED}").touch()
+        for file in aside.iterdir():
+            _sync(file)
+        _sync_names(aside)
+        os.replace(aside, path / _WRITTEN)
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path}: cannot be written ({error}); what was there before is untouched") from None
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+        if made:
+            with suppress(OSError):  # holds the files, unless they could not be written
+                path.rmdir()
+    _sync_names(path)
+    settle(path)
+
+
+def settle(path: Path) -> None:
+    """Bring the writing of a folder to its end that was interrupted after all of it had reached the disk.
+
+    Raises:
+        InputError: it was, and the folder cannot be written now.
+    """
+    written = path / _WRITTEN
+    if written.is_symlink() or not written.is_dir():
+        return
+    try:
+        for file in sorted(written.iterdir()):
+            with suppress(FileNotFoundError):  # another process is at it as well
+                if file.suffix == _REMOVED:
+                    (path / file.stem).unlink(missing_ok=True)
+                    file.unlink()
+                else:
+                    os.replace(file, path / file.name)
+        with suppress(FileNotFoundError):
+            written.rmdir()
+    except OSError as error:
+        raise InputError(
+            f"{path}: its writing was interrupted and cannot be brought to its end ({error}); make it writable"
+        ) from None
+    _sync_names(path)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """What the system refuses while a path is looked at, as an `InputError`."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{path}: cannot be used ({error.strerror or error}); choose another") from None
+
+
+def _refuse_foreign(path: Path, kind: FolderKind) -> None:
+    left = {file.name for file in _leftovers(path, {*kind.names, _WRITING})}
+    found = {file.name for file in path.iterdir()} - left
+    if _WRITTEN in found and not (path / _WRITTEN).is_symlink() and (path / _WRITTEN).is_dir():
+        found.remove(_WRITTEN)
+        found |= {file.name.removesuffix(_REMOVED) for file in (path / _WRITTEN).iterdir()}
+    foreign = sorted(found - kind.names)
+    if not foreign and found and kind.unfinished not in found and not _has_format(path, kind.format):
+        foreign = [CONFIG if CONFIG in found else min(found)]
+    if foreign:
+        raise InputError(f"{path}: holds {foreign[0]!r}, which is not part of a {kind.what}; choose another folder")
+
+
+def _has_format(path: Path, expected: str) -> bool:
+    for file in (path / _WRITTEN / CONFIG, path / CONFIG):
+        if file.is_file():
+            try:
+                config = json.loads(file.read_bytes())
+            except (ValueError, RecursionError):
+                return False
+            return isinstance(config, dict) and config.get("format") == expected
+    return False
+
+
+def _probe(folder: Path) -> None:
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"{folder}: nothing can be written there ({error.strerror}); make it writable, or choose another folder"
+        ) from None
+
+
+def _leftovers(folder: Path, names: Collection[str]) -> Iterator[Path]:
+    """What writings of files by these names have not yet moved to its place."""
+    for file in folder.iterdir():
+        match = re.fullmatch(r"\.(.+)\.\d+", file.name)
+        if match and match[1] in names and not file.is_symlink():
+            yield file
+
+
+def _sweep(folder: Path, names: Collection[str]) -> None:
+    """Remove the leftovers of processes that are no more."""
+    for file in list(_leftovers(folder, names)):
+        if not _runs(int(file.suffix[1:])):
+            if file.is_dir():
+                shutil.rmtree(file, ignore_errors=True)
+            else:
+                file.unlink(missing_ok=True)
+
+
+def _runs(process: int) -> bool:
+    """Whether another process than this one has this number."""
+    if process == os.getpid():
+        return False
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _sync(file: Path) -> None:
+    with open(file, "rb") as opened:
+        os.fsync(opened.fileno())
+
+
+def _sync_names(folder: Path) -> None:
+    """Have the names in a folder, not only the files' contents, reach the disk, where the file system can do that."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
