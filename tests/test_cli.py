@@ -139,6 +139,25 @@ def test_a_foreign_out_folder_is_not_written_over(series: Path, tmp_path: Path) 
     assert [path.name for path in (tmp_path / "m").iterdir()] == ["letter.txt"]
 
 
+def test_a_place_that_cannot_be_written_is_refused_before_the_data_is_read(series: Path, tmp_path: Path) -> None:
+    (tmp_path / "m").symlink_to("nowhere")
+    for arguments in (["fit", "forecast", "none.csv", "--out", "m"], ["demo", "--out", "m"]):
+        done = run(*arguments, folder=tmp_path)
+        assert "nowhere" in refused(done) or "m is not a folder" in refused(done)
+        assert len(done.stderr.strip().splitlines()) == 1
+    done = run("evaluate", "none", str(series), "--report", "none/page.html", folder=tmp_path)
+    assert "there is no folder" in refused(done)
+
+
+def test_a_model_is_written_into_the_current_folder(series: Path, tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "here").symlink_to("disk")
+    done = run("fit", "forecast", str(series), "--out", ".", "--budget", "1ep", *SMALL, folder=tmp_path / "here")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "here").is_symlink()
+    assert run("predict", "here", str(series), folder=tmp_path).returncode == 0
+
+
 def test_a_loss_that_is_not_finite_exits_with_2_and_keeps_the_last_good_model(series: Path, tmp_path: Path) -> None:
     arguments = [*SMALL, "--set", "lr=1e38", "--budget", "20ep"]
     done = run("fit", "forecast", str(series), "--out", str(tmp_path / "m"), *arguments)
@@ -168,6 +187,8 @@ def test_a_training_killed_half_way_and_resumed_ends_with_the_same_bits(series: 
     time.sleep(0.3)
     killed.send_signal(signal.SIGKILL)
     assert killed.wait(60) == -signal.SIGKILL
+    left = tmp_path / "killed" / f".checkpoint.safetensors.{killed.pid}"  # as when it is killed while it writes one
+    left.write_bytes(b"half a checkpoint")
     refusal = run("fit", "forecast", str(series), "--out", str(tmp_path / "killed"), *SMALL, *budget)
     assert "holds an unfinished training; go on with --resume" in refused(refusal)
     assert "unfinished training" in refused(run("predict", str(tmp_path / "killed"), str(series)))
@@ -176,6 +197,7 @@ def test_a_training_killed_half_way_and_resumed_ends_with_the_same_bits(series: 
         (tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "killed")
     )
     assert whole_weights == resumed_weights
+    assert not left.exists()
 
 
 @pytest.mark.slow

@@ -107,11 +107,13 @@ def fit(
 
     Example: memfold fit forecast sales.csv --out model --budget 3m --set horizon=14
     """
+    from memfold.formats.directory import check_place
     from memfold.tasks.base import task_class
     from memfold.tasks.parameters import parse_settings
 
     kind = task_class(task)
     model = kind(**{**kind.known_parameters(data), **parse_settings(kind, task, settings), "seed": seed})
+    check_place(out, resume=resume)
     begun = time.monotonic()
     parts = model.parts(data)
     held_out = model.read_files(valid) if valid else parts.valid
@@ -148,8 +150,11 @@ def evaluate(
 
     Example: memfold evaluate model later.csv --origins 8 --report report.html
     """
+    from memfold.files import check_file
     from memfold.tasks.base import load
 
+    if report is not None:
+        check_file(report)
     task = load(model)
     if data[0].startswith("@"):
         parts = task.parts(data)
@@ -188,10 +193,12 @@ def predict(
 
     Example: memfold predict model sales.csv --out forecast.csv
     """
-    from memfold.files import write_file
+    from memfold.files import check_file, write_file
     from memfold.tasks.base import load
     from memfold.tasks.parameters import parse_settings
 
+    if out is not None:
+        check_file(out)
     task = load(model)
     answers = task.answers(data or [], **parse_settings(task.answers, f"predict for {task.name}", settings))
     if isinstance(answers, Iterator):
@@ -260,17 +267,17 @@ def explain(
     Example: memfold explain model "a film that I will not forget" --out report.html --lang zh
     """
     from memfold.explain import explained, write_explanation
+    from memfold.files import check_file
     from memfold.tasks.base import load
 
-    if not out.parent.is_dir():  # said before the work
-        raise InputError(f"{out}: there is no folder {out.parent}")
+    if out.suffix not in (".html", ".htm", ".npz", ".json"):
+        raise InputError(f"{out}: expected a name that ends in .html, .npz or .json")
+    check_file(out)
     found = explained(load(model), source, lang)
     if out.suffix in (".npz", ".json"):
         found.trace.save(out)
-    elif out.suffix in (".html", ".htm"):
-        write_explanation(out, found, lang)
     else:
-        raise InputError(f"{out}: expected a name that ends in .html, .npz or .json")
+        write_explanation(out, found, lang)
     print(f"{out} shows what the model made of {found.source.splitlines()[0][:60]}", file=sys.stderr)
 
 
@@ -332,10 +339,11 @@ def lab(
 
     Example: memfold lab adding --lags 100,200,400,800 --out adding.html
     """
+    from memfold.files import check_file
     from memfold.lab import run_lab
 
-    if out is not None and not out.parent.is_dir():  # said before the work
-        raise InputError(f"{out}: there is no folder {out.parent}")
+    if out is not None:
+        check_file(out)
     options: dict[str, Any] = {"lags": lags, "cells": cells, "seeds": seeds, "budget": budget, "init": init, "lr": lr}
     options |= {"forget_bias": forget_bias, "scale": scale, "orders": orders}
     record = run_lab(name, **{option: value for option, value in options.items() if value is not None})

@@ -12,6 +12,8 @@ from rich.table import Table
 from memfold.data.datasets import dataset, find, load_split
 from memfold.data.readings import read_readings
 from memfold.display import score_table
+from memfold.files import check_file, check_folder
+from memfold.formats.directory import MODEL
 from memfold.page import Section
 from memfold.tasks.anomaly import AnomalyDetector
 from memfold.tasks.anomaly.report import watched_section
@@ -46,6 +48,9 @@ def run_demo(budget: str, out: Path, quiet: bool = False) -> dict[str, Any]:
         five known ones were ``found`` and ``missed``, and how many ``false_alarms`` there were.
     """
     Budget.parse(budget)  # refuse it before anything is said or read
+    check_folder(out / "model", MODEL)
+    out.mkdir(parents=True, exist_ok=True)
+    check_file(out / "report.html")
     begun = time.monotonic()
     console = Console(quiet=quiet)
     console.print(

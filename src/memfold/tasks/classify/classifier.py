@@ -15,6 +15,7 @@ from torch import nn
 
 from memfold.data.images import Images, load_mnist
 from memfold.errors import InputError
+from memfold.files import check_file
 from memfold.tasks.base import Parts, Report, one_source
 from memfold.tasks.classify.network import ClassifyNetwork, ClassifyProblem, probabilities_of
 from memfold.tasks.classify.report import Answers, write_report
@@ -213,6 +214,8 @@ class ImageClassifier(ImageTask):
         """
         begun = clock.monotonic()
         self._check_fitted()
+        if report is not None:
+            check_file(Path(report))
         images = self.read(data)
         truth = self._numbers(images)
         started = clock.perf_counter()

@@ -14,6 +14,7 @@ from torch import nn
 from memfold.data.boxes import BoxedImages, joined, load_bccd, read_boxes, read_splits, unboxed
 from memfold.data.images import image_files
 from memfold.errors import InputError
+from memfold.files import check_file
 from memfold.tasks.base import Parts, Report, Task, one_source
 from memfold.tasks.detect.baselines import MEAN_BOX, MeanBoxes
 from memfold.tasks.detect.network import MULTIPLE, DetectorNetwork, Head, NetworkSize
@@ -223,8 +224,8 @@ class ObjectDetector(Task):
         """
         begun = time.monotonic()
         self._check_fitted()
-        if report is not None and not Path(report).parent.is_dir():  # said before the work
-            raise InputError(f"{report}: there is no folder {Path(report).parent}")
+        if report is not None:
+            check_file(Path(report))
         images = self.read(data)
         images.require()
         pictures = self._pictures(images)

@@ -15,6 +15,7 @@ from torch import nn
 from memfold.data.datasets import load_split
 from memfold.data.tables import ID, TARGET, TIME, SeriesTable, read_series, split_interval
 from memfold.errors import InputError
+from memfold.files import check_file
 from memfold.tasks.base import Parts, Report, Task, one_source
 from memfold.tasks.forecast.baselines import baseline_forecasts
 from memfold.tasks.forecast.covariates import Covariates
@@ -330,8 +331,8 @@ class Forecaster(Task):
         """
         begun = clock.monotonic()
         self._check_fitted()
-        if report is not None and not Path(report).parent.is_dir():  # said before the work
-            raise InputError(f"{report}: there is no folder {Path(report).parent}")
+        if report is not None:
+            check_file(Path(report))
         table = self.read(data)
         forecasts = self.backtest(table, origins, every)
         outcome = self.score(forecasts, table, name)
