@@ -96,6 +96,12 @@ def test_evaluate_and_predict_use_the_saved_model(model: Path, tmp_path: Path) -
     assert "expected a name that ends in .csv" in refused(run("predict", str(model), data, "--out", "a.xls"))
 
 
+def test_a_model_is_not_scored_on_a_set_that_is_not_its_own(model: Path) -> None:
+    for command in ("evaluate", "predict"):
+        assert "@nonsense: no such data set; forecast takes" in refused(run(command, str(model), "@nonsense"))
+        assert "@mnist is a set for classify; forecast takes" in refused(run(command, str(model), "@mnist"))
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -156,7 +156,7 @@ def evaluate(
     if report is not None:
         check_file(report)
     task = load(model)
-    if data[0].startswith("@"):
+    if task.known_set(data):
         parts = task.parts(data)
         test, scoring = parts.test, parts.scoring
     else:

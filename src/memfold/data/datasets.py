@@ -5,7 +5,7 @@ and else downloaded once, its hash checked.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -16,7 +16,7 @@ import polars as pl
 from memfold.data.tables import ID, TARGET, TIME, SeriesTable, read_series
 from memfold.errors import InputError
 
-__all__ = ["DATASETS", "DataSet", "SeriesSplit", "dataset", "find", "load_split"]
+__all__ = ["DATASETS", "DataSet", "SeriesSplit", "dataset", "find", "known_set", "load_split", "names_set"]
 
 SHIPPED = {"nyc-taxi"}
 TAXI_DAYS = 14  # at the end, the test part
@@ -199,15 +199,41 @@ class SeriesSplit:
     whole: SeriesTable
 
 
-def dataset(name: str) -> DataSet:
-    """A known data set.
+def dataset(name: str, task: str | None = None) -> DataSet:
+    """A known data set; of a task when one is given.
 
     Raises:
-        InputError: there is no such set.
+        InputError: there is no such set, or it is for another task.
     """
-    if name not in DATASETS:
-        raise InputError(f"@{name}: no such data set; known are {', '.join('@' + n for n in DATASETS)}")
-    return DATASETS[name]
+    known = DATASETS.get(name)
+    if known is not None and task in (None, known.task):
+        return known
+    fitting = [f"@{other.name}" for other in DATASETS.values() if task in (None, other.task)]
+    takes = f"{'known are' if task is None else f'{task} takes'} {', '.join(fitting)}"
+    if known is None:
+        raise InputError(f"@{name}: no such data set; {takes}")
+    raise InputError(f"@{name} is a set for {known.task}; {takes}")
+
+
+def names_set(source: str | Path) -> bool:
+    """Whether an input is ``@NAME``; what exists under that very name is a file or folder like any other."""
+    text = str(source)
+    return text.startswith("@") and " " not in text and not os.path.exists(text)
+
+
+def known_set(data: Sequence[str], task: str) -> DataSet | None:
+    """The data set that a task's inputs name, as ``@NAME``; None when they are files.
+
+    Raises:
+        InputError: there is no such set, it is for another task, or something else stands beside it.
+    """
+    names = [source for source in data if names_set(source)]
+    if not names:
+        return None
+    known = dataset(names[0][1:], task)
+    if len(data) > 1:
+        raise InputError(f"{names[0]}: {len(data)} files given; a known data set stands alone")
+    return known
 
 
 def find(name: str) -> Path:
@@ -241,7 +267,7 @@ def load_split(name: str) -> SeriesSplit:
     Raises:
         InputError: no such set, or a file that is missing or cannot be read.
     """
-    folder = find(name)
+    known, folder = dataset(name, "forecast"), find(name)
     if name == "m4-hourly":
         train, test = (_wide(folder / f"Hourly-{part}.csv") for part in ("train", "test"))
         last = train.group_by(ID).agg(pl.col(TIME).last().alias("last"))
@@ -250,9 +276,8 @@ def load_split(name: str) -> SeriesSplit:
     if name == "etth1":
         whole = SeriesTable(_columns(folder / "ETTh1.csv").filter(pl.int_range(pl.len()).over(ID) < ETT_HOURS), "1h")
         return SeriesSplit(whole.head(ETT_SCORED), whole)
-    parameters = dataset(name).parameters
-    whole = read_series(folder / "nyc_taxi.csv", time=parameters["time"], target=parameters["target"])
-    return SeriesSplit(whole.head(TAXI_DAYS * parameters["horizon"]), whole)
+    whole = read_series(folder / "nyc_taxi.csv", time=known.parameters["time"], target=known.parameters["target"])
+    return SeriesSplit(whole.head(TAXI_DAYS * known.parameters["horizon"]), whole)
 
 
 def _columns(path: Path) -> pl.DataFrame:

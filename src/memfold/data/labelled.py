@@ -12,7 +12,7 @@ import narwhals as nw
 import numpy as np
 import polars as pl
 
-from memfold.data.datasets import find
+from memfold.data.datasets import dataset, find
 from memfold.data.texts import read_lines, read_text
 from memfold.errors import InputError
 
@@ -127,6 +127,7 @@ def load_labelled(name: str, fold: int) -> tuple[LabelledTexts, LabelledTexts, L
     Raises:
         InputError: no such set, or a file that is missing or cannot be read.
     """
+    dataset(name, "sentiment")
     folder = find(name)
     if name == "sst2":
         train, test, dev = (

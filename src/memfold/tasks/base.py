@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Self
 import torch
 from torch import nn
 
-from memfold.data.datasets import dataset
+from memfold.data.datasets import DataSet, known_set
 from memfold.errors import InputError
 from memfold.formats.directory import (
     CHECKPOINT,
@@ -86,7 +86,7 @@ def load(path: str | Path) -> "Task":
 
 
 def one_source(data: Sequence[str]) -> str:
-    """The one path or known data set of a task that reads no more.
+    """The one path of a task that reads no more.
 
     Raises:
         InputError: there are several.
@@ -206,12 +206,17 @@ class Task(ABC):
         Raises:
             InputError: there is no such data set, or it is for another task.
         """
-        if not data[0].startswith("@"):
-            return {}
-        known = dataset(one_source(data)[1:])
-        if known.task != cls.name:
-            raise InputError(f"@{known.name}: is for the task {known.task}, not {cls.name}")
-        return dict(known.parameters)
+        known = cls.known_set(data)
+        return {} if known is None else dict(known.parameters)
+
+    @classmethod
+    def known_set(cls, data: Sequence[str]) -> DataSet | None:
+        """The data set that inputs name, as ``@NAME``; None when they are a person's files.
+
+        Raises:
+            InputError: there is no such data set, or it is for another task.
+        """
+        return known_set(data, cls.name)
 
     @abstractmethod
     def parts(self, data: Sequence[str]) -> Parts:

@@ -103,7 +103,7 @@ def test_a_series_that_was_not_learnt_does_not_go_on_from_another(fitted: Anomal
 
 
 def test_a_set_for_another_task_is_refused(fitted: AnomalyDetector) -> None:
-    with pytest.raises(InputError, match="@nyc-taxi: is for the task forecast, not anomaly"):
+    with pytest.raises(InputError, match=r"@nyc-taxi is a set for forecast; anomaly takes @nab$"):
         fitted.answers(["@nyc-taxi"])
 
 

@@ -215,7 +215,7 @@ def test_the_command_line_from_end_to_end(
     assert len(lines) == 13
     assert call("predict", model, str(folder / "bar" / "0.png")).count("\n") == 2
     assert "--origins: is for forecasts" in call("evaluate", model, "@mnist", "--origins", "2", code=2)
-    assert "is for the task classify, not forecast" in call("fit", "forecast", "@mnist", "--out", model, code=2)
+    assert "@mnist is a set for classify" in call("fit", "forecast", "@mnist", "--out", model, code=2)
 
 
 def test_the_loss_that_is_validated_is_the_one_that_is_learnt() -> None:

@@ -181,7 +181,10 @@ def test_the_commands_fit_evaluate_write_and_answer(tmp_path: Path) -> None:
         (["evaluate", "m", "b.txt", "--origins", "2"], "--origins: is for forecasts; this is a generate model"),
         (["evaluate", "m", "none.txt"], "none.txt: no such file"),
         (["predict", "m", "@tinyshakespeare"], "goes on from files and --set prompt=TEXT, not from a data set"),
-        (["fit", "generate", "@sst2", "--out", "n"], "@sst2: is for the task sentiment, not generate"),
+        (
+            ["fit", "generate", "@sst2", "--out", "n"],
+            "@sst2 is a set for sentiment; generate takes @tiny",
+        ),
     ]:
         done = run(tmp_path, *wrong)
         assert done.returncode == 2

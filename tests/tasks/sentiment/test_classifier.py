@@ -290,7 +290,7 @@ def test_from_a_file_to_labels_on_the_command_line(memfold_command, tmp_path, mo
     for arguments, message in (
         (["fit", "sentiment", data, "--out", "x"], "no column for the text; it has 'opinion', 'mood'"),
         (["fit", "sentiment", "@sst2", data, "--out", "x"], "2 files given"),
-        (["fit", "sentiment", "@m4-hourly", "--out", "x"], "is for the task forecast"),
+        (["fit", "sentiment", "@m4-hourly", "--out", "x"], "@m4-hourly is a set for forecast; sentiment takes @sst2"),
         (["predict", out], "predict needs a file of texts"),
     ):
         code, printed, said = memfold_command(*arguments)

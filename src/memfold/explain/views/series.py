@@ -26,7 +26,7 @@ SHOWN = 300  # last points of a watched series
 
 def forecast_view(model: Forecaster, source: str, words: Words) -> Explanation:
     """What follows a table's first series."""
-    table = model.read(model.parts([source]).train if source.startswith("@") else source)
+    table = model.read(model.parts([source]).train if model.known_set([source]) else source)
     name, size, network = table.ids[0], model.size_, model.network_
     assert isinstance(network, Ensemble)
     table = replace(table, frame=table.frame.filter(pl.col(ID) == name))
@@ -80,7 +80,7 @@ def _forecast(
 
 def anomaly_view(model: AnomalyDetector, source: str, words: Words) -> Explanation:
     """The end of a file's first series, as it is watched; the gates are those of the fitted weights."""
-    series = (model.parts([source]).test if source.startswith("@") else model.read_files([source]))[0]
+    series = (model.parts([source]).test if model.known_set([source]) else model.read_files([source]))[0]
     if len(series.times) < 2:
         raise InputError(f"{source}: two points are the least")
     judged = model.predict([series]).tail(SHOWN)

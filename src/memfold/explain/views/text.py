@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 import torch
 from torch import Tensor
 
+from memfold.data.datasets import names_set
 from memfold.data.texts import read_text
 from memfold.errors import InputError
 from memfold.explain.explanation import Explanation, Picture, Shares, flow_of, shares_of, shares_of_inputs
@@ -36,7 +37,7 @@ def text_of(source: str) -> str:
     Raises:
         InputError: there is nothing to read, or what looks like a file is not there.
     """
-    if source.startswith("@") and " " not in source:
+    if names_set(source):
         raise InputError(f"{source}: give a file or a text; a whole data set is not one input")
     if Path(source).is_file():
         text = read_text(source)

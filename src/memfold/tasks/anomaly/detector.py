@@ -126,11 +126,8 @@ class AnomalyDetector(Task):
         return [one for path in paths for one in self.read(path)]
 
     def parts(self, data: Sequence[str]) -> Parts:
-        if data[0].startswith("@"):
-            self.known_parameters(data)  # refuses what is for another task
-            series = load_nab(find(data[0][1:]))
-        else:
-            series = self.read_files(data)
+        known = self.known_set(data)
+        series = load_nab(find(known.name)) if known else self.read_files(data)
         return Parts([one.head(self.warm_rows(one)) for one in series], series)
 
     def warm_rows(self, series: Readings) -> int:
@@ -266,7 +263,7 @@ class AnomalyDetector(Task):
     def answers(self, inputs: Sequence[str]) -> pl.DataFrame:
         if not inputs:
             raise InputError("predict needs a file of readings: memfold predict MODEL readings.csv")
-        data = self.parts(inputs).test if inputs[0].startswith("@") else self.read_files(inputs)
+        data = self.parts(inputs).test if self.known_set(inputs) else self.read_files(inputs)
         return self.predict(data)
 
     def respond(self, line: str) -> Iterator[str]:

@@ -16,7 +16,7 @@ from torch import nn
 from memfold.data.images import Images, load_mnist
 from memfold.errors import InputError
 from memfold.files import check_file
-from memfold.tasks.base import Parts, Report, one_source
+from memfold.tasks.base import Parts, Report
 from memfold.tasks.classify.network import ClassifyNetwork, ClassifyProblem, probabilities_of
 from memfold.tasks.classify.report import Answers, write_report
 from memfold.tasks.vision.augment import Augmentation
@@ -91,8 +91,7 @@ class ImageClassifier(ImageTask):
 
     def parts(self, data: Sequence[str]) -> Parts:
         self._check()
-        if data[0].startswith("@"):
-            one_source(data)
+        if self.known_set(data):
             return Parts(*load_mnist(self.size))
         images = self.read_files(data)
         images.require(3)  # one of each to learn from, to validate on and to test on
@@ -197,7 +196,7 @@ class ImageClassifier(ImageTask):
     def answers(self, inputs: Sequence[str]) -> pl.DataFrame:
         if not inputs:
             raise InputError("predict needs images: memfold predict MODEL picture.jpg")
-        if inputs[0].startswith("@"):
+        if self.known_set(inputs):
             test = self.parts(inputs).test
             return self._table(test.files, test.pixels)
         return self.predict(inputs)

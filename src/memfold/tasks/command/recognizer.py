@@ -17,7 +17,7 @@ from memfold.data.audio import listen, read_audio
 from memfold.data.commands import OTHER, Recordings, audio_files, joined, load_fsdd, read_commands
 from memfold.data.features import SHIFT, LogMel
 from memfold.errors import InputError
-from memfold.tasks.base import Parts, Report, Task, one_source
+from memfold.tasks.base import Parts, Report, Task
 from memfold.tasks.command.baselines import MFCC, CepstralRegression
 from memfold.tasks.command.hearing import Heard, Samples, floored, hear, hear_background, made_noise
 from memfold.tasks.command.inference import between_quiet, logits_of, probabilities_of, smoothed_of
@@ -124,8 +124,7 @@ class CommandRecognizer(Task):
         return joined([read_commands(path, self.pattern) for path in paths])
 
     def parts(self, data: Sequence[str]) -> Parts:
-        if data[0].startswith("@"):
-            one_source(data)
+        if self.known_set(data):
             return Parts(*load_fsdd(self.holdout, self.background))
         recordings = self._with_background(data)
         if self.holdout is not None:
@@ -279,7 +278,7 @@ class CommandRecognizer(Task):
     def answers(self, inputs: Sequence[str]) -> pl.DataFrame:
         if not inputs:
             raise InputError("predict needs recordings: memfold predict MODEL file.wav")
-        if inputs[0].startswith("@"):
+        if self.known_set(inputs):
             return self.predict(self.parts(inputs).test.paths)
         return self.predict(inputs)
 

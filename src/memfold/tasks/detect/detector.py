@@ -15,7 +15,7 @@ from memfold.data.boxes import BoxedImages, joined, load_bccd, read_boxes, read_
 from memfold.data.images import image_files
 from memfold.errors import InputError
 from memfold.files import check_file
-from memfold.tasks.base import Parts, Report, Task, one_source
+from memfold.tasks.base import Parts, Report, Task
 from memfold.tasks.detect.baselines import MEAN_BOX, MeanBoxes
 from memfold.tasks.detect.network import MULTIPLE, DetectorNetwork, Head, NetworkSize
 from memfold.tasks.detect.pictures import Flips, Picture, canvas_of, read_pictures
@@ -92,8 +92,7 @@ class ObjectDetector(Task):
         return joined([self.read(path) for path in paths])
 
     def parts(self, data: Sequence[str]) -> Parts:
-        if data[0].startswith("@"):
-            one_source(data)
+        if self.known_set(data):
             train, test, valid = load_bccd()
             return Parts(train, test, valid)
         splits = read_splits(data[0], self.images) if len(data) == 1 else {}
@@ -201,7 +200,7 @@ class ObjectDetector(Task):
     def answers(self, inputs: Sequence[str], threshold: float | None = None) -> pl.DataFrame:
         if not inputs:
             raise InputError("predict needs images: memfold predict MODEL image.jpg")
-        if inputs[0].startswith("@"):
+        if self.known_set(inputs):
             return self.predict(self.parts(inputs).test.paths, threshold)
         return self.predict(inputs, threshold)
 

@@ -16,7 +16,7 @@ from torch import nn
 from memfold.data.folds import held_out_rows
 from memfold.data.images import Images, joined, load_orl
 from memfold.errors import InputError
-from memfold.tasks.base import Parts, Report, one_source
+from memfold.tasks.base import Parts, Report
 from memfold.tasks.faces.network import FaceNetwork, FaceProblem, embeddings_of
 from memfold.tasks.faces.scores import equal_error, rank1, same_pairs
 from memfold.tasks.vision.augment import Augmentation
@@ -97,8 +97,7 @@ class FaceRecognizer(ImageTask):
 
     def parts(self, data: Sequence[str]) -> Parts:
         self._check()
-        if data[0].startswith("@"):
-            one_source(data)
+        if self.known_set(data):
             return Parts(*load_orl(self.size))
         images = self.read_files(data)
         return Parts(*images.parted(_spared(images, self.fold, 10, least=3)))
@@ -286,7 +285,7 @@ class FaceRecognizer(ImageTask):
             raise InputError("predict needs pictures: memfold predict MODEL face.jpg")
         if gallery is not None:
             self._enrol(self.read(gallery))
-        if inputs[0].startswith("@"):
+        if self.known_set(inputs):
             test = self.parts(inputs).test
             return self._identified(test.files, test.pixels)
         return self.identify(inputs)

@@ -136,14 +136,14 @@ class Forecaster(Task):
         return self.read(one_source(paths))
 
     def parts(self, data: Sequence[str]) -> Parts:
-        name = one_source(data)
-        if name.startswith("@"):
-            split = load_split(name[1:])
+        if known := self.known_set(data):
+            split = load_split(known.name)
             _, horizon = self._seasons_and_horizon(split.train)
             fit_in = max(int((split.whole.lengths - split.train.lengths).min()) // horizon, 1)
             apart = -(-fit_in // MOST_ORIGINS)  # horizons between two origins
             scoring = {"origins": -(-fit_in // apart), "every": apart * horizon}
             return Parts(split.train, split.whole, scoring=scoring)
+        name = one_source(data)
         table = self.read(name)
         _, horizon = self._seasons_and_horizon(table)
         train = table.head(horizon)
@@ -274,8 +274,7 @@ class Forecaster(Task):
         return f"memfold predict {out} {data[0]} forecasts on"
 
     def answers(self, inputs: Sequence[str]) -> pl.DataFrame:
-        name = one_source(inputs)
-        return self.predict(self.parts(inputs).train if name.startswith("@") else name)
+        return self.predict(self.parts(inputs).train if self.known_set(inputs) else one_source(inputs))
 
     def backtest(self, data: Any, origins: int = 1, every: int | None = None, baselines: bool = True) -> pl.DataFrame:
         """Forecast the ends of the series from several origins, as if what follows were not known.

@@ -13,6 +13,7 @@ import torch
 from rich.text import Text
 from torch import nn
 
+from memfold.data.datasets import names_set
 from memfold.errors import InputError
 from memfold.formats.directory import TOKENS
 from memfold.stream import Stream
@@ -103,7 +104,8 @@ class TextGenerator(Task):
         return data if isinstance(data, str) else joined(data)
 
     def parts(self, data: Sequence[str]) -> Parts:
-        train, test = known_parts(data[0][1:]) if data[0].startswith("@") else split(joined(data))
+        known = self.known_set(data)
+        train, test = known_parts(known.name) if known else split(joined(data))
         return Parts(train, test, scoring={"train": train})
 
     def read_files(self, paths: Sequence[str]) -> str:
@@ -232,7 +234,7 @@ class TextGenerator(Task):
         seed: int | None = None,
     ) -> Iterator[str]:
         """What follows the files' text and the prompt, both of which come first."""
-        if inputs and inputs[0].startswith("@"):
+        if inputs and names_set(inputs[0]):
             raise InputError(f"{inputs[0]}: a generator goes on from files and --set prompt=TEXT, not from a data set")
         given = (joined(inputs) if inputs else "") + prompt
         return chain([given], self.generate(given, length, temperature, top_k, top_p, seed), ["\n"])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from memfold.data.datasets import REGISTRY, find
+from memfold.data.datasets import REGISTRY, dataset, find
 from memfold.data.texts import read_text
 from memfold.errors import InputError
 
@@ -45,6 +45,7 @@ def known_parts(name: str) -> tuple[str, str]:
     Raises:
         InputError: no such set, or files of it that cannot be had or read.
     """
+    dataset(name, "generate")
     folder = find(name)
     if name == "tang-poems":
         return _poems(folder)

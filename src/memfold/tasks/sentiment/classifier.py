@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from memfold.data.labelled import LabelledTexts, held_out, joined, load_labelled, read_labelled
 from memfold.errors import InputError
-from memfold.tasks.base import Parts, Report, Task, one_source
+from memfold.tasks.base import Parts, Report, Task
 from memfold.tasks.sentiment.baselines import (
     ALONE,
     BLENDED,
@@ -122,8 +122,8 @@ class TextClassifier(Task):
         return joined([self.read(path) for path in paths])
 
     def parts(self, data: Sequence[str]) -> Parts:
-        if data[0].startswith("@"):
-            train, test, valid = load_labelled(one_source(data)[1:], self.fold)
+        if known := self.known_set(data):
+            train, test, valid = load_labelled(known.name, self.fold)
             return Parts(train, test, valid)
         return Parts(*held_out(self.read_files(data), self.fold))
 
@@ -268,7 +268,7 @@ class TextClassifier(Task):
     def answers(self, inputs: Sequence[str]) -> pl.DataFrame:
         if not inputs:
             raise InputError("predict needs a file of texts: memfold predict MODEL texts.csv")
-        if inputs[0].startswith("@"):
+        if self.known_set(inputs):
             return self.predict(self.parts(inputs).test)
         return pl.concat([self.predict(path) for path in inputs])
 

@@ -24,7 +24,7 @@ from memfold.data.features import SHIFT, LogMel
 from memfold.data.speech import Utterances, load_mboshi, read_manifests
 from memfold.errors import InputError
 from memfold.formats.directory import TEXTS
-from memfold.tasks.base import Parts, Report, Task, one_source
+from memfold.tasks.base import Parts, Report, Task
 from memfold.tasks.speech.live import stream_cost
 from memfold.tasks.transcribe.batches import Recordings, SpeechProblem, least_steps, log_probabilities
 from memfold.tasks.transcribe.network import AcousticNetwork, NetworkSize
@@ -99,8 +99,7 @@ class SpeechRecognizer(Task):
     # -- reading ---------------------------------------------------------------------------------------------
 
     def parts(self, data: Sequence[str]) -> Parts:
-        if data[0].startswith("@"):
-            one_source(data)
+        if self.known_set(data):
             return Parts(*load_mboshi())
         return Parts(*self.read_files(data).split())
 
@@ -257,7 +256,7 @@ class SpeechRecognizer(Task):
         self._check_fitted()
         if not inputs:
             raise InputError("name the audio files to transcribe, a manifest, or @NAME")
-        if inputs[0].startswith("@"):
+        if self.known_set(inputs):
             files: list[Path] = self.parts(inputs).test.audio
         elif all(Path(name).suffix.lower() in SUFFIXES for name in inputs):
             files = [Path(name) for name in inputs]

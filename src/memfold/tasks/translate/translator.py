@@ -138,8 +138,8 @@ class Translator(Task):
 
     def parts(self, data: Sequence[str]) -> Parts:
         """The parts of a person's files or of a known data set (``@name``)."""
-        if data[0].startswith("@"):
-            if one_source(data) == "@multi30k":
+        if known := self.known_set(data):
+            if known.name == "multi30k":
                 train, valid, test = load_multi30k(self.source or "en", self.target or "de")
                 return Parts(train, test, valid, {"train": train})
             train, test = load_tatoeba().split()
@@ -258,7 +258,7 @@ class Translator(Task):
     ) -> Iterator[str]:
         """Translations of a file's lines, a line each; of a known data set, of its test part's sentences."""
         name = one_source(inputs)
-        lines = self.parts(inputs).test.references()[0] if name.startswith("@") else read_lines(name)
+        lines = self.parts(inputs).test.references()[0] if self.known_set(inputs) else read_lines(name)
         for start in range(0, len(lines), SENTENCES):
             for translation in self.predict(lines[start : start + SENTENCES], beam, length_penalty):
                 yield translation + "\n"
