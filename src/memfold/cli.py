@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.exceptions import Abort, TyperException
 
+from memfold.display import Terminal, answer, point_table, say, score_table
 from memfold.errors import InputError
 
 if TYPE_CHECKING:
@@ -50,13 +51,13 @@ def run() -> int:
     try:
         return app(args=sys.argv[1:] or ["--help"], standalone_mode=False) or 0
     except InputError as error:
-        print(f"memfold: {error}", file=sys.stderr)
+        say(f"memfold: {error}")
         return 2
     except TyperException as error:
-        print(f"memfold: {error.format_message()}", file=sys.stderr)
+        say(f"memfold: {error.format_message()}")
         return 2
     except (KeyboardInterrupt, Abort):
-        print("memfold: interrupted", file=sys.stderr)
+        say("memfold: interrupted")
         return 130
     except BrokenPipeError:
         sys.stderr.close()
@@ -121,14 +122,14 @@ def fit(
     command = shlex.join(["memfold", *sys.argv[1:]])
     model.save(out, command=command)  # before the scoring, which may be interrupted
     if model.training_.stopped not in ("budget", "patience"):
-        print(f"memfold: {model.training_.message}; the model is in {out}", file=sys.stderr)
+        say(f"memfold: {model.training_.message}; the model is in {out}")
         return 130 if model.training_.stopped == "interrupted" else 2
-    print("scoring beside the baselines ...", file=sys.stderr)
+    say("scoring beside the baselines ...")
     report = model.evaluate(parts.test, " ".join(data), **parts.scoring)
     report.seconds = time.monotonic() - begun
     model.save(out, report, command)
     _print(report, as_json)
-    print(f"the model is in {out}; {model.next_command(out, data)}", file=sys.stderr)
+    say(f"the model is in {out}; {model.next_command(out, data)}")
     return 0
 
 
@@ -169,7 +170,7 @@ def evaluate(
             raise InputError(f"--{name}: is for {kinds}; this is a {task.name} model")
     _print(task.evaluate(test, " ".join(data), **{**scoring, **given}), as_json)
     if report is not None:
-        print(f"the report is in {report}", file=sys.stderr)
+        say(f"the report is in {report}")
 
 
 @app.command()
@@ -204,12 +205,12 @@ def predict(
     if isinstance(answers, Iterator):
         if out is None:
             for piece in answers:
-                print(piece, end="", flush=True)
+                answer(piece)
         else:
             write_file(out, lambda aside: _write_text(aside, answers))
         return
     if out is None:
-        sys.stdout.write(answers.write_csv())
+        answer(answers.write_csv())
         return
     if out.suffix not in (".csv", ".parquet"):
         raise InputError(f"{out}: expected a name that ends in .csv or .parquet")
@@ -232,8 +233,8 @@ def stream(model: Annotated[Path, typer.Argument(help="A model's folder.")]) -> 
     if task.hears:
         if sys.stdin.isatty():
             raise InputError("this model hears: give it sound, such as memfold stream DIR < audio.wav")
-        for answer in task.listen(sys.stdin.buffer):
-            print(answer, flush=True)
+        for heard in task.listen(sys.stdin.buffer):
+            answer(heard, end="\n")
         return
     ask = sys.stdin.isatty()
     while True:
@@ -244,9 +245,9 @@ def stream(model: Annotated[Path, typer.Argument(help="A model's folder.")]) -> 
             return
         end = ""  # a line that needs no answer, such as a header, gets none
         for piece in task.respond(line.rstrip("\n")):
-            print(piece, end="", flush=True)
+            answer(piece)
             end = "\n"
-        print(end=end, flush=True)
+        answer(end)
 
 
 @app.command()
@@ -278,7 +279,7 @@ def explain(
         found.trace.save(out)
     else:
         write_explanation(out, found, lang)
-    print(f"{out} shows what the model made of {found.source.splitlines()[0][:60]}", file=sys.stderr)
+    say(f"{out} shows what the model made of {found.source.splitlines()[0][:60]}")
 
 
 @app.command()
@@ -307,11 +308,7 @@ def bench(
     if as_json:
         print(json.dumps(results))
         return
-    from rich.console import Console
-
-    from memfold.display import point_table
-
-    Console().print(point_table(results["points"], name))
+    Terminal().print(point_table(results["points"], name))
 
 
 @app.command()
@@ -354,9 +351,7 @@ def lab(
     if as_json:
         print(json.dumps(record.as_json()))
         return
-    from rich.console import Console
-
-    Console().print(record.table())
+    Terminal().print(record.table())
     for finding in record.findings:
         print(finding)
 
@@ -381,7 +376,7 @@ def data_get(name: Annotated[str, typer.Argument(help="A name from memfold data 
     """
     from memfold.data.datasets import find
 
-    print(find(name.removeprefix("@")))
+    answer(f"{find(name.removeprefix('@'))}\n")
 
 
 def _write_text(path: Path, pieces: Iterator[str]) -> None:
@@ -393,11 +388,7 @@ def _print(report: "Report", as_json: bool) -> None:
     if as_json:
         print(json.dumps(report.as_json()))
         return
-    from rich.console import Console
-
-    from memfold.display import score_table
-
-    console = Console()
+    console = Terminal()
     console.print(score_table({"memfold": report.metrics, **report.baselines}, report.data))
     for item in report.shown:
         console.print(item)

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from memfold.data.datasets import dataset, find, load_split
 from memfold.data.readings import read_readings
-from memfold.display import score_table
+from memfold.display import Terminal, score_table
 from memfold.files import check_file, check_folder
 from memfold.formats.directory import MODEL
 from memfold.page import Section
@@ -52,10 +52,13 @@ def run_demo(budget: str, out: Path, quiet: bool = False) -> dict[str, Any]:
     out.mkdir(parents=True, exist_ok=True)
     check_file(out / "report.html")
     begun = time.monotonic()
-    console = Console(quiet=quiet)
+    console = Terminal(quiet=quiet)
     console.print(
-        "[bold]New York taxi demand[/bold], half-hourly, July 2014 to January 2015. An LSTM learns from all but the "
-        f"last 14 days for {budget}, then forecasts each of these days at the midnight before it.\n"
+        Text("New York taxi demand", style="bold").append(
+            ", half-hourly, July 2014 to January 2015. An LSTM learns from all but the last 14 days for "
+            f"{budget}, then forecasts each of these days at the midnight before it.\n",
+            style="not bold",
+        )
     )
     split = load_split("nyc-taxi")
     model = Forecaster(**dataset("nyc-taxi").parameters)
@@ -82,7 +85,7 @@ def run_demo(budget: str, out: Path, quiet: bool = False) -> dict[str, Any]:
     return {**{name: report.as_json() for name, report in reports.items()}, "events": events}
 
 
-def _watch(budget: str, console: Console) -> tuple[dict[str, Any], Section]:
+def _watch(budget: str, console: Terminal) -> tuple[dict[str, Any], Section]:
     """Watch the same series point by point, from its first weeks on, without being told what to look for."""
     (series,) = read_readings(find("nyc-taxi") / "nyc_taxi.csv")
     detector = AnomalyDetector(**dataset("nab").parameters)

@@ -1,18 +1,29 @@
-"""What a terminal shows: how far a training is (on standard error), and tables of scores."""
+"""What a terminal shows: how far a training is (on standard error), tables of scores, and answers.
 
+Names, labels and texts come from anywhere. Whatever is shown goes through here, so that nothing in it commands the
+terminal.
+"""
+
+import re
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+from rich.segment import Segment
 from rich.table import Table
+from rich.text import Text
 
-from memfold.training import Validation
+if TYPE_CHECKING:
+    from memfold.training import Validation
 
-__all__ = ["Display", "point_table", "score_table"]
+__all__ = ["Display", "Terminal", "answer", "plain", "point_table", "say", "score_table"]
+
+# what moves the cursor, colours, or turns the direction of writing, and half a character, which cannot be written
+_COMMANDS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 HIGHER_IS_BETTER = {
     "accuracy",
@@ -33,6 +44,36 @@ HIGHER_IS_BETTER = {
 NO_BEST = {"alarms_per_1000", "coverage80"}
 
 
+def plain(text: str) -> str:
+    r"""A text whose control characters are written as their codes; lines and tabs stay.
+
+    >>> print(plain("a\x1b[31mred"))
+    a\x1b[31mred
+    """
+    return _COMMANDS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def say(text: str) -> None:
+    """Show one line on standard error."""
+    print(plain(text).replace("\n", "\\n"), file=sys.stderr, flush=True)
+
+
+def answer(text: str, end: str = "") -> None:
+    """Write a part of an answer to standard output: as it is to a file or a program, harmless to a terminal."""
+    print(plain(text) if sys.stdout.isatty() else text, end=end, flush=True)
+
+
+class Terminal(Console):
+    """A console to which a text is only a text: no markup, no names of emoji, no control characters."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(plain(segment.text), segment.style)
+
+
 def _clock(seconds: float) -> str:
     minutes, seconds = divmod(int(seconds), 60)
     return f"{minutes}:{seconds:02d}"
@@ -46,15 +87,15 @@ class Display:
     """
 
     def __init__(self, title: str) -> None:
-        self.console = Console(file=sys.stderr)
+        self.console = Terminal(file=sys.stderr)
         self.title = title
         self.live = self.console.is_terminal
         self.bar = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             TextColumn("{task.percentage:>3.0f}%  {task.fields[left]} left  epoch {task.fields[epoch]}"),
-            TextColumn("loss {task.fields[loss]}  {task.fields[score]}"),
+            TextColumn("loss {task.fields[loss]}  {task.fields[score]}", markup=False),
             console=self.console,
             refresh_per_second=4,
         )
@@ -66,7 +107,7 @@ class Display:
         if self.live:
             self.bar.start()
         else:
-            print(f"{self.title} ...", file=sys.stderr)
+            say(f"{self.title} ...")
         return self
 
     def __exit__(
@@ -91,16 +132,13 @@ class Display:
         """Say how the training went."""
         self.console.print(f"  {text}", highlight=False, soft_wrap=True)
 
-    def validated(self, row: Validation, metric: str, best: bool) -> None:
+    def validated(self, row: "Validation", metric: str, best: bool) -> None:
         """Show a validation's score, starred when it is the best so far."""
         text = f"{metric} {row.score:.4f}{' *' if best else ''}"
         if self.live:
             self.bar.update(self.task, score=text)
         else:
-            print(
-                f"  {_clock(row.seconds)}  step {row.step}  epoch {row.epoch + 1}  loss {row.train_loss:.4f}  {text}",
-                file=sys.stderr,
-            )
+            say(f"  {_clock(row.seconds)}  step {row.step}  epoch {row.epoch + 1}  loss {row.train_loss:.4f}  {text}")
 
 
 def score_table(scores: Mapping[str, Mapping[str, float]], title: str) -> Table:
@@ -120,7 +158,8 @@ def score_table(scores: Mapping[str, Mapping[str, float]], title: str) -> Table:
             choose = max if name in HIGHER_IS_BETTER else min
             best = choose(other[name] for other in scores.values() if name in other)
             text = f"{row[name]:.3f}" if name in row else ""
-            cells.append(f"[bold]{text}[/bold]" if text and name not in NO_BEST and row[name] == best else text)
+            leads = text and name not in NO_BEST and row[name] == best
+            cells.append(Text(text, style="bold" if leads else ""))
         table.add_row(model, *cells)
     return table
 

@@ -1,7 +1,6 @@
 """Images with boxes around the things in them: COCO's JSON, and Pascal VOC's XML."""
 
 import json
-import sys
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from PIL import Image
 
 from memfold.data.datasets import find
 from memfold.data.images import SUFFIXES, UNREADABLE
+from memfold.display import say
 from memfold.errors import InputError
 
 __all__ = ["BoxedImages", "image_size", "joined", "load_bccd", "read_boxes", "read_splits", "unboxed"]
@@ -239,7 +239,7 @@ class _Gathered:
         """The images; says what was not kept as it was."""
         told = [f"{count} {'box' if count == 1 else 'boxes'} {what}" for what, count in self.counts.items() if count]
         if told:
-            print(f"{self.images.name}: {', '.join(told)}", file=sys.stderr)
+            say(f"{self.images.name}: {', '.join(told)}")
         return self.images
 
 

@@ -2,7 +2,6 @@
 
 import gzip
 import hashlib
-import sys
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -15,6 +14,7 @@ from PIL import Image, ImageOps
 
 from memfold.data.datasets import find
 from memfold.data.folds import held_out_rows
+from memfold.display import say
 from memfold.errors import InputError
 
 __all__ = ["Images", "image_files", "joined", "load_mnist", "load_orl", "read_classes", "read_pixels"]
@@ -166,7 +166,7 @@ def read_pixels(paths: Sequence[Path], size: int, channels: int | None = None) -
         raise InputError(f"{broken[0]}: cannot be read{others}")
     if broken:
         named = ", ".join(broken[:NAMED]) + (", ..." if len(broken) > NAMED else "")
-        print(f"{len(broken)} of {len(paths)} images cannot be read and are left out: {named}", file=sys.stderr)
+        say(f"{len(broken)} of {len(paths)} images cannot be read and are left out: {named}")
     most = channels or max(own.shape[0] for own in squares)
     return np.stack([np.broadcast_to(own, (most, size, size)) for own in squares]), kept
 

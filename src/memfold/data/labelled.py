@@ -1,7 +1,6 @@
 """Labelled texts -- one row a text and its class -- from CSV, TSV, JSONL, plain lines, any data frame or known sets."""
 
 import json
-import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import polars as pl
 
 from memfold.data.datasets import dataset, find
 from memfold.data.texts import read_lines, read_text
+from memfold.display import say
 from memfold.errors import InputError
 
 __all__ = ["LabelledTexts", "held_out", "joined", "load_labelled", "read_labelled"]
@@ -114,7 +114,7 @@ def read_labelled(
     if skipped := full.height - kept.height:
         first = full.join(kept, on="row", how="anti")["row"][0]
         rows = "1 row" if skipped == 1 else f"{skipped} rows"
-        print(f"{name}: {rows} without text or label left out, the first one being row {first}", file=sys.stderr)
+        say(f"{name}: {rows} without text or label left out, the first one being row {first}")
     return LabelledTexts(name, kept["text"].to_list(), kept["label"].to_list())
 
 

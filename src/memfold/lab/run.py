@@ -3,7 +3,6 @@
 import inspect
 import math
 import statistics
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby
@@ -12,6 +11,7 @@ from typing import Any
 from rich.table import Table
 
 from memfold.budget import Budget
+from memfold.display import say
 from memfold.errors import InputError
 from memfold.lab.experiments import PUZZLES, findings
 from memfold.lab.networks import CELLS, checked_cells
@@ -163,11 +163,9 @@ def checked_lags(text: str | None) -> list[int]:
 
 def _tell(name: str, outcome: Outcome) -> None:
     end = "solved" if outcome.solved else f"not solved ({outcome.wrong:,} of {EXAMINED:,} wrong)"
-    print(
+    say(
         f"{name}, lag {outcome.lag}, {outcome.cell}, seed {outcome.seed}: {end} after {outcome.sequences:,} sequences, "
-        f"{outcome.seconds:.0f} s",
-        file=sys.stderr,
-        flush=True,
+        f"{outcome.seconds:.0f} s"
     )
 
 

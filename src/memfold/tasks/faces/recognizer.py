@@ -1,6 +1,5 @@
 """The FaceRecognizer: fit an embedding to pictures of people, enrol others, tell who is on a picture."""
 
-import sys
 import time as clock
 from collections import Counter
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from torch import nn
 
 from memfold.data.folds import held_out_rows
 from memfold.data.images import Images, joined, load_orl
+from memfold.display import say
 from memfold.errors import InputError
 from memfold.tasks.base import Parts, Report
 from memfold.tasks.faces.network import FaceNetwork, FaceProblem, embeddings_of
@@ -370,7 +370,7 @@ def _spared(images: Images, fold: int, folds: int, least: int) -> set[int]:
         )
     if few:
         people = f"{len(few)} people have" if len(few) > 1 else f"{few[0]!r} has"
-        print(f"{images.name}: {people} fewer than {least} pictures, of which none is held out", file=sys.stderr)
+        say(f"{images.name}: {people} fewer than {least} pictures, of which none is held out")
     return {row for row in held_out_rows(images.labels, fold, folds) if counts[images.labels[row]] >= least}
 
 

@@ -15,13 +15,13 @@ import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.progress import track
 from torch import nn
 
 from memfold.data.audio import SUFFIXES, listen, read_audio
 from memfold.data.features import SHIFT, LogMel
 from memfold.data.speech import Utterances, load_mboshi, read_manifests
+from memfold.display import Terminal, say
 from memfold.errors import InputError
 from memfold.formats.directory import TEXTS
 from memfold.tasks.base import Parts, Report, Task
@@ -201,7 +201,7 @@ class SpeechRecognizer(Task):
             first = data.audio[next(i for i in range(len(labels)) if i not in set(fit))]
             count = len(labels) - len(fit)
             which = "1 recording" if count == 1 else f"{count} recordings"
-            print(f"{which} left out, shorter than the text or without a known letter: {first} ...", file=sys.stderr)
+            say(f"{which} left out, shorter than the text or without a known letter: {first} ...")
         return Recordings([frames[i] for i in fit], [labels[i] for i in fit])
 
     def _choose_weights(self, valid: Recordings, show: bool) -> None:
@@ -219,7 +219,7 @@ class SpeechRecognizer(Task):
         self.weights_ = Weights(self.beam, language, bonus)
         if show:
             score = scores[language, bonus]
-            print(f"search: language model {language:g}, bonus {bonus:g}: valid CER {score:.4f}", file=sys.stderr)
+            say(f"search: language model {language:g}, bonus {bonus:g}: valid CER {score:.4f}")
 
     # -- transcribing ----------------------------------------------------------------------------------------
 
@@ -379,7 +379,7 @@ def _followed(items: Sequence[T], what: str, show: bool) -> Iterable[T]:
     """The same items, counted by a bar where somebody looks."""
     if not (show and sys.stderr.isatty()):
         return items
-    return track(items, what, console=Console(file=sys.stderr))
+    return track(items, what, console=Terminal(file=sys.stderr))
 
 
 def _hash(*parts: Recordings) -> str:

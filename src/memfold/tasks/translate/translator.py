@@ -1,7 +1,6 @@
 """The Translator: fit an LSTM encoder and decoder to sentence pairs, translate by beam search, score by sacrebleu."""
 
 import hashlib
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -16,6 +15,7 @@ from torch import nn
 
 from memfold.data.parallel import ParallelText, load_multi30k, load_tatoeba, read_parallel
 from memfold.data.texts import read_lines
+from memfold.display import say
 from memfold.errors import InputError
 from memfold.formats.directory import SOURCE, TARGET
 from memfold.tasks.base import Parts, Report, Task, one_source
@@ -181,7 +181,7 @@ class Translator(Task):
         train, held_out = train.split() if valid is None else (train, self.read(valid))
         skipped = train.skipped + held_out.skipped
         if skipped and progress:
-            print(f"{skipped:,} pair{'s' * (skipped > 1)} left out: a side is empty", file=sys.stderr)
+            say(f"{skipped:,} pair{'s' * (skipped > 1)} left out: a side is empty")
         self.source_subwords_ = learn_subwords(train.source, self.vocabulary, self.source_units, generated=False)
         self.target_subwords_ = learn_subwords(train.target, self.vocabulary, self.target_units, generated=True)
         self.size_ = NetworkSize(
