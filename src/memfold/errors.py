@@ -3,8 +3,16 @@
 The command line prints it in one line and exits with 2.
 """
 
-__all__ = ["InputError"]
+from typing import Any
+
+__all__ = ["InputError", "shown"]
 
 
 class InputError(ValueError):
     """Data, a model file or an option that memfold cannot work with."""
+
+
+def shown(value: Any, most: int = 80) -> str:
+    """A value from a file as an error names it: in one line, shortened."""
+    text = repr(value)
+    return text if len(text) <= most else f"{text[: most - 3]}..."

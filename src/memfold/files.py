@@ -16,12 +16,13 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 
-from memfold.errors import InputError
+from memfold.errors import InputError, shown
 
-__all__ = ["FolderKind", "check_file", "check_folder", "settle", "sha256", "write_file", "write_folder"]
+__all__ = ["FolderKind", "check_file", "check_folder", "read_json", "settle", "sha256", "write_file", "write_folder"]
 
 CONFIG = "config.json"
 _WRITING, _WRITTEN, _REMOVED = "writing", ".written", ".removed"
@@ -48,6 +49,31 @@ def sha256(file: Path) -> str:
     """The SHA-256 of a file's content, in hexadecimal."""
     with open(file, "rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def read_json(file: Path) -> Any:
+    """The value in a file of JSON that says nothing twice.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        InputError: the file cannot be read, is not JSON, is nested too deep, or gives a name two values.
+    """
+    try:
+        return json.loads(file.read_bytes(), object_pairs_hook=_once)
+    except FileNotFoundError:
+        raise
+    except RecursionError:
+        raise InputError(f"{file}: not readable as JSON (nested too deep)") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file}: not readable as JSON ({error})") from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{shown(next(name for name in names if names.count(name) > 1))} is given twice")
+    return found
 
 
 def check_file(path: Path) -> None:
@@ -199,8 +225,8 @@ def _has_format(path: Path, expected: str) -> bool:
     for file in (path / _WRITTEN / CONFIG, path / CONFIG):
         if file.is_file():
             try:
-                config = json.loads(file.read_bytes())
-            except (ValueError, RecursionError):
+                config = read_json(file)
+            except InputError:
                 return False
             return isinstance(config, dict) and config.get("format") == expected
     return False

@@ -25,7 +25,7 @@ from memfold import _engine
 from memfold.cells._fold import Zoneout, zoneout_by_name
 from memfold.cells._sequence import CELLS, checked_state, refuse_unnamed
 from memfold.engine import LINEAR, Packed, checked_out, get_num_threads, laid_out, pack, pack_arrays
-from memfold.files import CONFIG, FolderKind, settle, sha256, write_folder
+from memfold.files import CONFIG, FolderKind, read_json, settle, sha256, write_folder
 
 __all__ = ["Layer", "Stream"]
 
@@ -230,7 +230,7 @@ class Stream:
         settle(Path(path))
         config_file, model_file = Path(path) / CONFIG, Path(path) / WEIGHTS
         try:
-            config = json.loads(config_file.read_text())
+            config = read_json(config_file)
             found = config["format"]
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{config_file}: not the description of a stream") from error

@@ -62,7 +62,7 @@ def test_the_encoders_files_are_read_back_and_checked(tmp_path: Path) -> None:
         ("[]", "not a memfold model"),
         ('{"model_type": "bert"}', "not a memfold model"),
         ('{"format": "memfold-model", "format_version": 99}', "format version 99, this memfold reads 1"),
-        ('{"format": "memfold-model", "format_version": 1, "files": {}}', "bytes, None expected"),
+        ('{"format": "memfold-model", "format_version": 1, "files": {}}', "'files' does not name model.safetensors"),
     ],
 )
 def test_a_foreign_configuration_is_refused(model: Path, text: str, message: str) -> None:

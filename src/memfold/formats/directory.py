@@ -14,10 +14,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from memfold.errors import InputError
-from memfold.files import CONFIG, FolderKind, check_folder, settle, sha256, write_folder
+from memfold.errors import InputError, shown
+from memfold.files import CONFIG, FolderKind, check_folder, read_json, settle, sha256, write_folder
 
-__all__ = ["MODEL", "check_place", "read_config", "read_files", "read_weights", "write_model"]
+__all__ = ["MODEL", "check_place", "count_weights", "read_config", "read_files", "read_weights", "write_model"]
 
 FORMAT = "memfold-model"
 VERSION = 1
@@ -82,19 +82,23 @@ def read_config(path: Path) -> dict[str, Any]:
     settle(path)
     file = path / CONFIG
     try:
-        config = json.loads(file.read_text(encoding="utf-8"))
+        config = read_json(file)
     except FileNotFoundError:
         hint = "an unfinished training: go on with --resume" if (path / CHECKPOINT).exists() else "not a memfold model"
         raise InputError(f"{path}: has no {CONFIG}; {hint}") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{file}: not readable as JSON ({error})") from None
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         raise InputError(f"{file}: not a memfold model (its 'format' is not {FORMAT!r})")
     if config.get("format_version") != VERSION:
-        raise InputError(f"{file}: format version {config.get('format_version')!r}, this memfold reads {VERSION}")
-    noted = config.get("files") or {}
-    for name in (WEIGHTS, *(name for name in ENCODERS if name in noted)):
-        _check(path / name, noted.get(name) or {})
+        raise InputError(f"{file}: format version {shown(config.get('format_version'))}, this memfold reads {VERSION}")
+    noted = config.get("files")
+    if not isinstance(noted, dict) or not {WEIGHTS} <= noted.keys() <= {WEIGHTS, *ENCODERS}:
+        raise InputError(
+            f"{file}: 'files' does not name {WEIGHTS} and, where there are some, the encoder's files alone"
+        )
+    for name, expected in noted.items():
+        if not isinstance(expected, dict):
+            raise InputError(f"{file}: 'files' says {shown(expected)} of {name}, expected its bytes and sha256")
+        _check(path / name, expected)
     return config
 
 
@@ -102,7 +106,7 @@ def _check(file: Path, expected: Mapping[str, Any]) -> None:
     if not file.is_file():
         raise InputError(f"{file}: missing")
     if (size := file.stat().st_size) != expected.get("bytes"):
-        raise InputError(f"{file}: {size} bytes, {expected.get('bytes')} expected; truncated or replaced")
+        raise InputError(f"{file}: {size} bytes, {shown(expected.get('bytes'))} expected; truncated or replaced")
     if _fingerprint(file) != expected:
         raise InputError(f"{file}: its SHA-256 differs from the one in {CONFIG}; altered")
 
@@ -110,6 +114,20 @@ def _check(file: Path, expected: Mapping[str, Any]) -> None:
 def read_files(path: Path, config: Mapping[str, Any]) -> dict[str, bytes]:
     """The encoder's files that a checked ``config.json`` names."""
     return {name: (path / name).read_bytes() for name in ENCODERS if name in config["files"]}
+
+
+def count_weights(path: Path) -> int:
+    """How many tensors ``model.safetensors`` holds.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    file = path / WEIGHTS
+    try:
+        with safe_open(file, framework="pt") as stored:
+            return len(stored.keys())
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{file}: not readable as safetensors ({error})") from None
 
 
 def read_weights(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -16,15 +16,17 @@ import torch
 from torch import nn
 
 from memfold.data.datasets import DataSet, known_set
-from memfold.errors import InputError
+from memfold.errors import InputError, shown
 from memfold.formats.directory import (
     CHECKPOINT,
     check_place,
+    count_weights,
     read_config,
     read_files,
     read_weights,
     write_model,
 )
+from memfold.formats.schema import at_most_tensors, check, check_parameters, check_sizes
 from memfold.training import Problem, Result, Settings, train
 
 if TYPE_CHECKING:
@@ -46,6 +48,8 @@ TASKS = {
     "transcribe": "memfold.tasks.transcribe:SpeechRecognizer",
     "translate": "memfold.tasks.translate:Translator",
 }
+
+KEYS = {"format", "format_version", "files", "task", "memfold", "torch", "parameters", "fitted"}  # of config.json
 
 EXTRAS = {  # what to install for which tasks
     "series": ("anomaly", "forecast"),
@@ -80,8 +84,10 @@ def load(path: str | Path) -> "Task":
     """
     path = Path(path)
     config = read_config(path)
-    if config.get("task") not in TASKS:
-        raise InputError(f"{path}: is a model for the task {config.get('task')!r}; this memfold has {', '.join(TASKS)}")
+    if not isinstance(config.get("task"), str) or config["task"] not in TASKS:
+        raise InputError(
+            f"{path}: is a model for the task {shown(config.get('task'))}; this memfold has {', '.join(TASKS)}"
+        )
     return task_class(config["task"]).from_folder(path, config)
 
 
@@ -290,6 +296,7 @@ class Task(ABC):
         """Run the loop with its display, its checkpoint in the folder ``out``."""
         from memfold.display import Display
 
+        check_sizes(self.get_params())
         checkpoint = None
         if out is not None:
             check_place(out, resume=resume)
@@ -312,6 +319,11 @@ class Task(ABC):
         return sum(p.numel() for p in self.network_.parameters())
 
     # -- models on disk --------------------------------------------------------------------------------------
+
+    @classmethod
+    @abstractmethod
+    def fitted_types(cls) -> dict[str, Any]:
+        """The types of what `fitted_state` gives, as `memfold.formats.schema.check` takes them."""
 
     @abstractmethod
     def fitted_state(self) -> dict[str, Any]:
@@ -354,13 +366,21 @@ class Task(ABC):
     @classmethod
     def from_folder(cls, path: Path, config: dict[str, Any]) -> Self:
         """The model in a folder whose ``config.json`` has been read and checked."""
+        stored = count_weights(path)
         try:
+            unknown = sorted(config.keys() - KEYS)
+            if unknown:
+                raise InputError(f"{shown(unknown[0])} is unknown there")
+            check_parameters(cls, config["parameters"])
+            check(config["fitted"], cls.fitted_types(), "fitted")
             task = cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in config["parameters"].items()})
+            task._check()
             task.restore_files(read_files(path, config))
-            with torch.device("meta"):
+            with torch.device("meta"), at_most_tensors(stored):
                 expected = task.restore_fitted(config["fitted"]).state_dict()
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise InputError(f"{path / 'config.json'}: does not describe a {cls.name} model ({error})") from None
+        except (LookupError, TypeError, ValueError, RuntimeError, ArithmeticError, AttributeError) as error:
+            told = " ".join(str(error).split())[:500]
+            raise InputError(f"{path / 'config.json'}: does not describe a {cls.name} model ({told})") from None
         weights = read_weights(path, expected)
         task.network_ = task.restore_fitted(config["fitted"])
         task.network_.load_state_dict(weights)
@@ -368,10 +388,25 @@ class Task(ABC):
         task.training_ = Result()
         return task
 
+    @abstractmethod
+    def _check(self) -> None:
+        """Raise InputError for a parameter out of its range."""
+
     def _check_least(self, least: Mapping[str, int]) -> None:
         for name, value in least.items():
             if getattr(self, name) < value:
                 raise InputError(f"{name} must be at least {value}, got {getattr(self, name)}")
+
+    @staticmethod
+    def _check_agree(*counts: tuple[str, int, int]) -> None:
+        """Refuse what fitting is said to have found when its parts do not fit each other.
+
+        Args:
+            counts: what is counted, how many there are, and how many there must be.
+        """
+        for what, found, expected in counts:
+            if found != expected:
+                raise InputError(f"{what}: {found}, expected {expected}")
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "network_"):

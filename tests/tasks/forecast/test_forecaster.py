@@ -104,7 +104,10 @@ def test_a_configuration_that_describes_another_model_is_refused(fitted: Forecas
     for change, message in (
         ({"parameters": {"nonsense": 1}}, "does not describe a forecast model"),
         ({"task": "brew coffee"}, "is a model for the task 'brew coffee'"),
-        ({"fitted": config["fitted"] | {"size": config["fitted"]["size"] | {"hidden_size": 10**7}}}, "has shape"),
+        (
+            {"fitted": config["fitted"] | {"size": config["fitted"]["size"] | {"hidden_size": 10**7}}},
+            "hidden_size=10000000",
+        ),
     ):
         file.write_text(json.dumps(config | change))
         with pytest.raises(InputError, match=message):

@@ -359,6 +359,10 @@ class AnomalyDetector(Task):
 
     # -- models on disk --------------------------------------------------------------------------------------
 
+    @classmethod
+    def fitted_types(cls) -> dict[str, Any]:
+        return {"variables": list[str], "size": FeatureSize, "history": list[_History]}
+
     def fitted_state(self) -> dict[str, Any]:
         return {
             "variables": self.variables_,
@@ -369,6 +373,11 @@ class AnomalyDetector(Task):
     def restore_fitted(self, state: dict[str, Any]) -> nn.Module:
         self.variables_, self.size_ = tuple(state["variables"]), FeatureSize(**state["size"])
         self.history_ = [_History(**one) for one in state["history"]]
+        width = self.size_.variables
+        self._check_agree(("variables", len(self.variables_), width))
+        for one in self.history_:
+            self._check_agree(("values of the history", len(one.values), len(one.times)))
+            self._check_agree(*(("values of a time", len(row), width) for row in one.values))
         return Predictor(self._shape())
 
 

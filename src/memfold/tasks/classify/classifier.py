@@ -233,6 +233,10 @@ class ImageClassifier(ImageTask):
 
     # -- models on disk --------------------------------------------------------------------------------------
 
+    @classmethod
+    def fitted_types(cls) -> dict[str, Any]:
+        return {"classes": list[str], "backbone": BackboneSize, "baseline": dict[str, int]}
+
     def fitted_state(self) -> dict[str, Any]:
         return {
             "classes": self.classes_,
@@ -242,6 +246,7 @@ class ImageClassifier(ImageTask):
 
     def restore_fitted(self, state: dict[str, Any]) -> nn.Module:
         self.classes_, self.size_ = state["classes"], BackboneSize(**state["backbone"])
+        self._check_agree(("size", self.size_.size, self.size))
         network = ClassifyNetwork(self.size_, len(self.classes_), self.dropout)
         network.baseline = PrincipalNeighbours(**state["baseline"])
         return network

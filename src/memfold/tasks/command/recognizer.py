@@ -355,6 +355,17 @@ class CommandRecognizer(Task):
 
     # -- models on disk --------------------------------------------------------------------------------------
 
+    @classmethod
+    def fitted_types(cls) -> dict[str, Any]:
+        return {
+            "commands": list[str],
+            "other": bool,
+            "speakers": list[str],
+            "threshold": float,
+            "size": NetworkSize,
+            "statistics": int,
+        }
+
     def fitted_state(self) -> dict[str, Any]:
         return {
             "commands": self.commands_,
@@ -368,6 +379,7 @@ class CommandRecognizer(Task):
     def restore_fitted(self, state: dict[str, Any]) -> nn.Module:
         self.commands_, self.other_, self.speakers_ = state["commands"], state["other"], state["speakers"]
         self.threshold_, self.size_ = state["threshold"], NetworkSize(**state["size"])
+        self._check_agree(("commands", len(self.commands_), self.size_.commands), ("bins", self.bins, self.size_.bins))
         network = CommandNetwork(self.size_)
         network.baseline = CepstralRegression(state["statistics"], len(self.commands_))
         return network

@@ -259,6 +259,10 @@ class ObjectDetector(Task):
 
     # -- models on disk --------------------------------------------------------------------------------------
 
+    @classmethod
+    def fitted_types(cls) -> dict[str, Any]:
+        return {"classes": list[str], "thresholds": list[float], "baseline": MeanBoxes}
+
     def fitted_state(self) -> dict[str, Any]:
         return {
             "classes": self.classes_,
@@ -269,6 +273,15 @@ class ObjectDetector(Task):
     def restore_fitted(self, state: dict[str, Any]) -> nn.Module:
         self.classes_, self.thresholds_ = state["classes"], np.array(state["thresholds"])
         self.baseline_ = MeanBoxes(**state["baseline"])
+        boxes, labels, count = self.baseline_.boxes, self.baseline_.labels, len(self.classes_)
+        self._check_agree(
+            ("thresholds", len(self.thresholds_), count),
+            ("labels of the mean boxes", len(labels), len(boxes)),
+            ("scores of the mean boxes", len(self.baseline_.scores), len(boxes)),
+            *(("sides of a mean box", len(box), 4) for box in boxes),
+        )
+        if not all(0 <= label < count for label in labels):
+            raise InputError(f"the mean boxes have labels {sorted(set(labels))}, expected 0 to {count - 1}")
         return DetectorNetwork(self._size())
 
 

@@ -337,6 +337,16 @@ class FaceRecognizer(ImageTask):
 
     # -- models on disk --------------------------------------------------------------------------------------
 
+    @classmethod
+    def fitted_types(cls) -> dict[str, Any]:
+        return {
+            "people": list[str],
+            "enrolled": list[str],
+            "threshold": float,
+            "backbone": BackboneSize,
+            "baseline": dict[str, int],
+        }
+
     def fitted_state(self) -> dict[str, Any]:
         return {
             "people": self.people_,
@@ -349,6 +359,7 @@ class FaceRecognizer(ImageTask):
     def restore_fitted(self, state: dict[str, Any]) -> nn.Module:
         self.people_, self.enrolled_ = state["people"], state["enrolled"]
         self.threshold_, self.size_ = state["threshold"], BackboneSize(**state["backbone"])
+        self._check_agree(("size", self.size_.size, self.size))
         sizes = len(self.people_), self.embedding_size, self.dropout, len(self.enrolled_)
         network = FaceNetwork(self.size_, *sizes)
         network.baseline = PrincipalNeighbours(**state["baseline"])

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NotRequired
 
 import numpy as np
 import polars as pl
@@ -183,6 +183,15 @@ class Covariates:
         """What was found in the table, as plain values."""
         static = [asdict(column) for column in self.static]
         return {"calendar": asdict(self.calendar), "scaling": dict(self.scaling), "static": static}
+
+    @staticmethod
+    def json_types() -> dict[str, Any]:
+        """The types of what `as_json` gives."""
+        return {
+            "calendar": Calendar,
+            "scaling": dict[str, tuple[float, float]],
+            "static": NotRequired[list[StaticColumn]],
+        }
 
     @classmethod
     def from_json(cls, state: Mapping[str, Any], past: Sequence[str], future: Sequence[str]) -> "Covariates":

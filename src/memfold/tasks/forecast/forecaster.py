@@ -201,12 +201,17 @@ class Forecaster(Task):
     def _find_shapes(self, table: SeriesTable) -> None:
         self.step_ = table.step
         seasons, horizon = self._seasons_and_horizon(table)
-        for name, value in (
-            ("horizon", horizon),
-            ("members", self.members),
-            ("hidden_size", self.hidden_size),
-            ("seasons", min(seasons)),
-        ):
+        self._check()
+        self.seasons_, self.covariates_ = seasons, Covariates.of(table, self.past, self.future, self.static)
+        self.size_ = self._size(seasons, horizon, self.covariates_)
+
+    def _check(self) -> None:
+        self._check_least(dict.fromkeys(("members", "hidden_size", "num_layers", "batch_size"), 1))
+        if not 0 <= self.dropout < 1:
+            raise InputError(f"dropout must be from 0 to below 1, got {self.dropout}")
+
+    def _size(self, seasons: tuple[int, ...], horizon: int, covariates: Covariates) -> NetworkSize:
+        for name, value in (("horizon", horizon), ("seasons", min(seasons, default=0))):
             if value < 1:
                 raise InputError(f"{name} must be at least 1, got {value}")
         patch = max(1, seasons[0] // 4)
@@ -214,20 +219,19 @@ class Forecaster(Task):
         if context < max(seasons):
             raise InputError(f"context of {context} is shorter than the season of {max(seasons)}")
         context = -(-max(context, horizon) // patch) * patch
-        self.seasons_, self.covariates_ = seasons, Covariates.of(table, self.past, self.future, self.static)
-        self.size_ = NetworkSize(
+        return NetworkSize(
             context,
             horizon,
             patch,
             seasons,
             len(self.past),
-            self.covariates_.known_size,
+            covariates.known_size,
             LEVELS,
             self.hidden_size,
             self.num_layers,
             self.dropout,
             self.linear,
-            self.covariates_.static_size,
+            covariates.static_size,
         )
 
     def tensors(self, table: SeriesTable, ahead: int = 0) -> SeriesTensors:
@@ -354,6 +358,10 @@ class Forecaster(Task):
 
     # -- models on disk --------------------------------------------------------------------------------------
 
+    @classmethod
+    def fitted_types(cls) -> dict[str, Any]:
+        return {"step": str, "seasons": list[int], "size": NetworkSize, **Covariates.json_types()}
+
     def fitted_state(self) -> dict[str, Any]:
         return {
             "step": self.step_,
@@ -365,8 +373,16 @@ class Forecaster(Task):
     def restore_fitted(self, state: dict[str, Any]) -> nn.Module:
         self.step_, self.seasons_ = state["step"], tuple(state["seasons"])
         self.covariates_ = Covariates.from_json(state, self.past, self.future)
+        columns = [column.name for column in self.covariates_.static]
+        if columns != list(self.static) or self.covariates_.scaling.keys() != {*self.past, *self.future}:
+            raise InputError("the columns that it was fitted to are not those of the parameters")
+        scales = [deviation for _, deviation in self.covariates_.scaling.values()]
+        if min([*scales, *(column.deviation for column in self.covariates_.static)], default=1.0) <= 0:
+            raise InputError("a column's deviation is not above 0")
         size = state["size"] | {"lags": tuple(state["size"]["lags"]), "quantiles": tuple(state["size"]["quantiles"])}
         self.size_ = NetworkSize(**size)
+        if self.size_ != (found := self._size(self.seasons_, self.size_.horizon, self.covariates_)):
+            raise InputError(f"the size is {self.size_}, but the parameters and seasons give {found}")
         return Ensemble(self.size_, self.members)
 
 

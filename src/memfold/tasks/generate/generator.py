@@ -290,6 +290,10 @@ class TextGenerator(Task):
 
     # -- models on disk --------------------------------------------------------------------------------------
 
+    @classmethod
+    def fitted_types(cls) -> dict[str, Any]:
+        return {"characters": str | None, "counts": list[int]}
+
     def fitted_state(self) -> dict[str, Any]:
         characters = self.vocabulary_.characters if isinstance(self.vocabulary_, Characters) else None
         return {"characters": characters, "counts": self.counts_}
@@ -305,6 +309,7 @@ class TextGenerator(Task):
         if state["characters"] is not None:
             self.vocabulary_ = Characters(state["characters"])
         self.counts_ = state["counts"]
+        self._check_agree(("counts", len(self.counts_), self.vocabulary_.size))
         return LanguageModel(self._size())
 
 

@@ -306,6 +306,19 @@ class TextClassifier(Task):
 
     # -- models on disk --------------------------------------------------------------------------------------
 
+    @classmethod
+    def fitted_types(cls) -> dict[str, Any]:
+        return {
+            "classes": list[str],
+            "majority": int,
+            "share": float,
+            "vocabulary": list[str],
+            "max_length": int,
+            "size": NetworkSize,
+            "baseline": RegressionSize,
+            "ngrams": RegressionSize,
+        }
+
     def fitted_state(self) -> dict[str, Any]:
         return {
             "classes": self.classes_,
@@ -322,6 +335,12 @@ class TextClassifier(Task):
         self.classes_, self.majority_, self.share_ = state["classes"], state["majority"], state["share"]
         self.encoder_ = Encoder(state["vocabulary"], state["max_length"])
         self.size_ = NetworkSize(**state["size"])
+        count = len(self.classes_)
+        self._check_agree(
+            ("classes", count, self.size_.classes), ("words", len(self.encoder_.vocabulary), self.size_.words)
+        )
+        if not (0 <= self.majority_ < count and 0 <= self.share_ <= 1):
+            raise InputError(f"majority {self.majority_} and share {self.share_}, expected below {count} and up to 1")
         network = Ensemble(self.size_, self.members)
         network.baseline = NgramRegression(RegressionSize.from_json(state["baseline"]))
         network.ngrams = NgramRegression(RegressionSize.from_json(state["ngrams"]))

@@ -345,6 +345,10 @@ class SpeechRecognizer(Task):
 
     # -- models on disk --------------------------------------------------------------------------------------
 
+    @classmethod
+    def fitted_types(cls) -> dict[str, Any]:
+        return {"characters": str, "weights": Weights}
+
     def fitted_state(self) -> dict[str, Any]:
         return {"characters": self.alphabet_.characters, "weights": asdict(self.weights_)}
 

@@ -295,6 +295,10 @@ class Translator(Task):
 
     # -- models on disk --------------------------------------------------------------------------------------
 
+    @classmethod
+    def fitted_types(cls) -> dict[str, Any]:
+        return {"size": NetworkSize}
+
     def fitted_state(self) -> dict[str, Any]:
         return {"size": asdict(self.size_)}
 
