@@ -17,8 +17,10 @@ import memfold
 from memfold.errors import InputError
 from memfold.files import read_json
 from memfold.formats.schema import at_most_tensors, check, check_parameters, check_sizes
+from memfold.tasks.anomaly import AnomalyDetector
 from memfold.tasks.base import TASKS, task_class
 from memfold.tasks.forecast import Forecaster
+from memfold.tasks.sentiment.baselines import RegressionSize
 
 STRANGE = [None, True, 0, -1, 10**5, 10**12, 10**400, 0.5, -0.5, 1e308, float("nan"), "", "x" * 300, [], [[]], [None]]
 STRANGE += [{}, {"a": 1}, [0], ["a"], [10**12]]
@@ -159,10 +161,28 @@ def test_what_fitting_found_is_an_object_of_known_names(task: str) -> None:
         check(dict.fromkeys(types), types, "fitted")
 
 
-@pytest.mark.parametrize(("name", "value"), [("beam", 10**6), ("rate", 10**9), ("size", 10**6)])
+@pytest.mark.parametrize(("name", "value"), [("beam", 10**6), ("rate", 10**9), ("size", 10**6), ("num_layers", 10**9)])
 def test_a_parameter_that_would_cost_too_much_is_refused(name: str, value: int) -> None:
     with pytest.raises(InputError, match=f"^{name} must be at most "):
         check_sizes({name: value})
+
+
+@pytest.mark.parametrize("rate", [0, -0.1, float("nan")])
+def test_a_learning_rate_that_teaches_nothing_is_refused(rate: float) -> None:
+    with pytest.raises(InputError, match=r"^lr must be above 0, got"):
+        check_sizes({"lr": rate})
+
+
+@pytest.mark.parametrize(("kinds", "terms"), [(["pats"], [3]), (["words"], [3, 4]), (["words"], [-1])])
+def test_ngrams_of_no_known_kind_or_number_are_refused(kinds: list[str], terms: list[int]) -> None:
+    with pytest.raises(InputError, match="n-grams"):
+        RegressionSize.from_json({"kinds": kinds, "terms": terms, "letters": 9, "scores": 1})
+
+
+@pytest.mark.parametrize("name", ["window", "batch_size"])
+def test_a_detector_learns_from_no_more_than_it_keeps(name: str) -> None:
+    with pytest.raises(InputError, match=f"^{name} must be at most"):
+        AnomalyDetector(**{name: 10**5})._check()
 
 
 def test_a_network_of_more_tensors_than_its_file_is_refused_at_once() -> None:

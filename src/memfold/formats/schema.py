@@ -22,6 +22,8 @@ __all__ = ["at_most_tensors", "check", "check_parameters", "check_sizes"]
 
 LARGEST, MOST_FLOAT = 2**63 - 1, 1e30  # whose square fits into the types that reckon with them
 MOST = {"beam": 10_000, "rate": 768_000, "size": 8192, "window": 100_000, "every": 10**6, "fold": 10**6}
+MOST |= dict.fromkeys(("members", "num_layers", "layers", "blocks", "convolutions"), 1000)
+MOST |= dict.fromkeys(("encoder_layers", "decoder_layers"), 1000)
 
 
 def check(value: Any, hint: Any, place: str) -> None:
@@ -54,15 +56,18 @@ def check_parameters(task: type, parameters: Any) -> None:
 
 
 def check_sizes(parameters: Mapping[str, Any]) -> None:
-    """Refuse a parameter that would cost more time or memory than any data is worth.
+    """Refuse a parameter that would cost more time or memory than any data is worth, and one that cannot teach.
 
     Raises:
-        InputError: it is above its bound.
+        InputError: it is above its bound, or a learning rate is not above 0.
     """
     for name, most in MOST.items():
         value = parameters.get(name)
         if isinstance(value, int | float) and value > most:
             raise InputError(f"{name} must be at most {most}, got {value}")
+    rate = parameters.get("lr")
+    if isinstance(rate, int | float) and not rate > 0:
+        raise InputError(f"lr must be above 0, got {rate}")
 
 
 @contextmanager

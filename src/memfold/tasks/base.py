@@ -378,7 +378,15 @@ class Task(ABC):
             task.restore_files(read_files(path, config))
             with torch.device("meta"), at_most_tensors(stored):
                 expected = task.restore_fitted(config["fitted"]).state_dict()
-        except (LookupError, TypeError, ValueError, RuntimeError, ArithmeticError, AttributeError) as error:
+        except (
+            LookupError,
+            TypeError,
+            ValueError,
+            RuntimeError,
+            ArithmeticError,
+            AttributeError,
+            MemoryError,
+        ) as error:
             told = " ".join(str(error).split())[:500]
             raise InputError(f"{path / 'config.json'}: does not describe a {cls.name} model ({told})") from None
         weights = read_weights(path, expected)

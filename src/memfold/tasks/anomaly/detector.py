@@ -187,6 +187,9 @@ class AnomalyDetector(Task):
 
     def _check(self) -> None:
         self._check_least(dict.fromkeys(("hidden_size", "every", "window", "batch_size", "span", "rest"), 1))
+        for name in ("window", "batch_size"):
+            if (value := getattr(self, name)) > KEPT:
+                raise InputError(f"{name} must be at most {KEPT}, the points that are kept to learn from, got {value}")
         for name in ("warm_up", "false_alarms"):
             if not 0 < (value := getattr(self, name)) < (1 if name == "warm_up" else 1000):
                 raise InputError(f"{name} must be above 0 and below {1 if name == 'warm_up' else 1000}, got {value}")

@@ -13,6 +13,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
+from memfold.errors import InputError, shown
 from memfold.tasks.sentiment.tokens import tokens, unspaced
 
 __all__ = ["ALONE", "BLENDED", "MAJORITY", "TFIDF", "NgramRegression", "RegressionSize", "counted_by_character"]
@@ -56,7 +57,16 @@ class RegressionSize:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "RegressionSize":
-        """The sizes that `as_json` gave."""
+        """The sizes that `as_json` gave.
+
+        Raises:
+            InputError: they do not fit each other.
+        """
+        for kind in values["kinds"]:
+            if kind not in KINDS:
+                raise InputError(f"no kind of n-grams {shown(kind)}; there is {', '.join(KINDS)}")
+        if len(values["kinds"]) != len(values["terms"]) or min(values["terms"], default=0) < 0:
+            raise InputError(f"n-grams of {len(values['kinds'])} kinds, but counts {shown(values['terms'])}")
         return cls(tuple(values["kinds"]), tuple(values["terms"]), values["letters"], values["scores"])
 
 
