@@ -253,6 +253,9 @@ NB_MODULE(_engine, m) {
     bind_stack<double>(m, "StackDouble");
     m.def("isa", [] { return engine().isa; });
     m.def("set_step_threads", &Pool::set_step_threads);
+    m.def(
+        "works_alone", [](int threads) { return Pool::of_process().works_alone(threads); }, "threads"_a,
+        "Whether calls on so many threads work on one, since other programs have the cores.");
     m.def("borrow_openmp", [] { Pool::of_process().borrow(); });
     m.def(
         "fingerprint",

@@ -70,6 +70,14 @@ class Pool {
         step_threads_.store(std::min(threads, most_threads), std::memory_order_relaxed);
     }
 
+    // Whether callers that want this many threads work alone, since other programs have the cores.
+    bool works_alone(int threads) {
+        if (taken_.exchange(true, std::memory_order_acquire)) return false;
+        const bool alone = alone_until_ != Time{} && !is_free_again(threads);
+        taken_.store(false, std::memory_order_release);
+        return alone;
+    }
+
     // For tests: callers ask for helpers however busy the machine is.
     static void ask_always() { asks_always_.store(true, std::memory_order_relaxed); }
 
@@ -482,6 +490,7 @@ class Pool {
     }
 
     void wake_helpers(int threads) {
+        threads = std::min(threads, Core::in_reach());
         start_helpers(threads);
         for (int index = 1; index < threads; ++index) {
             if (!sleeps(index)) continue;

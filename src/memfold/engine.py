@@ -6,9 +6,9 @@ The same results as :mod:`memfold.cells`, the readable specification, at the spe
 import math
 import os
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -74,24 +74,87 @@ def set_num_threads(threads: int) -> None:
 
 
 def get_num_threads() -> int:
-    """How many threads a fold may use: as set, else torch's number once torch is loaded, else the cores at hand."""
+    """How many threads a fold may use: as set, else torch's number once torch is loaded, else ``OMP_NUM_THREADS``, else
+    the cores in reach.
+
+    A fold takes fewer where it is too small to be worth them, where fewer cores are in reach when it is called, or
+    where other programs have the cores.
+    """
     if _threads is not None:
         return _threads
     torch = sys.modules.get("torch")
     if torch is not None and hasattr(torch, "get_num_threads"):
         return int(torch.get_num_threads())
-    return cores()
+    first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()  # of a list for nested regions
+    return int(first) if first.isdigit() and int(first) > 0 else cores()
 
 
-@cache
 def cores() -> int:
-    """Cores that this process may use, by its affinity and its control group's quota."""
+    """Cores that this process may use now, by its affinity and its control groups' quotas."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(count, _quota.cores())
+
+
+def threads_at_call() -> int:
+    """How many threads a call that begins now may use; the engine itself looks at the caller's affinity."""
+    return min(get_num_threads(), _quota.cores())
+
+
+def works_alone() -> bool:
+    """Whether folds run on one thread for now, since other programs have taken cores."""
+    return _engine.works_alone(threads_at_call())
+
+
+class _Quota:
+    """What the process's control groups let it have of the processors. It may change at any time: looked at again once
+    a second."""
+
+    def __init__(self) -> None:
+        self._cores, self._due = sys.maxsize, 0.0
+
+    def cores(self) -> int:
+        """Whole cores, rounded up; ``sys.maxsize`` where nothing limits them."""
+        if time.monotonic() >= self._due:
+            self._cores, self._due = quota_of(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")), time.monotonic() + 1
+        return self._cores
+
+
+_quota = _Quota()
+
+
+def quota_of(groups: Path, root: Path) -> int:
+    """Cores by the tightest quota of a process's control groups and of the groups around them.
+
+    Args:
+        groups: the list of the process's groups, a line each: hierarchy, controllers, path.
+        root: where the hierarchies are mounted, of version 2 directly, of version 1 in a folder for each controller.
+    """
     try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return max(1, min(count, math.ceil(int(quota) / int(period))))
-    except (OSError, ValueError):  # no control groups, or no quota: "max"
-        return count
+        lines = [line.split(":", 2) for line in groups.read_text().splitlines()]
+    except OSError:  # no control groups here
+        return sys.maxsize
+    shares = []
+    for _, controllers, path in (line for line in lines if len(line) == 3):
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        mount = root / controllers if controllers else root
+        own = mount / path.lstrip("/")
+        for folder in (own, *own.parents):
+            if folder.is_relative_to(mount):
+                shares += _share(folder)
+    return max(1, math.ceil(min(shares))) if shares else sys.maxsize
+
+
+def _share(group: Path) -> list[float]:
+    """Quota over period of one group, of version 2 or 1; empty where there is none."""
+    try:
+        if (limit := group / "cpu.max").exists():
+            quota, period = limit.read_text().split()
+        else:
+            quota, period = ((group / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+        return [int(quota) / int(period)] if int(quota) > 0 else []
+    except (OSError, ValueError, ZeroDivisionError):  # no such file, or "max"
+        return []
 
 
 def pack(cell: str, weights: Mapping[str, ArrayLike], dtype: Any = np.float32, *, bfloat16: bool = False) -> Packed:
@@ -277,7 +340,7 @@ def _run(
         zoned.get("c", 0.0),
     )
     last = (address(final[0]), address(final[1] if len(final) > 1 else None))
-    _engine.fold(packed.directions, call, *last, get_num_threads())
+    _engine.fold(packed.directions, call, *last, threads_at_call())
     return y, final, kept
 
 
@@ -323,7 +386,7 @@ def _is_readable(array: Array) -> bool:
 
 
 def borrow_threads() -> None:
-    """Work on torch's threads once torch is loaded: a second team beside them would fight for the cores."""
+    """Work on torch's threads once torch is loaded: threads of our own beside them would fight for the cores."""
     global _borrowed
     if not _borrowed and "torch" in sys.modules:
         _engine.borrow_openmp()

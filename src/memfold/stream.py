@@ -24,7 +24,7 @@ from safetensors.numpy import save_file
 from memfold import _engine
 from memfold.cells._fold import Zoneout, zoneout_by_name
 from memfold.cells._sequence import CELLS, checked_state, refuse_unnamed
-from memfold.engine import LINEAR, Packed, checked_out, get_num_threads, laid_out, pack, pack_arrays
+from memfold.engine import LINEAR, Packed, checked_out, laid_out, pack, pack_arrays, threads_at_call
 from memfold.files import CONFIG, FolderKind, read_json, settle, sha256, write_folder
 
 __all__ = ["Layer", "Stream"]
@@ -88,7 +88,7 @@ class Stream:
         self.streams = streams
         self.dtype = np.dtype(dtype)
         self._packed = [_packed(k, layer, self.dtype) for k, layer in enumerate(layers)]
-        _engine.set_step_threads(get_num_threads())
+        _engine.set_step_threads(threads_at_call())
         self._stack = (_engine.StackFloat if self.dtype == np.float32 else _engine.StackDouble)(streams)
         self.input_size = self.output_size = self._packed[0].input_size
         for k, (layer, packed) in enumerate(zip(layers, self._packed, strict=True)):

@@ -62,7 +62,7 @@ def fold(
             zoneout_c,
         )
         last = [f.data_ptr() + below for f in final]
-        _engine.fold(packed, call, last[0], last[1] if len(last) > 1 else 0, engine.get_num_threads())
+        _engine.fold(packed, call, last[0], last[1] if len(last) > 1 else 0, engine.threads_at_call())
         x = F.dropout(y, layer.dropout, layer.training) if k < layer.num_layers - 1 else y
     return x, tuple(final)
 

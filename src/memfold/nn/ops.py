@@ -230,7 +230,7 @@ def _fold_cpu(*arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     engine.borrow_threads()
     packed = [pack(call.cell, weights) for weights in call.by_direction(call.weights)]
     own = described(call, y, kept)
-    _engine.fold(packed, own, _address(h), _address(c), engine.get_num_threads())
+    _engine.fold(packed, own, _address(h), _address(c), engine.threads_at_call())
     return y, h, c, kept
 
 
@@ -274,7 +274,7 @@ def _fold_backward_cpu(*arguments: Any) -> list[Tensor]:
         _address(d_state[1]) if len(d_state) > 1 else 0,
         _address(dx),
         strides(dx) if needs[0] else (0, 0),
-        engine.get_num_threads(),
+        engine.threads_at_call(),
     )
     return gradients
 
