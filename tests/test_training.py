@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 import memfold
+from memfold import training
 from memfold.errors import InputError
 from memfold.formats.checkpoint import read_checkpoint
 from memfold.training import Budget, Problem, Settings, Validation, train
@@ -209,3 +210,42 @@ def test_the_speed_counts_what_batches_hold_and_the_time_in_recurrent_layers() -
 
     result = train(Recurrent(), Settings(Budget(epochs=2)))
     assert 0 < result.engine_seconds < result.step_seconds
+
+
+def test_torch_has_one_thread_while_other_programs_have_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    seen: list[int] = []
+
+    class Watched(Line):
+        def loss(self, batch: tuple[Tensor, Tensor]) -> Tensor:
+            seen.append(torch.get_num_threads())
+            return super().loss(batch)
+
+    alone = iter([False, True, True, False, True])
+    monkeypatch.setattr(training._engine, "works_alone", lambda threads: next(alone, True))
+    try:
+        train(Watched(), Settings(Budget.parse("0.2s")))
+        assert seen[:5] == [2, 1, 1, 2, 1]
+        assert torch.get_num_threads() == 2
+        seen.clear()
+        train(Watched(), Settings(Budget.parse("2ep")))
+        assert set(seen) == {2}, "counted steps give the same whatever the machine does"
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_budget_of_seconds_does_not_count_what_the_process_was_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "STOPPED_SECONDS", 0.2)
+
+    class Stopped(Line):
+        def loss(self, batch: tuple[Tensor, Tensor]) -> Tensor:
+            if self.steps == 3:
+                time.sleep(0.6)
+            return super().loss(batch)
+
+    begun = time.monotonic()
+    result = train(Stopped(), Settings(Budget.parse("0.5s")))
+    assert result.stopped == "budget"
+    assert time.monotonic() - begun > 1.0
+    assert result.seconds < 0.7

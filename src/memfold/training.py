@@ -16,10 +16,13 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from memfold import _engine
 from memfold.budget import Budget
 from memfold.errors import InputError
 from memfold.formats.checkpoint import read_checkpoint, write_checkpoint
 from memfold.nn.ops import clock
+
+STOPPED_SECONDS = 5.0  # a step that takes longer with hardly any work done: somebody stopped the process
 
 __all__ = ["Budget", "Problem", "Result", "Settings", "Validation", "train"]
 
@@ -170,12 +173,36 @@ def train(
         loop.result.stopped, loop.result.message = "interrupted", f"interrupted at step {loop.result.steps}"
     except _NonFiniteError as error:
         loop.result.stopped, loop.result.message = "non-finite", str(error)
+    finally:
+        if loop.threads:
+            loop.threads.restore()
     loop.keep_best()
     return loop.result
 
 
 class _NonFiniteError(Exception):
     """The loss or its gradient left the finite numbers."""
+
+
+class _Threads:
+    """How many threads torch's own operators have during a training by the clock.
+
+    An operator waits for all of its threads: beside a program that has taken a core, on one thread it is faster. Where
+    the steps are counted this is left alone, since torch's sums depend on the number of threads.
+    """
+
+    def __init__(self, wanted: int) -> None:
+        self.wanted, self.alone = wanted, False
+
+    def follow_the_machine(self) -> None:
+        """As many as wanted, or one while other programs have taken cores."""
+        if self.wanted > 1 and _engine.works_alone(self.wanted) != self.alone:
+            self.alone = not self.alone
+            torch.set_num_threads(1 if self.alone else self.wanted)
+
+    def restore(self) -> None:
+        if self.alone:
+            torch.set_num_threads(self.wanted)
 
 
 class _Loop:
@@ -196,6 +223,7 @@ class _Loop:
         self.since_best = 0  # validations
         self.loss_sum, self.loss_count = 0.0, 0
         self.validation_seconds = 0.0  # of the longest so far
+        self.threads = _Threads(torch.get_num_threads()) if settings.budget.seconds is not None else None
         self.started = time.monotonic()
         self.saved = self.started
 
@@ -250,9 +278,14 @@ class _Loop:
             self.epoch, self.step_in_epoch = self.epoch + 1, 0
 
     def timed_step(self, batch: Any) -> float:
-        begun, in_engine = time.perf_counter(), clock.seconds
+        if self.threads:
+            self.threads.follow_the_machine()
+        begun, in_engine, worked = time.perf_counter(), clock.seconds, time.process_time()
         loss = self.take_step(batch, self.rate(self.fraction()))
-        self.result.step_seconds += time.perf_counter() - begun
+        taken = time.perf_counter() - begun
+        if taken > STOPPED_SECONDS and time.process_time() - worked < taken / 10:
+            self.started += taken  # the process was stopped: nothing was trained
+        self.result.step_seconds += taken
         self.result.engine_seconds += clock.seconds - in_engine
         self.result.units += self.problem.count(batch)
         return loss
