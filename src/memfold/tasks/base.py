@@ -26,7 +26,7 @@ from memfold.formats.directory import (
     read_weights,
     write_model,
 )
-from memfold.formats.schema import at_most_tensors, check, check_parameters, check_sizes
+from memfold.formats.schema import at_most_tensors, check, check_parameters
 from memfold.training import Problem, Result, Settings, train
 
 if TYPE_CHECKING:
@@ -296,7 +296,8 @@ class Task(ABC):
         """Run the loop with its display, its checkpoint in the folder ``out``."""
         from memfold.display import Display
 
-        check_sizes(self.get_params())
+        # As they will be read again from the model's folder: what could not be is refused before the training.
+        check_parameters(type(self), json.loads(json.dumps(self.get_params())))
         checkpoint = None
         if out is not None:
             check_place(out, resume=resume)
