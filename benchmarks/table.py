@@ -56,6 +56,18 @@ over 336 hours: these are no ratios of engines.
 {processor}, {threads} threads, x86-64-{isa}; neuralforecast {version}.
 
 """
+BUSY_HEAD = """
+## On a busy machine
+
+One layer while other programs take the cores: medians of a call in milliseconds, 99th percentiles behind the stroke,
+and ratios. *To one thread* is memfold's median, or 99th percentile, over that of memfold on one thread under the same
+load: below 1 more threads were of use. *torch.nn* is its median over memfold's: above 1 memfold is faster. A taken core
+is another program that spins, on whichever core the system gives it; a neighbour is a thread of the same process that
+spins; four threads call at once. Of two processes side by side the share is the speed of the slower one over that of
+one alone, memfold's and torch.nn's.
+
+{processor}, {threads} threads, x86-64-{isa}; torch {version}.
+"""
 MEASURES = {
     "smape": ("sMAPE, %", ".2f"),
     "mase": ("MASE", ".3f"),
@@ -83,6 +95,7 @@ def report(
     stream: dict[str, Any],
     train: dict[str, Any] | None = None,
     series: dict[str, Any] | None = None,
+    busy: dict[str, Any] | None = None,
 ) -> str:
     machine = layers["machine"]
     extras = [peer for peer in EXTRAS if f"ratio_{peer}" in layers]
@@ -122,7 +135,8 @@ def report(
         names = ("memfold_us", "memfold_bfloat16_us", "torch_us", "onnxruntime_us")
         times = " | ".join(f"{p[name]:.1f}" for name in names)
         parts.append(f"| {p['hidden']} | {times} | {p['ratio_torch']:.1f} | {p['ratio_onnxruntime']:.1f} |\n")
-    return "".join(parts) + (training(train) if train else "") + (forecasting(series) if series else "")
+    others = ((training, train), (forecasting, series), (loaded, busy))
+    return "".join(parts) + "".join(section(results) for section, results in others if results)
 
 
 def training(train: dict[str, Any]) -> str:
@@ -167,6 +181,24 @@ def forecasting(series: dict[str, Any]) -> str:
         ]
         ratio = f"{point['ratio']:.1f}" if "ratio" in point else ""
         parts.append(f"| {title} | {' | '.join([*values, ratio])} |\n")
+    return "".join(parts)
+
+
+def loaded(busy: dict[str, Any]) -> str:
+    """The section of a busy machine."""
+    machine = busy["machine"]
+    parts = [BUSY_HEAD.format(**machine, version=machine["versions"]["torch"])]
+    columns = ["", "B", "T", "H", "memfold", "one thread", "torch.nn", "to one thread", "99th", "torch.nn", "shares"]
+    for load in dict.fromkeys(p["load"] for p in busy["points"]):
+        parts.append(f"\n### {load[0].upper()}{load[1:]}\n\n| {' | '.join(columns)} |\n|---" + "|--:" * 10 + "|\n")
+        for p in (p for p in busy["points"] if p["load"] == load):
+            times = [
+                f"{p[f'{who}_ms']:.2f} / {p[f'{who}_p99_ms']:.2f}" for who in ("memfold", "memfold_one_thread", "torch")
+            ]
+            ratios = [f"{p[name]:.2f}" for name in ("ratio_one_thread", "p99_one_thread", "ratio_torch")]
+            shares = f"{p['memfold_share']:.2f}, {p['torch_share']:.2f}" if "torch_share" in p else ""
+            sizes = [str(p[name]) for name in ("batch", "steps", "hidden")]
+            parts.append(f"| {' | '.join([p['mode'], *sizes, *times, *ratios, shares])} |\n")
     return "".join(parts)
 
 

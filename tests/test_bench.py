@@ -1,6 +1,7 @@
 import importlib
 import json
 import runpy
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from memfold.data.tables import SeriesTable
 from memfold.errors import InputError
 from memfold.tasks import Forecaster
 
+busy = importlib.import_module("memfold.bench.busy")  # its function has the same name
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 SCORES = ["smape", "mase", "owa", "crps", "coverage80"]
 
@@ -240,3 +242,32 @@ def test_the_script_on_shakespeare_trains_both_models_for_the_given_time(
     printed = capsys.readouterr().out
     for what in ("torch.nn", "memfold.nn", "steps", "tokens per second", "training loss", "carried", "windows of 256"):
         assert what in printed
+
+
+def test_busy_measures_every_peer_under_every_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timing, "fma_peak", lambda threads: 1e9)
+    monkeypatch.setattr(busy, "TURN", 0.01)
+    threads = busy.engine.get_num_threads()
+    results = bench.busy(rounds=1, sizes=[(1, 4, 8)], modes=["train"])
+    assert [p["load"] for p in results["points"]] == list(busy.LOADS)
+    for p in results["points"]:
+        assert p["ratio_one_thread"] == pytest.approx(p["memfold_ms"] / p["memfold_one_thread_ms"])
+        assert p["ratio_torch"] == pytest.approx(p["torch_ms"] / p["memfold_ms"])
+        assert p["memfold_p99_ms"] >= p["memfold_ms"] > 0
+        assert ("torch_share" in p) == (p["load"] == "two processes")
+    assert busy.engine.get_num_threads() == threads
+    report = runpy.run_path(str(BENCHMARKS / "table.py"))["report"]
+    layers, stream = written()
+    text = report(layers, stream, busy=results)
+    assert "### One core taken" in text
+    assert text.count("| train | 1 | 4 | 8 |") == len(busy.LOADS)
+
+
+def test_the_load_is_there_while_it_is_measured_and_gone_afterwards() -> None:
+    children = Path(f"/proc/self/task/{threading.get_native_id()}/children")
+    if not children.exists():
+        pytest.skip("needs Linux's list of a process's children")
+    before = set(children.read_text().split())
+    with busy._under("all cores taken"):
+        assert len(set(children.read_text().split()) - before) == busy.engine.cores()
+    assert set(children.read_text().split()) <= before

@@ -284,7 +284,7 @@ def explain(
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="layers, stream, train or series")],
+    name: Annotated[str, typer.Argument(help="layers, stream, train, series or busy")],
     budget: Annotated[
         str | None, typer.Option(help="series only: time to train for each model; 60s when not given.")
     ] = None,
@@ -294,7 +294,8 @@ def bench(
 
     layers and stream are inference, train is forward and backward and a whole training step. The peers are torch.nn and
     JAX, for inference also ONNX Runtime and Keras, for training loops in torch's operators, eager and compiled. series
-    fits the forecaster and neuralforecast's LSTM to @m4-hourly in the same time, and scores both.
+    fits the forecaster and neuralforecast's LSTM to @m4-hourly in the same time, and scores both. busy times a layer
+    while other programs take the cores, beside the same on one thread and torch.nn.
 
     Example: memfold bench stream
     """

@@ -17,13 +17,14 @@ import torch
 from torch import nn
 
 from memfold import engine
+from memfold.bench.busy import busy
 from memfold.bench.peers import Call, _check_equal_work, _peers, _version, _without_gradient
 from memfold.bench.timing import GATES, GRID, _geometric_mean, _layer, _medians, _ratios, _turn, describe_machine
 from memfold.bench.train import train
 from memfold.errors import InputError
 from memfold.nn import LSTM
 
-__all__ = ["BENCHMARKS", "layers", "stream", "train"]
+__all__ = ["BENCHMARKS", "busy", "layers", "stream", "train"]
 
 YARDSTICKS = ("torch", "onnxruntime")  # the ratio of a point is to the faster of these
 
@@ -100,6 +101,7 @@ BENCHMARKS: dict[str, Callable[..., dict[str, Any]]] = {
     "stream": stream,
     "train": train,
     "series": _series,
+    "busy": busy,
 }
 
 
