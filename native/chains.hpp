@@ -53,8 +53,8 @@ class Chains {
 
     // Where the thread with one share of the units tells the others how far it is.
     struct alignas(alignment) Slot {
-        std::atomic<uint64_t> arrived{
-            0};  // twice the number of the meeting; and 1 of a leader who ends the stretch there
+        // Twice the number of the meeting; and 1 of a leader who ends the stretch there.
+        std::atomic<uint64_t> arrived{0};
         int seat = 0;
     };
 
@@ -125,6 +125,7 @@ class Chains {
         Chain& own = chain(block);
         int expected = nobody;
         if (!own.leader.compare_exchange_strong(expected, seat, std::memory_order_acquire)) return;
+        if (seat == 0) own.wanted.store(false, std::memory_order_relaxed);
         while (!own.done.load(std::memory_order_relaxed) && !(seat > 0 && is_wanted(own))) {
             own.next = plan_.shares == 1 ? go_alone(block) : go_together(block, seat);
             own.begun = true;
@@ -231,7 +232,7 @@ class Chains {
     bool join(int block, int seat) const {
         Chain& own = chain(block);
         for (int k = 0; k < plan_.shares - 1; ++k) {
-            if (own.done.load(std::memory_order_relaxed)) return false;
+            if (own.done.load(std::memory_order_relaxed) || turn_.busy()) return false;
             Member& place = member(block, 1 + (seat - 1 + k + plan_.shares) % (plan_.shares - 1));
             int expected = absent;
             if (!place.state.compare_exchange_strong(expected, coming, std::memory_order_acquire)) continue;
