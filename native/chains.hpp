@@ -126,6 +126,7 @@ class Chains {
         int expected = nobody;
         if (!own.leader.compare_exchange_strong(expected, seat, std::memory_order_acquire)) return;
         if (seat == 0) own.wanted.store(false, std::memory_order_relaxed);
+        if (!own.begun && plan_.shares > 1) wait_a_moment(own);
         while (!own.done.load(std::memory_order_relaxed) && !(seat > 0 && is_wanted(own))) {
             own.next = plan_.shares == 1 ? go_alone(block) : go_together(block, seat);
             own.begun = true;
@@ -133,6 +134,14 @@ class Chains {
         }
         own.leader.store(nobody, std::memory_order_release);
         turn_.came(seat);
+    }
+
+    // For those who are awake and on their way: the first thing to do may be the input product of many steps.
+    void wait_a_moment(const Chain& own) const {
+        constexpr auto moment = std::chrono::microseconds(5);
+        const auto end = Clock::now() + moment;
+        const int others = std::min(plan_.shares, turn_.threads()) - 1;
+        while (own.waiting.load(std::memory_order_relaxed) < others && !turn_.busy() && Clock::now() < end) relax();
     }
 
     bool is_wanted(const Chain& own) const { return own.wanted.load(std::memory_order_relaxed) || turn_.busy(); }
