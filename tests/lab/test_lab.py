@@ -238,7 +238,7 @@ def test_the_command_prints_one_json_object_and_writes_a_page(
         (["lab", "gradient", "--lr", "0.1"], "--lr: gradient has no such option"),
         (["lab", "pixels", "--orders", "spiral"], "--orders: there is no 'spiral'"),
         (["lab", "gradient", "--cells", "rnn", "--init", "chrono"], "a plain RNN has no gates"),
-        (["lab", "gradient", "--out", "nowhere/a.html"], "there is no folder nowhere"),
+        (["lab", "gradient", "--out", "nowhere/a.html"], "nowhere/a.html: there is no folder"),
     ],
 )
 def test_wrong_usage_is_one_line(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
