@@ -246,12 +246,13 @@ class Chains {
             int expected = absent;
             if (!place.state.compare_exchange_strong(expected, coming, std::memory_order_acquire)) continue;
             place.seat = seat;
-            do {
+            for (;;) {
                 place.state.store(ready, std::memory_order_release);
                 own.waiting.fetch_add(1, std::memory_order_relaxed);
                 turn_.came(seat);
-            } while (is_taken_in(own, place) && go_along(block, place));
-            return true;
+                if (!is_taken_in(own, place)) return true;
+                go_along(block, place);
+            }
         }
         return false;
     }
@@ -276,11 +277,10 @@ class Chains {
         }
     }
 
-    bool go_along(int block, const Member& place) const {
+    void go_along(int block, const Member& place) const {
         const Chain& own = chain(block);
         Place at{*this, block, place.share, own.shares, own.meeting};
         stretch_(data_, {block, place.share, own.shares, own.next, own.steps}, {join_meeting, &at});
-        return true;
     }
 };
 

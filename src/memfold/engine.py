@@ -100,11 +100,6 @@ def threads_at_call() -> int:
     return min(get_num_threads(), _quota.cores())
 
 
-def works_alone() -> bool:
-    """Whether folds run on one thread for now, since other programs have taken cores."""
-    return _engine.works_alone(threads_at_call())
-
-
 class _Quota:
     """What the process's control groups let it have of the processors. It may change at any time: looked at again once
     a second."""
