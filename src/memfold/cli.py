@@ -267,14 +267,14 @@ def explain(
 
     Example: memfold explain model "a film that I will not forget" --out report.html --lang zh
     """
-    from memfold.explain import explained, write_explanation
+    from memfold.explain import write_explanation
     from memfold.files import check_file
     from memfold.tasks.base import load
 
     if out.suffix not in (".html", ".htm", ".npz", ".json"):
         raise InputError(f"{out}: expected a name that ends in .html, .npz or .json")
     check_file(out)
-    found = explained(load(model), source, lang)
+    found = load(model).explain(source, lang)
     if out.suffix in (".npz", ".json"):
         found.trace.save(out)
     else:

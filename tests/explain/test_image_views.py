@@ -6,9 +6,11 @@ from torch import Tensor
 
 from memfold.explain.stepping import gradient_flow
 from memfold.explain.trace import traced
-from memfold.explain.views.images import cell_apart, lines_apart, occlusion_map
 from memfold.nn import BiLSTM2D, Sequencer
 from memfold.tasks.detect.network import BoxDecoder
+from memfold.tasks.detect.view import cell_apart
+from memfold.tasks.vision.covering import occlusion_map
+from memfold.tasks.vision.lines import lines_apart
 
 
 @pytest.mark.parametrize("size", [(16, 24), (8, 8), (9, 30), (23, 23)])

@@ -1,5 +1,7 @@
 """Reports of small fitted models, opened in a browser without a network."""
 
+import importlib
+import inspect
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -16,9 +18,8 @@ from memfold.errors import InputError
 from memfold.explain import Trace, account, explained, write_explanation
 from memfold.explain.attribution import inputs_of, integrated_gradients, substituted
 from memfold.explain.explanation import shares_of_inputs
-from memfold.explain.views import VIEWS
 from memfold.explain.words import TABLE, Words
-from memfold.tasks.base import TASKS, load
+from memfold.tasks.base import TASKS, Task, load, task_class
 
 CHROMIUM = shutil.which("chromium")
 
@@ -92,8 +93,37 @@ def test_a_model_is_explained(task: str, made: Callable[[str], Made]) -> None:
         assert np.isfinite(shares).all()
 
 
-def test_every_task_has_a_view() -> None:
-    assert set(VIEWS) == set(MAKERS)
+def test_every_task_has_a_view_in_its_folder() -> None:
+    assert set(TASKS) == set(MAKERS)
+    for task in TASKS:
+        package = task_class(task).__module__.rpartition(".")[0]
+        assert list(inspect.signature(importlib.import_module(f"{package}.view").view).parameters)[1:] == [
+            "source",
+            "language",
+        ]
+
+
+def test_a_class_derived_from_a_tasks_is_explained_as_that_task(made: Callable[[str], Made]) -> None:
+    model, source = made("translate")
+
+    class Own(type(model)):  # type: ignore[misc]
+        pass
+
+    own = Own(**model.get_params())
+    vars(own).update(vars(model))
+    assert own.explain(source).answer == model.explain(source).answer
+
+
+def test_a_task_without_a_view_and_one_that_is_not_fitted_are_refused() -> None:
+    class Own(Task):
+        name = "tuned"
+        network_ = torch.nn.Identity()
+
+    Own.__abstractmethods__ = frozenset()
+    with pytest.raises(InputError, match="a tuned model cannot be explained: there is no module view beside Own"):
+        Own().explain("anything")  # type: ignore[abstract]
+    with pytest.raises(InputError, match="is not fitted yet"):
+        explained(task_class("generate")(), "a text")
 
 
 def test_the_shares_of_a_class_add_up_to_what_its_words_change(made: Callable[[str], Made]) -> None:

@@ -68,8 +68,8 @@ def test_chance_on_one_half_is_not_believed() -> None:
 
 
 def test_the_unit_of_a_classifiers_class_is_found() -> None:
-    from memfold.explain.views.text import sentiment_units
     from memfold.tasks.sentiment import TextClassifier
+    from memfold.tasks.sentiment.units import sentiment_units
 
     words = ["day", "walk", "film", "meal", "book"]
     texts = [f"a {mood} {word}" for word in words for mood in ("good", "bad")] * 8

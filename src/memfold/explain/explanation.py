@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import plotly.graph_objects as go
 from torch import Tensor, nn
@@ -12,7 +13,7 @@ from memfold.explain.trace import Array, Trace
 from memfold.explain.units import Follower
 from memfold.nn.layer import Recurrent
 
-__all__ = ["Explanation", "Picture", "Shares", "flow_of", "shares_of", "shares_of_inputs"]
+__all__ = ["Explainable", "Explanation", "Picture", "Shares", "explained", "flow_of", "shares_of", "shares_of_inputs"]
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,25 @@ class Explanation:
     shares: Shares | None = None
     flow: dict[str, Array] = field(default_factory=dict)
     followers: dict[str, list[Follower]] = field(default_factory=dict)
+
+
+class Explainable(Protocol):
+    """A model that explains itself, as those of all tasks do."""
+
+    def explain(self, source: str, language: str = "en") -> Explanation: ...
+
+
+def explained(model: Explainable, source: str, language: str = "en") -> Explanation:
+    """What a fitted model makes of one input, by its own `explain`.
+
+    Args:
+        source: a file; for a model that reads text, also the text itself.
+        language: of what is said, ``en`` or ``zh``.
+
+    Raises:
+        InputError: an input that cannot be read, another language, or a task that has no view.
+    """
+    return model.explain(source, language)
 
 
 def shares_of(score: Callable[[Tensor], Tensor], x: Tensor) -> dict[str, Array]:

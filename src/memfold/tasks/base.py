@@ -1,6 +1,7 @@
 """What all tasks share: parameters in scikit-learn's manner, and models saved and loaded."""
 
 import importlib
+import importlib.util
 import inspect
 import json
 import math
@@ -10,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Self
 
 import torch
@@ -163,6 +165,19 @@ def _numbers(scores: Mapping[str, float]) -> dict[str, float | None]:
     return {name: value if math.isfinite(value) else None for name, value in scores.items()}
 
 
+def _view_module(task: "type[Task]") -> ModuleType:
+    """``view`` in the folder of a task's class; of a class derived from it elsewhere, the same one.
+
+    Raises:
+        InputError: the task has none.
+    """
+    for own in task.__mro__:
+        package = own.__module__.rpartition(".")[0]
+        if issubclass(own, Task) and package and importlib.util.find_spec(f"{package}.view"):
+            return importlib.import_module(f"{package}.view")
+    raise InputError(f"a {task.name} model cannot be explained: there is no module view beside {task.__name__}")
+
+
 class Task(ABC):
     """A model for one kind of data: ``fit``, ``predict``, ``evaluate``, ``save``.
 
@@ -276,11 +291,19 @@ class Task(ABC):
         raise InputError(f"a {self.name} model takes no sound")
 
     def explain(self, source: str, language: str = "en") -> "Explanation":
-        """What the model makes of a file or, if it reads text, of a text: see `memfold.explain.explained`."""
-        from memfold.explain import explained  # which stands above the tasks
+        """What the model makes of one input, told by ``view`` in the module of that name beside the task's class.
 
+        Args:
+            source: a file; for a model that reads text, also the text itself.
+            language: of what is said, ``en`` or ``zh``.
+
+        Raises:
+            InputError: not fitted yet, an input that cannot be read, another language, or a task that has no view.
+        """
         self._check_fitted()
-        return explained(self, source, language)
+        self.network_.eval()
+        found: Explanation = _view_module(type(self)).view(self, source, language)
+        return found
 
     # -- training --------------------------------------------------------------------------------------------
 

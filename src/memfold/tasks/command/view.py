@@ -1,4 +1,4 @@
-"""Models that hear: what they heard when."""
+"""What a recogniser of commands makes of a recording: how likely each command was when."""
 
 from pathlib import Path
 
@@ -18,57 +18,22 @@ from memfold.tasks.command import CommandRecognizer
 from memfold.tasks.command.hearing import floored
 from memfold.tasks.command.network import pooled
 from memfold.tasks.command.spotting import log_ratios, smoothed
-from memfold.tasks.transcribe import SpeechRecognizer
+from memfold.tasks.speech.explained import check_explainable
 
-__all__ = ["command_view", "transcribe_view"]
+__all__ = ["view"]
 
-MOST_SECONDS = 30  # of a recording that is explained
 MOST_LINES = 8  # commands that are drawn, the likeliest ones
 
 
-def transcribe_view(model: SpeechRecognizer, source: str, words: Words) -> Explanation:
-    """A recording as a recogniser of speech hears it."""
-    (frames,) = model.frames([source])
-    network, seconds = model.network_, model.step_seconds
-    _check_length(source, len(frames))
-    x = network.front.normalised(torch.from_numpy(frames).float())[None]
-    lengths = torch.tensor([x.shape[1]])
-
-    def run() -> Tensor:
-        log_p: Tensor = network(x, lengths)[0]
-        return log_p[0].amax(-1).sum()
-
-    with torch.no_grad():
-        y = network(x, lengths)[0][0].exp().numpy()  # (S, 1 + V)
-    times = [f"{seconds * step:.2f}" for step in range(len(y))]
-    trace = traced(network, run, lambda _, steps: times[:steps])
-    heard = [0, *(1 + np.flatnonzero(y[:, 1:].max(0) > 0.1))]  # the characters that were ever near
-    names = [words("blank") if k == 0 else repr(model.alphabet_.characters[k - 1]) for k in heard]
-    at = [seconds * step for step in range(len(y))]
-    figure = go.Figure(go.Heatmap(x=at, y=names, z=y[:, heard].T.tolist(), colorscale="Blues", zmin=0, zmax=1))
-    styled(figure, words("character"), words("seconds"))
-    figure.update_layout(height=max(320, 22 * len(names) + 120), hovermode="closest")
-    return Explanation(
-        model.name,
-        source,
-        model.predict([source])[0],
-        trace,
-        next(iter(trace.layers)),
-        None,
-        [Picture(words("posteriors"), words("posteriors text"), figure)],
-        Shares(words("score transcribe"), times, shares_of_inputs([network.lstm], run)),
-        flow_of(network, run),
-    )
-
-
-def command_view(model: CommandRecognizer, source: str, words: Words) -> Explanation:
+def view(model: CommandRecognizer, source: str, language: str) -> Explanation:
     """A recording as a recogniser of commands hears it."""
+    words = Words(language)
     samples = read_audio(Path(source), model.rate)
     network, seconds = model.network_, model.network_.stride * SHIFT
     frames = floored(model.features.of(samples))
     if not len(frames):
         raise InputError(f"{source}: is shorter than a frame")
-    _check_length(source, len(frames))
+    check_explainable(source, len(frames))
     x, lengths = torch.from_numpy(frames)[None], torch.tensor([len(frames)])
     with torch.no_grad():
         logits = network(x, lengths)[0]  # (1, T', K + 1)
@@ -109,8 +74,3 @@ def _scores(model: CommandRecognizer, scores: np.ndarray, seconds: float, words:
         figure.add_scatter(x=at, y=scores[:, command].tolist(), name=model.commands_[command], line=line)
     figure.add_hline(y=model.threshold_, line_dash="dot", annotation_text=words("threshold"))
     return styled(figure, words("log ratio"), words("seconds"))
-
-
-def _check_length(source: str, frames: int) -> None:
-    if frames * SHIFT > MOST_SECONDS:
-        raise InputError(f"{source}: lasts {frames * SHIFT:.0f} s; {MOST_SECONDS} s are the most that a report shows")

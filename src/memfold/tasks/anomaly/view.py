@@ -1,0 +1,77 @@
+"""What a detector makes of the end of a file's first series: the band that it expected, and what left it."""
+
+from pathlib import Path
+
+import plotly.graph_objects as go
+import polars as pl
+import torch
+from torch import Tensor
+
+from memfold.errors import InputError
+from memfold.explain.explanation import Explanation, Picture, Shares, flow_of, shares_of_inputs
+from memfold.explain.trace import traced
+from memfold.explain.words import Words
+from memfold.page import ACTUAL, BAND, INK, OTHERS, styled
+from memfold.tasks.anomaly import AnomalyDetector
+from memfold.tasks.anomaly.features import Features
+
+__all__ = ["view"]
+
+SHOWN = 300  # last points of a watched series
+
+
+def view(model: AnomalyDetector, source: str, language: str) -> Explanation:
+    """The end of a file's first series, as it is watched; the gates are those of the fitted weights."""
+    words = Words(language)
+    series = (model.parts([source]).test if model.known_set([source]) else model.read_files([source]))[0]
+    if len(series.times) < 2:
+        raise InputError(f"{source}: two points are the least")
+    judged = model.predict([series]).tail(SHOWN)
+    features, network = Features(model.size_, series.day), model.network_
+    rows = []
+    for time, values in zip(series.times.tolist(), series.values.tolist(), strict=True):
+        rows.append(features.next(time))
+        features.add(values)
+    x = torch.tensor(rows)[:, None]  # (N, 1, F)
+    before, shown = x[:-SHOWN], x[-SHOWN:]
+    with torch.no_grad():
+        state = network.lstm(before)[1] if len(before) else None
+
+    def run() -> Tensor:
+        out: Tensor = network.head(network.lstm(shown, state)[0])  # (T, 1, 2V)
+        return out[-1, 0, 0]
+
+    labels = [str(time) for time in judged["ds"]]
+    trace = traced(network, run, lambda _, steps: labels[:steps])
+    variable = model.variables_[0]
+    alarms = int(judged["alarm"].sum())
+    text = words("anomaly text", points=judged.height, variable=variable, alarms=alarms)
+    figure = _watched(judged, series.values[-SHOWN:, 0].tolist(), variable, words)
+    return Explanation(
+        model.name,
+        f"{source}: {series.name}" if series.name else Path(source).name,
+        text.split("。")[0].split(". ")[0],
+        trace,
+        next(iter(trace.layers)),
+        None,
+        [Picture(words("anomaly"), text, figure)],
+        Shares(words("score anomaly"), labels, shares_of_inputs([network.lstm], run)),
+        flow_of(network, run),
+    )
+
+
+def _watched(judged: pl.DataFrame, came: list[float], variable: str, words: Words) -> go.Figure:
+    times, figure = judged["ds"].to_list(), go.Figure()
+    outline = [*judged[f"hi80_{variable}"], *judged[f"lo80_{variable}"].reverse()]
+    band = {"fill": "toself", "fillcolor": BAND, "line_width": 0, "mode": "lines", "hoverinfo": "skip"}
+    figure.add_scatter(x=[*times, *reversed(times)], y=outline, name=words("interval"), **band)
+    figure.add_scatter(x=times, y=came, name=words("came"), line={"color": ACTUAL, "width": 1})
+    scores = judged["score"].to_list()
+    figure.add_scatter(x=times, y=scores, name=words("anomaly score"), yaxis="y2", line={"color": INK, "width": 1})
+    rows = [row for row, alarm in enumerate(judged["alarm"].to_list()) if alarm]
+    mark = {"color": OTHERS[4], "size": 9, "symbol": "diamond"}
+    places = {"x": [times[row] for row in rows], "y": [came[row] for row in rows]}
+    figure.add_scatter(**places, name=words("alarm"), mode="markers", marker=mark)
+    styled(figure, variable, words("time")).update_yaxes(rangemode="normal")
+    axis = {"overlaying": "y", "side": "right", "range": [0, 2], "tickvals": [0, 0.5, 1], "showgrid": False}
+    return figure.update_layout(yaxis2=axis)

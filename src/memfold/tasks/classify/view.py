@@ -1,0 +1,25 @@
+"""What a classifier makes of a picture."""
+
+from torch import Tensor
+
+from memfold.explain.explanation import Explanation
+from memfold.explain.words import Words
+from memfold.tasks.classify import ImageClassifier
+from memfold.tasks.vision.explained import explained_picture, log_odds_of, one_picture
+
+__all__ = ["view"]
+
+
+def view(model: ImageClassifier, source: str, language: str) -> Explanation:
+    """A picture as a classifier sees it."""
+    words = Words(language)
+    pixels, network = one_picture(model, source), model.network_
+    (probabilities,) = model.probabilities(pixels.numpy())
+    best = int(probabilities.argmax())
+    label = model.classes_[best]
+
+    def score(pictures: Tensor) -> Tensor:
+        return log_odds_of(network(network.backbone.normaliser(pictures)), best)
+
+    answer = f"{label}, {probabilities[best]:.3f}"
+    return explained_picture(model, source, answer, pixels, score, score, words("score classify", label=label), words)

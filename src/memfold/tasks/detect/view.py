@@ -1,0 +1,119 @@
+"""What a detector makes of a picture: its boxes, and what speaks for its likeliest centre or box."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from memfold.data.boxes import unboxed
+from memfold.explain.explanation import Explanation
+from memfold.explain.words import Words
+from memfold.page import INK
+from memfold.tasks.detect import ObjectDetector
+from memfold.tasks.detect.network import CELL, LENGTH, STRIDE, BoxDecoder, grid_of, padded
+from memfold.tasks.detect.pictures import read_pictures
+from memfold.tasks.vision.explained import check_picture, explained_picture, log_odds_of
+
+__all__ = ["cell_apart", "view"]
+
+
+def view(model: ObjectDetector, source: str, language: str) -> Explanation:
+    """A picture as a detector sees it, and what speaks for its likeliest centre or box."""
+    words = Words(language)
+    check_picture(source)
+    (picture,) = read_pictures(unboxed([Path(source)]), model.classes_, model.size)
+    network, found = model.network_, model.predict([source])
+    pixels = picture.pixels[None]
+    with torch.no_grad():
+        likeliest = (_likeliest_box if model.head == "sequence" else _likeliest_centre)(model, pixels, words)
+    answer = ", ".join(f"{own} {sure:.2f}" for own, sure in found[["label", "score"]].rows()) or words("nothing")
+    extent = padded([picture.pixels], network.mean).shape[2:]
+    score, what = likeliest.score, likeliest.what
+    with likeliest.apart:
+        explanation = explained_picture(
+            model, source, answer, pixels, score, score, what, words, (extent[0], extent[1])
+        )
+    for left, top, wide, high in (found[["x", "y", "width", "height"]] / picture.scale).rows():
+        corners = {"x0": left - 0.5, "y0": top - 0.5, "x1": left + wide - 0.5, "y1": top + high - 0.5}
+        explanation.pictures[0].figure.add_shape(type="rect", **corners, line_color=INK)
+    return explanation
+
+
+@dataclass(frozen=True)
+class _Likeliest:
+    """What a detector is surest of in a picture.
+
+    Attributes:
+        score: its log-odds in pictures (N, C, H, W), (N,).
+        what: the score is, in the report's language.
+        apart: what to open while the network is traced.
+    """
+
+    score: Callable[[Tensor], Tensor]
+    what: str
+    apart: AbstractContextManager[None]
+
+
+def _likeliest_centre(model: ObjectDetector, pixels: Tensor, words: Words) -> _Likeliest:
+    network = model.network_
+
+    def centres(pictures: Tensor) -> Tensor:
+        logits: Tensor = network(padded(list(pictures), network.mean))[0]
+        return logits  # (N, K, h, w)
+
+    height, width = pixels.shape[2:]
+    inside = centres(pixels)[0, :, : ceil(height / STRIDE), : ceil(width / STRIDE)]  # not in the picture's padding
+    label, row, column = (int(k) for k in np.unravel_index(int(inside.argmax()), inside.shape))
+
+    def score(pictures: Tensor) -> Tensor:
+        return centres(pictures)[:, label, row, column]
+
+    x, y = (int((cell + 0.5) * STRIDE) for cell in (column, row))
+    return _Likeliest(score, words("score detect", label=model.classes_[label], x=x, y=y), nullcontext())
+
+
+def _likeliest_box(model: ObjectDetector, pixels: Tensor, words: Words) -> _Likeliest:
+    network, (height, width) = model.network_, pixels.shape[2:]
+    whole = padded(list(pixels), network.mean)
+    logits, told = network(whole)  # (C, L, K+1), (C, L, 4)
+    number, columns = torch.arange(len(logits)), grid_of(whole.shape[2], whole.shape[3])[1]
+    corners = torch.stack([number % columns, number // columns], 1)[:, None]
+    middles = (corners + 0.5 + told[..., :2]) * CELL  # (C, L, 2)
+    inside = ((middles >= 0) & (middles < torch.tensor([width, height]))).all(2)
+    chances = logits.softmax(2)[..., :-1] * inside[..., None]
+    cell, step, label = (int(k) for k in np.unravel_index(int(chances.argmax()), chances.shape))
+
+    def score(pictures: Tensor) -> Tensor:
+        cells = network(padded(list(pictures), network.mean))[0].reshape(len(pictures), *logits.shape)
+        return log_odds_of(cells[:, cell, step], label)
+
+    x, y = (int(place) for place in middles[cell, step])
+    what = words("score detect box", label=model.classes_[label], x=x, y=y, step=step + 1)
+    return _Likeliest(score, what, cell_apart(network.decoder, cell))
+
+
+@contextmanager
+def cell_apart(decoder: BoxDecoder, cell: int) -> Iterator[None]:
+    """While open, a decoder reads one cell of a single picture by a call of its own.
+
+    As `memfold.tasks.vision.lines.lines_apart` has it of lines.
+
+    Args:
+        cell: by number, row after row.
+    """
+
+    def decode(cells: Tensor) -> Tensor:
+        seen = cells.expand(LENGTH, -1, -1)  # (L, C, D)
+        told, own = decoder.lstm.forward(seen)[0], decoder.lstm(seen[:, cell : cell + 1])[0]
+        return torch.cat([told[:, :cell], own, told[:, cell + 1 :]], 1)
+
+    vars(decoder)["decode"] = decode
+    try:
+        yield
+    finally:
+        del vars(decoder)["decode"]

@@ -1,0 +1,30 @@
+"""What a recogniser of faces makes of a picture."""
+
+from torch import Tensor
+
+from memfold.explain.explanation import Explanation
+from memfold.explain.words import Words
+from memfold.tasks.faces import FaceRecognizer
+from memfold.tasks.faces.network import embeddings_of
+from memfold.tasks.vision.explained import explained_picture, one_picture
+
+__all__ = ["view"]
+
+
+def view(model: FaceRecognizer, source: str, language: str) -> Explanation:
+    """A picture as a recogniser of faces sees it; the gates are those of the picture, not of its mirror image."""
+    words = Words(language)
+    pixels, network = one_picture(model, source), model.network_
+    similarities = embeddings_of(network, pixels)[0] @ network.gallery.T
+    best = int(similarities.argmax())
+    similarity, person = similarities[best].item(), model.enrolled_[best]
+
+    def score(pictures: Tensor) -> Tensor:
+        return embeddings_of(network, pictures) @ network.gallery[best]
+
+    def alone(pictures: Tensor) -> Tensor:
+        similar: Tensor = network(network.backbone.normaliser(pictures)) @ network.gallery[best]
+        return similar
+
+    answer = words("known" if similarity >= model.threshold_ else "unknown", person=person, share=f"{similarity:.3f}")
+    return explained_picture(model, source, answer, pixels, score, alone, words("score faces", person=person), words)

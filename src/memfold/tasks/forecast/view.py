@@ -1,0 +1,73 @@
+"""What a forecaster makes of a table's first series: the forecast, and the inputs that mattered."""
+
+from dataclasses import replace
+
+import plotly.graph_objects as go
+import polars as pl
+import torch
+from torch import Tensor
+
+from memfold.data.tables import ID, TARGET, TIME
+from memfold.explain.explanation import Explanation, Picture, Shares, flow_of, shares_of
+from memfold.explain.trace import traced
+from memfold.explain.words import Words
+from memfold.page import ACTUAL, BAND, INK, OTHERS, styled
+from memfold.tasks.forecast import Forecaster
+from memfold.tasks.forecast.network import Ensemble, level_and_scale, standardised
+
+__all__ = ["view"]
+
+
+def view(model: Forecaster, source: str, language: str) -> Explanation:
+    """What follows a table's first series."""
+    words = Words(language)
+    table = model.read(model.parts([source]).train if model.known_set([source]) else source)
+    name, size, network = table.ids[0], model.size_, model.network_
+    assert isinstance(network, Ensemble)
+    table = replace(table, frame=table.frame.filter(pl.col(ID) == name))
+    tensors = model.tensors(table, size.horizon)
+    window = tensors.windows(torch.tensor([0]), tensors.lengths, size, target=False)
+    level, scale = level_and_scale(window.y, window.seen)
+    z = torch.where(window.seen, standardised(window.y, level, scale), 0.0).float()  # (1, C)
+
+    def score(values: Tensor) -> Tensor:
+        members = [member(values[None], window) for member in network.members.children()]
+        return torch.stack(members)[..., len(size.quantiles) // 2].mean()  # of (M, 1, K, Q)
+
+    def run() -> Tensor:
+        return score(z[0])
+
+    known = table.known.filter(pl.col(ID) == name).tail(size.context)
+    times = [None] * (size.context - known.height) + known[TIME].to_list()
+    labels = ["" if time is None else str(time) for time in times]
+    trace = traced(network, lambda: network(window), lambda _, steps: labels[:: size.patch][:steps])
+    shares = shares_of(score, z[0])
+    forecast = model.predict(table)
+    figure = _forecast(times, known[TARGET].to_list(), forecast, shares["integrated gradients"].tolist(), words)
+    values = ", ".join(f"{value:.4g}" for value in forecast["forecast"].head(6))
+    return Explanation(
+        model.name,
+        f"{source}: {name}",
+        f"{values}{' …' if forecast.height > 6 else ''}",
+        trace,
+        next(iter(trace.layers)),
+        None,
+        [Picture(words("forecast"), words("forecast text", series=name), figure)],
+        Shares(words("score forecast"), labels, shares),
+        flow_of(network, run),
+    )
+
+
+def _forecast(
+    times: list[object], seen: list[float], forecast: pl.DataFrame, shares: list[float], words: Words
+) -> go.Figure:
+    ahead = forecast[TIME].to_list()
+    figure = go.Figure()
+    figure.add_bar(x=times, y=shares, name=words("share"), yaxis="y2", marker_color=OTHERS[0], opacity=0.6)
+    outline = [*forecast["hi80"], *forecast["lo80"].reverse()]
+    band = {"fill": "toself", "fillcolor": BAND, "line_width": 0, "mode": "lines", "hoverinfo": "skip"}
+    figure.add_scatter(x=[*ahead, *reversed(ahead)], y=outline, name=words("interval"), **band)
+    figure.add_scatter(x=times[len(times) - len(seen) :], y=seen, name=words("seen"), line_color=ACTUAL)
+    figure.add_scatter(x=ahead, y=forecast["forecast"].to_list(), name=words("median"), line={"color": INK, "width": 2})
+    styled(figure, words("value"), words("time")).update_yaxes(rangemode="normal")
+    return figure.update_layout(yaxis2={"overlaying": "y", "side": "right", "showgrid": False, "zeroline": False})

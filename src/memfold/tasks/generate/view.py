@@ -1,0 +1,68 @@
+"""What a language model makes of a text: how surprising each piece was, and units that follow something."""
+
+import plotly.graph_objects as go
+import torch
+from torch import Tensor
+
+from memfold.errors import InputError
+from memfold.explain.explanation import Explanation, Picture, Shares, flow_of, shares_of_inputs
+from memfold.explain.trace import LayerTrace, Trace, traced
+from memfold.explain.units import find_units, text_features
+from memfold.explain.words import Words
+from memfold.page import INK, styled
+from memfold.tasks.generate import TextGenerator
+from memfold.tasks.text_source import text_of
+
+__all__ = ["view"]
+
+SHOWN = 300  # pieces of a text that a report shows; units are sought in more of it
+SOUGHT = 5_000  # pieces at most in which units are sought
+LIKELIEST = 5
+
+
+def view(model: TextGenerator, source: str, language: str) -> Explanation:
+    """A text as a language model reads it."""
+    words = Words(language)
+    text = text_of(source)
+    ids = model.vocabulary_.encode(text)
+    if len(ids) < 2:
+        raise InputError("give the model a text of two characters at least")
+    pieces = list(model.vocabulary_.pieces(ids[:SOUGHT].tolist()))
+    network, shown = model.network_, torch.from_numpy(ids[:SHOWN])[:, None]
+
+    def run() -> Tensor:
+        logits: Tensor = network(shown[:-1])[0]
+        return logits[-1, 0].log_softmax(-1)[shown[-1, 0]]
+
+    whole = torch.from_numpy(ids[:SOUGHT])[:, None]
+    trace = traced(network, lambda: network(whole), lambda _, steps: pieces[:steps])
+    features = text_features(pieces)
+    followers = {name: find_units(layer.values["h"], features) for name, layer in trace.layers.items()}
+    trace = Trace({name: _shortened(layer) for name, layer in trace.layers.items()})
+    with torch.no_grad():
+        log_p = network(shown)[0][:, 0].log_softmax(-1)
+    nats = -log_p[:-1].gather(1, shown[1:])[:, 0]
+    likeliest = log_p[-1].topk(min(LIKELIEST, log_p.shape[1])).indices.tolist()
+    best = [repr(piece) for piece in model.vocabulary_.pieces(likeliest)]
+    bars = go.Figure(go.Bar(x=list(range(1, len(shown))), y=nats.tolist(), marker_color=INK))
+    figure = styled(bars, words("nats"), words("step"))
+    figure.update_traces(customdata=pieces[1 : len(shown)], hovertemplate="%{customdata}: %{y:.2f}<extra></extra>")
+    mattered = shares_of_inputs([next(network.recurrent())], run)
+    return Explanation(
+        model.name,
+        text[:SHOWN],
+        words("next", pieces=" ".join(best)),
+        trace,
+        next(iter(trace.layers)),
+        "",
+        [Picture(words("surprise"), words("surprise text"), figure)],
+        Shares(words("score generate"), pieces[: len(shown) - 1], mattered),
+        flow_of(network, run),
+        followers,
+    )
+
+
+def _shortened(layer: LayerTrace) -> LayerTrace:
+    """The first steps of a layer that reads forwards."""
+    values = {name: value[:SHOWN] for name, value in layer.values.items()}
+    return LayerTrace(layer.cell, layer.reverse, values, layer.start, layer.labels[:SHOWN], layer.plain)
