@@ -17,8 +17,8 @@ from memfold.data.datasets import SeriesSplit, dataset, load_split
 from memfold.data.tables import ID, TARGET, TIME
 from memfold.errors import InputError
 from memfold.tasks.forecast.baselines import naive2
-from memfold.tasks.forecast.forecaster import LEVELS, MODEL, QUANTILES, Forecaster
-from memfold.tasks.forecast.scores import NAIVE2
+from memfold.tasks.forecast.forecaster import LEVELS, QUANTILES, Forecaster
+from memfold.tasks.forecast.scores import MODEL, NAIVE2
 
 __all__ = ["series"]
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 import plotly.graph_objects as go
@@ -15,9 +15,6 @@ from memfold.tasks.base import Report
 from memfold.tasks.detect.scores import Boxes, Precision, right
 from memfold.tasks.vision.pictures import data_url
 
-if TYPE_CHECKING:
-    from memfold.tasks.detect.detector import ObjectDetector
-
 __all__ = ["write_report"]
 
 SHOWN = 3  # images of the worst, and as many in the middle
@@ -25,9 +22,20 @@ WIDEST = 960  # pixels of an image on the page
 MISSED, WRONG, FOUND = "#c01030", "#e08a00", "#1f5fa8"
 
 
+class Detecting(Protocol):
+    """What the page says of a detector."""
+
+    @property
+    def classes_(self) -> Sequence[str]: ...
+    @property
+    def thresholds_(self) -> NDArray[np.float64]: ...
+    @property
+    def parameter_count(self) -> int: ...
+
+
 def write_report(
     path: Path,
-    model: "ObjectDetector",
+    model: Detecting,
     report: Report,
     precision: Precision,
     images: BoxedImages,

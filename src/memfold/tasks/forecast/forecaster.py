@@ -20,7 +20,7 @@ from memfold.tasks.base import Parts, Report, Task, one_source
 from memfold.tasks.forecast.baselines import baseline_forecasts
 from memfold.tasks.forecast.covariates import Covariates
 from memfold.tasks.forecast.network import Ensemble, NetworkSize
-from memfold.tasks.forecast.scores import point_scores, quantile_scores
+from memfold.tasks.forecast.scores import MODEL, point_scores, quantile_scores
 from memfold.tasks.forecast.windows import ForecastProblem, SeriesTensors
 from memfold.training import Budget, Settings
 
@@ -28,7 +28,6 @@ __all__ = ["Forecaster"]
 
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 QUANTILES = tuple(f"q{round(100 * level)}" for level in LEVELS)
-MODEL = "forecast"
 MOST_ORIGINS = 30  # of a known set that are scored
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import plotly.graph_objects as go
 import polars as pl
@@ -10,8 +10,9 @@ import polars as pl
 from memfold.data.tables import ID, TARGET, TIME, SeriesTable
 from memfold.page import ACTUAL, BAND, INK, OTHERS, Section, scores_table, styled, write_page
 from memfold.tasks.base import Report
-from memfold.tasks.forecast.forecaster import MODEL, Forecaster
-from memfold.tasks.forecast.scores import scaled_errors
+from memfold.tasks.forecast.network import NetworkSize
+from memfold.tasks.forecast.scores import MODEL, scaled_errors
+from memfold.training import Result
 
 __all__ = ["write_report"]
 
@@ -22,10 +23,23 @@ FEW = 12  # places on an axis
 Points = tuple[list[Any], list[Any]]  # x, y
 
 
+class Forecasting(Protocol):
+    """What the page says of a forecaster."""
+
+    @property
+    def seasons_(self) -> Sequence[int]: ...
+    @property
+    def size_(self) -> NetworkSize: ...
+    @property
+    def training_(self) -> Result: ...
+    @property
+    def parameter_count(self) -> int: ...
+
+
 def write_report(
     path: Path,
     title: str,
-    model: Forecaster,
+    model: Forecasting,
     table: SeriesTable,
     forecasts: pl.DataFrame,
     reports: Mapping[str, Report],
@@ -90,7 +104,7 @@ def _forecast_text(origins: int, series: int) -> str:
 
 
 def _forecast_figure(
-    model: Forecaster, table: SeriesTable, forecasts: pl.DataFrame, models: list[str], shown: Mapping[str, str]
+    model: Forecasting, table: SeriesTable, forecasts: pl.DataFrame, models: list[str], shown: Mapping[str, str]
 ) -> go.Figure:
     """One series, and a menu to choose where there are several."""
     figure, first = go.Figure(), next(iter(shown))
@@ -121,7 +135,7 @@ def _forecast_figure(
 
 
 def _draw_series(
-    figure: go.Figure, model: Forecaster, table: SeriesTable, forecasts: pl.DataFrame, models: list[str]
+    figure: go.Figure, model: Forecasting, table: SeriesTable, forecasts: pl.DataFrame, models: list[str]
 ) -> None:
     """What came, and the forecasts from every origin with the model's band."""
     series = table.known.filter(pl.col(ID) == forecasts[ID][0])
@@ -189,7 +203,7 @@ def _error_figure(means: pl.DataFrame, x: str, models: list[str], x_title: str) 
     return styled(figure, "MASE", x_title)
 
 
-def _curve_text(model: Forecaster) -> str:
+def _curve_text(model: Forecasting) -> str:
     result = model.training_
     return (
         f"{result.steps} steps in {result.seconds:.0f} s. The weights kept are those of step {result.best_step}, the "
@@ -197,7 +211,7 @@ def _curve_text(model: Forecaster) -> str:
     )
 
 
-def _curve_figure(model: Forecaster) -> go.Figure:
+def _curve_figure(model: Forecasting) -> go.Figure:
     curve = model.training_.curve
     steps = [row.step for row in curve]
     figure = go.Figure()

@@ -9,9 +9,9 @@ from utilsforecast.losses import coverage, mase, scaled_crps, smape
 
 from memfold.data.tables import ID, TARGET, TIME
 
-__all__ = ["NAIVE2", "point_scores", "quantile_scores", "scaled_errors"]
+__all__ = ["MODEL", "NAIVE2", "point_scores", "quantile_scores", "scaled_errors"]
 
-NAIVE2 = "Naive2"
+MODEL, NAIVE2 = "forecast", "Naive2"  # columns of forecasts: the model's, and that of the baseline of OWA
 
 
 def point_scores(
