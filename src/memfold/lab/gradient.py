@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from memfold.errors import InputError
-from memfold.lab.networks import CELLS, INITS, checked_cells, recurrent
-from memfold.lab.run import Record, checked_lags
+from memfold.lab.networks import CELLS, INITS, recurrent
+from memfold.lab.options import checked_cells, checked_lags
+from memfold.lab.record import Record
 from memfold.nn import composition
 from memfold.nn.layer import Recurrent
 

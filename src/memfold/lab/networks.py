@@ -7,23 +7,10 @@ from memfold.errors import InputError
 from memfold.nn import GRU, LSTM, RNN
 from memfold.nn.layer import Recurrent
 
-__all__ = ["CELLS", "INITS", "Reader", "checked_cells", "recurrent"]
+__all__ = ["CELLS", "INITS", "Reader", "recurrent"]
 
 CELLS = ("rnn", "lstm", "peephole", "gru")
 INITS = ("chrono", "memfold", "torch", "orthogonal")
-
-
-def checked_cells(names: str) -> list[str]:
-    """The cells named in a list with commas.
-
-    Raises:
-        InputError: one that the lab does not have.
-    """
-    cells = [name.strip() for name in names.split(",")]
-    for cell in cells:
-        if cell not in CELLS:
-            raise InputError(f"--cells: there is no {cell!r}; there is {', '.join(CELLS)}")
-    return cells
 
 
 def recurrent(cell: str, inputs: int, hidden: int, init: str, lag: int) -> Recurrent:

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from memfold.display import Display
 from memfold.errors import InputError
-from memfold.lab.networks import CELLS, Reader, checked_cells, recurrent
-from memfold.lab.run import Record
+from memfold.lab.networks import CELLS, Reader, recurrent
+from memfold.lab.options import checked_cells
+from memfold.lab.record import Record
 from memfold.training import Budget, Problem, Result, Settings, train
 
 if TYPE_CHECKING:

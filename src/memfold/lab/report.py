@@ -5,7 +5,7 @@ from pathlib import Path
 
 import plotly.graph_objects as go
 
-from memfold.lab.run import Record, shown
+from memfold.lab.record import Record, shown
 from memfold.page import INK, OTHERS, styled, write_page
 
 __all__ = ["write_record"]

@@ -1,74 +1,22 @@
 """``memfold lab NAME``: an experiment by its name, its cells and lags one after another."""
 
 import inspect
-import math
 import statistics
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from itertools import groupby
 from typing import Any
-
-from rich.table import Table
 
 from memfold.budget import Budget
 from memfold.display import say
 from memfold.errors import InputError
 from memfold.lab.experiments import PUZZLES, findings
-from memfold.lab.networks import CELLS, checked_cells
+from memfold.lab.networks import CELLS
+from memfold.lab.options import checked_cells, checked_lags
+from memfold.lab.record import Record
 from memfold.lab.trial import EXAMINED, Outcome, attempt
 
-__all__ = ["Record", "run_lab", "shown"]
-
-
-@dataclass
-class Record:
-    """What an experiment found.
-
-    Attributes:
-        what: what was asked.
-        rows: of the table, each a name and its values.
-        findings: in words, computed from what came out.
-        curves: by title of the picture, by name of the line, x and y.
-        axes: of each picture: x, y, whether y is logarithmic.
-    """
-
-    name: str
-    what: str
-    rows: list[dict[str, Any]]
-    findings: list[str] = field(default_factory=list)
-    curves: dict[str, dict[str, tuple[list[float], list[float]]]] = field(default_factory=dict)
-    axes: tuple[str, str, bool] = ("", "", False)
-    settings: dict[str, Any] = field(default_factory=dict)
-
-    def as_json(self) -> dict[str, Any]:
-        """One object of plain values; what is not finite is null."""
-        content: dict[str, Any] = _finite(asdict(self))
-        return content
-
-    def table(self) -> Table:
-        """The rows, as a terminal shows them."""
-        names = list(dict.fromkeys(name for row in self.rows for name in row))
-        table = Table(*names, title=self.what, title_justify="left")
-        for row in self.rows:
-            table.add_row(*(shown(row.get(name)) for name in names))
-        return table
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(own) for key, own in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(own) for own in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def shown(value: Any) -> str:
-    """A value of a table."""
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return f"{value:.3g}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+__all__ = ["run_lab"]
 
 
 def run_lab(name: str, **options: Any) -> Record:
@@ -142,23 +90,6 @@ def run_puzzle(
     curves = {f"lag {lag}": _curves(own) for lag, own in groupby(outcomes, key=lambda outcome: outcome.lag)}
     axes = ("sequences", "loss of the last examination", True)
     return Record(name, experiment.what, _rows(outcomes), findings(experiment.claims, outcomes), curves, axes, settings)
-
-
-def checked_lags(text: str | None) -> list[int]:
-    """The lags in a list with commas; none of None.
-
-    Raises:
-        InputError: one that is no whole number, or below 8.
-    """
-    if text is None:
-        return []
-    try:
-        lags = [int(part) for part in text.split(",")]
-    except ValueError:
-        raise InputError(f"--lags {text}: expected whole numbers with commas between, such as 100,200") from None
-    if min(lags) < 8:
-        raise InputError(f"--lags {text}: 8 is the shortest")
-    return lags
 
 
 def _tell(name: str, outcome: Outcome) -> None:
