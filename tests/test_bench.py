@@ -13,7 +13,7 @@ import torch
 
 from memfold import bench
 from memfold.bench import series, timing
-from memfold.bench.peers import _check_equal_work, _peers, _version
+from memfold.bench.peers import check_equal_work, peer_calls, version_of
 from memfold.data.datasets import SeriesSplit
 from memfold.data.tables import SeriesTable
 from memfold.errors import InputError
@@ -41,7 +41,7 @@ def written() -> tuple[dict[str, Any], dict[str, Any]]:
 
 def test_layers_measures_every_peer_that_is_installed(results: dict[str, Any]) -> None:
     rnn, peephole = results["points"]
-    others = [name for name in ("jax", "keras") if _version(name)]
+    others = [name for name in ("jax", "keras") if version_of(name)]
     for peer in ("torch", "onnxruntime", *others):
         assert rnn[f"{peer}_ms"] == pytest.approx(rnn["memfold_ms"] * rnn[f"ratio_{peer}"])
     assert rnn["ratio"] == min(rnn["ratio_torch"], rnn["ratio_onnxruntime"])
@@ -59,25 +59,25 @@ def test_turns_are_measured_together_and_apart(results: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("cell", timing.GATES)
 def test_every_peer_computes_what_memfold_does(cell: str) -> None:
-    layer, x = timing._layer(cell, 8), torch.randn(5, 3, 8)
+    layer, x = timing.layer_of(cell, 8), torch.randn(5, 3, 8)
     with torch.no_grad():
         own = layer(x)[0].numpy()
-    _check_equal_work(_peers(cell, layer, x), own)
+    check_equal_work(peer_calls(cell, layer, x), own)
 
 
 def test_a_peer_that_computes_something_else_is_not_timed() -> None:
-    layer, x = timing._layer("lstm", 8), torch.randn(5, 3, 8)
+    layer, x = timing.layer_of("lstm", 8), torch.randn(5, 3, 8)
     with torch.no_grad():
         own = layer(x)[0].numpy()
-    swapped = timing._layer("lstm", 8)
+    swapped = timing.layer_of("lstm", 8)
     with torch.no_grad():
         swapped.bias_ih_l0.copy_(swapped.bias_ih_l0.flip(0))
     with pytest.raises(RuntimeError, match="torch computes something else than memfold: outputs differ by"):
-        _check_equal_work(_peers("lstm", swapped, x), own)
+        check_equal_work(peer_calls("lstm", swapped, x), own)
     with pytest.raises(RuntimeError, match="nan"):
-        _check_equal_work({"torch": lambda: np.full_like(own, np.nan)}, own)
+        check_equal_work({"torch": lambda: np.full_like(own, np.nan)}, own)
     with pytest.raises(RuntimeError, match=r"torch returns \(5, 3, 8\) where memfold returns \(4, 3, 8\)"):
-        _check_equal_work({"torch": lambda: own}, own[:4])
+        check_equal_work({"torch": lambda: own}, own[:4])
 
 
 def test_the_table_has_columns_for_the_peers_that_were_measured() -> None:
@@ -115,7 +115,7 @@ def trained() -> dict[str, Any]:
 
 
 def test_train_measures_every_peer_of_every_cell(trained: dict[str, Any]) -> None:
-    jax = ["jax"] * bool(_version("jax"))
+    jax = ["jax"] * bool(version_of("jax"))
     assert [point["cell"] for point in trained["points"]] == list(timing.GATES)
     for point in trained["points"]:
         yardstick = "eager" if point["cell"] == "peephole" else "torch"
@@ -139,9 +139,9 @@ def test_train_compares_ragged_batches_a_whole_step_and_memory(trained: dict[str
 
 def test_a_peer_with_another_gradient_is_not_timed() -> None:
     module = importlib.import_module("memfold.bench.train")
-    layer, (x, cotangent) = timing._layer("lstm", 8), torch.randn(2, 5, 3, 8)
-    own = module._derived(layer, x, cotangent)()
-    other = module._derived(layer, x, 1.1 * cotangent)
+    layer, (x, cotangent) = timing.layer_of("lstm", 8), torch.randn(2, 5, 3, 8)
+    own = module.derived(layer, x, cotangent)()
+    other = module.derived(layer, x, 1.1 * cotangent)
     with pytest.raises(RuntimeError, match="other computes something else than memfold: gradients of x differ by"):
         module._check_equal_gradients({"other": other}, own)
 
@@ -151,10 +151,10 @@ def test_a_peer_with_another_gradient_is_not_timed() -> None:
 def test_the_compiled_loop_computes_what_memfold_does(monkeypatch: pytest.MonkeyPatch) -> None:
     module = importlib.import_module("memfold.bench.train")
     monkeypatch.setattr(module, "COMPILED", [(3, 5, 8)])
-    layer, (x, cotangent) = timing._layer("peephole", 8), torch.randn(2, 5, 3, 8)
+    layer, (x, cotangent) = timing.layer_of("peephole", 8), torch.randn(2, 5, 3, 8)
     peers = module._peers("peephole", layer, x, cotangent)
     assert "compiled" in peers
-    module._check_equal_gradients(peers, module._derived(layer, x, cotangent)())
+    module._check_equal_gradients(peers, module.derived(layer, x, cotangent)())
 
 
 def test_the_table_has_a_section_of_training_where_it_was_measured(trained: dict[str, Any]) -> None:
@@ -192,12 +192,12 @@ def test_series_scores_as_an_evaluation_does() -> None:
 def test_series_needs_a_time_and_the_peer(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="budget '20ep': series needs a time such as 60s"):
         series.series("20ep")
-    monkeypatch.setattr(bench, "_version", lambda name: "")
+    monkeypatch.setattr(bench, "version_of", lambda name: "")
     with pytest.raises(InputError, match="neuralforecast, which is not installed here; make peers installs it"):
         bench.BENCHMARKS["series"]()
 
 
-@pytest.mark.skipif(not _version("neuralforecast"), reason="needs neuralforecast, which make peers installs")
+@pytest.mark.skipif(not version_of("neuralforecast"), reason="needs neuralforecast, which make peers installs")
 @pytest.mark.filterwarnings("ignore")  # of Lightning's own
 def test_series_gives_both_models_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "sleep", lambda seconds: None)

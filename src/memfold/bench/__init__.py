@@ -18,8 +18,17 @@ from torch import nn
 
 from memfold import engine
 from memfold.bench.busy import busy
-from memfold.bench.peers import Call, _check_equal_work, _peers, _version, _without_gradient
-from memfold.bench.timing import GATES, GRID, _geometric_mean, _layer, _medians, _ratios, _turn, describe_machine
+from memfold.bench.peers import Call, check_equal_work, peer_calls, version_of, without_gradient
+from memfold.bench.timing import (
+    GATES,
+    GRID,
+    describe_machine,
+    geometric_mean,
+    layer_of,
+    medians,
+    ratios_to_peers,
+    timed_turn,
+)
 from memfold.bench.train import train
 from memfold.errors import InputError
 from memfold.nn import LSTM
@@ -50,7 +59,7 @@ def layers(cells: Sequence[str] = tuple(GATES), rounds: int = 5) -> dict[str, An
     ratios: dict[str, dict[str, float]] = {}
     for name, cell in product(("ratio", "ratio_jax", "ratio_keras"), cells):
         if values := [p[name] for p in points if p["cell"] == cell and name in p]:
-            ratios.setdefault(name, {})[cell] = _geometric_mean(values)
+            ratios.setdefault(name, {})[cell] = geometric_mean(values)
     return {
         "machine": machine,
         "points": points,
@@ -69,15 +78,15 @@ def stream(rounds: int = 9) -> dict[str, Any]:
     """
     points: list[dict[str, Any]] = []
     for hidden in (64, 128, 256, 512):
-        layer = _layer("lstm", hidden)
+        layer = layer_of("lstm", hidden)
         own, x = layer.stream(), np.random.default_rng(0).standard_normal(hidden).astype(np.float32)
         half = layer.stream(bfloat16=True)
-        peers = _peers("lstm", layer, torch.from_numpy(x).reshape(1, 1, hidden), carry=True)
-        _check_equal_work(peers, own.step(x).reshape(1, 1, hidden))
+        peers = peer_calls("lstm", layer, torch.from_numpy(x).reshape(1, 1, hidden), carry=True)
+        check_equal_work(peers, own.step(x).reshape(1, 1, hidden))
         calls: dict[str, Call] = {"memfold": partial(own.step, x), "memfold_bfloat16": partial(half.step, x)}
-        taken = _medians(calls | peers, rounds)
+        taken = medians(calls | peers, rounds)
         times = {f"{name}_us": seconds * 1e6 for name, seconds in taken.items()}
-        points.append({"cell": "lstm", "hidden": hidden, **times, **_ratios(taken)})
+        points.append({"cell": "lstm", "hidden": hidden, **times, **ratios_to_peers(taken)})
     return {"machine": describe_machine(), "points": points}
 
 
@@ -87,7 +96,7 @@ def _series(budget: str = "60s") -> dict[str, Any]:
     Raises:
         InputError: neuralforecast is not installed.
     """
-    if not _version("neuralforecast"):
+    if not version_of("neuralforecast"):
         raise InputError(
             "series is measured beside neuralforecast, which is not installed here; make peers installs it"
         )
@@ -106,13 +115,13 @@ BENCHMARKS: dict[str, Callable[..., dict[str, Any]]] = {
 
 
 def _point(cell: str, batch: int, steps: int, hidden: int, peak_gflops: float, rounds: int) -> dict[str, Any]:
-    layer = _layer(cell, hidden)
+    layer = layer_of(cell, hidden)
     x = torch.randn(steps, batch, hidden)
-    own: Call = _without_gradient(lambda: layer(x)[0])
-    peers = _peers(cell, layer, x)
-    _check_equal_work(peers, own().numpy())
-    taken = _medians({"memfold": own, **peers}, rounds)
-    ratios = _ratios(taken)
+    own: Call = without_gradient(lambda: layer(x)[0])
+    peers = peer_calls(cell, layer, x)
+    check_equal_work(peers, own().numpy())
+    taken = medians({"memfold": own, **peers}, rounds)
+    ratios = ratios_to_peers(taken)
     operations = 2 * GATES[cell] * hidden * (2 * hidden) * batch * steps
     return {
         "cell": cell,
@@ -132,11 +141,11 @@ def _ragged(rounds: int) -> dict[str, float]:
     peer = layer.to_torch()
     x, lengths = torch.randn(100, 32, 128), torch.from_numpy(np.random.default_rng(0).integers(5, 101, 32))
     packed = nn.utils.rnn.pack_padded_sequence(x, lengths, enforce_sorted=False)
-    taken = _medians(
+    taken = medians(
         {
-            "memfold": _without_gradient(lambda: layer(x, lengths=lengths)),
-            "memfold_padded": _without_gradient(lambda: layer(x)),
-            "torch_packed": _without_gradient(lambda: peer(packed)),
+            "memfold": without_gradient(lambda: layer(x, lengths=lengths)),
+            "memfold_padded": without_gradient(lambda: layer(x)),
+            "torch_packed": without_gradient(lambda: peer(packed)),
         },
         rounds,
     )
@@ -152,11 +161,11 @@ def _turns(rounds: int) -> dict[str, float]:
     Threads of two teams would fight: those of the one spin for a while after their work, and the other waits for cores.
     """
     layer, x, square = LSTM(64, 64).eval(), torch.randn(100, 16, 64), torch.randn(400, 400)
-    multiply, fold = _without_gradient(lambda: square @ square), _without_gradient(lambda: layer(x))
+    multiply, fold = without_gradient(lambda: square @ square), without_gradient(lambda: layer(x))
     taken: dict[str, list[float]] = {"product": [], "product_alone": [], "memfold": [], "memfold_alone": []}
     for _ in range(rounds):
         for calls in ({"product_alone": multiply}, {"memfold_alone": fold}, {"product": multiply, "memfold": fold}):
-            for name, seconds in _turn(calls).items():
+            for name, seconds in timed_turn(calls).items():
                 taken[name] += seconds
     return {f"{name}_us": statistics.median(seconds) * 1e6 for name, seconds in taken.items()}
 
@@ -167,7 +176,7 @@ def _bfloat16(rounds: int) -> dict[str, float]:
     weights = {name: w.detach().numpy() for name, w in layer._weights(0).items()}
     x = np.random.default_rng(0).standard_normal((100, 1, 512)).astype(np.float32)
     single, half = engine.pack("lstm", weights), engine.pack("lstm", weights, bfloat16=True)
-    taken = _medians(
+    taken = medians(
         {"float32": lambda: engine.fold("lstm", x, single), "bfloat16": lambda: engine.fold("lstm", x, half)}, rounds
     )
     difference = np.abs(engine.fold("lstm", x, single)[0] - engine.fold("lstm", x, half)[0]).max()

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 
 from memfold import _engine, engine
-from memfold.bench.peers import Call, _without_gradient
-from memfold.bench.timing import _geometric_mean, _layer, _turn, describe_machine
-from memfold.bench.train import _derived
+from memfold.bench.peers import Call, without_gradient
+from memfold.bench.timing import describe_machine, geometric_mean, layer_of, timed_turn
+from memfold.bench.train import derived
 
 __all__ = ["LOADS", "SIZES", "busy"]
 
@@ -65,7 +65,7 @@ def busy(
         with _under(load):
             points.append(point | _compared(_taken(cell, size, mode, rounds, CALLERS if load == "four threads" else 1)))
     ratios = {
-        f"{load}, {mode}": _geometric_mean([p["ratio_torch"] for p in points if (p["load"], p["mode"]) == (load, mode)])
+        f"{load}, {mode}": geometric_mean([p["ratio_torch"] for p in points if (p["load"], p["mode"]) == (load, mode)])
         for load, mode in product(loads, modes)
     }
     return {"machine": machine, "points": points, "ratio": ratios}
@@ -78,11 +78,11 @@ class _Peers:
 
     def __init__(self, cell: str, size: tuple[int, int, int], mode: str) -> None:
         batch, steps, hidden = size
-        own = _layer(cell, hidden)
+        own = layer_of(cell, hidden)
         x, cotangent = torch.randn(2, steps, batch, hidden)
         calls: list[Call] = []
         for layer in (own, own.to_torch()):
-            calls.append(_derived(layer, x, cotangent) if mode == "train" else _without_gradient(partial(layer, x)))
+            calls.append(derived(layer, x, cotangent) if mode == "train" else without_gradient(partial(layer, x)))
         self.calls: dict[str, Call] = dict(zip(self.names, (calls[0], *calls), strict=True))
 
     @staticmethod
@@ -109,13 +109,13 @@ def _taken(cell: str, size: tuple[int, int, int], mode: str, rounds: int, caller
 def _at_once(calls: Sequence[Call]) -> list[float]:
     """Seconds of each call, made over and over by a thread for each."""
     if len(calls) == 1:
-        return _turn({"": calls[0]}, TURN)[""]
+        return timed_turn({"": calls[0]}, TURN)[""]
     taken: list[list[float]] = [[] for _ in calls]
     begin = threading.Barrier(len(calls))
 
     def work(k: int) -> None:
         begin.wait()
-        taken[k] = _turn({"": calls[k]}, TURN)[""]
+        taken[k] = timed_turn({"": calls[k]}, TURN)[""]
 
     threads = [threading.Thread(target=work, args=(k,)) for k in range(len(calls))]
     for thread in threads:
@@ -175,9 +175,9 @@ def _side_by_side(cell: str, size: tuple[int, int, int], mode: str, rounds: int)
     shares: dict[str, list[float]] = {name: [] for name in _Peers.names}
     for _, name in product(range(rounds), _Peers.names):
         with _Peers.threads(name):
-            alone = _turn({"": peers.calls[name]}, TURN)[""]
+            alone = timed_turn({"": peers.calls[name]}, TURN)[""]
             here.send(name)
-            beside = _turn({"": peers.calls[name]}, TURN)[""]
+            beside = timed_turn({"": peers.calls[name]}, TURN)[""]
             others = here.recv()
         slower = max(statistics.fmean(beside), others)
         shares[name].append(statistics.fmean(alone) / slower)
@@ -193,4 +193,4 @@ def _serve(pipe: Any, cell: str, size: tuple[int, int, int], mode: str) -> None:
     pipe.send(None)
     while (name := pipe.recv()) is not None:
         with _Peers.threads(name):
-            pipe.send(statistics.fmean(_turn({"": peers.calls[name]}, TURN)[""]))
+            pipe.send(statistics.fmean(timed_turn({"": peers.calls[name]}, TURN)[""]))

@@ -14,13 +14,15 @@ import torch
 from memfold import engine
 from memfold.nn.layer import Recurrent
 
+__all__ = ["Array", "Call", "check_equal_work", "jax_scan", "peer_calls", "version_of", "without_gradient"]
+
 Array = np.ndarray[Any, Any]
 Call = Callable[[], Any]
 # A peer of another gate order is wrong by 0.1 and more, one of the same by rounding alone: 1e-5.
 TOLERANCE = 1e-3
 
 
-def _peers(cell: str, layer: Recurrent, x: torch.Tensor, *, carry: bool = False) -> dict[str, Call]:
+def peer_calls(cell: str, layer: Recurrent, x: torch.Tensor, *, carry: bool = False) -> dict[str, Call]:
     """A call of each peer that has this cell, which returns the output ``(T, B, H)``.
 
     Args:
@@ -32,16 +34,16 @@ def _peers(cell: str, layer: Recurrent, x: torch.Tensor, *, carry: bool = False)
     calls: dict[str, Call] = {}
     if cell != "peephole":
         calls["torch"] = _torch(layer, x, carry)
-    if _version("onnxruntime") and _version("onnx"):
+    if version_of("onnxruntime") and version_of("onnx"):
         calls["onnxruntime"] = _onnxruntime(layer, x.numpy(), carry)
-    if _version("jax") and not carry:
+    if version_of("jax") and not carry:
         calls["jax"] = _jax(layer, x.numpy())
-    if _version("keras") and cell != "peephole" and not carry:
+    if version_of("keras") and cell != "peephole" and not carry:
         calls["keras"] = _keras(layer, x)
     return calls
 
 
-def _check_equal_work(calls: Mapping[str, Call], expected: Array, what: str = "outputs") -> None:
+def check_equal_work(calls: Mapping[str, Call], expected: Array, what: str = "outputs") -> None:
     """Call every peer once and compare what it returns with memfold's.
 
     Raises:
@@ -65,7 +67,7 @@ def _torch(layer: Recurrent, x: torch.Tensor, carry: bool) -> Call:
             state[0] = hx
         return y
 
-    return _without_gradient(run)
+    return without_gradient(run)
 
 
 def _onnxruntime(layer: Recurrent, x: Array, carry: bool) -> Call:
@@ -119,14 +121,14 @@ def _onnxruntime(layer: Recurrent, x: Array, carry: bool) -> Call:
 
 
 def _jax(layer: Recurrent, x: Array) -> Call:
-    fold, weights, ready = _scan(layer, x)
+    fold, weights, ready = jax_scan(layer, x)
     import jax
 
     compiled = jax.jit(fold)
     return lambda: compiled(weights, ready).block_until_ready()
 
 
-def _scan(layer: Recurrent, x: Array) -> tuple[Callable[[Any, Any], Any], Any, Any]:
+def jax_scan(layer: Recurrent, x: Array) -> tuple[Callable[[Any, Any], Any], Any, Any]:
     """A ``lax.scan`` of the cell for JAX to compile, of the layer's weights and x; the weights; x.
 
     The input product is made for all steps at once.
@@ -192,10 +194,10 @@ def _keras(layer: Recurrent, x: torch.Tensor) -> Call:
     rows = x.transpose(0, 1).contiguous()  # (B, T, I)
     reference.build(tuple(rows.shape))
     reference.set_weights([own["weight_ih"].T, own["weight_hh"].T, bias])
-    return _without_gradient(lambda: reference(rows).transpose(0, 1))
+    return without_gradient(lambda: reference(rows).transpose(0, 1))
 
 
-def _without_gradient(call: Call) -> Call:
+def without_gradient(call: Call) -> Call:
     def run() -> object:
         with torch.no_grad():
             return call()
@@ -203,7 +205,7 @@ def _without_gradient(call: Call) -> Call:
     return run
 
 
-def _version(name: str) -> str:
+def version_of(name: str) -> str:
     """Of an installed package, or nothing."""
     try:
         return version(name)

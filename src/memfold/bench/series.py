@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from memfold.bench.peers import Call
-from memfold.bench.timing import _medians, describe_machine
+from memfold.bench.timing import describe_machine, medians
 from memfold.budget import Budget
 from memfold.data.datasets import SeriesSplit, dataset, load_split
 from memfold.data.tables import ID, TARGET, TIME
@@ -67,7 +67,7 @@ def _points(split: SeriesSplit, model: Forecaster, seconds: float, rounds: int) 
     peer = _NeuralForecast(train, split.train.step, model, seconds)
     calls: dict[str, Call] = {"memfold": lambda: model.predict(train), "neuralforecast": lambda: peer.predict(train)}
     scores = _scores(model, split, {name: call() for name, call in calls.items()})
-    taken = _medians(calls, rounds)
+    taken = medians(calls, rounds)
     training, count = model.training_, len(split.train.ids)
     scores["memfold"] |= {
         "parameters": model.parameter_count,

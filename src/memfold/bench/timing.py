@@ -12,9 +12,20 @@ from typing import Any
 import torch
 
 from memfold import _engine, engine
-from memfold.bench.peers import Call, _version
+from memfold.bench.peers import Call, version_of
 from memfold.nn import GRU, LSTM, RNN
 from memfold.nn.layer import Recurrent
+
+__all__ = [
+    "GATES",
+    "GRID",
+    "describe_machine",
+    "geometric_mean",
+    "layer_of",
+    "medians",
+    "ratios_to_peers",
+    "timed_turn",
+]
 
 GRID = [
     (1, 100, 64),
@@ -46,7 +57,7 @@ def describe_machine() -> dict[str, Any]:
         "threads": engine.get_num_threads(),
         "isa": engine.isa(),
         "peak_gflops": fma_peak(engine.get_num_threads()) / 1e9,
-        "versions": {name: _version(name) for name in PACKAGES},
+        "versions": {name: version_of(name) for name in PACKAGES},
     }
 
 
@@ -63,7 +74,7 @@ def fma_peak(threads: int) -> float:
     return best
 
 
-def _layer(cell: str, hidden: int) -> Recurrent:
+def layer_of(cell: str, hidden: int) -> Recurrent:
     """With values drawn as torch draws them, so that biases and peepholes are not 0, and one in a wrong place shows."""
     torch.manual_seed(0)
     if cell == "gru":
@@ -73,16 +84,16 @@ def _layer(cell: str, hidden: int) -> Recurrent:
     return LSTM(hidden, hidden, peephole=cell == "peephole", init="torch").eval()
 
 
-def _medians(calls: Mapping[str, Call], rounds: int) -> dict[str, float]:
+def medians(calls: Mapping[str, Call], rounds: int) -> dict[str, float]:
     """Median seconds of each call, over turns that they have one after the other."""
     taken: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():
-            taken[name] += _turn({name: call})[name]
+            taken[name] += timed_turn({name: call})[name]
     return {name: statistics.median(seconds) for name, seconds in taken.items()}
 
 
-def _turn(calls: Mapping[str, Call], seconds: float = 0.05) -> dict[str, list[float]]:
+def timed_turn(calls: Mapping[str, Call], seconds: float = 0.05) -> dict[str, list[float]]:
     """Seconds of each call, made one after the other over and over for the given time.
 
     It begins with a pause, in which the threads of the turn before stop spinning (ONNX Runtime's go on for over 5 ms,
@@ -104,10 +115,12 @@ def _turn(calls: Mapping[str, Call], seconds: float = 0.05) -> dict[str, list[fl
             return taken
 
 
-def _ratios(taken: Mapping[str, float]) -> dict[str, float]:
+def ratios_to_peers(taken: Mapping[str, float]) -> dict[str, float]:
+    """Seconds of each peer over memfold's: above 1 memfold is faster."""
     peers = [name for name in taken if not name.startswith("memfold")]
     return {f"ratio_{name}": taken[name] / taken["memfold"] for name in peers}
 
 
-def _geometric_mean(values: Sequence[float]) -> float:
+def geometric_mean(values: Sequence[float]) -> float:
+    """Of ratios: a half and a double make 1."""
     return math.exp(statistics.fmean(math.log(v) for v in values))

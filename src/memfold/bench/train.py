@@ -13,12 +13,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from memfold.bench.peers import Call, _check_equal_work, _scan, _version
-from memfold.bench.timing import GATES, GRID, _geometric_mean, _layer, _medians, _ratios, describe_machine
+from memfold.bench.peers import Call, check_equal_work, jax_scan, version_of
+from memfold.bench.timing import GATES, GRID, describe_machine, geometric_mean, layer_of, medians, ratios_to_peers
 from memfold.nn import LSTM, dispatch
 from memfold.nn.layer import Recurrent
 
-__all__ = ["train"]
+__all__ = ["derived", "train"]
 
 COMPILED = [(8, 100, 128), (32, 100, 128)]  # where the unrolled loop is compiled too, about two minutes each
 RAGGED = (32, 100, 128)
@@ -53,7 +53,7 @@ def train(cells: Sequence[str] = tuple(GATES), rounds: int = 5) -> dict[str, Any
     for name in ("ratio", "ratio_torch", "ratio_eager", "ratio_compiled", "ratio_jax"):
         for cell in cells:
             if values := [p[name] for p in points if p["cell"] == cell and name in p]:
-                ratios.setdefault(name, {})[cell] = _geometric_mean(values)
+                ratios.setdefault(name, {})[cell] = geometric_mean(values)
     return {
         "machine": machine,
         "points": points,
@@ -65,13 +65,13 @@ def train(cells: Sequence[str] = tuple(GATES), rounds: int = 5) -> dict[str, Any
 
 
 def _point(cell: str, batch: int, steps: int, hidden: int, peak_gflops: float, rounds: int) -> dict[str, Any]:
-    layer = _layer(cell, hidden)
+    layer = layer_of(cell, hidden)
     x, cotangent = torch.randn(2, steps, batch, hidden)
-    own = _derived(layer, x, cotangent)
+    own = derived(layer, x, cotangent)
     peers = _peers(cell, layer, x, cotangent)
     _check_equal_gradients(peers, own())
-    taken = _medians({"memfold": own, **peers}, rounds)
-    ratios = _ratios(taken)
+    taken = medians({"memfold": own, **peers}, rounds)
+    ratios = ratios_to_peers(taken)
     operations = 3 * 2 * GATES[cell] * hidden * (2 * hidden) * batch * steps
     return {
         "cell": cell,
@@ -89,15 +89,15 @@ def _peers(cell: str, layer: Recurrent, x: Tensor, cotangent: Tensor) -> dict[st
     """A call of each peer that has this cell, which returns the output and the gradient of x, ``(T, B, ·)`` each."""
     calls: dict[str, Call] = {}
     if cell == "peephole":
-        calls["eager"] = _derived(layer, x, cotangent, partial(_composed, layer))
+        calls["eager"] = derived(layer, x, cotangent, partial(_composed, layer))
         steps, batch, hidden = x.shape
         if (batch, steps, hidden) in COMPILED and shutil.which(os.environ.get("CXX", "g++")):
             torch.compiler.reset()  # what was compiled for other sizes
             compiled = torch.compile(partial(_composed, layer), dynamic=False)
-            calls["compiled"] = _derived(layer, x, cotangent, compiled)
+            calls["compiled"] = derived(layer, x, cotangent, compiled)
     else:
-        calls["torch"] = _derived(layer.to_torch(), x, cotangent)
-    if _version("jax"):
+        calls["torch"] = derived(layer.to_torch(), x, cotangent)
+    if version_of("jax"):
         calls["jax"] = _jax(layer, x, cotangent)
     return calls
 
@@ -108,7 +108,7 @@ def _composed(layer: Recurrent, x: Tensor) -> tuple[Tensor, Any]:
     return y, state
 
 
-def _derived(
+def derived(
     module: nn.Module, x: Tensor, cotangent: Tensor, forward: Callable[[Any], tuple[Any, Any]] | None = None
 ) -> Call:
     """A call of forward and backward that returns the output and the gradient of x.
@@ -132,7 +132,7 @@ def _derived(
 
 def _jax(layer: Recurrent, x: Tensor, cotangent: Tensor) -> Call:
     """The jitted gradient of the ``lax.scan``, by the weights and x."""
-    fold, weights, ready = _scan(layer, x.numpy())
+    fold, weights, ready = jax_scan(layer, x.numpy())
     import jax
 
     def derive(weights: Any, x: Any, cotangent: Any) -> tuple[Any, Any, Any]:
@@ -153,7 +153,7 @@ def _check_equal_gradients(calls: Mapping[str, Call], expected: Sequence[Tensor]
     found = {name: call() for name, call in calls.items()}
     for part, what in enumerate(("outputs", "gradients of x")):
         returned = {name: partial(itemgetter(part), own) for name, own in found.items()}
-        _check_equal_work(returned, expected[part].numpy(), what)
+        check_equal_work(returned, expected[part].numpy(), what)
 
 
 def _ragged(rounds: int) -> dict[str, float]:
@@ -172,12 +172,12 @@ def _ragged(rounds: int) -> dict[str, float]:
         y, state = peer(packed._replace(data=data))
         return y.data, state
 
-    own = _derived(layer, x, cotangent, partial(layer, lengths=lengths))
-    torch_packed = _derived(peer, packed.data, pack(cotangent).data, forward)
+    own = derived(layer, x, cotangent, partial(layer, lengths=lengths))
+    torch_packed = derived(peer, packed.data, pack(cotangent).data, forward)
     pad = partial(pad_packed_sequence, total_length=steps)
     _check_equal_gradients({"torch_packed": lambda: [pad(packed._replace(data=p))[0] for p in torch_packed()]}, own())
-    calls = {"memfold": own, "memfold_padded": _derived(layer, x, cotangent), "torch_packed": torch_packed}
-    taken = _medians(calls, rounds)
+    calls = {"memfold": own, "memfold_padded": derived(layer, x, cotangent), "torch_packed": torch_packed}
+    taken = medians(calls, rounds)
     return {f"{name}_ms": seconds * 1e3 for name, seconds in taken.items()} | {
         "of_padded": taken["memfold"] / taken["memfold_padded"],
         "ratio_torch_packed": taken["torch_packed"] / taken["memfold"],
@@ -225,8 +225,8 @@ def _step(rounds: int) -> dict[str, float]:
 
     calls = {"torch": stepping(_CharacterModel(layer.to_torch())), "memfold": stepping(_CharacterModel(layer))}
     for _ in range(2):  # the second from another state and other weights
-        _check_equal_work({"torch": calls["torch"]}, calls["memfold"]().numpy(), "losses")
-    taken = _medians(calls, rounds)
+        check_equal_work({"torch": calls["torch"]}, calls["memfold"]().numpy(), "losses")
+    taken = medians(calls, rounds)
     return (
         {f"{name}_ms": seconds * 1e3 for name, seconds in taken.items()}
         | {f"{name}_tokens_per_second": BATCH * WINDOW / seconds for name, seconds in taken.items()}
@@ -237,7 +237,7 @@ def _step(rounds: int) -> dict[str, float]:
 def _memory(cell: str) -> dict[str, float]:
     """Bytes that autograd keeps for one layer, B32 T100 H128, besides its input, output and weights."""
     batch, steps, hidden = MEMORY
-    layer = _layer(cell, hidden)
+    layer = layer_of(cell, hidden)
     kept = {
         f"{name}_bytes": _bytes_kept(module, torch.randn(steps, batch, hidden, requires_grad=True))
         for name, module in {"memfold": layer, "torch": layer.to_torch()}.items()
