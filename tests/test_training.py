@@ -97,6 +97,35 @@ def test_a_budget_in_seconds_is_kept_validation_included() -> None:
     assert len(result.curve) >= 2
 
 
+def test_of_two_budgets_the_one_that_ends_first_counts() -> None:
+    assert train(Line(), settings(budget=Budget(seconds=60, epochs=2))).steps == 8
+    begun = time.monotonic()
+    result = train(Line(), settings(budget=Budget(seconds=0.3, epochs=10**9)))
+    assert result.stopped == "budget"
+    assert time.monotonic() - begun < 2
+
+
+@pytest.mark.parametrize(("epochs", "steps"), [(5, [6, 12, 18, 20]), (6, [6, 12, 18, 24])])
+def test_validations_every_so_many_steps_and_at_the_end(epochs: int, steps: list[int]) -> None:
+    result = train(Line(), settings(budget=Budget(epochs=epochs), every=6))
+    assert [row.step for row in result.curve] == steps
+
+
+def test_a_solved_problem_ends_the_training() -> None:
+    problem = Line()
+    problem.solved = lambda: True  # type: ignore[method-assign]
+    result = train(problem, settings(every=5))
+    assert (result.stopped, result.steps, len(result.curve)) == ("solved", 5, 1)
+
+
+@pytest.mark.parametrize(("last", "expected"), [(1.0, [0.1] * 24), (0.01, None)])
+def test_the_rate_falls_to_its_last_share(last: float, expected: list[float] | None) -> None:
+    loop = training._Loop(Line(), settings(warm_up=0.0, last_rate=last), None, "", None)
+    rates = [loop.rate(step / 24) for step in range(24)]
+    assert rates == (expected or sorted(rates, reverse=True))
+    assert loop.rate(1.0) == pytest.approx(0.1 * last)
+
+
 @pytest.mark.parametrize("stop", [2, 5, 8, 13, 23, 24])
 def test_a_resumed_training_ends_with_the_same_bits(tmp_path: Path, stop: int) -> None:
     whole = Line()

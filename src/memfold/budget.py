@@ -12,6 +12,8 @@ __all__ = ["Budget"]
 class Budget:
     """How long to train: seconds from the first step to the last, validation included, or passes over the data.
 
+    With both, whichever ends first; a person gives one of them.
+
     >>> Budget.parse("3m"), Budget.parse("20ep")
     (Budget(seconds=180.0, epochs=None), Budget(seconds=None, epochs=20))
     """

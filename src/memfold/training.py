@@ -55,6 +55,10 @@ class Problem(ABC):
     def validate(self) -> float:
         """The score on the validation part; lower is better. Called in eval mode and without gradients."""
 
+    def solved(self) -> bool:
+        """Whether nothing is left to learn, which ends the training; asked after every validation."""
+        return False
+
     def carried(self) -> dict[str, Tensor]:
         """Tensors that one batch hands to the next, such as a recurrent state; they go into the checkpoint."""
         return {}
@@ -69,12 +73,14 @@ class Settings:
 
     Attributes:
         lr: peak learning rate of AdamW.
-        warm_up: share of the budget over which the rate rises linearly; it then falls to a hundredth along a cosine
-            (Loshchilov & Hutter 2017, eq. 5).
+        warm_up: share of the budget over which the rate rises linearly; it then falls along a cosine (Loshchilov &
+            Hutter 2017, eq. 5).
+        last_rate: share of the peak rate to which it falls; 1 keeps it.
         clip_norm: bound of the gradient's Euclidean norm (Pascanu, Mikolov & Bengio 2013, algorithm 1).
         average: decay a step of the running average of the weights, which is what is validated and kept (Polyak &
             Juditsky 1992); it grows from 0, so that the first weights are soon forgotten.
         validations: how often to validate, evenly over the budget.
+        every: steps from one validation to the next, and one at the end, instead of that.
         patience: stop after so many validations without a better one; None never stops early.
         checkpoint_seconds: write a checkpoint at least this often, and at every validation.
     """
@@ -83,9 +89,11 @@ class Settings:
     lr: float = 2e-3
     weight_decay: float = 1e-2
     warm_up: float = 0.05
+    last_rate: float = 0.01
     clip_norm: float = 1.0
     average: float = 0.99
     validations: int = 20
+    every: int | None = None
     patience: int | None = None
     checkpoint_seconds: float = 30.0
 
@@ -106,7 +114,7 @@ class Result:
     """What a training did.
 
     Attributes:
-        stopped: "budget", "patience", "interrupted" or "non-finite".
+        stopped: "budget", "patience", "solved", "interrupted" or "non-finite".
         message: for a person, when it did not end as planned.
         units: how much the steps' batches held, as `Problem.count` tells.
         step_seconds: the time of the steps alone, without validations and checkpoints.
@@ -219,7 +227,7 @@ class _Loop:
         self.result = Result()
         self.best: dict[str, Tensor] | None = None
         self.epoch, self.step_in_epoch = 0, 0
-        self.passed = 0  # of the evenly spaced points where a validation is due
+        self.passed = 0  # of the points where a validation is due
         self.since_best = 0  # validations
         self.loss_sum, self.loss_count = 0.0, 0
         self.validation_seconds = 0.0  # of the longest so far
@@ -235,16 +243,25 @@ class _Loop:
     def fraction(self) -> float:
         """The share of the budget that is used up, 0 to 1; the last validation's time is set aside."""
         budget = self.settings.budget
+        used = []
         if budget.epochs is not None:
-            return min(1.0, self.result.steps / (budget.epochs * self.problem.steps_per_epoch))
-        assert budget.seconds is not None
-        return min(1.0, self.elapsed() / max(budget.seconds - self.validation_seconds, 1e-9))
+            used.append(self.result.steps / (budget.epochs * self.problem.steps_per_epoch))
+        if budget.seconds is not None:
+            used.append(self.elapsed() / max(budget.seconds - self.validation_seconds, 1e-9))
+        return min(1.0, max(used))
+
+    def due(self, fraction: float) -> int:
+        """How many validations there should have been when that share of the budget is used."""
+        if self.settings.every is None:
+            return int(fraction * self.settings.validations)
+        return self.result.steps // self.settings.every + (fraction >= 1)
 
     def rate(self, fraction: float) -> float:
         s = self.settings
         if fraction < s.warm_up:
             return s.lr * max(fraction / s.warm_up, 0.01)
-        return s.lr * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (fraction - s.warm_up) / (1 - s.warm_up))))
+        cosine = math.cos(math.pi * (fraction - s.warm_up) / (1 - s.warm_up))
+        return s.lr * (s.last_rate + (1 - s.last_rate) * 0.5 * (1 + cosine))
 
     # -- the loop ------------------------------------------------------------------------------------------------------
 
@@ -256,8 +273,8 @@ class _Loop:
             fraction = self.fraction()
             if self.progress:
                 self.progress.step(fraction, self.epoch, loss)
-            if int(fraction * self.settings.validations) > self.passed:
-                self.passed = int(fraction * self.settings.validations)
+            if self.due(fraction) > self.passed:
+                self.passed = self.due(fraction)
                 self.validate()
                 self.save()
             elif time.monotonic() - self.saved > self.settings.checkpoint_seconds:
@@ -267,7 +284,10 @@ class _Loop:
         if self.settings.patience is not None and self.since_best >= self.settings.patience:
             self.result.stopped = "patience"
             return True
-        return self.passed >= self.settings.validations
+        if self.passed and self.problem.solved():
+            self.result.stopped = "solved"
+            return True
+        return self.passed >= self.due(1.0)
 
     def batches(self) -> Iterator[Any]:
         """Batches of one epoch after another, from where a checkpoint left off."""

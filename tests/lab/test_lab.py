@@ -55,10 +55,10 @@ class Knowing(torch.nn.Module):
 
 def test_an_examination_counts_the_wrong_sequences() -> None:
     random = torch.Generator().manual_seed(0)
-    loss, wrong = examined(Knowing(0.0), Adding(10), random)  # type: ignore[arg-type]
-    assert (wrong, loss) == (0, pytest.approx(0, abs=1e-9))
-    loss, wrong = examined(Knowing(0.2), Adding(10), random)  # type: ignore[arg-type]
-    assert (wrong, loss) == (0.2 * EXAMINED, pytest.approx(0.2))
+    found = examined(Knowing(0.0), Adding(10), random)  # type: ignore[arg-type]
+    assert (found.wrong, found.loss) == (0, pytest.approx(0, abs=1e-9))
+    found = examined(Knowing(0.2), Adding(10), random)  # type: ignore[arg-type]
+    assert (found.wrong, found.loss) == (0.2 * EXAMINED, pytest.approx(0.2))
 
 
 def test_a_training_ends_when_it_is_solved_and_repeats_itself() -> None:
@@ -74,6 +74,23 @@ def test_a_training_ends_when_it_is_solved_and_repeats_itself() -> None:
     assert not other.solved
     assert other.sequences == QUICK.limit
     assert [sequences for sequences, _ in other.curve] == [960, 1920]
+
+
+def test_a_training_that_leaves_the_finite_numbers_is_told_and_not_solved(capsys: pytest.CaptureFixture[str]) -> None:
+    class Broken(Adding):
+        def loss(self, y: torch.Tensor, batch: Batch) -> torch.Tensor:
+            return super().loss(y, batch) * float("nan")
+
+    found = attempt(Broken(10), "gru", 10, 0, "chrono", QUICK)
+    assert not found.solved
+    assert (found.wrong, found.curve) == (EXAMINED, [])
+    assert "gru, lag 10, seed 0: step 1, epoch 1: the loss became nan" in capsys.readouterr().err
+
+
+def test_a_training_ends_with_its_time_and_is_examined_then() -> None:
+    found = attempt(Adding(10), "gru", 10, 0, "chrono", replace(QUICK, limit=10**9, every=10**8), seconds=0.2)
+    assert not found.solved
+    assert [sequences for sequences, _ in found.curve] == [found.sequences]
 
 
 @pytest.mark.slow

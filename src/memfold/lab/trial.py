@@ -1,21 +1,24 @@
-"""One training: fresh sequences until the puzzle is solved, or the limit is reached."""
+"""One training: fresh sequences until the puzzle is solved, or the limit is reached.
 
-import copy
-import time
+What is examined is the running average of the weights, as in every training.
+"""
+
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import torch
-from torch import Generator, nn
+from torch import Generator, Tensor
 
+from memfold.display import say
 from memfold.lab.networks import Reader, recurrent
 from memfold.lab.puzzles import Batch, Puzzle
+from memfold.training import Budget, Problem, Settings, train
 
-__all__ = ["EXAMINED", "SOLVED", "Outcome", "Recipe", "attempt", "examined"]
+__all__ = ["EXAMINED", "SOLVED", "Examination", "Outcome", "PuzzleProblem", "Recipe", "attempt", "examined"]
 
 EXAMINED = 2000  # fresh sequences of an examination
 SOLVED = 0.99  # of them are right: then it is solved
 AT_ONCE = 250  # sequences of an examination that are read together
-AVERAGE = 0.99  # decay a step of the running average of the weights, which is what is examined
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Recipe:
 
     Attributes:
         hidden_size: units of the recurrent layer.
-        lr: of Adam.
+        lr: of Adam, the same throughout.
         clip_norm: bound of the gradient's norm (Pascanu, Mikolov & Bengio 2013).
         every: sequences from one examination to the next.
         limit: sequences after which it counts as not solved.
@@ -71,51 +74,85 @@ def attempt(
         lag: of the puzzle; chrono's biases follow from it.
         seconds: stop after so many; None goes on to the recipe's limit.
     """
-    begun = time.monotonic()
     torch.manual_seed(seed)
     network = Reader(recurrent(cell, puzzle.inputs, recipe.hidden_size, init, lag), puzzle.outputs)
-    average = copy.deepcopy(network)
-    optimizer = torch.optim.Adam(network.parameters(), lr=recipe.lr, fused=True)
-    random = Generator().manual_seed(1_000_003 * seed + 1)
-    outcome = Outcome(cell, lag, seed, puzzle.ignorance)
-    steps = 0
-
-    def examine() -> None:
-        outcome.loss, outcome.wrong = examined(average, puzzle, random)
-        outcome.curve.append((outcome.sequences, outcome.loss))
-        outcome.solved = outcome.wrong <= (1 - SOLVED) * EXAMINED
-
-    while outcome.sequences < recipe.limit and (seconds is None or time.monotonic() - begun < seconds):
-        batch = puzzle.draw(recipe.batch_size, random)
-        loss = puzzle.loss(answers(network, batch), batch)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(network.parameters(), recipe.clip_norm)
-        optimizer.step()
-        steps += 1
-        outcome.sequences += recipe.batch_size
-        with torch.no_grad():
-            decay = min(AVERAGE, (1 + steps) / (10 + steps))
-            torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - decay)
-        if outcome.sequences % recipe.every < recipe.batch_size:
-            examine()
-            if outcome.solved:
-                break
-    if not outcome.curve or outcome.curve[-1][0] != outcome.sequences:  # the limit or the time came in between
-        examine()
-    outcome.seconds = time.monotonic() - begun
-    return outcome
+    problem = PuzzleProblem(network, puzzle, recipe, seed)
+    settings = Settings(
+        Budget(seconds=seconds, epochs=1),
+        lr=recipe.lr,
+        weight_decay=0.0,
+        warm_up=0.0,
+        last_rate=1.0,
+        clip_norm=recipe.clip_norm,
+        every=max(1, recipe.every // recipe.batch_size),
+    )
+    result = train(problem, settings)
+    if result.stopped == "interrupted":
+        raise KeyboardInterrupt
+    if result.message:
+        say(f"{cell}, lag {lag}, seed {seed}: {result.message}")
+    return Outcome(
+        cell,
+        lag,
+        seed,
+        puzzle.ignorance,
+        problem.solved(),
+        result.units,
+        result.seconds,
+        problem.examination.loss,
+        problem.examination.wrong,
+        [(row.step * recipe.batch_size, row.score) for row in result.curve],
+    )
 
 
-def answers(network: Reader, batch: Batch) -> torch.Tensor:
+@dataclass(frozen=True)
+class Examination:
+    """The mean loss over fresh sequences, and how many of `EXAMINED` are wrong."""
+
+    loss: float = float("nan")
+    wrong: int = EXAMINED
+
+
+class PuzzleProblem(Problem):
+    """Training on sequences that are drawn afresh: one epoch, as long as the recipe's limit."""
+
+    metric = "loss"
+    unit = "sequences"
+
+    def __init__(self, network: Reader, puzzle: Puzzle, recipe: Recipe, seed: int) -> None:
+        self.model: Reader = network
+        self.puzzle, self.batch_size = puzzle, recipe.batch_size
+        self.steps_per_epoch = -(-recipe.limit // recipe.batch_size)
+        self.random = Generator().manual_seed(1_000_003 * seed + 1)  # of what is learnt and what is examined
+        self.examination = Examination()
+
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        while True:
+            yield self.puzzle.draw(self.batch_size, self.random)
+
+    def count(self, batch: Batch) -> int:
+        return self.batch_size
+
+    def loss(self, batch: Batch) -> Tensor:
+        return self.puzzle.loss(answers(self.model, batch), batch)
+
+    def validate(self) -> float:
+        self.examination = examined(self.model, self.puzzle, self.random)
+        return self.examination.loss
+
+    def solved(self) -> bool:
+        return self.examination.wrong <= (1 - SOLVED) * EXAMINED
+
+
+def answers(network: Reader, batch: Batch) -> Tensor:
     """A network's answers (K, B, outputs) at the steps that are asked."""
-    y: torch.Tensor = network(batch.x, batch.lengths, len(batch.target))
+    y: Tensor = network(batch.x, batch.lengths, len(batch.target))
     return y
 
 
 @torch.no_grad()
-def examined(network: Reader, puzzle: Puzzle, random: Generator) -> tuple[float, int]:
-    """The mean loss over fresh sequences, and how many of them are wrong.
+def examined(network: Reader, puzzle: Puzzle, random: Generator) -> Examination:
+    """Put fresh sequences to a network.
 
     No more are read as soon as the puzzle cannot be solved any more; the wrong ones are scaled up to all then.
     """
@@ -128,4 +165,4 @@ def examined(network: Reader, puzzle: Puzzle, random: Generator) -> tuple[float,
         read += AT_ONCE
         if wrong > (1 - SOLVED) * EXAMINED:
             break
-    return sum(losses) / len(losses), round(wrong * EXAMINED / read)
+    return Examination(sum(losses) / len(losses), round(wrong * EXAMINED / read))
