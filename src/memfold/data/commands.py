@@ -10,6 +10,7 @@ import numpy as np
 
 from memfold.data.audio import SUFFIXES
 from memfold.data.datasets import find
+from memfold.data.folders import files_at, files_below, labelled_folders
 from memfold.data.folds import held_out_rows
 from memfold.errors import InputError
 
@@ -206,29 +207,17 @@ def audio_files(path: Path) -> list[Path]:
     Raises:
         InputError: there is nothing, or a folder without any.
     """
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
-        raise InputError(f"{path}: no such file or folder")
-    if files := _audio_files(path):
-        return files
-    raise InputError(f"{path}: holds no audio files")
-
-
-def _audio_files(folder: Path) -> list[Path]:
-    files = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and not path.name.startswith("."))
-    return sorted(path for path in files if path.is_file())
+    return files_at(path, SUFFIXES, "audio files")
 
 
 def _by_folder(root: Path, apart: set[Path]) -> list[Found]:
     found = []
-    folders = [path for path in sorted(root.iterdir()) if path.is_dir() and path.name != BACKGROUND]
-    for folder in folders:
-        for path in _audio_files(folder):
-            if path.resolve() not in apart:
+    for label, files in labelled_folders(root, SUFFIXES):
+        for path in files:
+            if label != BACKGROUND and path.resolve() not in apart:
                 named = SPEECH_COMMANDS.fullmatch(path.stem)
-                found.append((path, folder.name, named["speaker"] if named else ""))
-    if not found and _audio_files(root):
+                found.append((path, label, named["speaker"] if named else ""))
+    if not found and files_below(root, SUFFIXES):
         raise InputError(
             f"{root}: expected a folder for each command; where the files' names tell it, say how: "
             "--set pattern={label}_{speaker}_{index}"
@@ -238,7 +227,9 @@ def _by_folder(root: Path, apart: set[Path]) -> list[Found]:
 
 def _by_pattern(root: Path, pattern: str, apart: set[Path]) -> list[Found]:
     form = _compiled(pattern)
-    files = [path for path in _audio_files(root) if path.resolve() not in apart and BACKGROUND not in path.parts]
+    files = [
+        path for path in files_below(root, SUFFIXES) if path.resolve() not in apart and BACKGROUND not in path.parts
+    ]
     found, others = [], []
     for path in files:
         named = path.relative_to(root).with_suffix("").as_posix() if "/" in pattern else path.stem

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from memfold.data.datasets import find
+from memfold.data.folders import files_at, labelled_folders
 from memfold.data.folds import held_out_rows
 from memfold.display import say
 from memfold.errors import InputError
@@ -118,11 +119,10 @@ def read_classes(source: str | Path, size: int, channels: int | None = None) -> 
     if idx := sorted(path.name for path in root.iterdir() if IDX_IMAGES in path.name):
         raise InputError(f"{root}: holds idx files; name one of them, such as {root / idx[-1]}")
     found: list[tuple[Path, str]] = []
-    for folder in sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")):
-        files = _image_files(folder)
+    for label, files in labelled_folders(root, SUFFIXES):
         if not files:
-            raise InputError(f"{folder}: holds no images; add some, or remove the folder")
-        found += [(path, folder.name) for path in files]
+            raise InputError(f"{root / label}: holds no images; add some, or remove the folder")
+        found += [(path, label) for path in files]
     if not found:
         raise InputError(f"{root}: expected a folder for each class, with its images")
     pixels, kept = read_pixels([path for path, _ in found], size, channels)
@@ -196,18 +196,7 @@ def image_files(path: Path) -> list[Path]:
     Raises:
         InputError: there is nothing, or a folder without any.
     """
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
-        raise InputError(f"{path}: no such file or folder")
-    if files := _image_files(path):
-        return files
-    raise InputError(f"{path}: holds no images")
-
-
-def _image_files(folder: Path) -> list[Path]:
-    files = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and not path.name.startswith("."))
-    return sorted(path for path in files if path.is_file())
+    return files_at(path, SUFFIXES, "images")
 
 
 # -- idx files -----------------------------------------------------------------------------------------------
