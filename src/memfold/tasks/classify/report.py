@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from memfold.data.images import Images
 from memfold.page import scores_table, styled, write_page
 from memfold.tasks.base import Report
+from memfold.tasks.confusion import confusion
 from memfold.tasks.vision.pictures import gallery
 
 __all__ = ["Answers", "write_report"]
@@ -41,9 +42,7 @@ class Answers:
 
     def confusion(self) -> NDArray[np.int64]:
         """How many images of a class, the row, were taken for one, the column, ``(K, K)``."""
-        counts = np.zeros((len(self.classes), len(self.classes)), np.int64)
-        np.add.at(counts, (self.truth, self.answers), 1)
-        return counts
+        return confusion(self.truth, self.answers, len(self.classes), len(self.classes))
 
     def confused(self) -> list[tuple[int, str, str]]:
         """The pairs of classes taken for each other most often: how often, the true one, the answer."""

@@ -12,10 +12,11 @@ from rich.table import Table
 from rich.text import Text
 from torch import Tensor
 
+from memfold.tasks.confusion import confusion_table
 from memfold.tasks.sentiment.network import Ensemble, batches_by_length
 from memfold.tasks.sentiment.tokens import BLANK, Encoder, tokens, unspaced
 
-__all__ = ["Details", "confusion_table", "telling_words", "units", "weights_of"]
+__all__ = ["Details", "telling_words", "units", "weights_of"]
 
 TEXTS, TOKENS = 300, 10_000  # at most, that are looked into
 LEAST = 3  # occurrences of a word that is listed
@@ -81,19 +82,6 @@ def telling_words(
     ]
 
 
-def confusion_table(truth: NDArray[np.int64], answers: NDArray[np.int64], classes: Sequence[str]) -> Table:
-    """How many of every class (a row) were answered with which (a column)."""
-    counts = np.zeros((len(classes), len(classes)), np.int64)
-    np.add.at(counts, (truth, answers), 1)
-    table = Table(title="Answers by true class", title_justify="left")
-    table.add_column("")
-    for label in classes:
-        table.add_column(Text(label), justify="right")
-    for label, row in zip(classes, counts, strict=True):
-        table.add_row(Text(label), *map(str, row))
-    return table
-
-
 @dataclass(frozen=True)
 class Details:
     """What a terminal shows below the scores; the words are sought when it is shown, not before."""
@@ -106,7 +94,7 @@ class Details:
     answers: NDArray[np.int64]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield confusion_table(self.truth, self.answers, self.classes)
+        yield confusion_table("class", self.truth, self.answers, self.classes)
         table = Table("class", "word", "log-odds", title="Most telling words, by blanking", title_justify="left")
         found = telling_words(self.network, self.encoder, self.texts, len(self.classes))
         for label, words in zip(self.classes, found, strict=True):

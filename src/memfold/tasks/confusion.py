@@ -1,0 +1,44 @@
+"""Which classes are taken for which."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.table import Table
+from rich.text import Text
+
+__all__ = ["confusion", "confusion_table"]
+
+
+def confusion(truth: NDArray[np.int64], answers: NDArray[np.int64], rows: int, columns: int) -> NDArray[np.int64]:
+    """How many examples of a class, the row, were taken for one, the column, ``(rows, columns)``.
+
+    >>> confusion(np.array([0, 0, 1]), np.array([0, 2, 1]), 2, 3).tolist()
+    [[1, 0, 1], [0, 1, 0]]
+    """
+    counts = np.zeros((rows, columns), np.int64)
+    np.add.at(counts, (truth, answers), 1)
+    return counts
+
+
+def confusion_table(
+    what: str,
+    truth: NDArray[np.int64],
+    answers: NDArray[np.int64],
+    classes: Sequence[str],
+    answered: Sequence[str] | None = None,
+) -> Table:
+    """The counts as a terminal shows them; what never happened is left blank.
+
+    Args:
+        what: a class is, for the title.
+        answered: the classes that may be answered, where they are others than the true ones.
+    """
+    columns = classes if answered is None else answered
+    table = Table(title=f"Answers by true {what}", title_justify="left")
+    table.add_column("")
+    for label in columns:
+        table.add_column(Text(label), justify="right")
+    for label, row in zip(classes, confusion(truth, answers, len(classes), len(columns)), strict=True):
+        table.add_row(Text(label), *(str(count) if count else "" for count in row))
+    return table
