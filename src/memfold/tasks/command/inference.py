@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from memfold.data.features import SHIFT
+from memfold.tasks.bucketing import by_size
 from memfold.tasks.command.network import CommandNetwork, padded, pooled
 from memfold.tasks.command.spotting import log_ratios, smoothed
 
@@ -24,9 +25,7 @@ def logits_of(network: CommandNetwork, rows: Frames) -> list[NDArray[np.float32]
     """Of every recording's frames ``(T, M)``, the logits ``(T', K + 1)``."""
     network.eval()
     found: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(rows)
-    order = sorted(range(len(rows)), key=lambda row: len(rows[row]))
-    for start in range(0, len(order), ROWS):
-        block = order[start : start + ROWS]
+    for block in by_size([len(row) for row in rows], ROWS):
         logits, steps = network(*padded([rows[row] for row in block]))
         for row, own, count in zip(block, logits, steps.tolist(), strict=True):
             found[row] = own[:count].numpy()

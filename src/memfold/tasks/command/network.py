@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from memfold.nn import LSTM
+from memfold.tasks.bucketing import by_size
 from memfold.tasks.command.augment import IGNORED, NONE, Piece, Recording, another_voice, some_noise, surrounded
 from memfold.tasks.command.baselines import CepstralRegression
 from memfold.tasks.command.hearing import FLOOR
@@ -164,10 +165,8 @@ class CommandProblem(Problem):
         self.batch_size, self.seed = batch_size, seed
         self.steps_per_epoch = -(-len(self.recordings) // batch_size)
         frames, labels = valid
-        order = sorted(range(len(frames)), key=lambda row: len(frames[row]))
         self.valid = []
-        for start in range(0, len(order), VALID_BATCH):
-            rows = order[start : start + VALID_BATCH]
+        for rows in by_size([len(own) for own in frames], VALID_BATCH):
             self.valid.append((*padded([frames[row] for row in rows]), torch.from_numpy(labels[rows])))
 
     # -- batches ---------------------------------------------------------------------------------------------

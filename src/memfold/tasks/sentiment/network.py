@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from memfold.nn import LSTM
+from memfold.tasks.bucketing import by_size, pooled
 from memfold.tasks.sentiment.baselines import NgramRegression
 from memfold.tasks.sentiment.tokens import BLANK, BUCKETS, UNKNOWN, Batch, EncodedTexts
 from memfold.training import Problem
@@ -153,18 +154,13 @@ def attention_weights(scores: Tensor, lengths: Tensor) -> Tensor:
 
 def batches_by_length(texts: EncodedTexts, batch_size: int, seed: int | None = None) -> Iterator[Batch]:
     """All texts in batches of similar length: in random order when there is a seed, else by length throughout."""
-    lengths = torch.tensor([len(row) for row in texts.rows])
+    sizes = [len(row) for row in texts.rows]
     if seed is None:
-        order = torch.argsort(lengths, stable=True)
-        chunks = list(torch.split(order, batch_size))
+        chosen = by_size(sizes, batch_size)
     else:
-        generator = torch.Generator().manual_seed(seed)
-        order = torch.randperm(len(lengths), generator=generator)
-        pools = torch.split(order, POOL * batch_size)
-        chunks = [c for pool in pools for c in torch.split(pool[torch.argsort(lengths[pool])], batch_size)]
-        chunks = [chunks[i] for i in torch.randperm(len(chunks), generator=generator)]
-    for chunk in chunks:
-        yield texts.batch(chunk.tolist())
+        chosen = pooled(sizes, batch_size, POOL, torch.Generator().manual_seed(seed))
+    for rows in chosen:
+        yield texts.batch(rows)
 
 
 class ClassifyProblem(Problem):

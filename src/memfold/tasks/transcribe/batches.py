@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from memfold.tasks.bucketing import bucketed
+from memfold.tasks.bucketing import bucketed, by_size_within
 from memfold.tasks.transcribe.network import BLANK, AcousticNetwork
 from memfold.tasks.transcribe.search import Alphabet, greedy
 from memfold.training import Problem
@@ -69,17 +69,12 @@ def stretch(x: Tensor, factor: float) -> Tensor:
 def log_probabilities(model: AcousticNetwork, frames: Sequence[Frames], at_once: int = 20_000) -> list[Tensor]:
     """Of every recording ``(S, 1 + V)``, without a gradient."""
     found: dict[int, Tensor] = {}
-    order = sorted(range(len(frames)), key=lambda i: len(frames[i]))
-    block: list[int] = []
     with torch.no_grad():
-        for place, index in enumerate(order, start=1):
-            block.append(index)
-            if place == len(order) or (len(block) + 1) * len(frames[order[place]]) > at_once:
-                rows = [model.front.normalised(torch.from_numpy(frames[i]).float()) for i in block]
-                lengths = torch.tensor([len(row) for row in rows])
-                y, steps = model(pad_sequence(rows, batch_first=True), lengths)
-                found |= {i: own[:n] for i, own, n in zip(block, y, steps.tolist(), strict=True)}
-                block = []
+        for block in by_size_within([len(own) for own in frames], at_once):
+            rows = [model.front.normalised(torch.from_numpy(frames[i]).float()) for i in block]
+            lengths = torch.tensor([len(row) for row in rows])
+            y, steps = model(pad_sequence(rows, batch_first=True), lengths)
+            found |= {i: own[:n] for i, own, n in zip(block, y, steps.tolist(), strict=True)}
     return [found[i] for i in range(len(frames))]
 
 
