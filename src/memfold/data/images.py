@@ -1,7 +1,6 @@
 """Labelled images: a folder for each class, or idx files as MNIST has them, brought to one size."""
 
 import gzip
-import hashlib
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -15,6 +14,7 @@ from PIL import Image, ImageOps
 from memfold.data.datasets import find
 from memfold.data.folders import files_at, labelled_folders
 from memfold.data.folds import held_out_rows
+from memfold.data.hashing import digest
 from memfold.display import say
 from memfold.errors import InputError
 
@@ -54,9 +54,7 @@ class Images:
     @property
     def digest(self) -> str:
         """A hash of pixels and labels."""
-        digest = hashlib.sha256(self.pixels.tobytes())
-        digest.update("\n".join(self.labels).encode())
-        return digest.hexdigest()
+        return digest(self.pixels, self.labels)
 
     def take(self, rows: Iterable[int]) -> "Images":
         """Some of the images."""
