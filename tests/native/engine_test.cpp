@@ -1,4 +1,4 @@
-// The engine without Python: run by hand under the sanitizers (make sanitize), and for NEON under qemu.
+// The engine without Python: run under the sanitizers (.ci/run, make sanitize), and for NEON under qemu.
 // Every instruction set of the machine folds random layers and is compared with a plain loop in double precision.
 #include <cmath>
 #include <cstdio>
@@ -440,11 +440,20 @@ void test_fingerprint(const Engine& engine) {
     check(engine.fingerprint(data.data(), data.size()) == whole, "the same bytes have the same fingerprint");
 }
 
+// What this machine can run, or the one instruction set that was compiled alone.
+std::vector<const Engine*> engines_to_test() {
+#ifdef MEMFOLD_ONLY
+    return {&MEMFOLD_ONLY::engine};
+#else
+    return usable_engines();
+#endif
+}
+
 }  // namespace
 
 // With any argument the test of fork is left out: qemu's user mode does not survive one beside threads.
 int main(int count, char**) {
-    for (const Engine* engine : usable_engines()) {
+    for (const Engine* engine : engines_to_test()) {
         test_folds<float>(*engine);
         test_folds<double>(*engine);
         test_backward(*engine);

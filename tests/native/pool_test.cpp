@@ -1,5 +1,5 @@
-// The pool and its chains without the engine: who does what, and how often, while threads come and go. Run by hand
-// under the sanitizers (make sanitize).
+// The pool and its chains without the engine: who does what, and how often, while threads come and go. Run
+// under the sanitizers (.ci/run, make sanitize).
 #include <cstdio>
 #include <cstdlib>
 #include <iterator>
