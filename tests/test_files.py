@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -65,36 +64,47 @@ def test_a_disk_that_fills_up_leaves_the_old_folder(tmp_path: Path) -> None:
     assert version(tmp_path / "model") == "1"
 
 
-KILLED_AT = """
+KILLED = """
 import os, signal, sys
 from pathlib import Path
 from test_files import KIND, writer
 from memfold.files import write_folder
 
-left = int(sys.argv[2])
-def fatal(call):
-    def step(*arguments, **options):
-        global left
-        left -= 1
-        if left < 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return call(*arguments, **options)
-    return step
-for name in ("mkdir", "open", "replace", "rmdir", "unlink", "fsync"):
-    setattr(os, name, fatal(getattr(os, name)))
-write_folder(Path(sys.argv[1]), KIND, writer("2"))
+def killed_at(step, path):
+    def fatal(call):
+        def counted(*arguments, **options):
+            nonlocal step
+            step -= 1
+            if step < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return call(*arguments, **options)
+        return counted
+    for name in ("mkdir", "open", "replace", "rmdir", "unlink", "fsync"):
+        setattr(os, name, fatal(getattr(os, name)))
+    write_folder(path, KIND, writer("2"))
+    os._exit(0)
+
+for step in range(60):
+    path = Path(sys.argv[1]) / str(step)
+    write_folder(path, KIND, writer("1"))
+    (path / "extra").write_text("1")  # that the new one does not have
+    child = os.fork()
+    if child == 0:
+        killed_at(step, path)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if code == 0:
+        break
+    assert code == -signal.SIGKILL, code
 """
 
 
 def test_a_kill_between_any_two_steps_leaves_one_whole_folder(tmp_path: Path) -> None:
     """The old one until all of the new one is on the disk, from then on the new one."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
+    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], env=environment, check=True)
     seen = []
-    for step in range(60):
+    for step in range(len(list(tmp_path.iterdir()))):
         path = tmp_path / str(step)
-        write_folder(path, KIND, writer("1"))
-        (path / "extra").write_text("1")  # that the new one does not have
-        killed = subprocess.run([sys.executable, "-c", KILLED_AT, str(path), str(step)], env=environment)
         settle(path)
         found = content(path)
         seen.append(found["weights"])
@@ -102,14 +112,15 @@ def test_a_kill_between_any_two_steps_leaves_one_whole_folder(tmp_path: Path) ->
         check_folder(path, KIND)
         (path / "extra").unlink(missing_ok=True)
         assert version(path) == seen[-1]
-        if killed.returncode == 0:
-            break
-        assert killed.returncode == -signal.SIGKILL
     assert seen == sorted(seen)
     assert set(seen) == {"1", "2"}
 
 
-@pytest.mark.parametrize("name", [f".weights.{DEAD}", f".writing.{DEAD}", f".writing.{os.getpid()}"])
+@pytest.mark.parametrize(
+    "name",
+    [f".weights.{DEAD}", f".writing.{DEAD}", f".writing.{os.getpid()}"],
+    ids=["a file", "a folder", "a folder of this process"],
+)
 def test_what_a_killed_process_left_is_removed(tmp_path: Path, name: str) -> None:
     write_folder(tmp_path / "model", KIND, writer("1"))
     left = tmp_path / "model" / name
