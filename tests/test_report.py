@@ -10,9 +10,11 @@ CHROMIUM = shutil.which("chromium")
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a demo that was trained for a moment."""
+    """The folder of a demo that was trained for a moment, beside a baseline that sees four days, not six weeks."""
     folder = tmp_path_factory.mktemp("demo")
-    run_demo("1ep", folder, quiet=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("memfold.tasks.forecast.baselines.THETA_POINTS", 200)
+        run_demo("1ep", folder, quiet=True)
     return folder
 
 
