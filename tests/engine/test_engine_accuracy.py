@@ -6,11 +6,13 @@ import pytest
 from memfold import engine
 
 
-def activations(x: np.ndarray) -> dict[str, np.ndarray]:
-    """tanh and sigmoid of x as the engine computes them: an RNN's output, and an LSTM's input gate."""
-    rows = {"weight_ih": np.ones((4, 1), x.dtype), "weight_hh": np.zeros((4, 1), x.dtype)}
-    one = {name: w[:1] for name, w in rows.items()}
-    sequence = x.reshape(1, -1, 1)
+def activations(x: np.ndarray, width: int = 1) -> dict[str, np.ndarray]:
+    """tanh and sigmoid of x as the engine computes them: an RNN's output, and an LSTM's input gate, of layers of so
+    many units, each of which takes one number."""
+    of_one = np.eye(width, dtype=x.dtype)
+    rows = {"weight_ih": np.tile(of_one, (4, 1)), "weight_hh": np.zeros((4 * width, width), x.dtype)}
+    one = {name: w[:width] for name, w in rows.items()}
+    sequence = x.reshape(1, -1, width)
     return {
         "tanh": engine.fold("rnn_tanh", sequence, one)[0].ravel(),
         "sigmoid": engine.trace("lstm", sequence, rows)["i"].ravel(),
@@ -24,7 +26,7 @@ def test_activations_are_right_to_the_last_digits(dtype: type, limit: float) -> 
     wide = x.astype(np.longdouble)
     exact = {"tanh": np.tanh(wide), "sigmoid": 1 / (1 + np.exp(-wide))}
     smallest = np.finfo(dtype).tiny
-    for name, values in activations(x).items():
+    for name, values in activations(x, width=16).items():
         difference = np.abs(values - exact[name])
         normal = np.abs(exact[name]) >= smallest
         assert (difference[normal] / np.abs(exact[name][normal])).max() <= limit, name
