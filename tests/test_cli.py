@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from command_line import run_here
 from memfold.__main__ import main
 from memfold.data.datasets import DATASETS
 from memfold.errors import InputError
@@ -20,14 +21,9 @@ MEMFOLD = [sys.executable, "-m", "memfold"]
 SMALL = ["--set", "horizon=4", "--set", "seasons=4", "--set", "hidden_size=8"]
 
 
-# One thread: the models are tiny, and two OpenMP teams on a busy machine wait for each other.
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
-
-
 def run(*arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*MEMFOLD, *arguments], capture_output=True, text=True, cwd=folder, timeout=120, env=ENVIRONMENT
-    )
+    """In a process of its own."""
+    return subprocess.run([*MEMFOLD, *arguments], capture_output=True, text=True, cwd=folder, timeout=120)
 
 
 def refused(done: subprocess.CompletedProcess[str]) -> str:
@@ -53,7 +49,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("fitted")
     y = np.tile([10.0, 20.0, 30.0, 20.0], 50)
     pl.DataFrame({"ds": np.arange(200), "y": y}).write_csv(folder / "series.csv")
-    done = run("fit", "forecast", str(folder / "series.csv"), "--out", str(folder / "m"), "--budget", "1ep", *SMALL)
+    done = run_here(
+        "fit", "forecast", str(folder / "series.csv"), "--out", str(folder / "m"), "--budget", "1ep", *SMALL
+    )
     assert done.returncode == 0, done.stderr
     return folder / "m"
 
@@ -75,7 +73,7 @@ def test_fit_prints_one_json_object_and_nothing_else(series: Path, tmp_path: Pat
 
 
 def test_fit_prints_a_table_for_people(series: Path, tmp_path: Path) -> None:
-    done = run("fit", "forecast", str(series), "--out", str(tmp_path / "m"), "--budget", "1ep", *SMALL)
+    done = run_here("fit", "forecast", str(series), "--out", str(tmp_path / "m"), "--budget", "1ep", *SMALL)
     assert done.returncode == 0, done.stderr
     for name in ("memfold", "Naive2", "SeasonalNaive", "AutoTheta", "coverage80"):
         assert name in done.stdout
@@ -83,7 +81,7 @@ def test_fit_prints_a_table_for_people(series: Path, tmp_path: Path) -> None:
 
 def test_evaluate_and_predict_use_the_saved_model(model: Path, tmp_path: Path) -> None:
     data = str(model.parent / "series.csv")
-    done = run("evaluate", str(model), data, "--origins", "2", "--report", str(tmp_path / "a.html"), "--json")
+    done = run_here("evaluate", str(model), data, "--origins", "2", "--report", str(tmp_path / "a.html"), "--json")
     report = json.loads(done.stdout)
     assert report["task"] == "forecast"
     assert "<h2>The forecasts</h2>" in (tmp_path / "a.html").read_text(encoding="utf-8")
@@ -91,15 +89,15 @@ def test_evaluate_and_predict_use_the_saved_model(model: Path, tmp_path: Path) -
     assert done.stdout.splitlines()[0].startswith("unique_id,ds,forecast,lo80,hi80,q10")
     assert len(done.stdout.splitlines()) == 5
     for name in ("a.csv", "a.parquet"):
-        assert run("predict", str(model), data, "--out", str(tmp_path / name)).returncode == 0
+        assert run_here("predict", str(model), data, "--out", str(tmp_path / name)).returncode == 0
     assert pl.read_parquet(tmp_path / "a.parquet").shape == pl.read_csv(tmp_path / "a.csv").shape
-    assert "expected a name that ends in .csv" in refused(run("predict", str(model), data, "--out", "a.xls"))
+    assert "expected a name that ends in .csv" in refused(run_here("predict", str(model), data, "--out", "a.xls"))
 
 
 def test_a_model_is_not_scored_on_a_set_that_is_not_its_own(model: Path) -> None:
     for command in ("evaluate", "predict"):
-        assert "@nonsense: no such data set; forecast takes" in refused(run(command, str(model), "@nonsense"))
-        assert "@mnist is a set for classify; forecast takes" in refused(run(command, str(model), "@mnist"))
+        assert "@nonsense: no such data set; forecast takes" in refused(run_here(command, str(model), "@nonsense"))
+        assert "@mnist is a set for classify; forecast takes" in refused(run_here(command, str(model), "@mnist"))
 
 
 @pytest.mark.parametrize(
@@ -131,16 +129,22 @@ def test_wrong_usage_is_one_line_and_nothing_is_written(
     series: Path, tmp_path: Path, arguments: list[str], message: str
 ) -> None:
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    done = run(*(argument.format(data=series) for argument in arguments), folder=tmp_path)
+    done = run_here(*(argument.format(data=series) for argument in arguments), folder=tmp_path)
     assert message in refused(done)
     assert len(done.stderr.strip().splitlines()) == 1
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
+def test_a_process_ends_with_one_line_and_exit_code_2(series: Path, tmp_path: Path) -> None:
+    done = run("fit", "forecast", str(series), "--out", "m", "--set", "target=z", folder=tmp_path)
+    assert "no column 'z'; it has 'ds', 'y'" in refused(done)
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
 def test_a_foreign_out_folder_is_not_written_over(series: Path, tmp_path: Path) -> None:
     (tmp_path / "m").mkdir()
     (tmp_path / "m" / "letter.txt").write_text("dear")
-    done = run("fit", "forecast", str(series), "--out", str(tmp_path / "m"), "--budget", "1ep", *SMALL)
+    done = run_here("fit", "forecast", str(series), "--out", str(tmp_path / "m"), "--budget", "1ep", *SMALL)
     assert "holds 'letter.txt', which is not part of a model" in refused(done)
     assert [path.name for path in (tmp_path / "m").iterdir()] == ["letter.txt"]
 
@@ -148,33 +152,33 @@ def test_a_foreign_out_folder_is_not_written_over(series: Path, tmp_path: Path) 
 def test_a_place_that_cannot_be_written_is_refused_before_the_data_is_read(series: Path, tmp_path: Path) -> None:
     (tmp_path / "m").symlink_to("nowhere")
     for arguments in (["fit", "forecast", "none.csv", "--out", "m"], ["demo", "--out", "m"]):
-        done = run(*arguments, folder=tmp_path)
+        done = run_here(*arguments, folder=tmp_path)
         assert "nowhere" in refused(done) or "m is not a folder" in refused(done)
         assert len(done.stderr.strip().splitlines()) == 1
-    done = run("evaluate", "none", str(series), "--report", "none/page.html", folder=tmp_path)
+    done = run_here("evaluate", "none", str(series), "--report", "none/page.html", folder=tmp_path)
     assert "there is no folder" in refused(done)
 
 
 def test_a_model_is_written_into_the_current_folder(series: Path, tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     (tmp_path / "here").symlink_to("disk")
-    done = run("fit", "forecast", str(series), "--out", ".", "--budget", "1ep", *SMALL, folder=tmp_path / "here")
+    done = run_here("fit", "forecast", str(series), "--out", ".", "--budget", "1ep", *SMALL, folder=tmp_path / "here")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "here").is_symlink()
-    assert run("predict", "here", str(series), folder=tmp_path).returncode == 0
+    assert run_here("predict", "here", str(series), folder=tmp_path).returncode == 0
 
 
 def test_a_loss_that_is_not_finite_exits_with_2_and_keeps_the_last_good_model(series: Path, tmp_path: Path) -> None:
     arguments = [*SMALL, "--set", "lr=1e30", "--budget", "20ep"]
-    done = run("fit", "forecast", str(series), "--out", str(tmp_path / "m"), *arguments)
+    done = run_here("fit", "forecast", str(series), "--out", str(tmp_path / "m"), *arguments)
     assert "the likely cause is" in refused(done)
-    assert run("predict", str(tmp_path / "m"), str(series)).returncode == 0
+    assert run_here("predict", str(tmp_path / "m"), str(series)).returncode == 0
 
 
 def start(series: Path, out: Path, log: Path, *more: str) -> subprocess.Popen[bytes]:
     arguments = [*MEMFOLD, "fit", "forecast", str(series), "--out", str(out), *SMALL, *more]
     with open(log, "wb") as file:
-        return subprocess.Popen(arguments, stdout=file, stderr=file, env=ENVIRONMENT)
+        return subprocess.Popen(arguments, stdout=file, stderr=file)
 
 
 def wait_until(done: Callable[[], bool]) -> None:
@@ -186,19 +190,22 @@ def wait_until(done: Callable[[], bool]) -> None:
 
 @pytest.mark.slow
 def test_a_training_killed_half_way_and_resumed_ends_with_the_same_bits(series: Path, tmp_path: Path) -> None:
-    budget, log = ["--budget", "200ep"], tmp_path / "log"
-    assert start(series, tmp_path / "whole", log, *budget).wait(120) == 0
-    killed = start(series, tmp_path / "killed", log, *budget)
+    budget = ["--budget", "200ep"]
+
+    def fit(name: str, *more: str) -> subprocess.CompletedProcess[str]:
+        return run_here("fit", "forecast", str(series), "--out", str(tmp_path / name), *SMALL, *budget, *more)
+
+    assert fit("whole").returncode == 0
+    killed = start(series, tmp_path / "killed", tmp_path / "log", *budget)
     wait_until((tmp_path / "killed" / "checkpoint.safetensors").exists)
     time.sleep(0.3)
     killed.send_signal(signal.SIGKILL)
     assert killed.wait(60) == -signal.SIGKILL
     left = tmp_path / "killed" / f".checkpoint.safetensors.{killed.pid}"  # as when it is killed while it writes one
     left.write_bytes(b"half a checkpoint")
-    refusal = run("fit", "forecast", str(series), "--out", str(tmp_path / "killed"), *SMALL, *budget)
-    assert "holds an unfinished training; go on with --resume" in refused(refusal)
-    assert "unfinished training" in refused(run("predict", str(tmp_path / "killed"), str(series)))
-    assert start(series, tmp_path / "killed", log, *budget, "--resume").wait(120) == 0
+    assert "holds an unfinished training; go on with --resume" in refused(fit("killed"))
+    assert "unfinished training" in refused(run_here("predict", str(tmp_path / "killed"), str(series)))
+    assert fit("killed", "--resume").returncode == 0
     whole_weights, resumed_weights = (
         (tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "killed")
     )
@@ -214,7 +221,7 @@ def test_ctrl_c_keeps_the_best_model_and_exits_with_130(series: Path, tmp_path: 
     training.send_signal(signal.SIGINT)
     assert training.wait(60) == 130
     assert "memfold: interrupted at step" in log.read_text()
-    assert run("predict", str(out), str(series)).returncode == 0
+    assert run_here("predict", str(out), str(series)).returncode == 0
     assert (out / "checkpoint.safetensors").exists()  # it can still be resumed
 
 
@@ -230,7 +237,7 @@ def test_every_help_text_has_an_example() -> None:
         ["data", "get"],
         [],
     ):
-        done = run(*command, "--help")
+        done = run_here(*command, "--help")
         assert done.returncode == 0
         assert "Example: memfold" in done.stdout, command
 
@@ -242,12 +249,12 @@ def test_without_a_command_it_helps() -> None:
 
 
 def test_data_list_names_every_set() -> None:
-    done = run("data", "list")
+    done = run_here("data", "list")
     assert all(f"@{name}" in done.stdout for name in DATASETS)
 
 
 def test_data_get_prints_the_folder() -> None:
-    assert Path(run("data", "get", "nyc-taxi").stdout.strip(), "nyc_taxi.csv").is_file()
+    assert Path(run_here("data", "get", "nyc-taxi").stdout.strip(), "nyc_taxi.csv").is_file()
 
 
 def seconds(code: str) -> float:
@@ -255,11 +262,12 @@ def seconds(code: str) -> float:
     times = []
     for _ in range(5):
         begun = time.perf_counter()
-        subprocess.run([sys.executable, *code.split(" ", 1)], check=True, capture_output=True, env=os.environ)
+        subprocess.run([sys.executable, *code.split(" ", 1)], check=True, capture_output=True)
         times.append(time.perf_counter() - begun)
     return min(times)
 
 
+@pytest.mark.alone
 def test_help_comes_at_once_and_imports_no_torch() -> None:
     code = (
         "import sys; sys.argv[1:] = ['--help']; from memfold.cli import run; run(); assert 'torch' not in sys.modules"
@@ -267,6 +275,7 @@ def test_help_comes_at_once_and_imports_no_torch() -> None:
     assert seconds(f"-c {code}") < 0.5
 
 
+@pytest.mark.alone
 def test_import_memfold_is_quick_and_imports_no_torch() -> None:
     code = "import sys, memfold, memfold.cells, memfold.engine; assert 'torch' not in sys.modules"
     assert seconds(f"-c {code}") < 0.4
@@ -277,10 +286,10 @@ def test_a_setting_of_true_or_false_is_read_as_such(tmp_path: Path) -> None:
     text = tmp_path / "a.txt"
     text.write_text("to and fro " * 100)
     options = ["--budget", "1ep", "--set", "hidden_size=8", "--set", "batch_size=2"]
-    done = run("fit", "generate", str(text), "--out", str(tmp_path / "m"), *options, "--set", "tied=false")
+    done = run_here("fit", "generate", str(text), "--out", str(tmp_path / "m"), *options, "--set", "tied=false")
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "m" / "config.json").read_text())["parameters"]["tied"] is False
-    message = refused(run("fit", "generate", str(text), "--out", str(tmp_path / "n"), "--set", "tied=maybe"))
+    message = refused(run_here("fit", "generate", str(text), "--out", str(tmp_path / "n"), "--set", "tied=maybe"))
     assert "tied=maybe: expected true or false" in message
 
 
