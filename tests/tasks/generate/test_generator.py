@@ -1,7 +1,5 @@
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +7,7 @@ import torch
 from rich.console import Console
 from sklearn.base import clone
 
+from command_line import run_here
 from memfold import load
 from memfold.errors import InputError
 from memfold.tasks import TextGenerator
@@ -146,14 +145,9 @@ def test_nothing_is_written_or_scored_before_a_fit() -> None:
 
 
 def run(folder: Path, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "memfold", *arguments]
-    return subprocess.run(
-        command, cwd=folder, input=given, capture_output=True, text=True, timeout=120, env=environment, encoding="utf-8"
-    )
+    return run_here(*arguments, folder=folder, given=given)
 
 
-@pytest.mark.slow
 def test_the_commands_fit_evaluate_write_and_answer(tmp_path: Path) -> None:
     half = len(TEXT) // 2
     (tmp_path / "a.txt").write_text(TEXT[:half], encoding="utf-8")

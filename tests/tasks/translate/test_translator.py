@@ -1,7 +1,4 @@
 import json
-import os
-import subprocess
-import sys
 from itertools import product
 from pathlib import Path
 
@@ -10,6 +7,7 @@ import torch
 from sklearn.base import clone
 
 import memfold
+from command_line import run_here
 from memfold import training
 from memfold.data.parallel import ParallelText
 from memfold.errors import InputError
@@ -157,24 +155,15 @@ def test_the_command_line_fits_translates_and_answers(tmp_path: Path) -> None:
         (tmp_path / name).write_text("".join(pair[side] + "\n" for pair in SEEN) + "\n", encoding="utf-8")
     settings = ("vocabulary=60", "embedding_size=16", "hidden_size=16", "batch_tokens=800", "lr=0.01")
 
-    def memfold_does(*arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "memfold", *arguments],
-            capture_output=True,
-            text=True,
-            cwd=tmp_path,
-            input=text,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"},
-        )
-
     flags = [flag for setting in settings for flag in ("--set", setting)]
-    done = memfold_does("fit", "translate", "train.en", "train.de", "--out", "m", "--budget", "2ep", "--json", *flags)
+    files = ("train.en", "train.de", "--out", "m", "--budget", "2ep", "--json")
+    done = run_here("fit", "translate", *files, *flags, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert set(report["metrics"]) == {"bleu", "bleu_lower_tok", "chrf"}
     assert report["baseline"]["name"] == "nearest sentence"
     assert "1 pair left out: a side is empty" in done.stderr
     assert "subwords a second" in done.stderr
-    done = memfold_does("stream", "m", text="the red cat waits\nthe dog\n")
+    done = run_here("stream", "m", folder=tmp_path, given="the red cat waits\nthe dog\n")
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 2
