@@ -1,26 +1,68 @@
-"""The largest difference to every oracle, by cell, printed at the end of a run; and torch on one thread."""
+"""What all tests share: one thread each, turns for those that need the machine to themselves, and the largest
+difference to every oracle, by cell, printed at the end of a run."""
 
+import os
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
 
 import pytest
 import torch
 
-# The tests' tensors are small, and two threads would mostly wait for each other.
-torch.set_num_threads(1)
+from memfold import engine
 
-_DIFFERENCES: dict[tuple[str, str], list[float]] = defaultdict(list)
+# The tests' tensors are small, and two threads would mostly wait for each other; so would those of the programs that
+# tests start, beside the tests on the other cores.
+torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """As many as there are cores in reach, a container's quota counted."""
+    return engine.cores()
+
+
+@contextmanager
+def _turn(alone: bool) -> Iterator[None]:
+    """Among the processes of one run: alone, or beside others that are not. Who wants to be alone waits at the gate,
+    where nobody passes it; a process that dies lets go of both."""
+    import fcntl
+
+    here = Path(__file__)
+    gate, floor = os.open(here.parent, os.O_RDONLY), os.open(here, os.O_RDONLY)
+    try:
+        fcntl.flock(gate, fcntl.LOCK_EX)
+        fcntl.flock(floor, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.flock(gate, fcntl.LOCK_UN)
+        yield
+    finally:
+        os.close(gate)
+        os.close(floor)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> object:
+    with _turn(item.get_closest_marker("alone") is not None) if hasattr(item.config, "workerinput") else nullcontext():
+        return (yield)
 
 
 @pytest.fixture
-def record_difference() -> Callable[[str, str, float], None]:
+def record_difference(request: pytest.FixtureRequest) -> Callable[[str, str, float], None]:
     """``record_difference(oracle, cell, difference)`` adds a comparison to the table."""
-    return lambda oracle, cell, difference: _DIFFERENCES[oracle, cell].append(difference)
+    properties = request.node.user_properties  # which come back from a worker with the test's outcome
+    return lambda oracle, cell, difference: properties.append(("difference", (oracle, cell, float(difference))))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if not _DIFFERENCES:
+    found: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for report in (*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")):
+        for name, value in report.user_properties if report.when == "call" else ():
+            if name == "difference":
+                oracle, cell, difference = value
+                found[oracle, cell].append(difference)
+    if not found:
         return
     terminalreporter.section("largest difference to each oracle")
-    for (oracle, cell), differences in sorted(_DIFFERENCES.items()):
+    for (oracle, cell), differences in sorted(found.items()):
         terminalreporter.write_line(f"{oracle:24} {cell:28} {max(differences):.1e}  in {len(differences)} comparisons")

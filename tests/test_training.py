@@ -88,6 +88,7 @@ def test_training_learns_and_ends_with_its_best_weights() -> None:
     assert not problem.model.training
 
 
+@pytest.mark.alone
 def test_a_budget_in_seconds_is_kept_validation_included() -> None:
     problem = Line()
     begun = time.monotonic()
@@ -264,6 +265,7 @@ def test_torch_has_one_thread_while_other_programs_have_the_cores(monkeypatch: p
         torch.set_num_threads(before)
 
 
+@pytest.mark.alone
 def test_a_budget_of_seconds_does_not_count_what_the_process_was_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "STOPPED_SECONDS", 0.2)
 

@@ -97,6 +97,7 @@ def helpers(before: str, steps: int = 50, batch: int = 16, **environment: str) -
 several_cores = pytest.mark.skipif(engine.cores() < 2, reason="needs two cores")
 
 
+@pytest.mark.alone
 @several_cores
 def test_threads_follow_what_the_process_is_given() -> None:
     assert helpers("engine.set_num_threads(2)") == 1
@@ -105,6 +106,7 @@ def test_threads_follow_what_the_process_is_given() -> None:
     assert helpers("", OMP_NUM_THREADS="2,1") == 1
 
 
+@pytest.mark.alone
 @several_cores
 def test_there_are_never_more_threads_than_cores_in_reach() -> None:
     assert helpers("engine.set_num_threads(16)") == engine.cores() - 1
@@ -152,6 +154,7 @@ def test_a_quota_bounds_the_threads_of_a_call(monkeypatch: pytest.MonkeyPatch) -
         engine._quota._due = 0.0
 
 
+@pytest.mark.alone
 def test_other_programs_on_every_core_change_no_bit() -> None:
     calls = [random_call(np.random.default_rng(k), "lstm", 60, 1 + 5 * k, 40, 130, lengths=True) for k in range(3)]
     expected = [engine.fold(c.cell, c.x, c.weights, c.state, **c.options)[0] for c in calls]

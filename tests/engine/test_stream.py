@@ -214,6 +214,7 @@ def test_helpers_start_with_a_stream_that_is_worth_them(threads: int, hidden: in
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.alone
 def test_a_step_now_and_then_keeps_no_core_busy(two_threads: None) -> None:
     stream, x = wide(np.random.default_rng(13), "lstm", 128), np.ones(128, np.float32)
     before = time.process_time()
