@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from rich.control import strip_control_codes
 from rich.table import Table
 
+from command_line import run_here
 from memfold.display import Terminal, answer, plain, point_table, say, score_table
 
 HOSTILE = ["[/x]", "[red]", "[bold]", ":smile:", "a\x1b[31mb", "\x9b2J", "\x07", "\rmemfold: done", "‮txt.exe", "\udcff"]
@@ -80,7 +81,6 @@ def test_an_answer_to_a_terminal_commands_nothing() -> None:
 
 def test_a_file_with_a_hostile_name_is_refused_in_one_harmless_line(tmp_path: Path) -> None:
     name = "none\x1b]0;owned\x07\n[/x].csv"
-    arguments = [sys.executable, "-m", "memfold", "fit", "forecast", name, "--out", str(tmp_path / "m")]
-    done = subprocess.run(arguments, capture_output=True, text=True)
+    done = run_here("fit", "forecast", name, "--out", str(tmp_path / "m"))
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "memfold: none\\x1b]0;owned\\x07\\n[/x].csv: no such file\n"

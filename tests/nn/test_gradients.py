@@ -11,7 +11,7 @@ from torch.utils.checkpoint import checkpoint
 import memfold
 from memfold import nn
 from memfold.nn import dispatch
-from nn.soak import Soak
+from nn.soak import TOLERANCE, case
 
 CELLS = [
     ("LSTM", {}),
@@ -182,6 +182,7 @@ def test_second_derivatives_do_not_run_through_a_state_made_from_the_input_twice
 # torch's own machinery
 
 
+@pytest.mark.slow
 @every_cell
 @pytest.mark.parametrize("ragged", [False, True], ids=["dense", "ragged"])
 def test_torch_compile_makes_one_graph_with_the_operator_and_its_gradient(kind, options, ragged):
@@ -355,13 +356,13 @@ def test_a_trace_is_what_the_engine_kept_and_part_of_the_graph(kind, options, ex
 
 
 def test_a_moment_of_the_soak_finds_nothing():
-    soak, threads = Soak(), memfold.get_num_threads()
+    threads = memfold.get_num_threads()
     try:
-        soak.run(3, first_seed=10_000)
+        for seed in range(10_000, 10_050):
+            dtype, difference = case(seed)
+            assert difference <= TOLERANCE[dtype], seed
     finally:
         memfold.set_num_threads(threads)
-    assert soak.cases > 20
-    assert not soak.failed
 
 
 def test_a_unit_that_repeats_its_clipped_value_passes_the_gradient_as_torchs_clamp_does():
