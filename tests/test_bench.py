@@ -244,6 +244,7 @@ def test_the_script_on_shakespeare_trains_both_models_for_the_given_time(
         assert what in printed
 
 
+@pytest.mark.slow
 def test_busy_measures_every_peer_under_every_load(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timing, "fma_peak", lambda threads: 1e9)
     monkeypatch.setattr(busy, "TURN", 0.01)

@@ -9,6 +9,7 @@ PAGES = ["README.md", "README.zh-CN.md", *(page for page in GUIDE if "learn" not
 CHINESE = [page for page in ("README.zh-CN.md", *GUIDE) if page.endswith(".zh-CN.md")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES)
 def test_the_code_in_the_docs_runs(page: str) -> None:
     blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(encoding="utf-8"), re.M | re.S)

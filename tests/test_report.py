@@ -18,6 +18,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_report_needs_nothing_from_elsewhere(demo: Path) -> None:
     page = (demo / "report.html").read_text(encoding="utf-8")
     assert "<script src=" not in page

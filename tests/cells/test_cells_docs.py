@@ -4,6 +4,8 @@ import re
 import runpy
 from pathlib import Path
 
+import pytest
+
 DOCS = Path(__file__).parents[2] / "docs"
 
 
@@ -18,6 +20,7 @@ def test_the_code_of_the_cells_page_runs():
     assert run_code_of("cells.md")["y"].shape == (10, 3, 10)
 
 
+@pytest.mark.slow
 def test_the_twenty_lines_of_the_guide_train_a_cell(capsys):
     names = run_code_of("guide/learn.md")
     assert (names["error"] ** 2).mean() < 0.05  # 1/3 is the error of answering 0

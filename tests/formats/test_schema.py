@@ -97,6 +97,7 @@ def outcome(folder: Path, table: pl.DataFrame) -> pl.DataFrame | str:
         return str(error)
 
 
+@pytest.mark.slow
 def test_a_mutant_of_a_models_configuration_is_refused_in_one_line_or_answers(
     folder: Path, table: pl.DataFrame
 ) -> None:

@@ -155,6 +155,7 @@ def test_every_transform_takes_a_single_step(kind):
     assert gradgradcheck(step, x.clone().requires_grad_())
 
 
+@pytest.mark.slow
 @every_call
 @every_cell
 def test_torch_compile_takes_a_layer_whole(kind, options, call):
