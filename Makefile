@@ -6,16 +6,24 @@ PEERS  := .peers
 PIP    := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 NATIVE := CMakeLists.txt $(wildcard native/*)
 
-.PHONY: help demo setup test lint bench peers sanitize clean
+# A process for each core; a test goes to the one that has the least left to do.
+PYTEST := $(BIN)/pytest --numprocesses auto --dist worksteal
+# Every package, and a tiny fit of a task.
+FAST   := tests/cells tests/engine tests/nn tests/formats tests/data tests/conformance/test_cells_against_torch.py \
+	tests/conformance/test_engine_against_torch.py tests/tasks/forecast/test_forecaster.py $(wildcard tests/test_*.py)
+
+.PHONY: help demo setup test test-fast release-check lint bench peers sanitize clean
 
 help:
 	@echo "make demo      fit, evaluate and report on bundled real data, about a minute of training"
-	@echo "make test      lint, types and every test"
+	@echo "make test      lint, types and every test, on all cores; about five minutes on two"
+	@echo "make test-fast the quick tests of every package, in less than a minute"
 	@echo "make setup     the developer's environment in $(VENV)"
 	@echo "make lint      ruff, mypy, clang-format"
 	@echo "make bench     measure against the peers and write benchmarks/README.md"
 	@echo "make peers     the peers to measure against, in $(PEERS)"
 	@echo "make sanitize  the engine under the address, undefined-behaviour and thread sanitizers, and for NEON under qemu"
+	@echo "make release-check  what takes too long for every change: make test, make sanitize, the soaks, the demo"
 	@echo "make clean     remove $(VENV), $(PEERS), build/ and caches"
 
 $(BIN)/python:
@@ -46,7 +54,20 @@ lint: $(VENV)/.dev
 	$(BIN)/clang-format --dry-run --Werror $(wildcard native/*.hpp native/*.cpp tests/native/*.cpp)
 
 test: lint
-	$(BIN)/pytest
+	$(PYTEST)
+
+test-fast: $(VENV)/.dev
+	$(PYTEST) -m "not slow and not alone" $(FAST)
+
+# About an hour and a half; MINUTES is for each soak.
+MINUTES ?= 15
+release-check: sanitize test
+	for isa in v2 v3 v4 neon; do \
+		! MEMFOLD_ISA=$$isa $(BIN)/python -c "import memfold.engine" 2>/dev/null || \
+		MEMFOLD_ISA=$$isa $(BIN)/python tests/nn/soak.py --minutes $(MINUTES) || exit 1; \
+	done
+	$(BIN)/python tests/engine/soak_busy.py --minutes $(MINUTES)
+	$(BIN)/memfold demo
 
 # The peers, measured against and never depended on, have an environment of their own.
 $(PEERS)/.done: constraints.txt pyproject.toml $(NATIVE)
