@@ -33,7 +33,7 @@ Layer transposed_input(const Layer& layer) {
 // same.
 template <typename Cell, typename Real>
 struct BackwardSpace {
-    char *hidden, *input;  // transposed
+    void *hidden, *input;  // transposed
     Real *d, *zeros, *h_masked;
     const Real **x, **h, **c, **kept;
     Real** dx;
@@ -41,29 +41,26 @@ struct BackwardSpace {
     int64_t d_row;
     size_t bytes;
 
-    BackwardSpace(const Backward<Real>& b, char* base) {
+    BackwardSpace(const Backward<Real>& b, void* memory) {
         const Layer& layer = b.fold.layer;
         constexpr int64_t group = gradient_vectors * width<Real>;
         d_row = (Cell::accumulators * layer.hidden + group - 1) / group * group + width<Real>;
-        size_t at = 0;
-        const auto place = [&](int64_t size) {
-            char* const here = base + at;
-            at += aligned(size_t(size));
-            return here;
+        Arena arena(memory);
+        const auto weights = [&](const Layer& to) {
+            return arena.take<char>(int64_t(Transposed<Real>(to, nullptr).bytes));
         };
-        const auto reals = [&](int64_t count) { return reinterpret_cast<Real*>(place(count * int64_t(sizeof(Real)))); };
-        const auto pointers = [&](int64_t count) {
-            return reinterpret_cast<const Real**>(place(count * int64_t(sizeof(void*))));
-        };
-        hidden = place(int64_t(Transposed<Real>(transposed_hidden<Cell>(layer), nullptr).bytes));
-        input = place(b.dx.data ? int64_t(Transposed<Real>(transposed_input<Cell>(layer), nullptr).bytes) : 0);
-        d = reals(b.steps * d_row);
-        zeros = reals(d_row);
-        h_masked = reals(b.fold.directions[0].mask ? b.steps * layer.hidden : 0);
-        x = pointers(b.steps), h = pointers(b.steps), c = pointers(b.steps), kept = pointers(b.steps);
-        dx = const_cast<Real**>(pointers(b.dx.data ? b.steps : 0));
-        start = reinterpret_cast<int64_t*>(place((b.fold.sequences.time + 1) * int64_t(sizeof(int64_t))));
-        bytes = at;
+        hidden = weights(transposed_hidden<Cell>(layer));
+        input = b.dx.data ? weights(transposed_input<Cell>(layer)) : nullptr;
+        d = arena.take<Real>(b.steps * d_row);
+        zeros = arena.take<Real>(d_row);
+        h_masked = arena.take<Real>(b.fold.directions[0].mask ? b.steps * layer.hidden : 0);
+        x = arena.take<const Real*>(b.steps);
+        h = arena.take<const Real*>(b.steps);
+        c = arena.take<const Real*>(b.steps);
+        kept = arena.take<const Real*>(b.steps);
+        dx = arena.take<Real*>(b.dx.data ? b.steps : 0);
+        start = arena.take<int64_t>(b.fold.sequences.time + 1);
+        bytes = arena.bytes();
     }
 };
 
@@ -76,25 +73,20 @@ struct BackwardBlock {
     Real** d{};
     size_t bytes;
 
-    BackwardBlock(const Backward<Real>& b, const Plan& plan, char* base, int share) {
+    BackwardBlock(const Backward<Real>& b, const Plan& plan, void* memory, int share) {
         const int64_t rows = block_rows(b.fold.sequences, plan);
-        const int64_t state = rows * row_length<Real>(b.fold.layer.hidden) * int64_t(sizeof(Real));
-        size_t at = 0;
-        const auto place = [&](int64_t size) {
-            char* const here = base + at;
-            at += aligned(size_t(size));
-            return here;
-        };
-        carry_h = reinterpret_cast<Real*>(place(state));
-        carry_c = reinterpret_cast<Real*>(place(state));
-        mask = reinterpret_cast<Real*>(place(state));
+        const int64_t state = rows * row_length<Real>(b.fold.layer.hidden);
+        Arena arena(memory);
+        carry_h = arena.take<Real>(state);
+        carry_c = arena.take<Real>(state);
+        mask = arena.take<Real>(state);
         for (int s = 0; s < plan.shares; ++s) {
-            const auto own = reinterpret_cast<const Real**>(place(8 * rows * int64_t(sizeof(void*))));
+            const auto own = arena.take<const Real*>(8 * rows);
             if (s != share) continue;
             product = own, dy = own + rows, kept = own + 2 * rows, h = own + 3 * rows, c = own + 4 * rows;
             zones_h = own + 5 * rows, zones_c = own + 6 * rows, d = const_cast<Real**>(own + 7 * rows);
         }
-        bytes = at;
+        bytes = arena.bytes();
     }
 };
 

@@ -59,38 +59,24 @@ struct Workspace {
     int64_t projected_panel;
     size_t bytes;
 
-    Workspace(const Fold<Real>& f, const Plan& plan, char* base, int share) {
+    Workspace(const Fold<Real>& f, const Plan& plan, void* memory, int share) {
         const int64_t rows = block_rows(f.sequences, plan), panels = panel_count<Real>(f.layer.hidden);
-        const int64_t state = rows * row_length<Real>(f.layer.hidden) * int64_t(sizeof(Real));
-        const int64_t masked = f.directions[0].mask ? state : 0;
+        const int64_t state = rows * row_length<Real>(f.layer.hidden), masked = f.directions[0].mask ? state : 0;
         const int64_t steps = plan.chunk > 0 ? plan.chunk : 1;
         projected_panel = plan.chunk * rows * Cell::input_gates * width<Real>;
-        size_t at = 0;
-        const auto place = [&](int64_t size) {
-            char* const here = base + at;
-            at += aligned(size_t(size));
-            return here;
-        };
-        h[0] = reinterpret_cast<Real*>(place(state));
-        h[1] = reinterpret_cast<Real*>(place(state));
-        h_masked[0] = reinterpret_cast<Real*>(place(masked));
-        h_masked[1] = reinterpret_cast<Real*>(place(masked));
-        mask = reinterpret_cast<Real*>(place(masked));
-        c = reinterpret_cast<Real*>(place(Cell::cell_state ? state : 0));
-        projected = reinterpret_cast<Real*>(place(panels * projected_panel * int64_t(sizeof(Real))));
+        Arena arena(memory);
+        for (Real*& own : h) own = arena.take<Real>(state);
+        for (Real*& own : h_masked) own = arena.take<Real>(masked);
+        mask = arena.take<Real>(masked);
+        c = arena.take<Real>(Cell::cell_state ? state : 0);
+        projected = arena.take<Real>(panels * projected_panel);
         for (int s = 0; s < plan.shares; ++s) {
-            const auto pointers = [&](int64_t count) { return place(count * int64_t(sizeof(void*))); };
-            char *const own_x = pointers(rows * steps), *const own_zones = pointers(2 * rows);
-            char *const own_y = pointers(rows), *const own_kept = pointers(rows);
-            if (s == share) {
-                x = reinterpret_cast<const Real**>(own_x);
-                zones_h = reinterpret_cast<const Real**>(own_zones);
-                zones_c = zones_h + rows;
-                y = reinterpret_cast<Real**>(own_y);
-                kept = reinterpret_cast<Real**>(own_kept);
-            }
+            const auto own_x = arena.take<const Real*>(rows * steps);
+            const auto own_zones = arena.take<const Real*>(2 * rows);
+            const auto own_y = arena.take<Real*>(rows), own_kept = arena.take<Real*>(rows);
+            if (s == share) x = own_x, zones_h = own_zones, zones_c = own_zones + rows, y = own_y, kept = own_kept;
         }
-        bytes = at;
+        bytes = arena.bytes();
     }
 };
 

@@ -5,7 +5,7 @@
 // what a row gets does not depend on which other rows or panels are in its tile.
 #pragma once
 
-#include "engine.hpp"
+#include "arena.hpp"
 #include "simd.hpp"
 
 namespace memfold::MEMFOLD_ISA {
@@ -67,22 +67,12 @@ struct Packed {
         : input_panel(panel_elements<Real, Format>(layer.input, Cell::input_gates)),
           hidden_panel(panel_elements<Real, Format>(layer.hidden, Cell::hidden_gates)) {
         const int64_t panels = panel_count<Real>(layer.hidden);
-        char* const base = static_cast<char*>(memory);
-        size_t at = 0;
-        const auto place = [&at](int64_t bytes) {
-            const size_t here = at;
-            at += aligned(size_t(bytes));
-            return here;
-        };
-        const size_t input_at = place(panels * input_panel * int64_t(sizeof(Element)));
-        const size_t hidden_at = place(panels * hidden_panel * int64_t(sizeof(Element)));
-        const size_t bias_at = place(panels * Cell::accumulators * vector_bytes);
-        const size_t peephole_at = place(layer.peephole ? panels * Cell::peepholes * vector_bytes : 0);
-        bytes = at;
-        input = reinterpret_cast<Element*>(base + input_at);
-        hidden = reinterpret_cast<Element*>(base + hidden_at);
-        bias = reinterpret_cast<Real*>(base + bias_at);
-        peephole = layer.peephole ? reinterpret_cast<Real*>(base + peephole_at) : nullptr;
+        Arena arena(memory);
+        input = arena.take<Element>(panels * input_panel);
+        hidden = arena.take<Element>(panels * hidden_panel);
+        bias = arena.take<Real>(panels * Cell::accumulators * width<Real>);
+        peephole = layer.peephole ? arena.take<Real>(panels * Cell::peepholes * width<Real>) : nullptr;
+        bytes = arena.bytes();
     }
 };
 
