@@ -28,14 +28,14 @@ Layer transposed_input(const Layer& layer) {
 }
 
 // The memory that the backward pass of one direction shares: the transposed weights; d, `d_row` elements from row to
-// row; and for each row pointers to the x, h and c before the step and to what the step kept. Rows are in the order of
-// steps, within a step from the longest sequence to the shortest, whatever the threads: so the sums over them are the
-// same.
+// row; and for each row pointers to the x and the state before the step, h as its product sees it, and to what the step
+// kept. Rows are in the order of steps, within a step from the longest sequence to the shortest, whatever the threads:
+// so the sums over them are the same.
 template <typename Cell, typename Real>
 struct BackwardSpace {
     void *hidden, *input;  // transposed
     Real *d, *zeros, *h_masked;
-    const Real **x, **h, **c, **kept;
+    const Real **x, **state[most_states]{}, **kept;
     Real** dx;
     int64_t* start;  // of each step's rows
     int64_t d_row;
@@ -55,8 +55,7 @@ struct BackwardSpace {
         zeros = arena.take<Real>(d_row);
         h_masked = arena.take<Real>(b.fold.directions[0].mask ? b.steps * layer.hidden : 0);
         x = arena.take<const Real*>(b.steps);
-        h = arena.take<const Real*>(b.steps);
-        c = arena.take<const Real*>(b.steps);
+        for (int k = 0; k < states_of<Cell>; ++k) state[k] = arena.take<const Real*>(b.steps);
         kept = arena.take<const Real*>(b.steps);
         dx = arena.take<Real*>(b.dx.data ? b.steps : 0);
         start = arena.take<int64_t>(b.fold.sequences.time + 1);
@@ -66,25 +65,28 @@ struct BackwardSpace {
 
 // The memory of one block: the gradients of the state that reach the step at hand, and for each share pointers to the
 // rows at hand.
-template <typename Real>
+template <typename Cell, typename Real>
 struct BackwardBlock {
-    Real *carry_h, *carry_c, *mask;
-    const Real **product{}, **dy{}, **kept{}, **h{}, **c{}, **zones_h{}, **zones_c{};
+    Real *carry[most_states]{}, *mask;
+    const Real **product{}, **dy{}, **kept{}, **state[most_states]{}, **zones[most_states]{};
     Real** d{};
     size_t bytes;
 
     BackwardBlock(const Backward<Real>& b, const Plan& plan, void* memory, int share) {
         const int64_t rows = block_rows(b.fold.sequences, plan);
-        const int64_t state = rows * row_length<Real>(b.fold.layer.hidden);
+        const int64_t elements = rows * row_length<Real>(b.fold.layer.hidden);
         Arena arena(memory);
-        carry_h = arena.take<Real>(state);
-        carry_c = arena.take<Real>(state);
-        mask = arena.take<Real>(state);
+        for (int k = 0; k < states_of<Cell>; ++k) carry[k] = arena.take<Real>(elements);
+        mask = arena.take<Real>(elements);
         for (int s = 0; s < plan.shares; ++s) {
-            const auto own = arena.take<const Real*>(8 * rows);
+            const auto own_d = arena.take<Real*>(rows);
+            const auto own = arena.take<const Real*>((3 + 2 * states_of<Cell>)*rows);
             if (s != share) continue;
-            product = own, dy = own + rows, kept = own + 2 * rows, h = own + 3 * rows, c = own + 4 * rows;
-            zones_h = own + 5 * rows, zones_c = own + 6 * rows, d = const_cast<Real**>(own + 7 * rows);
+            d = own_d, product = own, dy = own + rows, kept = own + 2 * rows;
+            for (int k = 0; k < states_of<Cell>; ++k) {
+                state[k] = own + (3 + 2 * k) * rows;
+                zones[k] = own + (4 + 2 * k) * rows;
+            }
         }
         bytes = arena.bytes();
     }
@@ -96,10 +98,11 @@ template <typename Cell, typename Real>
 struct BackwardFrame : Frame<Linear, Real, Full<Real>> {
     using Base = Frame<Linear, Real, Full<Real>>;
     using V = Vec<Real>;
+    static constexpr int states = states_of<Cell>, own_kept = kept_by<Cell> - (states - 1);
 
-    Real *carry_h = nullptr, *carry_c = nullptr;
+    Real* carry[most_states] = {};
     const Real *peephole = nullptr, *factor = nullptr;  // factor: the mask on h
-    const Real *const *dy = nullptr, *const *kept = nullptr, *const *h = nullptr, *const *c = nullptr;
+    const Real *const *dy = nullptr, *const *kept = nullptr, *const *before[most_states] = {};
     Real* const* d = nullptr;  // null before the first step: the carry alone is wanted then
 
     BackwardFrame(const Layer& layer, const Options<Real>& options, const void* transposed)
@@ -107,31 +110,36 @@ struct BackwardFrame : Frame<Linear, Real, Full<Real>> {
 
     MEMFOLD_INLINE void finish(int64_t panel, int64_t row, const V* product) const {
         const int64_t unit_at = panel * width<Real>, at = row * this->row_length + unit_at, hidden = this->hidden;
-        V dh = load<V>(carry_h + at) + (factor ? product[0] * load<V>(factor + at) : product[0]);
-        if (!d) return store(carry_h + at, dh);
+        V dh = load<V>(carry[0] + at) + (factor ? product[0] * load<V>(factor + at) : product[0]);
+        if (!d) return store(carry[0] + at, dh);
         if (dy) dh += load_units(dy[row], unit_at, hidden);
-        const V dc = Cell::cell_state ? load<V>(carry_c + at) : V{};
         const bool peeps = Cell::peepholes > 0 && peephole != nullptr;
-        V peep[Cell::peepholes + 1], values[Cell::kept], gradient[Cell::accumulators];
+        V peep[Cell::peepholes + 1], values[kept_by<Cell>], gradient[Cell::accumulators];
         for (int p = 0; peeps && p < Cell::peepholes; ++p) {
             peep[p] = load_units(peephole + p * hidden, unit_at, hidden);
         }
-        for (int k = 0; k < Cell::kept - int(Cell::cell_state); ++k) {
-            values[k] = load_units(kept[row] + k * hidden, unit_at, hidden);
+        for (int k = 0; k < own_kept; ++k) values[k] = load_units(kept[row] + k * hidden, unit_at, hidden);
+        Unit<Real> old{}, after{}, zone{};  // the state before the step; the gradients by the one after it
+        after.state[0] = dh;
+#pragma GCC unroll 4
+        for (int k = 0; k < states; ++k) {
+            old.state[k] = load_units(before[k][row], unit_at, hidden);
+            if (k > 0) after.state[k] = load<V>(carry[k] + at);
         }
-        const Unit<Real> before{load_units(h[row], unit_at, hidden),
-                                Cell::cell_state ? load_units(c[row], unit_at, hidden) : V{}};
-        Unit<Real> unit{dh, dc};
-        V zone_h{}, zone_c{};
+        Unit<Real> unit = after;
         if (this->settings.zones) {
-            zone_h = this->zone(this->zones_h, this->settings.zoneout_h, row, unit_at);
-            zone_c = this->zone(this->zones_c, this->settings.zoneout_c, row, unit_at);
-            unit = {(Real(1) - zone_h) * dh, (Real(1) - zone_c) * dc};
+#pragma GCC unroll 4
+            for (int k = 0; k < states; ++k) {
+                zone.state[k] = this->zone(k, row, unit_at);
+                unit.state[k] = (Real(1) - zone.state[k]) * after.state[k];
+            }
         }
-        Cell::template derive<Real>(values, before, peeps ? peep : nullptr, this->settings, unit, gradient);
-        if (this->settings.zones) unit = {fma(zone_h, dh, unit.h), fma(zone_c, dc, unit.c)};
-        store(carry_h + at, unit.h);
-        if (Cell::cell_state) store(carry_c + at, unit.c);
+        Cell::template derive<Real>(values, old, peeps ? peep : nullptr, this->settings, unit, gradient);
+#pragma GCC unroll 4
+        for (int k = 0; k < states; ++k) {
+            if (this->settings.zones) unit.state[k] = fma(zone.state[k], after.state[k], unit.state[k]);
+            store(carry[k] + at, unit.state[k]);
+        }
         for (int a = 0; a < Cell::accumulators; ++a) {
             store_units(d[row] + a * hidden, unit_at, hidden, gradient[a]);
         }
@@ -157,18 +165,18 @@ class BackwardShare {
           panel_(panel_count<Real>(hidden_) * span.share / span.shares),
           panel_end_(panel_count<Real>(hidden_) * (span.share + 1) / span.shares) {
         frame_.row_length = row_length<Real>(hidden_);
-        frame_.carry_h = block_.carry_h;
-        frame_.carry_c = block_.carry_c;
         frame_.peephole = derivative_.weights.peephole;
         frame_.x = block_.product;
         frame_.kept = block_.kept;
-        frame_.h = block_.h;
-        frame_.c = block_.c;
         if (derivative_.dy.data) frame_.dy = block_.dy;
         if (direction_.mask) frame_.factor = block_.mask;
-        if (direction_.zones_h) frame_.zones_h = block_.zones_h;
-        if (direction_.zones_c) frame_.zones_c = block_.zones_c;
-        frame_.settings.zones = frame_.settings.zones || direction_.zones_h || direction_.zones_c;
+        for (int k = 0; k < states; ++k) {
+            frame_.carry[k] = block_.carry[k];
+            frame_.before[k] = block_.state[k];
+            if (!direction_.zones[k]) continue;
+            frame_.zones[k] = block_.zones[k];
+            frame_.settings.zones = true;
+        }
     }
 
     // Steps are counted from the last one here. Returns the one that comes next.
@@ -189,7 +197,7 @@ class BackwardShare {
             if (!goes_on && done < longest) return done;
         }
         if (done < longest) return done;
-        if (derivative_.dh_first && later > 0) {
+        if (derivative_.d_first[0] && later > 0) {
             product_with(-1, later, later);
             frame_.d = nullptr;
             sweep<Pass::step>(frame_, panel_, panel_end_, later);
@@ -199,6 +207,8 @@ class BackwardShare {
     }
 
   private:
+    static constexpr int states = states_of<Cell>;
+
     const Backward<Real>& backward_;
     const Fold<Real>& fold_;
     const Direction<Real>& direction_;
@@ -206,7 +216,7 @@ class BackwardShare {
     const Rows rows_;
     const Span& span_;
     const BackwardSpace<Cell, Real>& space_;
-    const BackwardBlock<Real> block_;
+    const BackwardBlock<Cell, Real> block_;
     BackwardFrame<Cell, Real> frame_;
     const int64_t hidden_, panel_, panel_end_;
 
@@ -223,8 +233,7 @@ class BackwardShare {
                 __builtin_memset(state + to, 0, bytes);
                 if (values) __builtin_memcpy(state + to, values + from, unit_bytes());
             };
-            load_row(block_.carry_h, derivative_.dh_last);
-            load_row(block_.carry_c, derivative_.dc_last);
+            for (int k = 0; k < states; ++k) load_row(block_.carry[k], derivative_.d_last[k]);
             load_row(block_.mask, direction_.mask);
         }
     }
@@ -232,11 +241,9 @@ class BackwardShare {
     void save_state() const {
         for (int64_t i = 0; i < rows_.count; ++i) {
             const int64_t from = i * frame_.row_length + first_unit(), to = rows_[i] * hidden_ + first_unit();
-            if (derivative_.dh_first) {
-                __builtin_memcpy(derivative_.dh_first + to, block_.carry_h + from, unit_bytes());
-            }
-            if (derivative_.dc_first) {
-                __builtin_memcpy(derivative_.dc_first + to, block_.carry_c + from, unit_bytes());
+            for (int k = 0; k < states; ++k) {
+                Real* const first = derivative_.d_first[k];
+                if (first) __builtin_memcpy(first + to, block_.carry[k] + from, unit_bytes());
             }
         }
     }
@@ -250,8 +257,9 @@ class BackwardShare {
             block_.product[i] =
                 passes ? space_.d + row_of(s + 1, i) * space_.d_row + Cell::hidden_first * hidden_ : space_.zeros;
             if (!cut) continue;
-            __builtin_memset(block_.carry_h + i * frame_.row_length + first_unit(), 0, unit_bytes());
-            __builtin_memset(block_.carry_c + i * frame_.row_length + first_unit(), 0, unit_bytes());
+            for (Real* carry : block_.carry) {
+                if (carry) __builtin_memset(carry + i * frame_.row_length + first_unit(), 0, unit_bytes());
+            }
         }
         frame_.input = later > 0 ? Cell::hidden_gates * hidden_ : 0;
     }
@@ -264,19 +272,20 @@ class BackwardShare {
             block_.d[i] = space_.d + at * space_.d_row;
             block_.kept[i] = direction_.kept.data ? direction_.kept.at(t, row) : direction_.y.at(t, row);
             if (frame_.dy) block_.dy[i] = derivative_.dy.at(t, row);
-            if (frame_.zones_h) block_.zones_h[i] = direction_.zones_h + zones;
-            if (frame_.zones_c) block_.zones_c[i] = direction_.zones_c + zones;
+            for (int k = 0; k < states; ++k) {
+                if (frame_.zones[k]) block_.zones[k][i] = direction_.zones[k] + zones;
+            }
             state_before(s, i);
             if (direction_.mask) {
                 const Real* const mask = block_.mask + i * frame_.row_length;
                 Real* const masked = space_.h_masked + at * hidden_;
                 for (int64_t unit = first_unit(); unit < end_unit(); ++unit)
-                    masked[unit] = block_.h[i][unit] * mask[unit];
+                    masked[unit] = block_.state[0][i][unit] * mask[unit];
             }
             if (span_.share > 0) continue;
             space_.x[at] = fold_.x.at(t, row);
-            space_.h[at] = direction_.mask ? space_.h_masked + at * hidden_ : block_.h[i];
-            space_.c[at] = block_.c[i];
+            for (int k = 0; k < states; ++k) space_.state[k][at] = block_.state[k][i];
+            if (direction_.mask) space_.state[0][at] = space_.h_masked + at * hidden_;
             space_.kept[at] = block_.kept[i];
             if (backward_.dx.data) space_.dx[at] = backward_.dx.at(t, row);
         }
@@ -285,22 +294,25 @@ class BackwardShare {
     }
 
     void state_before(int64_t s, int64_t i) const {
-        block_.h[i] = block_.c[i] = space_.zeros;
+        for (int k = 0; k < states; ++k) block_.state[k][i] = space_.zeros;
         if (rows_.cut_before(s, i)) return;
         if (s > 0) {
             const int64_t t = rows_.time_at(s - 1, i);
-            block_.h[i] = direction_.y.at(t, rows_[i]);
-            if (Cell::cell_state) block_.c[i] = direction_.kept.at(t, rows_[i]) + (Cell::kept - 1) * hidden_;
+            block_.state[0][i] = direction_.y.at(t, rows_[i]);
+            for (int k = 1; k < states; ++k) {
+                block_.state[k][i] = direction_.kept.at(t, rows_[i]) + (kept_by<Cell> - states + k) * hidden_;
+            }
         } else {
-            if (direction_.h_first) block_.h[i] = direction_.h_first + rows_[i] * hidden_;
-            if (Cell::cell_state && direction_.c_first) block_.c[i] = direction_.c_first + rows_[i] * hidden_;
+            for (int k = 0; k < states; ++k) {
+                if (direction_.first[k]) block_.state[k][i] = direction_.first[k] + rows_[i] * hidden_;
+            }
         }
     }
 };
 
 template <typename Cell, typename Real>
 size_t backward_bytes(const Backward<Real>& b, const Plan& plan) {
-    const size_t blocks = size_t(plan.blocks) * BackwardBlock<Real>(b, plan, nullptr, 0).bytes;
+    const size_t blocks = size_t(plan.blocks) * BackwardBlock<Cell, Real>(b, plan, nullptr, 0).bytes;
     return size_t(b.fold.direction_count) * (BackwardSpace<Cell, Real>(b, nullptr).bytes + blocks);
 }
 
@@ -379,7 +391,7 @@ int64_t fold_backward(const Backward<Real>& b, const Plan& plan, void* workspace
     const int direction = span.block / plan.blocks;
     const auto space = backward_space<Cell, Real>(b, workspace, direction);
     char* const blocks = static_cast<char*>(workspace) + size_t(b.fold.direction_count) * space.bytes;
-    char* const memory = blocks + size_t(span.block) * BackwardBlock<Real>(b, plan, nullptr, 0).bytes;
+    char* const memory = blocks + size_t(span.block) * BackwardBlock<Cell, Real>(b, plan, nullptr, 0).bytes;
     return BackwardShare<Cell, Real>(b, direction, plan, space, memory, span.block % plan.blocks, span).run(meeting);
 }
 

@@ -12,23 +12,29 @@
 namespace memfold::MEMFOLD_ISA {
 
 // What a step knows besides its pre-activations: one row's state of the units at hand, which it replaces by the new
-// one.
+// one. A cell names the parts it has.
 template <typename Real>
 struct Unit {
-    Vec<Real> h, c;
+    Vec<Real> state[most_states];
 };
+
+// How many names stand in a cell's list of them.
+template <size_t count>
+constexpr int count_of(const char* const (&)[count]) {
+    return int(count);
+}
 
 template <typename Real>
 struct Settings {
-    Vec<Real> clip, zoneout_h, zoneout_c;
-    bool clips, zones;
+    Vec<Real> clip, zoneout[most_states];
+    bool clips, zones = false;
 
-    explicit Settings(const Options<Real>& o)
-        : clip(all(o.clip)),
-          zoneout_h(all(o.zoneout_h)),
-          zoneout_c(all(o.zoneout_c)),
-          clips(o.clip < Real(__builtin_inf())),
-          zones(o.zoneout_h != 0 || o.zoneout_c != 0) {}
+    explicit Settings(const Options<Real>& o) : clip(all(o.clip)), clips(o.clip < Real(__builtin_inf())) {
+        for (int k = 0; k < most_states; ++k) {
+            zoneout[k] = all(o.zoneout[k]);
+            zones = zones || o.zoneout[k] != 0;
+        }
+    }
 
     MEMFOLD_INLINE Vec<Real> bound(Vec<Real> pre) const { return clips ? at_least(at_most(pre, clip), -clip) : pre; }
 
@@ -65,53 +71,60 @@ MEMFOLD_INLINE Vec<Real> zoned(Vec<Real> p, Vec<Real> before, Vec<Real> now) {
 // the new state; they give those by the accumulators, `d`, and leave in `unit` what reaches the state before by another
 // way than the hidden product.
 
-// Elman 1990. kept: h, or of relu the pre-activation; without clip and zoneout the output serves as well.
+// Elman 1990. Of relu the pre-activation is kept; without clip and zoneout the output serves as well.
 struct Rnn {
-    static constexpr int accumulators = 1, kept = 1, peepholes = 0;
+    enum State { h };
+    static constexpr const char *gate_names[] = {"h"}, *state_names[] = {"h"};
+    static constexpr int accumulators = 1, peepholes = 0;
     static constexpr int input_first = 0, input_gates = 1, hidden_first = 0, hidden_gates = 1;
     static constexpr int input_gate[] = {0}, hidden_gate[] = {0};
-    static constexpr bool cell_state = false;
 };
 
 struct RnnTanh : Rnn {
+    static constexpr const char* kept_names[] = {"h"};
+
     template <typename Real>
     static MEMFOLD_INLINE void step(const Vec<Real>* pre, const Vec<Real>*, const Settings<Real>& s, Unit<Real>& unit,
                                     Vec<Real>* kept) {
-        unit.h = kept[0] = tanh<Real>(s.bound(pre[0]));
+        unit.state[h] = kept[0] = tanh<Real>(s.bound(pre[0]));
     }
 
     template <typename Real>
     static MEMFOLD_INLINE void derive(const Vec<Real>* kept, const Unit<Real>&, const Vec<Real>*,
                                       const Settings<Real>& s, Unit<Real>& unit, Vec<Real>* d) {
-        d[0] = unit.h * s.tanh_slope(kept[0]);
-        unit.h = Vec<Real>{};
+        d[0] = unit.state[h] * s.tanh_slope(kept[0]);
+        unit.state[h] = Vec<Real>{};
     }
 };
 
 struct RnnRelu : Rnn {
+    static constexpr const char* kept_names[] = {"pre"};
+
     template <typename Real>
     static MEMFOLD_INLINE void step(const Vec<Real>* pre, const Vec<Real>*, const Settings<Real>& s, Unit<Real>& unit,
                                     Vec<Real>* kept) {
         kept[0] = pre[0];
-        unit.h = at_least(s.bound(pre[0]), Vec<Real>{});
+        unit.state[h] = at_least(s.bound(pre[0]), Vec<Real>{});
     }
 
     template <typename Real>
     static MEMFOLD_INLINE void derive(const Vec<Real>* kept, const Unit<Real>&, const Vec<Real>*,
                                       const Settings<Real>& s, Unit<Real>& unit, Vec<Real>* d) {
-        d[0] = unit.h * s.relu_slope(kept[0]);
-        unit.h = Vec<Real>{};
+        d[0] = unit.state[h] * s.relu_slope(kept[0]);
+        unit.state[h] = Vec<Real>{};
     }
 };
 
 // LSTM with a forget gate (Gers, Schmidhuber & Cummins 2000) and peepholes where there are weights for them (Gers &
-// Schmidhuber 2000): i and f see the old cell, o the new one. kept: i f g o c.
+// Schmidhuber 2000): i and f see the old cell, o the new one.
 struct Lstm {
-    static constexpr int accumulators = 4, kept = 5, peepholes = 3;
+    enum State { h, c };
+    static constexpr const char *gate_names[] = {"i", "f", "g", "o"}, *state_names[] = {"h", "c"},
+                                *kept_names[] = {"i", "f", "g", "o", "c"};
+    static constexpr int accumulators = 4, peepholes = 3;
     static constexpr int input_first = 0, input_gates = 4, hidden_first = 0, hidden_gates = 4;
     static constexpr int input_gate[] = {0, 1, 2, 3}, hidden_gate[] = {0, 1, 2, 3};
     static constexpr int peephole_of[] = {0, 1, 3};  // the accumulator that each peephole adds to, o's the last
-    static constexpr bool cell_state = true;
 
     template <typename Real>
     static MEMFOLD_INLINE Vec<Real> cell(const Vec<Real>* kept, Vec<Real> before) {
@@ -122,39 +135,42 @@ struct Lstm {
     static MEMFOLD_INLINE void step(const Vec<Real>* pre, const Vec<Real>* peephole, const Settings<Real>& s,
                                     Unit<Real>& unit, Vec<Real>* kept) {
         using V = Vec<Real>;
-        const V before = unit.c;
+        const V before = unit.state[c];
         const V i = kept[0] = sigmoid<Real>(s.bound(peephole ? fma(peephole[0], before, pre[0]) : pre[0]));
         const V f = kept[1] = sigmoid<Real>(s.bound(peephole ? fma(peephole[1], before, pre[1]) : pre[1]));
         const V g = kept[2] = tanh<Real>(s.bound(pre[2]));
-        const V c = unit.c = fma(f, before, i * g);
-        const V o = kept[3] = sigmoid<Real>(s.bound(peephole ? fma(peephole[2], c, pre[3]) : pre[3]));
-        unit.h = o * tanh<Real>(c);
+        const V now = unit.state[c] = fma(f, before, i * g);
+        const V o = kept[3] = sigmoid<Real>(s.bound(peephole ? fma(peephole[2], now, pre[3]) : pre[3]));
+        unit.state[h] = o * tanh<Real>(now);
     }
 
     template <typename Real>
     static MEMFOLD_INLINE void derive(const Vec<Real>* kept, const Unit<Real>& before, const Vec<Real>* peephole,
                                       const Settings<Real>& s, Unit<Real>& unit, Vec<Real>* d) {
         using V = Vec<Real>;
-        const V i = kept[0], f = kept[1], g = kept[2], o = kept[3], shown = tanh<Real>(cell<Real>(kept, before.c));
-        d[3] = unit.h * shown * s.sigmoid_slope(o);
-        V dc = fma(unit.h * o, fma(-shown, shown, all(Real(1))), unit.c);
+        const V i = kept[0], f = kept[1], g = kept[2], o = kept[3],
+                shown = tanh<Real>(cell<Real>(kept, before.state[c]));
+        d[3] = unit.state[h] * shown * s.sigmoid_slope(o);
+        V dc = fma(unit.state[h] * o, fma(-shown, shown, all(Real(1))), unit.state[c]);
         if (peephole) dc = fma(peephole[2], d[3], dc);
         d[0] = dc * g * s.sigmoid_slope(i);
-        d[1] = dc * before.c * s.sigmoid_slope(f);
+        d[1] = dc * before.state[c] * s.sigmoid_slope(f);
         d[2] = dc * i * s.tanh_slope(g);
-        unit.c = dc * f;
-        if (peephole) unit.c = fma(peephole[0], d[0], fma(peephole[1], d[1], unit.c));
-        unit.h = V{};
+        unit.state[c] = dc * f;
+        if (peephole) unit.state[c] = fma(peephole[0], d[0], fma(peephole[1], d[1], unit.state[c]));
+        unit.state[h] = V{};
     }
 };
 
-// f = 1 - i: ONNX's input_forget, CIFG of Greff et al. 2017. kept: i g o c.
+// f = 1 - i: ONNX's input_forget, CIFG of Greff et al. 2017.
 struct CoupledLstm {
-    static constexpr int accumulators = 3, kept = 4, peepholes = 2;
+    enum State { h, c };
+    static constexpr const char *gate_names[] = {"i", "g", "o"}, *state_names[] = {"h", "c"},
+                                *kept_names[] = {"i", "g", "o", "c"};
+    static constexpr int accumulators = 3, peepholes = 2;
     static constexpr int input_first = 0, input_gates = 3, hidden_first = 0, hidden_gates = 3;
     static constexpr int input_gate[] = {0, 1, 2}, hidden_gate[] = {0, 1, 2};
     static constexpr int peephole_of[] = {0, 2};
-    static constexpr bool cell_state = true;
 
     template <typename Real>
     static MEMFOLD_INLINE Vec<Real> cell(const Vec<Real>* kept, Vec<Real> before) {
@@ -165,37 +181,39 @@ struct CoupledLstm {
     static MEMFOLD_INLINE void step(const Vec<Real>* pre, const Vec<Real>* peephole, const Settings<Real>& s,
                                     Unit<Real>& unit, Vec<Real>* kept) {
         using V = Vec<Real>;
-        const V before = unit.c;
+        const V before = unit.state[c];
         const V i = kept[0] = sigmoid<Real>(s.bound(peephole ? fma(peephole[0], before, pre[0]) : pre[0]));
         const V g = kept[1] = tanh<Real>(s.bound(pre[1]));
-        const V c = unit.c = fma(i, g, (Real(1) - i) * before);
-        const V o = kept[2] = sigmoid<Real>(s.bound(peephole ? fma(peephole[1], c, pre[2]) : pre[2]));
-        unit.h = o * tanh<Real>(c);
+        const V now = unit.state[c] = fma(i, g, (Real(1) - i) * before);
+        const V o = kept[2] = sigmoid<Real>(s.bound(peephole ? fma(peephole[1], now, pre[2]) : pre[2]));
+        unit.state[h] = o * tanh<Real>(now);
     }
 
     template <typename Real>
     static MEMFOLD_INLINE void derive(const Vec<Real>* kept, const Unit<Real>& before, const Vec<Real>* peephole,
                                       const Settings<Real>& s, Unit<Real>& unit, Vec<Real>* d) {
         using V = Vec<Real>;
-        const V i = kept[0], g = kept[1], o = kept[2], shown = tanh<Real>(cell<Real>(kept, before.c));
-        d[2] = unit.h * shown * s.sigmoid_slope(o);
-        V dc = fma(unit.h * o, fma(-shown, shown, all(Real(1))), unit.c);
+        const V i = kept[0], g = kept[1], o = kept[2], shown = tanh<Real>(cell<Real>(kept, before.state[c]));
+        d[2] = unit.state[h] * shown * s.sigmoid_slope(o);
+        V dc = fma(unit.state[h] * o, fma(-shown, shown, all(Real(1))), unit.state[c]);
         if (peephole) dc = fma(peephole[1], d[2], dc);
-        d[0] = dc * (g - before.c) * s.sigmoid_slope(i);
+        d[0] = dc * (g - before.state[c]) * s.sigmoid_slope(i);
         d[1] = dc * i * s.tanh_slope(g);
-        unit.c = dc * (Real(1) - i);
-        if (peephole) unit.c = fma(peephole[0], d[0], unit.c);
-        unit.h = V{};
+        unit.state[c] = dc * (Real(1) - i);
+        if (peephole) unit.state[c] = fma(peephole[0], d[0], unit.state[c]);
+        unit.state[h] = V{};
     }
 };
 
 // Cho et al. 2014, reset after the product. The new gate's two products stay apart, so there are four accumulators:
-// n_x r z n_h. kept: r z n, n_h (the hidden product before the reset gate).
+// n_x r z n_h. hidden_n is the hidden product before the reset gate.
 struct Gru {
-    static constexpr int accumulators = 4, kept = 4, peepholes = 0;
+    enum State { h };
+    static constexpr const char *gate_names[] = {"r", "z", "n"}, *state_names[] = {"h"},
+                                *kept_names[] = {"r", "z", "n", "hidden_n"};
+    static constexpr int accumulators = 4, peepholes = 0;
     static constexpr int input_first = 0, input_gates = 3, hidden_first = 1, hidden_gates = 3;
     static constexpr int input_gate[] = {2, 0, 1}, hidden_gate[] = {0, 1, 2};
-    static constexpr bool cell_state = false;
 
     template <typename Real>
     static MEMFOLD_INLINE void step(const Vec<Real>* pre, const Vec<Real>*, const Settings<Real>& s, Unit<Real>& unit,
@@ -205,7 +223,7 @@ struct Gru {
         const V z = kept[1] = sigmoid<Real>(s.bound(pre[2]));
         const V n = kept[2] = tanh<Real>(s.bound(fma(r, pre[3], pre[0])));
         kept[3] = pre[3];
-        unit.h = fma(z, unit.h, (Real(1) - z) * n);
+        unit.state[h] = fma(z, unit.state[h], (Real(1) - z) * n);
     }
 
     template <typename Real>
@@ -213,26 +231,46 @@ struct Gru {
                                       const Settings<Real>& s, Unit<Real>& unit, Vec<Real>* d) {
         using V = Vec<Real>;
         const V r = kept[0], z = kept[1], n = kept[2];
-        d[0] = unit.h * (Real(1) - z) * s.tanh_slope(n);
+        d[0] = unit.state[h] * (Real(1) - z) * s.tanh_slope(n);
         d[1] = d[0] * kept[3] * s.sigmoid_slope(r);
-        d[2] = unit.h * (before.h - n) * s.sigmoid_slope(z);
+        d[2] = unit.state[h] * (before.state[h] - n) * s.sigmoid_slope(z);
         d[3] = d[0] * r;
-        unit.h = unit.h * z;
+        unit.state[h] = unit.state[h] * z;
     }
 };
 
 // y = W x + b: the output head of a stream.
 struct Linear {
-    static constexpr int accumulators = 1, kept = 1, peepholes = 0;
+    enum State { h };
+    static constexpr const char *gate_names[] = {"y"}, *state_names[] = {"y"}, *kept_names[] = {"y"};
+    static constexpr int accumulators = 1, peepholes = 0;
     static constexpr int input_first = 0, input_gates = 1, hidden_first = 0, hidden_gates = 0;
     static constexpr int input_gate[] = {0}, hidden_gate[] = {0};
-    static constexpr bool cell_state = false;
 
     template <typename Real>
     static MEMFOLD_INLINE void step(const Vec<Real>* pre, const Vec<Real>*, const Settings<Real>&, Unit<Real>& unit,
                                     Vec<Real>* kept) {
-        unit.h = kept[0] = pre[0];
+        unit.state[h] = kept[0] = pre[0];
     }
+};
+
+template <typename Cell>
+inline constexpr int states_of = count_of(Cell::state_names);
+template <typename Cell>
+inline constexpr int kept_by = count_of(Cell::kept_names);
+
+template <typename Cell>
+constexpr Traits traits_of(const char* name) {
+    static_assert(states_of<Cell> <= most_states && count_of(Cell::gate_names) == Cell::input_gates);
+    return {name,          Cell::input_gates, Cell::accumulators, Cell::peepholes, states_of<Cell>,
+            kept_by<Cell>, Cell::gate_names,  Cell::state_names,  Cell::kept_names};
+}
+
+// By Kind.
+inline constexpr Traits traits[] = {
+#define MEMFOLD_CELL(name, Cell) traits_of<Cell>(#name),
+#include "cells.def"
+    traits_of<Linear>("linear"),
 };
 
 }  // namespace memfold::MEMFOLD_ISA

@@ -16,20 +16,14 @@ auto with_cell(const Layer& layer, Visit visit) {
         return visit(cell, Full<Real>{});
     };
     switch (layer.kind) {
-        case Kind::rnn_tanh:
-            return with_format(RnnTanh{});
-        case Kind::rnn_relu:
-            return with_format(RnnRelu{});
-        case Kind::lstm:
-            return with_format(Lstm{});
-        case Kind::coupled_lstm:
-            return with_format(CoupledLstm{});
-        case Kind::gru:
-            return with_format(Gru{});
+#define MEMFOLD_CELL(name, Cell) \
+    case Kind::name:             \
+        return with_format(Cell{});
+#include "cells.def"
         case Kind::linear:
-            break;
+            return with_format(Linear{});
     }
-    return with_format(Linear{});
+    __builtin_unreachable();
 }
 
 template <typename Real>
@@ -81,17 +75,14 @@ void step(const Step<Real>& s, int part, int parts) {
 template <typename Real, typename Visit>
 auto with_trained_cell(const Layer& layer, Visit visit) {
     switch (layer.kind) {
-        case Kind::rnn_tanh:
-            return visit(RnnTanh{});
-        case Kind::rnn_relu:
-            return visit(RnnRelu{});
-        case Kind::coupled_lstm:
-            return visit(CoupledLstm{});
-        case Kind::gru:
-            return visit(Gru{});
-        default:
-            return visit(Lstm{});
+#define MEMFOLD_CELL(name, Cell) \
+    case Kind::name:             \
+        return visit(Cell{});
+#include "cells.def"
+        case Kind::linear:
+            break;
     }
+    __builtin_unreachable();
 }
 
 template <typename Real>
@@ -127,15 +118,13 @@ constexpr Functions<Real> functions = {
     fold_backward<Real>, step_parts<Real>, step<Real>,
 };
 
-static_assert(Lstm::kept == kept_values(Kind::lstm) && CoupledLstm::kept == kept_values(Kind::coupled_lstm) &&
-              Gru::kept == kept_values(Kind::gru) && Rnn::kept == kept_values(Kind::rnn_tanh));
-
 #define MEMFOLD_TEXT_OF(name) #name
 #define MEMFOLD_TEXT(name) MEMFOLD_TEXT_OF(name)
 
 }  // namespace
 
 extern const Engine engine;
-const Engine engine = {MEMFOLD_TEXT(MEMFOLD_ISA), functions<float>, functions<double>, fingerprint, spend_operations};
+const Engine engine = {MEMFOLD_TEXT(MEMFOLD_ISA), traits,      functions<float>,
+                       functions<double>,         fingerprint, spend_operations};
 
 }  // namespace memfold::MEMFOLD_ISA

@@ -7,32 +7,33 @@
 
 namespace memfold {
 
-enum class Kind : int { rnn_tanh, rnn_relu, lstm, coupled_lstm, gru, linear };
+// The cells, and `linear`, y = W x + b: no state, no hidden weights.
+enum class Kind : int {
+#define MEMFOLD_CELL(name, Cell) name,
+#include "cells.def"
+    linear
+};
 
-// One layer in one direction. `linear` is y = W x + b: no state, no hidden weights.
+inline constexpr int most_states = 4;
+
+// What a cell is to whoever holds its arrays: made from the cell's own constants in cells.hpp.
+struct Traits {
+    const char* name;
+    int gates;         // blocks of H rows in its weights
+    int accumulators;  // sums of products in each unit
+    int peepholes;     // blocks of H in its peephole weights, which it may do without
+    int states;        // arrays (B, H) that a step hands to the next one; the first is h, which is the output
+    int kept;          // arrays (B, H) that a step keeps for the gradient; all states but h are the last of them
+    const char *const *gate_names, *const *state_names, *const *kept_names;
+};
+
+// One layer in one direction.
 struct Layer {
     Kind kind;
     int64_t input, hidden;
     bool peephole;
     bool half;  // weights are packed as bfloat16
 };
-
-inline constexpr bool has_cell_state(Kind kind) { return kind == Kind::lstm || kind == Kind::coupled_lstm; }
-
-inline constexpr bool has_gates(Kind kind) { return has_cell_state(kind) || kind == Kind::gru; }
-
-// How many vectors of H a cell keeps of a step: cells.hpp says which.
-inline constexpr int kept_values(Kind kind) {
-    switch (kind) {
-        case Kind::lstm:
-            return 5;
-        case Kind::coupled_lstm:
-        case Kind::gru:
-            return 4;
-        default:
-            return 1;
-    }
-}
 
 // Row-major, gate after gate, G*H rows; null where there is none. Of const numbers a layer's weights, else where their
 // gradients go.
@@ -47,8 +48,8 @@ struct Weights {
 
 template <typename Real>
 struct Options {
-    Real clip;  // infinity: none
-    Real zoneout_h, zoneout_c;
+    Real clip;                  // infinity: none
+    Real zoneout[most_states];  // of each state
 };
 
 // An array over time and batch whose last axis is contiguous; the strides count elements.
@@ -65,12 +66,12 @@ template <typename Real>
 struct Direction {
     const void* packed;
     bool reverse;
-    const Real *h_first, *c_first;  // (B, H), null for zeros
-    Real *h_last, *c_last;          // (B, H)
-    Strided<Real> y;                // H wide
+    const Real* first[most_states];  // of each state (B, H), null for zeros
+    Real* last[most_states];         // (B, H)
+    Strided<Real> y;                 // H wide
     Strided<Real> kept;  // the cell's values of each step, one after the other, H wide each; data null: not kept
     const Real* mask;    // (B, H): factor on h before the hidden product, the same in all steps; null: none
-    const Real *zones_h, *zones_c;  // (T, B, H): zoneout of each unit and step, in place of that of the options
+    const Real* zones[most_states];  // (T, B, H): zoneout of each unit and step, in place of that of the options
 };
 
 // The rows of a batch: where each ends and where it is cut.
@@ -96,8 +97,8 @@ template <typename Real>
 struct Derivative {
     Weights<const Real> weights;
     Strided<const Real> dy;
-    const Real *dh_last, *dc_last;  // (B, H)
-    Real *dh_first, *dc_first;      // (B, H)
+    const Real* d_last[most_states];  // (B, H)
+    Real* d_first[most_states];       // (B, H)
     Weights<Real> gradient;
 };
 
@@ -142,11 +143,10 @@ struct Step {
     Options<Real> options;
     const void* packed;
     int64_t rows;
-    Strided<const Real> x;  // (1, rows, I)
-    const Real* h;          // (rows, row_length): the hidden state before the step
-    Real* h_next;           // and after it
-    Real* c;
-    Strided<Real> y;  // data null: not wanted
+    Strided<const Real> x;     // (1, rows, I)
+    const Real* h;             // (rows, row_length): the hidden state before the step
+    Real* state[most_states];  // and the state after it; all but h stand there before it too
+    Strided<Real> y;           // data null: not wanted
 };
 
 inline constexpr int most_step_parts = 64;
@@ -155,7 +155,7 @@ template <typename Real>
 struct Functions {
     size_t (*packed_bytes)(const Layer&);
     void (*pack)(const Layer&, const Weights<const Real>&, void* packed);
-    int64_t (*row_length)(int64_t hidden);                              // of h and c in the engine's own layout
+    int64_t (*row_length)(int64_t hidden);                              // of a state in the engine's own layout
     Plan (*plan)(const Fold<Real>&, int threads, int64_t cache_bytes);  // of the second level, of each thread
     size_t (*workspace_bytes)(const Fold<Real>&, const Plan&);
     // Steps of a block, and a stretch of them, whose shares must run at the same time: returns the step that comes
@@ -175,6 +175,7 @@ struct Functions {
 
 struct Engine {
     const char* isa;
+    const Traits* traits;  // by Kind
     Functions<float> float32;
     Functions<double> float64;
     uint64_t (*fingerprint)(const void* data, size_t bytes);

@@ -49,32 +49,34 @@ struct Rows {
 // The most rows any block has.
 inline int64_t block_rows(const Sequences& s, const Plan& plan) { return (s.batch + plan.blocks - 1) / plan.blocks; }
 
-// The memory of one block: two hidden states in turn and what the hidden product sees of them, the cell state, and for
-// each share pointers to the rows at hand.
+// The memory of one block: two hidden states in turn and what the hidden product sees of them, the other states, and
+// for each share pointers to the rows at hand.
 template <typename Cell, typename Real>
 struct Workspace {
-    Real *h[2], *h_masked[2], *mask, *c, *projected;
-    const Real **x{}, **zones_h{}, **zones_c{};
+    Real *h[2], *h_masked[2], *mask, *state[most_states]{}, *projected;
+    const Real **x{}, **zones[most_states]{};
     Real **y{}, **kept{};
     int64_t projected_panel;
     size_t bytes;
 
     Workspace(const Fold<Real>& f, const Plan& plan, void* memory, int share) {
         const int64_t rows = block_rows(f.sequences, plan), panels = panel_count<Real>(f.layer.hidden);
-        const int64_t state = rows * row_length<Real>(f.layer.hidden), masked = f.directions[0].mask ? state : 0;
+        const int64_t elements = rows * row_length<Real>(f.layer.hidden), masked = f.directions[0].mask ? elements : 0;
         const int64_t steps = plan.chunk > 0 ? plan.chunk : 1;
         projected_panel = plan.chunk * rows * Cell::input_gates * width<Real>;
         Arena arena(memory);
-        for (Real*& own : h) own = arena.take<Real>(state);
+        for (Real*& own : h) own = arena.take<Real>(elements);
         for (Real*& own : h_masked) own = arena.take<Real>(masked);
         mask = arena.take<Real>(masked);
-        c = arena.take<Real>(Cell::cell_state ? state : 0);
+        for (int k = 1; k < states_of<Cell>; ++k) state[k] = arena.take<Real>(elements);
         projected = arena.take<Real>(panels * projected_panel);
         for (int s = 0; s < plan.shares; ++s) {
             const auto own_x = arena.take<const Real*>(rows * steps);
-            const auto own_zones = arena.take<const Real*>(2 * rows);
+            const auto own_zones = arena.take<const Real*>(states_of<Cell> * rows);
             const auto own_y = arena.take<Real*>(rows), own_kept = arena.take<Real*>(rows);
-            if (s == share) x = own_x, zones_h = own_zones, zones_c = own_zones + rows, y = own_y, kept = own_kept;
+            if (s != share) continue;
+            x = own_x, y = own_y, kept = own_kept;
+            for (int k = 0; k < states_of<Cell>; ++k) zones[k] = own_zones + k * rows;
         }
         bytes = arena.bytes();
     }
@@ -97,14 +99,16 @@ class Share {
           unit_(smaller(panel_ * width<Real>, f.layer.hidden)),
           unit_end_(smaller(panel_end_ * width<Real>, f.layer.hidden)) {
         frame_.row_length = row_length<Real>(f.layer.hidden);
-        frame_.c = space_.c;
         frame_.projected_panel = space_.projected_panel;
         if (direction_.y.data) frame_.y = space_.y;
         if (direction_.kept.data) frame_.kept = space_.kept;
         if (direction_.mask) frame_.mask = space_.mask;
-        if (direction_.zones_h) frame_.zones_h = space_.zones_h;
-        if (direction_.zones_c) frame_.zones_c = space_.zones_c;
-        frame_.settings.zones = frame_.settings.zones || direction_.zones_h || direction_.zones_c;
+        for (int k = 0; k < states; ++k) {
+            if (k > 0) frame_.state[k] = space_.state[k];
+            if (!direction_.zones[k]) continue;
+            frame_.zones[k] = space_.zones[k];
+            frame_.settings.zones = true;
+        }
     }
 
     // Returns the step that comes next.
@@ -134,6 +138,8 @@ class Share {
     }
 
   private:
+    static constexpr int states = states_of<Cell>;
+
     const Fold<Real>& fold_;
     const Direction<Real>& direction_;
     const Plan& plan_;
@@ -156,8 +162,8 @@ class Share {
             if (first && !cut) __builtin_memcpy(row + unit_, first + rows_[i] * fold_.layer.hidden + unit_, bytes);
         };
         for (int64_t i = 0; i < rows_.count; ++i) {
-            load_row(space_.h[0], direction_.h_first, i);
-            if (Cell::cell_state) load_row(space_.c, direction_.c_first, i);
+            load_row(space_.h[0], direction_.first[0], i);
+            for (int k = 1; k < states; ++k) load_row(space_.state[k], direction_.first[k], i);
             if (direction_.mask) {
                 Real* const mask = space_.mask + i * frame_.row_length + unit_;
                 __builtin_memcpy(mask, direction_.mask + rows_[i] * fold_.layer.hidden + unit_, bytes);
@@ -173,8 +179,8 @@ class Share {
         const size_t bytes = size_t(unit_end_ - unit_) * sizeof(Real);
         for (int64_t i = 0; i < rows_.count; ++i) {
             const int64_t to = rows_[i] * fold_.layer.hidden + unit_, from = i * frame_.row_length + unit_;
-            __builtin_memcpy(direction_.h_last + to, space_.h[rows_.length(i) % 2] + from, bytes);
-            if (Cell::cell_state) __builtin_memcpy(direction_.c_last + to, space_.c + from, bytes);
+            __builtin_memcpy(direction_.last[0] + to, space_.h[rows_.length(i) % 2] + from, bytes);
+            for (int k = 1; k < states; ++k) __builtin_memcpy(direction_.last[k] + to, space_.state[k] + from, bytes);
         }
     }
 
@@ -183,7 +189,7 @@ class Share {
         for (int64_t i = 0; i < rows_.count; ++i) {
             for (int64_t t = rows_.length(i); t < fold_.sequences.time; ++t) {
                 if (direction_.y.data) __builtin_memset(direction_.y.at(t, rows_[i]) + unit_, 0, bytes);
-                for (int k = 0; direction_.kept.data && k < Cell::kept; ++k) {
+                for (int k = 0; direction_.kept.data && k < kept_by<Cell>; ++k) {
                     __builtin_memset(direction_.kept.at(t, rows_[i]) + k * fold_.layer.hidden + unit_, 0, bytes);
                 }
             }
@@ -209,21 +215,21 @@ class Share {
             if (frame_.y) space_.y[i] = direction_.y.at(t, row);
             if (frame_.kept) space_.kept[i] = direction_.kept.at(t, row);
             const int64_t at = (t * fold_.sequences.batch + row) * fold_.layer.hidden;
-            if (frame_.zones_h) space_.zones_h[i] = direction_.zones_h + at;
-            if (frame_.zones_c) space_.zones_c[i] = direction_.zones_c + at;
+            for (int k = 0; k < states; ++k) {
+                if (frame_.zones[k]) space_.zones[k][i] = direction_.zones[k] + at;
+            }
         }
         if (plan_.chunk == 0) frame_.x = space_.x;
         if (plan_.chunk > 0) frame_.projected = space_.projected + projected * (Cell::input_gates * width<Real>);
         frame_.h = space_.h[s % 2];
-        frame_.h_next = space_.h[(s + 1) % 2];
+        frame_.state[0] = space_.h[(s + 1) % 2];
         frame_.h_masked = space_.h_masked[s % 2];
         frame_.h_masked_next = space_.h_masked[(s + 1) % 2];
         sweep<Pass::step>(frame_, panel_, panel_end_, active);
         for (int64_t i = 0; fold_.sequences.resets.data && i < active; ++i) {
             if (s + 1 >= rows_.length(i) || !rows_.cut_before(s + 1, i)) continue;
-            clear(frame_.h_next, i);
+            for (int k = 0; k < states; ++k) clear(frame_.state[k], i);
             if (frame_.mask) clear(frame_.h_masked_next, i);
-            if (Cell::cell_state) clear(frame_.c, i);
         }
     }
 };
@@ -281,8 +287,7 @@ void step(const Step<Real>& s, int part, int parts) {
         }
         const auto rows_from = [&](auto* state) { return state ? state + from * frame.row_length : nullptr; };
         frame.h = rows_from(s.h);
-        frame.h_next = rows_from(s.h_next);
-        frame.c = rows_from(s.c);
+        for (int k = 0; k < states_of<Cell>; ++k) frame.state[k] = rows_from(s.state[k]);
         sweep<Pass::step>(frame, panel, end < panels ? end : panels, count);
     }
 }

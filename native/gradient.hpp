@@ -129,7 +129,7 @@ class Gradients {
           hidden_(b.fold.layer.hidden),
           matrices_{matrix(space_.x, b.fold.layer.input, Cell::input_first, Cell::input_gate, Cell::input_gates,
                            derivative_.gradient.input, derivative_.gradient.input_bias),
-                    matrix(space_.h, hidden_, Cell::hidden_first, Cell::hidden_gate, Cell::hidden_gates,
+                    matrix(space_.state[0], hidden_, Cell::hidden_first, Cell::hidden_gate, Cell::hidden_gates,
                            derivative_.gradient.hidden, derivative_.gradient.hidden_bias)} {}
 
     int64_t weight_tasks() const { return matrices_[0].tasks() + matrices_[1].tasks() + peephole_tasks(); }
@@ -154,7 +154,7 @@ class Gradients {
             rows[i] = space_.d + (from + i) * space_.d_row + Cell::input_first * hidden_;
             to[i] = space_.dx[from + i];
         }
-        Frame<Linear, Real, Full<Real>> frame(layer, {Real(__builtin_inf()), 0, 0}, space_.input);
+        Frame<Linear, Real, Full<Real>> frame(layer, {Real(__builtin_inf()), {}}, space_.input);
         frame.x = rows;
         frame.y = to;
         frame.adds = adds;
@@ -193,11 +193,11 @@ class Gradients {
             const int64_t end = smaller(from + gradient_rows, backward_.steps);
             V part[Cell::peepholes] = {};
             for (int64_t r = from; r < end; ++r) {
-                V values[Cell::kept];
-                for (int k = 0; k < Cell::kept - 1; ++k) {
+                V values[kept_by<Cell>];
+                for (int k = 0; k < kept_by<Cell> - (states_of<Cell> - 1); ++k) {
                     values[k] = load_units(space_.kept[r] + k * hidden_, unit, hidden_);
                 }
-                const V before = load_units(space_.c[r], unit, hidden_);
+                const V before = load_units(space_.state[1][r], unit, hidden_);
                 const V now = Cell::template cell<Real>(values, before);
                 for (int p = 0; p < Cell::peepholes; ++p) {
                     const V d = load_units(space_.d + r * space_.d_row + Cell::peephole_of[p] * hidden_, unit, hidden_);

@@ -5,10 +5,14 @@
 #include <nanobind/stl/array.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/shared_ptr.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/string_view.h>
 #include <nanobind/stl/vector.h>
 
 #include <array>
 #include <cstdlib>
+#include <string>
+#include <string_view>
 #include <tuple>
 #include <utility>
 
@@ -36,6 +40,19 @@ using Input = nb::ndarray<const Real, nb::ndim<Rank>, nb::c_contig, nb::device::
 template <typename Real, size_t Rank>
 using Output = nb::ndarray<Real, nb::ndim<Rank>, nb::c_contig, nb::device::cpu>;
 
+Kind kind_of(std::string_view cell) {
+    for (int kind = 0; kind <= int(Kind::linear); ++kind) {
+        if (cell == engine().traits[kind].name) return Kind(kind);
+    }
+    throw nb::value_error(("the engine has no cell '" + std::string(cell) + "'").c_str());
+}
+
+nb::tuple names(const char* const* from, int count) {
+    nb::list result;
+    for (int k = 0; k < count; ++k) result.append(from[k]);
+    return nb::tuple(result);
+}
+
 // One direction of a layer, packed for this process's instruction set.
 struct PackedLayer {
     Layer layer;
@@ -56,13 +73,22 @@ Weights<Real> weights_of(const WeightAddresses& a) {
     return {at<Real>(a[0]), at<Real>(a[1]), at<Real>(a[2]), at<Real>(a[3]), at<Real>(a[4])};
 }
 
-PackedLayer pack_layer(int kind, bool is_double, bool half, std::pair<int64_t, int64_t> widths,
+PackedLayer pack_layer(std::string_view cell, bool is_double, bool half, std::pair<int64_t, int64_t> widths,
                        const WeightAddresses& weights) {
-    const Layer layer{Kind(kind), widths.first, widths.second, weights[4] != 0, half};
+    const Layer layer{kind_of(cell), widths.first, widths.second, weights[4] != 0, half};
     nb::gil_scoped_release unlocked;
     return {layer, is_double,
             is_double ? pack(engine(), layer, weights_of<const double>(weights))
                       : pack(engine(), layer, weights_of<const float>(weights))};
+}
+
+// Of each part of the state, h first.
+using StateAddresses = std::vector<uintptr_t>;
+
+// What the engine takes of each part of the state of one direction; null for what is not there.
+template <typename Real>
+void spread(const StateAddresses& from, int64_t offset, Real* (&to)[most_states]) {
+    for (size_t k = 0; k < from.size() && k < most_states; ++k) to[k] = at<Real>(from[k], offset);
 }
 
 // What a fold, forward or backward, reads and writes, by address; 0 for what is not there. Strides count elements; what
@@ -72,69 +98,77 @@ struct Call {
     std::pair<int64_t, int64_t> size;  // of time and batch, as all pairs here
     uintptr_t x;
     std::pair<int64_t, int64_t> x_strides;
-    uintptr_t h_first, c_first, y;
+    StateAddresses first;
+    uintptr_t y;
     std::pair<int64_t, int64_t> y_strides;
     uintptr_t kept, lengths, resets;
     std::pair<int64_t, int64_t> resets_strides;
-    uintptr_t mask, zones_h, zones_c;
-    double clip, zoneout_h, zoneout_c;
+    uintptr_t mask;
+    StateAddresses zones;
+    double clip;
+    std::vector<double> zoneout;
 };
+
+template <typename Real>
+Options<Real> options_of(double clip, const std::vector<double>& zoneout) {
+    Options<Real> options{Real(clip), {}};
+    for (size_t k = 0; k < zoneout.size() && k < most_states; ++k) options.zoneout[k] = Real(zoneout[k]);
+    return options;
+}
 
 template <typename Real>
 Fold<Real> fold_of(const Call& call, const Layer& layer, int directions) {
     Fold<Real> fold{};
     fold.layer = layer;
-    fold.options = {Real(call.clip), Real(call.zoneout_h), Real(call.zoneout_c)};
+    fold.options = options_of<Real>(call.clip, call.zoneout);
     std::tie(fold.sequences.time, fold.sequences.batch) = call.size;
     fold.sequences.lengths = at<int64_t>(call.lengths);
     fold.sequences.resets = {at<bool>(call.resets), call.resets_strides.first, call.resets_strides.second};
     fold.x = {at<Real>(call.x), call.x_strides.first, call.x_strides.second};
     fold.direction_count = directions;
     const int64_t batch = fold.sequences.batch, state = batch * layer.hidden, steps = fold.sequences.time * state;
-    const int64_t kept = kept_values(layer.kind) * layer.hidden;  // of one step, row and direction
+    const int64_t kept = traits_of(engine(), layer.kind).kept * layer.hidden;  // of one step, row and direction
     for (int d = 0; d < directions; ++d) {
         Direction<Real>& own = fold.directions[d];
         own.reverse = call.reverse || d > 0;
-        own.h_first = at<Real>(call.h_first, d * state);
-        own.c_first = at<Real>(call.c_first, d * state);
+        spread(call.first, d * state, own.first);
         own.y = {at<Real>(call.y, d * layer.hidden), call.y_strides.first, call.y_strides.second};
         own.kept = {at<Real>(call.kept, d * kept), kept * directions * batch, kept * directions};
         own.mask = at<Real>(call.mask, d * state);
-        own.zones_h = at<Real>(call.zones_h, d * steps);
-        own.zones_c = at<Real>(call.zones_c, d * steps);
+        spread(call.zones, d * steps, own.zones);
     }
     return fold;
 }
 
 template <typename Real>
-void fold_memory(const std::vector<const PackedLayer*>& directions, const Call& call, uintptr_t h_last,
-                 uintptr_t c_last, int threads) {
+void fold_memory(const std::vector<const PackedLayer*>& directions, const Call& call, const StateAddresses& last,
+                 int threads) {
     Fold<Real> fold = fold_of<Real>(call, directions.front()->layer, int(directions.size()));
     const int64_t state = fold.sequences.batch * fold.layer.hidden;
     for (int d = 0; d < fold.direction_count; ++d) {
         fold.directions[d].packed = directions[size_t(d)]->memory.get();
-        fold.directions[d].h_last = at<Real>(h_last, d * state);
-        fold.directions[d].c_last = at<Real>(c_last, d * state);
+        spread(last, d * state, fold.directions[d].last);
     }
     nb::gil_scoped_release unlocked;
     run(engine(), fold, threads);
 }
 
-void fold(const std::vector<const PackedLayer*>& directions, const Call& call, uintptr_t h_last, uintptr_t c_last,
+void fold(const std::vector<const PackedLayer*>& directions, const Call& call, const StateAddresses& last,
           int threads) {
-    directions.front()->is_double ? fold_memory<double>(directions, call, h_last, c_last, threads)
-                                  : fold_memory<float>(directions, call, h_last, c_last, threads);
+    directions.front()->is_double ? fold_memory<double>(directions, call, last, threads)
+                                  : fold_memory<float>(directions, call, last, threads);
 }
 
 // What a backward pass has besides its fold's call.
 struct BackwardCall {
-    int kind;
+    Kind kind;
     bool is_double;
     int64_t input, hidden;
     std::vector<WeightAddresses> weights, gradients;
     uintptr_t dy;
     std::pair<int64_t, int64_t> dy_strides;
-    uintptr_t dh_last, dc_last, dh_first, dc_first, dx;
+    StateAddresses d_last, d_first;
+    uintptr_t dx;
     std::pair<int64_t, int64_t> dx_strides;
 };
 
@@ -143,7 +177,7 @@ void fold_backward_memory(const Call& call, const BackwardCall& own, int threads
     const int directions = int(own.weights.size());
     Backward<Real> backward{};
     backward.fold =
-        fold_of<Real>(call, {Kind(own.kind), own.input, own.hidden, own.weights.front()[4] != 0, false}, directions);
+        fold_of<Real>(call, {own.kind, own.input, own.hidden, own.weights.front()[4] != 0, false}, directions);
     backward.dx = {at<Real>(own.dx), own.dx_strides.first, own.dx_strides.second};
     const int64_t state = backward.fold.sequences.batch * own.hidden;
     for (int d = 0; d < directions; ++d) {
@@ -151,22 +185,20 @@ void fold_backward_memory(const Call& call, const BackwardCall& own, int threads
         to.weights = weights_of<const Real>(own.weights[size_t(d)]);
         to.gradient = weights_of<Real>(own.gradients[size_t(d)]);
         to.dy = {at<Real>(own.dy, d * own.hidden), own.dy_strides.first, own.dy_strides.second};
-        to.dh_last = at<Real>(own.dh_last, d * state);
-        to.dc_last = at<Real>(own.dc_last, d * state);
-        to.dh_first = at<Real>(own.dh_first, d * state);
-        to.dc_first = at<Real>(own.dc_first, d * state);
+        spread(own.d_last, d * state, to.d_last);
+        spread(own.d_first, d * state, to.d_first);
     }
     nb::gil_scoped_release unlocked;
     run_backward(engine(), backward, threads);
 }
 
-void fold_backward(const Call& call, int kind, bool is_double, std::pair<int64_t, int64_t> widths,
+void fold_backward(const Call& call, std::string_view cell, bool is_double, std::pair<int64_t, int64_t> widths,
                    const std::vector<WeightAddresses>& weights, const std::vector<WeightAddresses>& gradients,
-                   uintptr_t dy, std::pair<int64_t, int64_t> dy_strides, uintptr_t dh_last, uintptr_t dc_last,
-                   uintptr_t dh_first, uintptr_t dc_first, uintptr_t dx, std::pair<int64_t, int64_t> dx_strides,
-                   int threads) {
-    const BackwardCall own{kind,       is_double, widths.first, widths.second, weights,  gradients, dy,
-                           dy_strides, dh_last,   dc_last,      dh_first,      dc_first, dx,        dx_strides};
+                   uintptr_t dy, std::pair<int64_t, int64_t> dy_strides, const StateAddresses& d_last,
+                   const StateAddresses& d_first, uintptr_t dx, std::pair<int64_t, int64_t> dx_strides, int threads) {
+    const BackwardCall own{kind_of(cell), is_double, widths.first, widths.second, weights, gradients, dy, dy_strides,
+                           d_last,        d_first,   dx,           dx_strides};
+    if (own.kind == Kind::linear) throw nb::value_error("a linear layer has no steps to go back through");
     is_double ? fold_backward_memory<double>(call, own, threads) : fold_backward_memory<float>(call, own, threads);
 }
 
@@ -207,8 +239,10 @@ void bind_stack(nb::module_& m, const char* name) {
     nb::class_<S>(m, name)
         .def(
             "__init__", [](S* self, int64_t streams) { new (self) S(engine(), streams); }, "streams"_a)
-        .def("add", [](S& self, const PackedLayer& layer, Real clip, Real zoneout_h,
-                       Real zoneout_c) { self.add(layer.layer, {clip, zoneout_h, zoneout_c}, layer.memory); })
+        .def("add",
+             [](S& self, const PackedLayer& layer, double clip, const std::vector<double>& zoneout) {
+                 self.add(layer.layer, options_of<Real>(clip, zoneout), layer.memory);
+             })
         .def(
             "step",
             [](S& self, nb::handle x, nb::handle y) {
@@ -219,36 +253,59 @@ void bind_stack(nb::module_& m, const char* name) {
                 return true;
             },
             "False, and nothing done, when x or y is not an array of the right type, shape and layout.")
-        .def("get",
-             [](const S& self, size_t level, bool cell, Output<Real, 2> to) { self.get(level, cell, to.data()); })
-        .def("set", [](S& self, size_t level, bool cell, Input<Real, 2> from) { self.set(level, cell, from.data()); })
+        .def("get", [](const S& self, size_t level, int part, Output<Real, 2> to) { self.get(level, part, to.data()); })
+        .def("set", [](S& self, size_t level, int part, Input<Real, 2> from) { self.set(level, part, from.data()); })
         .def("reset", &S::reset);
 }
 
 }  // namespace
 
 NB_MODULE(_engine, m) {
+    m.def(
+        "cells",
+        [] {
+            nb::list cells;
+            for (int kind = 0; kind < int(Kind::linear); ++kind) {
+                const Traits& cell = engine().traits[kind];
+                cells.append(nb::make_tuple(cell.name, names(cell.gate_names, cell.gates),
+                                            names(cell.state_names, cell.states), names(cell.kept_names, cell.kept),
+                                            cell.peepholes));
+            }
+            return cells;
+        },
+        "Of each cell of cells.def its name, gates, state, what it keeps of a step, and its number of peepholes.");
     nb::class_<PackedLayer>(m, "Packed");
-    m.def("pack", &pack_layer, "kind"_a, "is_double"_a, "half"_a, "widths"_a, "weights"_a,
+    m.def("pack", &pack_layer, "cell"_a, "is_double"_a, "half"_a, "widths"_a, "weights"_a,
           "Weights by address, 0 for what is not there: ih, hh, their biases, peepholes.");
     using Pair = std::pair<int64_t, int64_t>;
     nb::class_<Call>(m, "Call", "What a fold reads and writes, by address; the caller has checked it and holds it.")
         .def(
             "__init__",
-            [](Call* self, bool reverse, Pair size, uintptr_t x, Pair x_strides, uintptr_t h_first, uintptr_t c_first,
-               uintptr_t y, Pair y_strides, uintptr_t kept, uintptr_t lengths, uintptr_t resets, Pair resets_strides,
-               uintptr_t mask, uintptr_t zones_h, uintptr_t zones_c, double clip, double zoneout_h, double zoneout_c) {
-                new (self) Call{reverse, size,      x,       x_strides, h_first,   c_first,
-                                y,       y_strides, kept,    lengths,   resets,    resets_strides,
-                                mask,    zones_h,   zones_c, clip,      zoneout_h, zoneout_c};
+            [](Call* self, bool reverse, Pair size, uintptr_t x, Pair x_strides, StateAddresses first, uintptr_t y,
+               Pair y_strides, uintptr_t kept, uintptr_t lengths, uintptr_t resets, Pair resets_strides, uintptr_t mask,
+               StateAddresses zones, double clip, std::vector<double> zoneout) {
+                new (self) Call{reverse,
+                                size,
+                                x,
+                                x_strides,
+                                std::move(first),
+                                y,
+                                y_strides,
+                                kept,
+                                lengths,
+                                resets,
+                                resets_strides,
+                                mask,
+                                std::move(zones),
+                                clip,
+                                std::move(zoneout)};
             },
-            "reverse"_a, "size"_a, "x"_a, "x_strides"_a, "h_first"_a, "c_first"_a, "y"_a, "y_strides"_a, "kept"_a,
-            "lengths"_a, "resets"_a, "resets_strides"_a, "mask"_a, "zones_h"_a, "zones_c"_a, "clip"_a, "zoneout_h"_a,
-            "zoneout_c"_a);
-    m.def("fold", &fold, "directions"_a, "call"_a, "h_last"_a, "c_last"_a, "threads"_a);
-    m.def("fold_backward", &fold_backward, "call"_a, "kind"_a, "is_double"_a, "widths"_a, "weights"_a, "gradients"_a,
-          "dy"_a, "dy_strides"_a, "dh_last"_a, "dc_last"_a, "dh_first"_a, "dc_first"_a, "dx"_a, "dx_strides"_a,
-          "threads"_a, "Weights and where their gradients go: for each direction ih, hh, their biases, peepholes.");
+            "reverse"_a, "size"_a, "x"_a, "x_strides"_a, "first"_a, "y"_a, "y_strides"_a, "kept"_a, "lengths"_a,
+            "resets"_a, "resets_strides"_a, "mask"_a, "zones"_a, "clip"_a, "zoneout"_a);
+    m.def("fold", &fold, "directions"_a, "call"_a, "last"_a, "threads"_a);
+    m.def("fold_backward", &fold_backward, "call"_a, "cell"_a, "is_double"_a, "widths"_a, "weights"_a, "gradients"_a,
+          "dy"_a, "dy_strides"_a, "d_last"_a, "d_first"_a, "dx"_a, "dx_strides"_a, "threads"_a,
+          "Weights and where their gradients go: for each direction ih, hh, their biases, peepholes.");
     bind_stack<float>(m, "StackFloat");
     bind_stack<double>(m, "StackDouble");
     m.def("isa", [] { return engine().isa; });

@@ -1,8 +1,7 @@
 // How a fold is laid out over threads and time, and the fingerprint of weights.
 #pragma once
 
-#include "engine.hpp"
-#include "simd.hpp"
+#include "cells.hpp"
 
 namespace memfold::MEMFOLD_ISA {
 
@@ -19,7 +18,7 @@ Plan plan(const Fold<Real>& f, int threads, int64_t cache_bytes) {
     const auto between = [](int64_t low, int64_t value, int64_t high) {
         return value < low ? low : value > high ? high : value;
     };
-    const int64_t hidden = f.layer.hidden, gates = f.layer.kind == Kind::lstm ? 4 : has_gates(f.layer.kind) ? 3 : 1;
+    const int64_t hidden = f.layer.hidden, gates = traits[int(f.layer.kind)].gates;
     const int64_t team = between(1, threads / f.direction_count, threads);
     const int64_t blocks = between(1, f.sequences.batch / enough_rows, team);
     const int64_t rows = (f.sequences.batch + blocks - 1) / blocks;

@@ -25,6 +25,8 @@ const Functions<Real>& functions_of(const Engine& engine) {
     }
 }
 
+inline const Traits& traits_of(const Engine& engine, Kind kind) { return engine.traits[int(kind)]; }
+
 // A layer's weights as the engine reads them.
 template <typename Real>
 Memory pack(const Engine& engine, const Layer& layer, const Weights<const Real>& weights) {
@@ -57,12 +59,11 @@ inline int64_t cache_bytes() {
 
 // How many of the threads a fold is worth: each has some ten microseconds to work.
 template <typename Real>
-int worth(const Fold<Real>& fold, int threads) {
+int worth(const Engine& engine, const Fold<Real>& fold, int threads) {
     constexpr int64_t worth_a_thread = 256 << 10;  // multiply-adds of the hidden product and of the input's
     const Layer& layer = fold.layer;
-    const int64_t gates = kept_values(layer.kind) > 1 ? 4 : 1;
-    const int64_t step =
-        fold.direction_count * fold.sequences.batch * gates * layer.hidden * (layer.input + layer.hidden);
+    const int64_t products = traits_of(engine, layer.kind).accumulators * layer.hidden * (layer.input + layer.hidden);
+    const int64_t step = fold.direction_count * fold.sequences.batch * products;
     return int(std::clamp<int64_t>(fold.sequences.time * step / worth_a_thread, 1, threads));
 }
 
@@ -100,7 +101,7 @@ void run(const Engine& engine, Fold<Real> fold, int threads) {
     const auto& functions = functions_of<Real>(engine);
     const std::vector<int64_t> order = order_of(fold.sequences);
     if (fold.sequences.lengths) fold.sequences.order = order.data();
-    const Pool::Turn turn(worth(fold, threads));
+    const Pool::Turn turn(worth(engine, fold, threads));
     const Plan plan = functions.plan(fold, turn.threads(), cache_bytes());
     const Memory workspace = allocate(functions.workspace_bytes(fold, plan));
     run_chains(
@@ -119,7 +120,7 @@ void run_backward(const Engine& engine, Backward<Real> backward, int threads) {
     backward.steps = sequences.lengths
                          ? std::accumulate(sequences.lengths, sequences.lengths + sequences.batch, int64_t(0))
                          : sequences.time * sequences.batch;
-    const Pool::Turn turn(worth(backward.fold, threads));
+    const Pool::Turn turn(worth(engine, backward.fold, threads));
     const Plan plan = functions.plan(backward.fold, turn.threads(), cache_bytes());
     const Memory workspace = allocate(functions.backward_bytes(backward, plan));
     const auto run_phase = [&](Phase phase) {

@@ -14,15 +14,21 @@ namespace memfold {
 template <typename Real>
 class Stack {
   public:
-    Stack(const Engine& engine, int64_t streams) : functions_(functions_of<Real>(engine)), streams_(streams) {}
+    Stack(const Engine& engine, int64_t streams)
+        : engine_(engine), functions_(functions_of<Real>(engine)), streams_(streams) {}
     Stack(const Stack&) = delete;
 
     // The next layer, from the bottom up. Threads that may help with its step start here.
     void add(const Layer& layer, const Options<Real>& options, std::shared_ptr<void> packed) {
         const size_t bytes = size_t(streams_ * functions_.row_length(layer.hidden)) * sizeof(Real);
         const int parts = functions_.step_parts(layer, streams_);
-        Level level{layer, options, std::move(packed), parts, {allocate(bytes), allocate(bytes)}, allocate(bytes)};
-        for (void* state : {level.h[0].get(), level.h[1].get(), level.c.get()}) std::memset(state, 0, bytes);
+        const auto zeros = [bytes] {
+            Memory memory = allocate(bytes);
+            std::memset(memory.get(), 0, bytes);
+            return memory;
+        };
+        Level level{layer, options, std::move(packed), parts, traits_of(engine_, layer.kind).states, zeros(), {}};
+        for (int k = 0; k < level.states; ++k) level.memory[k] = zeros();
         levels_.push_back(std::move(level));
         most_parts_ = std::max(most_parts_, parts);
         Pool::of_process().start(parts);
@@ -39,25 +45,33 @@ class Stack {
         for (Level& level : levels_) {
             const bool recurrent = level.layer.kind != Kind::linear, top = &level == &levels_.back();
             const int64_t row = functions_.row_length(level.layer.hidden);
-            Task task{
-                functions_,
-                {level.layer, level.options, level.packed.get(), streams_, below, recurrent ? level.hidden(0) : nullptr,
-                 level.hidden(1), level.cell(), top ? Strided<Real>{y, 0, y_row} : Strided<Real>{nullptr, 0, 0}}};
+            const Real* const h = recurrent ? level.state(0) : nullptr;
+            std::swap(level.memory[0], level.h_before);
+            Task task{functions_,
+                      {level.layer,
+                       level.options,
+                       level.packed.get(),
+                       streams_,
+                       below,
+                       h,
+                       {},
+                       top ? Strided<Real>{y, 0, y_row} : Strided<Real>{nullptr, 0, 0}}};
+            for (int k = 0; k < level.states; ++k) task.step.state[k] = level.state(k);
             together.run({Task::run, &task}, level.parts);
-            level.turn ^= 1;
-            below = {level.hidden(0), 0, row};
+            below = {level.state(0), 0, row};
         }
     }
 
-    // Copies the state of one level, h or c, (S, H), out of the stack or into it.
-    void get(size_t level, bool cell, Real* to) const { copy(levels_[level], cell, to, nullptr); }
-    void set(size_t level, bool cell, const Real* from) { copy(levels_[level], cell, nullptr, from); }
+    // Copies one part of the state of one level, (S, H), out of the stack or into it.
+    void get(size_t level, int part, Real* to) const { copy(levels_[level], part, to, nullptr); }
+    void set(size_t level, int part, const Real* from) { copy(levels_[level], part, nullptr, from); }
 
     void reset(int64_t stream) {
         for (Level& level : levels_) {
             const int64_t row = functions_.row_length(level.layer.hidden);
-            std::memset(level.hidden(0) + stream * row, 0, size_t(row) * sizeof(Real));
-            std::memset(level.cell() + stream * row, 0, size_t(row) * sizeof(Real));
+            for (int k = 0; k < level.states; ++k) {
+                std::memset(level.state(k) + stream * row, 0, size_t(row) * sizeof(Real));
+            }
         }
     }
 
@@ -67,18 +81,17 @@ class Stack {
         Options<Real> options;
         std::shared_ptr<void> packed;
         int parts;  // that its step is worth
-        Memory h[2], c;
-        int turn = 0;
+        int states;
+        Memory h_before;  // every unit of a step reads all of it, so the new h is written elsewhere
+        Memory memory[most_states];
 
-        // The hidden state: 0 the present one, 1 the one that the next step writes.
-        Real* hidden(int next) const { return static_cast<Real*>(h[turn ^ next].get()); }
-        Real* cell() const { return static_cast<Real*>(c.get()); }
+        Real* state(int k) const { return static_cast<Real*>(memory[k].get()); }
     };
 
     // A level's step as a piece of work.
     struct Task {
         const Functions<Real>& functions;
-        const Step<Real> step;
+        Step<Real> step;
 
         static void run(void* data, int part, int parts) {
             const Task& task = *static_cast<Task*>(data);
@@ -86,15 +99,16 @@ class Stack {
         }
     };
 
-    void copy(const Level& level, bool cell, Real* to, const Real* from) const {
+    void copy(const Level& level, int part, Real* to, const Real* from) const {
         const int64_t row = functions_.row_length(level.layer.hidden), hidden = level.layer.hidden;
         for (int64_t s = 0; s < streams_; ++s) {
-            Real* const state = (cell ? level.cell() : level.hidden(0)) + s * row;
+            Real* const state = level.state(part) + s * row;
             if (to) std::memcpy(to + s * hidden, state, size_t(hidden) * sizeof(Real));
             if (from) std::memcpy(state, from + s * hidden, size_t(hidden) * sizeof(Real));
         }
     }
 
+    const Engine& engine_;
     const Functions<Real>& functions_;
     const int64_t streams_;
     std::vector<Level> levels_;

@@ -28,7 +28,7 @@ MEMFOLD_INLINE Vec<Real> load_units(const Real* row, int64_t unit, int64_t hidde
     return unit + width<Real> <= hidden ? load<Vec<Real>>(row + unit) : load_part(row + unit, hidden - unit);
 }
 
-// Everything the tiles of one step read and write. Rows are those of the block at hand; `h`, `h_next` and `c` have
+// Everything the tiles of one step read and write. Rows are those of the block at hand; `h` and every state have
 // row_length elements from row to row.
 template <typename CellOf, typename RealOf, typename FormatOf>
 struct Frame {
@@ -36,6 +36,7 @@ struct Frame {
     using Real = RealOf;
     using Format = FormatOf;
     using V = Vec<Real>;
+    static constexpr int states = states_of<Cell>, own_kept = kept_by<Cell> - (states - 1);
 
     Packed<Cell, Real, Format> packed;
     Settings<Real> settings;
@@ -45,43 +46,52 @@ struct Frame {
     Real* projected = nullptr;       // pre-activations of the input, (panel, row, input gates, width)
     int64_t projected_panel = 0;
     const Real *h = nullptr, *h_masked = nullptr;  // h_masked: what the hidden product sees, where it is not h
-    Real *h_next = nullptr, *h_masked_next = nullptr, *c = nullptr;
+    Real* state[most_states] = {};  // the new state: h, null where it is not wanted; the others in the old one's place
+    Real* h_masked_next = nullptr;
     const Real* mask = nullptr;
     Real* const* y = nullptr;  // a pointer for each row, or null
     bool adds = false;         // y is added to
     Real* const* kept = nullptr;
-    const Real *const *zones_h = nullptr, *const *zones_c = nullptr;
+    const Real* const* zones[most_states] = {};
 
     Frame(const Layer& layer, const Options<Real>& options, const void* weights)
         : packed(layer, const_cast<void*>(weights)), settings(options), input(layer.input), hidden(layer.hidden) {}
 
-    // How far each of the units at hand keeps its old value.
-    MEMFOLD_INLINE V zone(const Real* const* zones, V otherwise, int64_t row, int64_t unit) const {
-        return zones ? load_units(zones[row], unit, hidden) : otherwise;
+    // How far each of the units at hand keeps its old value of state k.
+    MEMFOLD_INLINE V zone(int k, int64_t row, int64_t unit) const {
+        return zones[k] ? load_units(zones[k][row], unit, hidden) : settings.zoneout[k];
     }
 
     // The cell's formula on a row's finished accumulators of one panel.
     MEMFOLD_INLINE void finish(int64_t panel, int64_t row, const V* pre) const {
         const int64_t unit_at = panel * width<Real>, at = row * row_length + unit_at;
-        V peephole[Cell::peepholes + 1], values[Cell::kept];
+        V peephole[Cell::peepholes + 1], values[kept_by<Cell>];
         const bool peeps = Cell::peepholes > 0 && packed.peephole != nullptr;
         for (int p = 0; peeps && p < Cell::peepholes; ++p) {
             peephole[p] = load<V>(packed.peephole + (panel * Cell::peepholes + p) * width<Real>);
         }
-        const Unit<Real> before{h ? load<V>(h + at) : V{}, Cell::cell_state ? load<V>(c + at) : V{}};
+        Unit<Real> before{};
+        if (h) before.state[0] = load<V>(h + at);
+#pragma GCC unroll 4
+        for (int k = 1; k < states; ++k) before.state[k] = load<V>(state[k] + at);
         Unit<Real> unit = before;
         Cell::template step<Real>(pre, peeps ? peephole : nullptr, settings, unit, values);
         if (settings.zones) {
-            unit.h = zoned<Real>(zone(zones_h, settings.zoneout_h, row, unit_at), before.h, unit.h);
-            if (Cell::cell_state)
-                unit.c = zoned<Real>(zone(zones_c, settings.zoneout_c, row, unit_at), before.c, unit.c);
+#pragma GCC unroll 4
+            for (int k = 0; k < states; ++k) {
+                unit.state[k] = zoned<Real>(zone(k, row, unit_at), before.state[k], unit.state[k]);
+            }
         }
-        if (Cell::cell_state) values[Cell::kept - 1] = unit.c;
-        if (h_next) store(h_next + at, unit.h);
-        if (mask) store(h_masked_next + at, unit.h * load<V>(mask + at));
-        if (Cell::cell_state) store(c + at, unit.c);
-        if (y) store_units(y[row], unit_at, hidden, adds ? unit.h + load_units(y[row], unit_at, hidden) : unit.h);
-        for (int k = 0; kept && k < Cell::kept; ++k) store_units(kept[row] + k * hidden, unit_at, hidden, values[k]);
+        const V now = unit.state[0];
+        if (state[0]) store(state[0] + at, now);
+        if (mask) store(h_masked_next + at, now * load<V>(mask + at));
+#pragma GCC unroll 4
+        for (int k = 1; k < states; ++k) {
+            values[own_kept + k - 1] = unit.state[k];
+            store(state[k] + at, unit.state[k]);
+        }
+        if (y) store_units(y[row], unit_at, hidden, adds ? now + load_units(y[row], unit_at, hidden) : now);
+        for (int k = 0; kept && k < kept_by<Cell>; ++k) store_units(kept[row] + k * hidden, unit_at, hidden, values[k]);
     }
 };
 

@@ -3,11 +3,15 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+Names = tuple[str, ...]
+
+def cells() -> list[tuple[str, Names, Names, Names, int]]: ...
+
 class Packed: ...
 
 Addresses = tuple[int, int, int, int, int]
 
-def pack(kind: int, is_double: bool, half: bool, widths: tuple[int, int], weights: Addresses) -> Packed: ...
+def pack(cell: str, is_double: bool, half: bool, widths: tuple[int, int], weights: Addresses) -> Packed: ...
 
 class Call:
     def __init__(
@@ -16,8 +20,7 @@ class Call:
         size: tuple[int, int],
         x: int,
         x_strides: tuple[int, int],
-        h_first: int,
-        c_first: int,
+        first: Sequence[int],
         y: int,
         y_strides: tuple[int, int],
         kept: int,
@@ -25,27 +28,23 @@ class Call:
         resets: int,
         resets_strides: tuple[int, int],
         mask: int,
-        zones_h: int,
-        zones_c: int,
+        zones: Sequence[int],
         clip: float,
-        zoneout_h: float,
-        zoneout_c: float,
+        zoneout: Sequence[float],
     ) -> None: ...
 
-def fold(directions: Sequence[Packed], call: Call, h_last: int, c_last: int, threads: int) -> None: ...
+def fold(directions: Sequence[Packed], call: Call, last: Sequence[int], threads: int) -> None: ...
 def fold_backward(
     call: Call,
-    kind: int,
+    cell: str,
     is_double: bool,
     widths: tuple[int, int],
     weights: Sequence[Addresses],
     gradients: Sequence[Addresses],
     dy: int,
     dy_strides: tuple[int, int],
-    dh_last: int,
-    dc_last: int,
-    dh_first: int,
-    dc_first: int,
+    d_last: Sequence[int],
+    d_first: Sequence[int],
     dx: int,
     dx_strides: tuple[int, int],
     threads: int,
@@ -53,10 +52,10 @@ def fold_backward(
 
 class StackFloat:
     def __init__(self, streams: int) -> None: ...
-    def add(self, layer: Packed, clip: float, zoneout_h: float, zoneout_c: float) -> None: ...
+    def add(self, layer: Packed, clip: float, zoneout: Sequence[float]) -> None: ...
     def step(self, x: object, y: object) -> bool: ...
-    def get(self, level: int, cell: bool, to: NDArray[Any]) -> None: ...
-    def set(self, level: int, cell: bool, values: NDArray[Any]) -> None: ...
+    def get(self, level: int, part: int, to: NDArray[Any]) -> None: ...
+    def set(self, level: int, part: int, values: NDArray[Any]) -> None: ...
     def reset(self, stream: int) -> None: ...
 
 class StackDouble(StackFloat): ...

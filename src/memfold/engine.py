@@ -23,16 +23,9 @@ __all__ = ["Packed", "fold", "get_num_threads", "isa", "pack", "set_num_threads"
 
 Array = NDArray[Any]
 
-# The engine's own number of each cell, and what it keeps of every step, in its order.
-KINDS = {"rnn_tanh": 0, "rnn_relu": 1, "lstm": 2, "coupled_lstm": 3, "gru": 4}
-KEPT = {
-    "rnn_tanh": ("h",),
-    "rnn_relu": ("pre",),
-    "lstm": ("i", "f", "g", "o", "c"),
-    "coupled_lstm": ("i", "g", "o", "c"),
-    "gru": ("r", "z", "n", "hidden_n"),
-}
-LINEAR = 5  # y = W x + b, a stream's head
+# The cells that the engine has, and what it keeps of every step of each, in its order: as native/cells.def lists them.
+KEPT = {name: kept for name, _, _, kept, _ in _engine.cells()}
+LINEAR = "linear"  # y = W x + b, a stream's head
 
 
 @dataclass(frozen=True)
@@ -169,8 +162,8 @@ def pack(cell: str, weights: Mapping[str, ArrayLike], dtype: Any = np.float32, *
         TypeError: another dtype, bfloat16 with float64, or weights that are no mapping from names.
     """
     dtype = np.dtype(dtype)
-    if cell not in KINDS:
-        raise ValueError(f"cell must be one of {', '.join(KINDS)}, got {cell!r}")
+    if cell not in KEPT:
+        raise ValueError(f"cell must be one of {', '.join(KEPT)}, got {cell!r}")
     if dtype not in (np.float32, np.float64) or (bfloat16 and dtype != np.float32):
         raise TypeError(f"the engine computes in float32, with bfloat16 weights at wish, or float64; got {dtype}")
     refuse_unnamed(weights)
@@ -319,8 +312,7 @@ def _run(
         (steps, batch),
         address(x),
         strides(x),
-        address(first[0] if first else None),
-        address(first[1] if first and len(first) > 1 else None),
+        [address(part) for part in first or ()],
         address(y),
         strides(y),
         address(kept) if keep else 0,
@@ -328,14 +320,11 @@ def _run(
         address(cuts),
         strides(cuts),
         0,
-        0,
-        0,
+        (),
         math.inf if clip is None else clip,
-        zoned["h"],
-        zoned.get("c", 0.0),
+        tuple(zoned.values()),
     )
-    last = (address(final[0]), address(final[1] if len(final) > 1 else None))
-    _engine.fold(packed.directions, call, *last, threads_at_call())
+    _engine.fold(packed.directions, call, [address(part) for part in final], threads_at_call())
     return y, final, kept
 
 
@@ -409,7 +398,7 @@ def _packed_direction(
         arrays[name] = laid_out(weight, dtype)
         if arrays[name].shape != shapes[name]:
             raise ValueError(f"{name} must be {shapes[name]}, got shape {arrays[name].shape}")
-    return pack_arrays(KINDS[cell], arrays, bfloat16)
+    return pack_arrays(cell, arrays, bfloat16)
 
 
 def _refuse_unlike(forward: Mapping[str, ArrayLike], backward: Mapping[str, ArrayLike]) -> None:
@@ -420,7 +409,7 @@ def _refuse_unlike(forward: Mapping[str, ArrayLike], backward: Mapping[str, Arra
         raise ValueError(f"both directions must have the same weights, got {', '.join(has)} without {', '.join(lacks)}")
 
 
-def pack_arrays(kind: int, arrays: Mapping[str, Array], bfloat16: bool = False) -> _engine.Packed:
+def pack_arrays(cell: str, arrays: Mapping[str, Array], bfloat16: bool = False) -> _engine.Packed:
     """One direction from contiguous arrays of one type, which are not looked at again."""
     rows, input_size = arrays["weight_ih"].shape
     hidden = arrays["weight_hh"].shape[1] if "weight_hh" in arrays else rows
@@ -429,4 +418,4 @@ def pack_arrays(kind: int, arrays: Mapping[str, Array], bfloat16: bool = False) 
         for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_ph")
     )
     is_double = arrays["weight_ih"].dtype == np.float64
-    return _engine.pack(kind, is_double, bfloat16, (input_size, hidden), (ih, hh, bias_ih, bias_hh, ph))
+    return _engine.pack(cell, is_double, bfloat16, (input_size, hidden), (ih, hh, bias_ih, bias_hh, ph))

@@ -100,10 +100,10 @@ class Stream:
             clip = math.inf if layer.clip is None else layer.clip
             if not clip > 0:
                 raise ValueError(f"clip must be above 0, got {clip}")
-            self._stack.add(packed.directions[0], clip, zoned["h"], zoned.get("c", 0.0))
+            self._stack.add(packed.directions[0], clip, tuple(zoned.values()))
             self.output_size = packed.hidden_size
         if self.head is not None:
-            self._stack.add(_packed_head(self.head, self.output_size), math.inf, 0.0, 0.0)
+            self._stack.add(_packed_head(self.head, self.output_size), math.inf, ())
             self.output_size = len(self.head["weight"])
         self._y = np.zeros((streams, self.output_size), self.dtype)
         self._y_row = self._y[0]
@@ -159,9 +159,9 @@ class Stream:
         result = []
         for k, layer in enumerate(self.layers):
             arrays = []
-            for cell in range(len(CELLS[layer.cell].state)):
+            for part in range(len(CELLS[layer.cell].state)):
                 arrays.append(np.empty((self.streams, self._packed[k].hidden_size), self.dtype))
-                self._stack.get(k, bool(cell), arrays[-1])
+                self._stack.get(k, part, arrays[-1])
             result.append(tuple(arrays))
         return tuple(result)
 
@@ -175,8 +175,8 @@ class Stream:
             for names in [CELLS[packed.cell].state]
         ]
         for k, arrays in enumerate(checked):
-            for cell, array in enumerate(arrays):
-                self._stack.set(k, bool(cell), array)
+            for part, array in enumerate(arrays):
+                self._stack.set(k, part, array)
 
     def reset(self, rows: Sequence[int] | None = None) -> None:
         """Set the state of these streams to 0; of all when None.

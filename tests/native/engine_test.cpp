@@ -52,6 +52,11 @@ namespace {
 
 using namespace memfold;
 
+constexpr Kind every_cell[] = {
+#define MEMFOLD_CELL(name, Cell) Kind::name,
+#include "cells.def"
+};
+
 void check(bool good, const char* what) {
     if (good) return;
     ++failures;
@@ -62,15 +67,15 @@ void check(bool good, const char* what) {
 template <typename Real>
 struct Call {
     Fold<Real> fold{};
-    int gates;
+    Traits traits;
     std::vector<Real> input, hidden, input_bias, hidden_bias, peephole, x, h0, c0, h, c, y, kept;
     std::vector<int64_t> lengths;
     std::vector<char> resets;
 
-    Call(std::mt19937& random, Kind kind, int64_t time, int64_t batch, int64_t inputs, int64_t units, bool ragged)
-        : gates(kind == Kind::lstm ? 4
-                : has_gates(kind)  ? 3
-                                   : 1) {
+    Call(const Engine& engine, std::mt19937& random, Kind kind, int64_t time, int64_t batch, int64_t inputs,
+         int64_t units, bool ragged)
+        : traits(traits_of(engine, kind)) {
+        const int gates = traits.gates;
         const auto numbers = [&](int64_t count, double scale = 1) {
             std::normal_distribution<double> normal(0, scale);
             std::vector<Real> result(static_cast<size_t>(count));
@@ -80,13 +85,13 @@ struct Call {
         const double scale = 1 / std::sqrt(double(units));
         input = numbers(gates * units * inputs, scale), hidden = numbers(gates * units * units, scale);
         input_bias = numbers(gates * units), hidden_bias = numbers(gates * units);
-        if (has_cell_state(kind)) peephole = numbers((gates - 1) * units);
+        peephole = numbers(traits.peepholes * units);
         x = numbers(time * batch * inputs), h0 = numbers(batch * units), c0 = numbers(batch * units);
         h = c = std::vector<Real>(size_t(batch * units));
         y.resize(size_t(time * batch * units));
-        kept.resize(size_t(time * batch * kept_values(kind) * units));
-        fold.layer = {kind, inputs, units, has_cell_state(kind), false};
-        fold.options = {ragged ? Real(2) : std::numeric_limits<Real>::infinity(), Real(ragged ? 0.25 : 0), 0};
+        kept.resize(size_t(time * batch * traits.kept * units));
+        fold.layer = {kind, inputs, units, traits.peepholes > 0, false};
+        fold.options = {ragged ? Real(2) : std::numeric_limits<Real>::infinity(), {Real(ragged ? 0.25 : 0)}};
         fold.sequences.time = time, fold.sequences.batch = batch;
         fold.x = {x.data(), batch * inputs, inputs};
         if (ragged) {
@@ -98,15 +103,12 @@ struct Call {
         fold.direction_count = 1;
         fold.directions[0] = {nullptr,
                               ragged && random() % 2 == 0,
-                              h0.data(),
-                              c0.data(),
-                              h.data(),
-                              c.data(),
+                              {h0.data(), c0.data()},
+                              {h.data(), c.data()},
                               {y.data(), batch * units, units},
-                              {kept.data(), batch * kept_values(kind) * units, kept_values(kind) * units},
+                              {kept.data(), batch * traits.kept * units, traits.kept * units},
                               nullptr,
-                              nullptr,
-                              nullptr};
+                              {}};
     }
 
     Weights<const Real> weights() const {
@@ -148,7 +150,7 @@ void expected_row(const Call<Real>& call, int64_t b, std::vector<double>& y, std
         const auto before = h;
         for (int64_t u = 0; u < units; ++u) {
             double from_x[4], from_h[4];
-            for (int g = 0; g < call.gates; ++g) {
+            for (int g = 0; g < call.traits.gates; ++g) {
                 const int64_t row = g * units + u;
                 from_x[g] = call.input_bias[size_t(row)], from_h[g] = call.hidden_bias[size_t(row)];
                 for (int64_t k = 0; k < inputs; ++k) {
@@ -174,16 +176,20 @@ void expected_row(const Call<Real>& call, int64_t b, std::vector<double>& y, std
                     now = (1 - z) * std::tanh(clip(from_x[2] + r * from_h[2])) + z * old;
                     break;
                 }
-                default: {
+                case Kind::lstm:
+                case Kind::coupled_lstm: {
                     const bool coupled = f.layer.kind == Kind::coupled_lstm;
                     const int last = coupled ? 2 : 3;
                     const double i = sigmoid(pre(0, peep(0, old_c)));
                     const double forget = coupled ? 1 - i : sigmoid(pre(1, peep(1, old_c)));
                     cell = forget * old_c + i * std::tanh(pre(last - 1));
                     now = sigmoid(pre(last, peep(last - 1, cell))) * std::tanh(cell);
+                    break;
                 }
+                case Kind::linear:
+                    break;
             }
-            const double p = double(f.options.zoneout_h);
+            const double p = double(f.options.zoneout[0]);
             h[size_t(u)] = p * old + (1 - p) * now;
             c[size_t(u)] = cell;
             y[size_t(t * units + u)] = h[size_t(u)];
@@ -216,11 +222,11 @@ void compare(const Call<Real>& call, const char* what) {
 template <typename Real>
 void test_folds(const Engine& engine) {
     std::mt19937 random(1);
-    for (const Kind kind : {Kind::rnn_tanh, Kind::rnn_relu, Kind::lstm, Kind::coupled_lstm, Kind::gru}) {
+    for (const Kind kind : every_cell) {
         for (const int64_t batch : {0, 1, 2, 7, 13}) {
             for (const int64_t units : {1, 17, 33}) {
                 for (const bool ragged : {false, true}) {
-                    Call<Real> call(random, kind, 5, batch, 1 + units % 20, units, ragged);
+                    Call<Real> call(engine, random, kind, 5, batch, 1 + units % 20, units, ragged);
                     call.run(engine, 1);
                     compare(call, "a fold follows the plain loops");
                     const auto alone = call.y;
@@ -230,7 +236,7 @@ void test_folds(const Engine& engine) {
             }
         }
     }
-    Call<Real> wide(random, Kind::lstm, 6, 1, 8, 130, false);
+    Call<Real> wide(engine, random, Kind::lstm, 6, 1, 8, 130, false);
     wide.run(engine, 1);
     compare(wide, "a fold by shares follows the plain loops");
     const auto alone = wide.y;
@@ -242,11 +248,12 @@ void test_folds(const Engine& engine) {
 void test_backward(const Engine& engine) {
     std::mt19937 random(4);
     std::normal_distribution<double> normal;
-    for (const Kind kind : {Kind::rnn_tanh, Kind::lstm, Kind::coupled_lstm, Kind::gru}) {
+    for (const Kind kind : every_cell) {
+        if (kind == Kind::rnn_relu) continue;  // a difference across its corner is no derivative
         for (const int64_t batch : {0, 1, 9}) {
             for (const int64_t units : {1, 17, 70}) {
                 for (const bool ragged : {false, true}) {
-                    Call<double> call(random, kind, 5, batch, 1 + units % 20, units, ragged);
+                    Call<double> call(engine, random, kind, 5, batch, 1 + units % 20, units, ragged);
                     // x, h0, c0, then the weights: those that are read, and where their gradients go.
                     std::vector<double>* const read[] = {&call.x,           &call.h0,      &call.c0,
                                                          &call.input,       &call.hidden,  &call.input_bias,
@@ -270,10 +277,8 @@ void test_backward(const Engine& engine) {
                         b.dx = {gradient[0].data(), batch * inputs, inputs};
                         b.directions[0] = {call.weights(),
                                            {dy.data(), batch * units, units},
-                                           dh.data(),
-                                           nullptr,
-                                           gradient[1].data(),
-                                           has_cell_state(kind) ? gradient[2].data() : nullptr,
+                                           {dh.data()},
+                                           {gradient[1].data(), call.traits.states > 1 ? gradient[2].data() : nullptr},
                                            {gradient[3].data(), gradient[4].data(), gradient[5].data(),
                                             gradient[6].data(), gradient[7].empty() ? nullptr : gradient[7].data()}};
                         run_backward(engine, b, threads);
@@ -314,7 +319,7 @@ void test_many_callers(const Engine& engine) {
     for (unsigned seed = 0; seed < 6; ++seed) {
         callers.emplace_back([&, seed] {
             std::mt19937 random(seed);
-            Call<float> call(random, Kind::lstm, 9, 5, 8, 70, true);
+            Call<float> call(engine, random, Kind::lstm, 9, 5, 8, 70, true);
             call.run(engine, 1);
             const auto alone = call.y;
             for (int round = 0; round < 30; ++round) {
@@ -329,9 +334,11 @@ void test_many_callers(const Engine& engine) {
 
 void test_steps(const Engine& engine) {
     std::mt19937 random(2);
-    Call<float> below(random, Kind::gru, 6, 3, 5, 19, false), above(random, Kind::lstm, 6, 3, 19, 21, false);
-    below.fold.directions[0].h_first = above.fold.directions[0].h_first = nullptr;
-    above.fold.directions[0].c_first = nullptr;
+    Call<float> below(engine, random, Kind::gru, 6, 3, 5, 19, false),
+        above(engine, random, Kind::lstm, 6, 3, 19, 21, false);
+    for (auto* call : {&below, &above}) {
+        for (auto& first : call->fold.directions[0].first) first = nullptr;
+    }
     above.fold.x = {below.y.data(), 3 * 19, 19};
     below.run(engine, 1);
     above.run(engine, 1);
@@ -373,8 +380,8 @@ struct WideStack {
 
   private:
     WideStack(const Engine& engine, std::mt19937 random, int64_t streams)
-        : below(random, Kind::lstm, 6, streams, 90, 150, false),
-          above(random, Kind::gru, 6, streams, 150, 170, false),
+        : below(engine, random, Kind::lstm, 6, streams, 90, 150, false),
+          above(engine, random, Kind::gru, 6, streams, 150, 170, false),
           stack(engine, streams),
           y(size_t(streams * 170)) {
         for (const auto* call : {&below, &above}) {
@@ -408,7 +415,7 @@ void test_divided_steps(const Engine& engine) {
 void test_fork(const Engine& engine) {
 #if defined(__unix__) && !defined(__SANITIZE_THREAD__)
     std::mt19937 random(3);
-    Call<float> call(random, Kind::lstm, 9, 16, 8, 70, false);
+    Call<float> call(engine, random, Kind::lstm, 9, 16, 8, 70, false);
     call.run(engine, 2);
     const auto parents = call.y;
     Pool::set_step_threads(2);

@@ -44,7 +44,7 @@ def served_by(layer: "Recurrent", x: Tensor, state: State, *, ragged: bool) -> W
 
 
 def _the_engine_has(layer: "Recurrent") -> bool:
-    return layer.cell in engine.KINDS and not layer.proj_size and not getattr(layer, "layer_norm", False)
+    return layer.cell in engine.KEPT and not layer.proj_size and not getattr(layer, "layer_norm", False)
 
 
 def _readable(tensors: Sequence[Tensor], compiling: bool) -> bool:

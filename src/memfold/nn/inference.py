@@ -32,7 +32,6 @@ def fold(
     final = [torch.empty_like(s) for s in first]
     rows = None if lengths is None else lengths.contiguous()
     clip = math.inf if layer.clip is None else layer.clip
-    zoneout_c = layer._zoneout[-1] if len(layer._zoneout) > 1 else 0.0
     engine.borrow_threads()
     for k, packed in enumerate(_cache.packed(layer)):
         x = ops.readable_rows(x)
@@ -46,8 +45,7 @@ def fold(
             (steps, batch),
             x.data_ptr(),
             (x.stride(0), x.stride(1)),
-            first[0].data_ptr() + below,
-            first[1].data_ptr() + below if len(first) > 1 else 0,
+            [part.data_ptr() + below for part in first],
             y.data_ptr(),
             (y.stride(0), y.stride(1)),
             0,
@@ -55,14 +53,11 @@ def fold(
             0 if resets is None else resets.data_ptr(),
             (0, 0) if resets is None else (resets.stride(0), resets.stride(1)),
             0,
-            0,
-            0,
+            (),
             clip,
-            layer._zoneout[0],
-            zoneout_c,
+            layer._zoneout,
         )
-        last = [f.data_ptr() + below for f in final]
-        _engine.fold(packed, call, last[0], last[1] if len(last) > 1 else 0, engine.threads_at_call())
+        _engine.fold(packed, call, [part.data_ptr() + below for part in final], engine.threads_at_call())
         x = F.dropout(y, layer.dropout, layer.training) if k < layer.num_layers - 1 else y
     return x, tuple(final)
 
@@ -76,7 +71,7 @@ def stream(layer: "Recurrent", streams: int, bfloat16: bool) -> Stream:
     name = type(layer).__name__
     if layer.bidirectional:
         raise ValueError(f"a bidirectional {name} cannot stream: its backward direction starts at the end")
-    if layer.cell not in engine.KINDS:
+    if layer.cell not in engine.KEPT:
         raise ValueError(f"streams have no cell {layer.cell!r}")
     for option in ("proj_size", "layer_norm"):
         if getattr(layer, option, False):

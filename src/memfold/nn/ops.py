@@ -130,7 +130,7 @@ def pack(cell: str, weights: Sequence[Tensor]) -> _engine.Packed:
     """One direction's contiguous weights as the engine reads them."""
     weight, hidden = weights[0], weights[1].shape[1]
     is_double = weight.dtype == torch.float64
-    return _engine.pack(engine.KINDS[cell], is_double, False, (weight.shape[1], hidden), _addresses(weights))
+    return _engine.pack(cell, is_double, False, (weight.shape[1], hidden), _addresses(weights))
 
 
 def _address(tensor: Tensor | None) -> int:
@@ -152,8 +152,7 @@ def described(call: Call, y: Tensor, kept: Tensor | None) -> _engine.Call:
         (call.x.shape[0], call.x.shape[1]),
         _address(call.x),
         strides(call.x),
-        _address(call.state[0]),
-        _address(call.state[1]) if len(call.state) > 1 else 0,
+        [_address(part) for part in call.state],
         _address(y),
         strides(y),
         _address(kept),
@@ -161,11 +160,9 @@ def described(call: Call, y: Tensor, kept: Tensor | None) -> _engine.Call:
         _address(call.resets),
         strides(call.resets),
         _address(call.mask),
-        _address(call.zones_h),
-        _address(call.zones_c),
+        [_address(call.zones_h), _address(call.zones_c)],
         math.inf if call.clip is None else call.clip,
-        call.zoneout[0],
-        call.zoneout[-1] if len(call.zoneout) > 1 else 0.0,
+        call.zoneout,
     )
 
 
@@ -230,7 +227,8 @@ def _fold_cpu(*arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     engine.borrow_threads()
     packed = [pack(call.cell, weights) for weights in call.by_direction(call.weights)]
     own = described(call, y, kept)
-    _engine.fold(packed, own, _address(h), _address(c), engine.threads_at_call())
+    last = [_address(part) for part in (h, c)[: len(call.state)]]
+    _engine.fold(packed, own, last, engine.threads_at_call())
     return y, h, c, kept
 
 
@@ -261,17 +259,15 @@ def _fold_backward_cpu(*arguments: Any) -> list[Tensor]:
     engine.borrow_threads()
     _engine.fold_backward(
         described(call, y, kept),
-        engine.KINDS[call.cell],
+        call.cell,
         call.x.dtype == torch.float64,
         (call.x.shape[2], call.hidden),
         [_addresses(own) for own in call.by_direction(call.weights)],
         [_addresses(own) for own in call.by_direction(d_weights)],
         _address(dy),
         strides(dy),
-        _address(dh),
-        _address(dc) if len(call.state) > 1 else 0,
-        _address(d_state[0]),
-        _address(d_state[1]) if len(d_state) > 1 else 0,
+        [_address(d) for d in (dh, dc)[: len(call.state)]],
+        [_address(d) for d in d_state],
         _address(dx),
         strides(dx) if needs[0] else (0, 0),
         engine.threads_at_call(),
