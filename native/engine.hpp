@@ -176,8 +176,8 @@ struct Functions {
 struct Engine {
     const char* isa;
     const Traits* traits;  // by Kind
-    Functions<float> float32;
-    Functions<double> float64;
+    const Functions<float>* float32;
+    const Functions<double>* float64;
     uint64_t (*fingerprint)(const void* data, size_t bytes);
     double (*spend_operations)(int64_t rounds);  // for the benchmarks
 };

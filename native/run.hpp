@@ -19,9 +19,9 @@ namespace memfold {
 template <typename Real>
 const Functions<Real>& functions_of(const Engine& engine) {
     if constexpr (sizeof(Real) == sizeof(float)) {
-        return engine.float32;
+        return *engine.float32;
     } else {
-        return engine.float64;
+        return *engine.float64;
     }
 }
 

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def objects() -> list[Path]:
-    return sorted(ROOT.glob("build/*/CMakeFiles/engine_*.dir/native/engine.cpp.o"))
+    return sorted(ROOT.glob("build/*/CMakeFiles/engine_*.dir/native/*.cpp.o"))
 
 
 @pytest.mark.skipif(shutil.which("nm") is None or not objects(), reason="needs nm and the objects of an editable build")
