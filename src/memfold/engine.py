@@ -16,8 +16,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from memfold import _engine
-from memfold.cells._fold import Zoneout, zoneout_by_name
-from memfold.cells._sequence import CELLS, checked_lengths, checked_resets, checked_state, refuse_unnamed
+from memfold.cells.arguments import (
+    Zoneout,
+    checked_clip,
+    checked_lengths,
+    checked_resets,
+    checked_state,
+    checked_zoneout,
+    refuse_unnamed,
+)
+from memfold.cells.table import CELLS
 
 __all__ = ["Packed", "fold", "get_num_threads", "isa", "pack", "set_num_threads", "trace"]
 
@@ -25,6 +33,7 @@ Array = NDArray[Any]
 
 # The cells that the engine has, and what it keeps of every step of each, in its order: as native/cells.def lists them.
 KEPT = {name: kept for name, _, _, kept, _ in _engine.cells()}
+ENGINES_WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_ph")
 LINEAR = "linear"  # y = W x + b, a stream's head
 
 
@@ -248,9 +257,9 @@ def trace(
     if kept.shape[2] > 1:
         raise ValueError("a trace follows one direction, got the weights of two")
     values = {name: kept[:, :, 0, k] for k, name in enumerate(KEPT[cell])} | {"h": y}
-    if cell == "coupled_lstm":
-        ended = np.arange(len(y))[:, None, None] >= checked_lengths(lengths, *y.shape[:2])[:, None]
-        values["f"] = np.where(ended, 0, 1 - values["i"])
+    ended = np.arange(len(y))[:, None, None] >= checked_lengths(lengths, *y.shape[:2])[:, None]
+    for name, other in CELLS[cell].complements.items():
+        values[name] = np.where(ended, 0, 1 - values[other])
     return {name: values[name] for name in CELLS[cell].values}
 
 
@@ -279,9 +288,8 @@ def _run(
     steps, batch, input_size = x.shape
     if input_size != packed.input_size:
         raise ValueError(f"x must have {packed.input_size} features, got shape {x.shape}")
-    if clip is not None and not clip > 0:
-        raise ValueError(f"clip must be above 0, got {clip}")
-    zoned = zoneout_by_name(CELLS[cell], zoneout)
+    checked_clip(clip)
+    zoned = checked_zoneout(CELLS[cell], zoneout)
     directions, hidden, names = len(packed.directions), packed.hidden_size, CELLS[cell].state
     if reverse and directions == 2:
         raise ValueError("reverse is for one direction, got the weights of two")
@@ -380,15 +388,8 @@ def borrow_threads() -> None:
 def _packed_direction(
     cell: str, weights: Mapping[str, ArrayLike], input_size: int, hidden: int, dtype: np.dtype[Any], bfloat16: bool
 ) -> _engine.Packed:
-    rows = CELLS[cell].gates * hidden
-    shapes: dict[str, tuple[int, ...]] = {
-        "weight_ih": (rows, input_size),
-        "weight_hh": (rows, hidden),
-        "bias_ih": (rows,),
-        "bias_hh": (rows,),
-    }
-    if "c" in CELLS[cell].state:
-        shapes["weight_ph"] = (rows - hidden,)
+    every = CELLS[cell].shapes(input_size, hidden, hidden)
+    shapes = {name: every[name] for name in ENGINES_WEIGHTS if name in every}
     if missing := {"weight_ih", "weight_hh"} - set(weights):
         raise ValueError(f"weights lack {', '.join(sorted(missing))}")
     arrays: dict[str, Array] = {}
@@ -413,9 +414,6 @@ def pack_arrays(cell: str, arrays: Mapping[str, Array], bfloat16: bool = False) 
     """One direction from contiguous arrays of one type, which are not looked at again."""
     rows, input_size = arrays["weight_ih"].shape
     hidden = arrays["weight_hh"].shape[1] if "weight_hh" in arrays else rows
-    ih, hh, bias_ih, bias_hh, ph = (
-        int(arrays[name].ctypes.data) if name in arrays else 0
-        for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_ph")
-    )
+    ih, hh, bias_ih, bias_hh, ph = (int(arrays[name].ctypes.data) if name in arrays else 0 for name in ENGINES_WEIGHTS)
     is_double = arrays["weight_ih"].dtype == np.float64
     return _engine.pack(cell, is_double, bfloat16, (input_size, hidden), (ih, hh, bias_ih, bias_hh, ph))

@@ -22,8 +22,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from memfold import _engine
-from memfold.cells._fold import Zoneout, zoneout_by_name
-from memfold.cells._sequence import CELLS, checked_state, refuse_unnamed
+from memfold.cells.arguments import Zoneout, checked_clip, checked_state, checked_zoneout, refuse_unnamed
+from memfold.cells.table import CELLS
 from memfold.engine import LINEAR, Packed, checked_out, laid_out, pack, pack_arrays, threads_at_call
 from memfold.files import CONFIG, FolderKind, read_json, settle, sha256, write_folder
 
@@ -96,10 +96,9 @@ class Stream:
                 raise ValueError(
                     f"layer {k} takes {packed.input_size} features, the one below gives {self.output_size}"
                 )
-            zoned = zoneout_by_name(CELLS[layer.cell], layer.zoneout)
+            zoned = checked_zoneout(CELLS[layer.cell], layer.zoneout)
             clip = math.inf if layer.clip is None else layer.clip
-            if not clip > 0:
-                raise ValueError(f"clip must be above 0, got {clip}")
+            checked_clip(clip)
             self._stack.add(packed.directions[0], clip, tuple(zoned.values()))
             self.output_size = packed.hidden_size
         if self.head is not None:

@@ -7,10 +7,10 @@
   :class:`Bidirectional`.
 """
 
-from memfold.cells._fold import bidirectional, fold, fold_backward, trace
-from memfold.cells._gradient import Gradients, gru_backward, lstm_backward, rnn_backward
-from memfold.cells._learn import Bidirectional, GRUCell, LSTMCell, PeepholeLSTMCell, RNNCell
-from memfold.cells._step import gru, lstm, rnn, sigmoid
+from memfold.cells.folding import bidirectional, fold, fold_backward, trace
+from memfold.cells.gradient import Gradients, gru_backward, lstm_backward, rnn_backward
+from memfold.cells.learn import Bidirectional, GRUCell, LSTMCell, PeepholeLSTMCell, RNNCell
+from memfold.cells.step import gru, lstm, rnn, sigmoid
 
 __all__ = [
     "Bidirectional",

@@ -120,16 +120,17 @@ def _stepped(
 def _fold(
     layer: Recurrent, row: int, x: Tensor, state: State, changes: Sequence[Change], reverse: bool
 ) -> tuple[list[Values], State]:
-    cell, plain = composition.CELLS[layer.cell], layer._weights(row)
+    formula, names = composition.FORMULAS[layer.cell], composition.CELLS[layer.cell].state
+    plain = layer._weights(row)
     result: list[Values] = [{} for _ in x]
     for t in reversed(range(len(x))) if reverse else range(len(x)):
         weights = plain
         for change in changes:
             weights, state = change.weights(layer, weights, t), change.before(layer, state, t)
-        values = cell.step(composition.share(x[t], weights, "ih"), state[0], state, weights, clip=layer.clip)
+        values = formula(composition.share(x[t], weights, "ih"), state[0], state, weights, clip=layer.clip)
         for change in changes:
             values = change.after(layer, values, t)
-        state = tuple(values[name] for name in cell.state)
+        state = tuple(values[name] for name in names)
         for value in state:
             if value.requires_grad:
                 value.retain_grad()

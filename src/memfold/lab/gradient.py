@@ -125,13 +125,14 @@ def gradient_by_lag(layer: Recurrent, x: Tensor, direction: Tensor) -> dict[str,
     Returns:
         By ``h`` and, of an LSTM, ``c``: norms (T, B), the last step first, so that the index is the lag.
     """
-    cell, weights = composition.CELLS[layer.cell], layer._weights(0)
-    state = tuple(x.new_zeros(x.shape[1], layer.hidden_size) for _ in cell.state)
-    kept: dict[str, list[Tensor]] = {name: [] for name in cell.state}
+    formula, names = composition.FORMULAS[layer.cell], composition.CELLS[layer.cell].state
+    weights = layer._weights(0)
+    state = tuple(x.new_zeros(x.shape[1], layer.hidden_size) for _ in names)
+    kept: dict[str, list[Tensor]] = {name: [] for name in names}
     for from_x in composition.share(x, weights, "ih"):
-        values = cell.step(from_x, state[0], state, weights, clip=layer.clip)
-        state = tuple(values[name] for name in cell.state)
-        for name, value in zip(cell.state, state, strict=True):
+        values = formula(from_x, state[0], state, weights, clip=layer.clip)
+        state = tuple(values[name] for name in names)
+        for name, value in zip(names, state, strict=True):
             value.retain_grad()
             kept[name].append(value)
     (state[0] * direction).sum().backward()  # type: ignore[no-untyped-call]

@@ -5,7 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from memfold.nn.composition import CELLS, State, share, zoned
+from memfold.cells.table import CELLS
+from memfold.nn.composition import FORMULAS, State, share, zoned
 from memfold.nn.options import Device, checked_clip, checked_sizes, checked_zoneout, described, refuse
 from memfold.nn.weights import checked_init, initialise, refuse_reshaped, shapes
 
@@ -63,13 +64,13 @@ class RecurrentCell(nn.Module):
             raise ValueError(f"{type(self).__name__} takes x (I,) or (B, I), got shape {tuple(x.shape)}")
         if x.shape[-1] != self.input_size:
             raise RuntimeError(f"x must have input_size={self.input_size} features, got shape {tuple(x.shape)}")
-        formula = CELLS[self.cell]
-        before = self._state_before(x, hx, formula.state)
+        names = CELLS[self.cell].state
+        before = self._state_before(x, hx, names)
         weights = self._weights()
         refuse_reshaped(weights, self._weight_shapes)
-        new = formula.step(share(x, weights, "ih"), before[0], before, weights, clip=self.clip)
+        new = FORMULAS[self.cell](share(x, weights, "ih"), before[0], before, weights, clip=self.clip)
         after = []
-        for name, old, p in zip(formula.state, before, self._zoneout, strict=True):
+        for name, old, p in zip(names, before, self._zoneout, strict=True):
             keep = torch.rand_like(old) < p if self.training and p else p
             after.append(zoned(new[name], old, keep))
         return tuple(after)

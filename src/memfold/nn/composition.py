@@ -5,19 +5,34 @@ are those of :mod:`memfold.cells`, where each stands under its source.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["CELLS", "Cell", "State", "Values", "Weights", "Zoneout", "fold", "share", "zoned"]
+from memfold.cells.table import CELLS
+
+__all__ = ["CELLS", "FORMULAS", "State", "Values", "Weights", "Zoneout", "fold", "share", "zoned"]
 
 Weights = Mapping[str, Tensor]
 Values = dict[str, Tensor]
 State = tuple[Tensor, ...]  # (h,) or (h, c)
 Zoneout = float | Tensor  # the probability that a unit keeps its value, or a bool mask of where it does
+Formula = Callable[..., Values]  # (x's share, h for the product, state, weights, clip=) -> the cell's values
+
+FORMULAS: dict[str, Formula] = {}  # one step of each cell of `CELLS`, by its name
+
+
+def formula_of(cell: str, **options: Any) -> Callable[[Formula], Formula]:
+    """Enter the function, with these options, as the formula of a cell."""
+
+    def enter(function: Formula) -> Formula:
+        FORMULAS[cell] = partial(function, **options) if options else function
+        return function
+
+    return enter
 
 
 def share(a: Tensor, weights: Weights, side: str) -> Tensor:
@@ -52,11 +67,15 @@ def zoned(new: Tensor, old: Tensor, keep: Zoneout) -> Tensor:
     return keep * old + (1 - keep) * new if keep else new
 
 
+@formula_of("rnn_tanh", relu=False)
+@formula_of("rnn_relu", relu=True)
 def rnn(from_x: Tensor, h: Tensor, state: State, weights: Weights, *, relu: bool, clip: float | None) -> Values:
     pre = bound(from_x + share(h, weights, "hh"), clip)
     return {"h": pre.relu() if relu else pre.tanh()}
 
 
+@formula_of("lstm", coupled=False)
+@formula_of("coupled_lstm", coupled=True)
 def lstm(from_x: Tensor, h: Tensor, state: State, weights: Weights, *, coupled: bool, clip: float | None) -> Values:
     _, c = state
     pre = share(h, weights, "hh") + from_x  # (B, G*H)
@@ -77,6 +96,7 @@ def lstm(from_x: Tensor, h: Tensor, state: State, weights: Weights, *, coupled: 
     return {"i": i, "f": f, "g": g, "o": o, "c": c, "h": h}
 
 
+@formula_of("gru")
 def gru(from_x: Tensor, h: Tensor, state: State, weights: Weights, *, clip: float | None) -> Values:
     """Reset after the product, as torch and cuDNN have it."""
     x_r, x_z, x_n = from_x.chunk(3, dim=-1)
@@ -87,6 +107,7 @@ def gru(from_x: Tensor, h: Tensor, state: State, weights: Weights, *, clip: floa
     return {"r": r, "z": z, "n": n, "h": (1 - z) * n + z * state[0]}
 
 
+@formula_of("gru_reset_before")
 def gru_reset_before(from_x: Tensor, h: Tensor, state: State, weights: Weights, *, clip: float | None) -> Values:
     """Reset before the product, as version 3 of Cho et al. 2014 has it: r acts on h itself."""
     hidden = weights["weight_hh"].shape[-1]
@@ -97,27 +118,6 @@ def gru_reset_before(from_x: Tensor, h: Tensor, state: State, weights: Weights, 
     r, z = bound(x_rz + F.linear(h, R_rz, b_rz), clip).sigmoid().chunk(2, dim=-1)
     n = bound(x_n + F.linear(r * h, R_n, b_n), clip).tanh()
     return {"r": r, "z": z, "n": n, "h": (1 - z) * n + z * state[0]}
-
-
-@dataclass(frozen=True)
-class Cell:
-    """What a fold must know of a cell."""
-
-    step: Callable[..., Values]  # (x's share, h for the product, state, weights, clip) -> values
-    gates: tuple[str, ...]  # the blocks of rows in weight_ih and weight_hh
-    values: tuple[str, ...]  # what a step returns
-    state: tuple[str, ...]  # those of them that the next step receives
-
-
-_LSTM_VALUES, _GRU_VALUES = ("i", "f", "g", "o", "c", "h"), ("r", "z", "n", "h")
-CELLS = {
-    "rnn_tanh": Cell(partial(rnn, relu=False), ("h",), ("h",), ("h",)),
-    "rnn_relu": Cell(partial(rnn, relu=True), ("h",), ("h",), ("h",)),
-    "lstm": Cell(partial(lstm, coupled=False), ("i", "f", "g", "o"), _LSTM_VALUES, ("h", "c")),
-    "coupled_lstm": Cell(partial(lstm, coupled=True), ("i", "g", "o"), _LSTM_VALUES, ("h", "c")),
-    "gru": Cell(gru, ("r", "z", "n"), _GRU_VALUES, ("h",)),
-    "gru_reset_before": Cell(gru_reset_before, ("r", "z", "n"), _GRU_VALUES, ("h",)),
-}
 
 
 def fold(
@@ -161,7 +161,7 @@ def fold(
     >>> values["h"].flatten()
     tensor([6., 5., 3., 0.])
     """
-    formula = CELLS[cell]
+    known, step = CELLS[cell], FORMULAS[cell]
     steps = x.shape[0]
     valid = None if lengths is None else torch.arange(steps, device=x.device)[:, None, None] < lengths[:, None]
     cut = None if resets is None else resets[..., None]  # (T, B, 1)
@@ -172,14 +172,14 @@ def fold(
         cut = torch.cat([cut[1:], torch.zeros_like(cut[:1])])
 
     from_x = share(x, weights, "ih").unbind()  # unbind, as the gradient of from_x[t] would be as large as x
-    kept: dict[str, list[Tensor]] = {name: [] for name in (formula.values if keep else ("h",))}
+    kept: dict[str, list[Tensor]] = {name: [] for name in (known.values if keep else ("h",))}
     for t in reversed(range(steps)) if reverse else range(steps):
         before = state if cut is None else tuple(torch.where(cut[t], 0, s) for s in state)
         h = before[0] if recurrent_mask is None else before[0] * recurrent_mask
-        new = formula.step(from_x[t], h, before, weights, clip=clip)
-        for name, old, p in zip(formula.state, before, zoneout, strict=False):
+        new = step(from_x[t], h, before, weights, clip=clip)
+        for name, old, p in zip(known.state, before, zoneout, strict=False):
             new[name] = zoned(new[name], old, p[t] if isinstance(p, Tensor) else p)
-        state = tuple(new[name] for name in formula.state)
+        state = tuple(new[name] for name in known.state)
         if valid is not None:
             state = tuple(torch.where(valid[t], s, old) for s, old in zip(state, before, strict=True))
         for name, values in kept.items():

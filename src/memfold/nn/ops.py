@@ -117,11 +117,11 @@ def values(call: Call, y: Tensor, kept: Tensor) -> list[Values]:
     result = []
     for d, h in enumerate(y.chunk(call.directions, dim=-1)):
         own = {name: kept[:, :, d, k] for k, name in enumerate(engine.KEPT[call.cell]) if kept.numel()} | {"h": h}
-        if call.cell == "coupled_lstm":
-            own["f"] = 1 - own["i"]
+        for name, other in composition.CELLS[call.cell].complements.items():
+            own[name] = 1 - own[other]
             if call.lengths is not None:
                 ended = torch.arange(len(y), device=y.device)[:, None, None] >= call.lengths[:, None]
-                own["f"] = own["f"].masked_fill(ended, 0)
+                own[name] = own[name].masked_fill(ended, 0)
         result.append({name: own[name] for name in composition.CELLS[call.cell].values})
     return result
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from memfold.nn.composition import CELLS
+from memfold.cells.table import CELLS
 
 __all__ = ["checked_init", "initialise", "refuse_reshaped", "shapes"]
 
@@ -26,7 +26,7 @@ def shapes(
     """Shapes of one layer's and direction's parameters by name, torch's own first and in torch's order.
 
     Args:
-        cell: a name in ``composition.CELLS``.
+        cell: a name in ``CELLS``.
         width: features of the layer's input.
         hidden: H.
         projection: P, or 0 for none.
@@ -34,17 +34,17 @@ def shapes(
     >>> shapes("lstm", 3, 2, bias=True, peephole=True)
     {'weight_ih': (8, 3), 'weight_hh': (8, 2), 'bias_ih': (8,), 'bias_hh': (8,), 'weight_ph': (6,)}
     """
-    rows = len(CELLS[cell].gates) * hidden
-    result: dict[str, tuple[int, ...]] = {"weight_ih": (rows, width), "weight_hh": (rows, projection or hidden)}
-    if bias:
-        result |= {"bias_ih": (rows,), "bias_hh": (rows,)}
-    if projection:
-        result["weight_hr"] = (projection, hidden)
-    if peephole:
-        result["weight_ph"] = (rows - hidden,)  # every gate but g sees the cell
-    if layer_norm:
-        result |= {"ln_ih": (rows,), "ln_hh": (rows,), "ln_c": (hidden,)}
-    return result
+    every = CELLS[cell].shapes(width, hidden, projection or hidden)
+    lacking = set()
+    if not bias:
+        lacking |= {"bias_ih", "bias_hh"}
+    if not projection:
+        lacking |= {"weight_hr"}
+    if not peephole:
+        lacking |= {"weight_ph"}
+    if not layer_norm:
+        lacking |= {"ln_ih", "ln_hh", "ln_c"}
+    return {name: shape for name, shape in every.items() if name not in lacking}
 
 
 def refuse_reshaped(weights: Mapping[str, Tensor], made: Mapping[str, tuple[int, ...]], suffix: str = "") -> None:

@@ -5,11 +5,19 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from memfold.cells._gradient import Gradients
-from memfold.cells._sequence import Cell, Folding, checked_state, refuse_unnamed, sizes
-from memfold.cells._step import Array, Values
+from memfold.cells.arguments import (
+    Folding,
+    Zoneout,
+    checked_clip,
+    checked_state,
+    checked_zoneout,
+    refuse_unnamed,
+    sizes,
+)
+from memfold.cells.gradient import Gradients
+from memfold.cells.step import Array, Values
 
-Zoneout = float | tuple[float, float]
+__all__ = ["bidirectional", "fold", "fold_backward", "trace"]
 
 
 def fold(
@@ -193,9 +201,8 @@ def bidirectional(
 def _run(sequence: Folding, clip: float | None, zoneout: Zoneout) -> tuple[Values, Values, tuple[Array, ...]]:
     """All values of the fold, the state that each step received, and the final state."""
     cell, state = sequence.cell, sequence.state
-    if clip is not None and not clip > 0:
-        raise ValueError(f"clip must be above 0, got {clip}")
-    keep = zoneout_by_name(cell, zoneout)
+    checked_clip(clip)
+    keep = checked_zoneout(cell, zoneout)
     hidden, output = sizes(sequence.weights)
     steps, batch, _ = sequence.x.shape
     dtype = sequence.x.dtype
@@ -213,12 +220,3 @@ def _run(sequence: Folding, clip: float | None, zoneout: Zoneout) -> tuple[Value
             values[name][t] = np.where(here, new[name], 0)
         state = [np.where(here, new[name], old) for name, old in zip(cell.state, state, strict=True)]
     return values, received, tuple(state)
-
-
-def zoneout_by_name(cell: Cell, zoneout: Zoneout) -> dict[str, float]:
-    pair = zoneout if isinstance(zoneout, tuple) else (zoneout, zoneout)[: len(cell.state)]
-    if len(pair) != len(cell.state):
-        raise ValueError(f"zoneout must be a number or a pair (h, c); this cell's state is {', '.join(cell.state)}")
-    if not all(0 <= p <= 1 for p in pair):
-        raise ValueError(f"zoneout must be from 0 to 1, got {zoneout}")
-    return dict(zip(cell.state, pair, strict=True))

@@ -8,9 +8,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from memfold.cells._fold import fold, fold_backward
-from memfold.cells._sequence import CELLS
-from memfold.cells._step import Array, Values, Weights
+from memfold.cells.folding import fold, fold_backward
+from memfold.cells.step import Array, Values, Weights
+from memfold.cells.table import CELLS
 
 
 class _LearnersCell:

@@ -1,39 +1,27 @@
-"""What a fold works on: the table of cells, and a fold's arguments, checked once."""
+"""A fold's arguments, checked once."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from memfold.cells._gradient import Gradients, gru_backward, lstm_backward, rnn_backward
-from memfold.cells._step import Array, Values, Weights, gru, lstm, rnn
+from memfold.cells.step import Array, Values, Weights
+from memfold.cells.table import CELLS, Cell
 
+__all__ = [
+    "Folding",
+    "Zoneout",
+    "checked_clip",
+    "checked_lengths",
+    "checked_resets",
+    "checked_state",
+    "checked_zoneout",
+    "refuse_unnamed",
+    "sizes",
+]
 
-@dataclass(frozen=True)
-class Cell:
-    """What a fold must know of a cell."""
-
-    step: Callable[..., Values]
-    backward: Callable[..., Gradients]
-    gates: int  # rows of weight_ih, in units of H
-    values: tuple[str, ...]  # what a step returns, in its order
-    state: tuple[str, ...]  # those of them that the next step receives
-
-
-CELLS = {
-    "rnn_tanh": Cell(rnn, rnn_backward, 1, ("h",), ("h",)),
-    "rnn_relu": Cell(partial(rnn, nonlinearity="relu"), partial(rnn_backward, nonlinearity="relu"), 1, ("h",), ("h",)),
-    "lstm": Cell(lstm, lstm_backward, 4, ("i", "f", "g", "o", "c", "h"), ("h", "c")),
-    "coupled_lstm": Cell(
-        partial(lstm, coupled=True), partial(lstm_backward, coupled=True), 3, ("i", "f", "g", "o", "c", "h"), ("h", "c")
-    ),
-    "gru": Cell(gru, gru_backward, 3, ("r", "z", "n", "h"), ("h",)),
-    "gru_reset_before": Cell(
-        partial(gru, reset_after=False), partial(gru_backward, reset_after=False), 3, ("r", "z", "n", "h"), ("h",)
-    ),
-}
+Zoneout = float | tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -104,16 +92,7 @@ def _checked_weights(cell: str, weights: Values, input_size: int) -> Values:
         if weights[name].ndim != 2:
             raise ValueError(f"{name} must have two axes, got shape {weights[name].shape}")
     hidden, output = sizes(weights)
-    rows = CELLS[cell].gates * hidden
-    shapes: dict[str, tuple[int, ...]] = {
-        "weight_ih": (rows, input_size),
-        "weight_hh": (rows, output),
-        "bias_ih": (rows,),
-        "bias_hh": (rows,),
-    }
-    if "c" in CELLS[cell].state:
-        shapes |= {"weight_ph": (rows - hidden,), "weight_hr": (output, hidden)}
-        shapes |= {"ln_ih": (rows,), "ln_hh": (rows,), "ln_c": (hidden,)}
+    shapes = CELLS[cell].shapes(input_size, hidden, output)
     for name, weight in weights.items():
         if name not in shapes:
             raise ValueError(f"{cell} has no weight {name!r}")
@@ -165,3 +144,19 @@ def checked_resets(resets: ArrayLike | None, steps: int, batch: int) -> Array:
     if array.dtype != bool:
         raise TypeError(f"resets must be bool, got {array.dtype}")
     return array
+
+
+def checked_clip(clip: float | None) -> float | None:
+    if clip is not None and not clip > 0:
+        raise ValueError(f"clip must be above 0, got {clip}")
+    return clip
+
+
+def checked_zoneout(cell: Cell, zoneout: Zoneout) -> dict[str, float]:
+    """The probability of each part of the state, by name."""
+    pair = zoneout if isinstance(zoneout, tuple) else (zoneout,) * len(cell.state)
+    if len(pair) != len(cell.state):
+        raise ValueError(f"zoneout must be a number or a pair (h, c); this cell's state is {', '.join(cell.state)}")
+    if not all(0 <= p <= 1 for p in pair):
+        raise ValueError(f"zoneout must be from 0 to 1, got {zoneout}")
+    return dict(zip(cell.state, pair, strict=True))

@@ -1,4 +1,4 @@
-"""One step of every cell, backwards: the chain rule over the formulas of ``_step``, written out by hand.
+"""One step of every cell, backwards: the chain rule over the formulas of ``step``, written out by hand.
 
 ``dh`` is the derivative of the loss by h; ``d_i`` and the like are the derivatives by a gate's pre-activation.
 """
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from memfold.cells._step import LAYER_NORM_EPS, Array, Values, Weights, gru, layer_norm, lstm, parts, rnn
+from memfold.cells.step import LAYER_NORM_EPS, Array, Values, Weights, gru, layer_norm, lstm, parts, rnn
 
 
 class Gradients(NamedTuple):
