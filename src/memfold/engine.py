@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from memfold import _engine
+from memfold.call import KEPT, NUMPY, described
 from memfold.cells.arguments import (
     Zoneout,
     checked_clip,
@@ -31,8 +32,6 @@ __all__ = ["Packed", "fold", "get_num_threads", "isa", "pack", "set_num_threads"
 
 Array = NDArray[Any]
 
-# The cells that the engine has, and what it keeps of every step of each, in its order: as native/cells.def lists them.
-KEPT = {name: kept for name, _, _, kept, _ in _engine.cells()}
 ENGINES_WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_ph")
 LINEAR = "linear"  # y = W x + b, a stream's head
 
@@ -308,31 +307,24 @@ def _run(
     if cuts is not None and np.may_share_memory(cuts, y):
         cuts = cuts.copy()
 
-    def address(array: Array | None) -> int:
-        return 0 if array is None else int(array.ctypes.data)
-
-    def strides(array: Array | None) -> tuple[int, int]:
-        return (0, 0) if array is None else (array.strides[0] // array.itemsize, array.strides[1] // array.itemsize)
-
     borrow_threads()
-    call = _engine.Call(
-        reverse,
-        (steps, batch),
-        address(x),
-        strides(x),
-        [address(part) for part in first or ()],
-        address(y),
-        strides(y),
-        address(kept) if keep else 0,
-        address(rows),
-        address(cuts),
-        strides(cuts),
-        0,
-        (),
-        math.inf if clip is None else clip,
-        tuple(zoned.values()),
+    own = (directions, batch, hidden)
+    call = described(
+        NUMPY,
+        cell,
+        x,
+        [part.reshape(own) for part in first or ()],
+        y,
+        hidden=hidden,
+        directions=directions,
+        reverse=reverse,
+        kept=kept if keep else None,
+        lengths=rows,
+        resets=cuts,
+        clip=clip,
+        zoneout=tuple(zoned.values()),
     )
-    _engine.fold(packed.directions, call, [address(part) for part in final], threads_at_call())
+    _engine.fold(packed.directions, call, [NUMPY.address(part) for part in final], threads_at_call())
     return y, final, kept
 
 
@@ -414,6 +406,6 @@ def pack_arrays(cell: str, arrays: Mapping[str, Array], bfloat16: bool = False) 
     """One direction from contiguous arrays of one type, which are not looked at again."""
     rows, input_size = arrays["weight_ih"].shape
     hidden = arrays["weight_hh"].shape[1] if "weight_hh" in arrays else rows
-    ih, hh, bias_ih, bias_hh, ph = (int(arrays[name].ctypes.data) if name in arrays else 0 for name in ENGINES_WEIGHTS)
+    ih, hh, bias_ih, bias_hh, ph = (NUMPY.address(arrays[name]) if name in arrays else 0 for name in ENGINES_WEIGHTS)
     is_double = arrays["weight_ih"].dtype == np.float64
     return _engine.pack(cell, is_double, bfloat16, (input_size, hidden), (ih, hh, bias_ih, bias_hh, ph))

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import _VF, Tensor, nn
 from torch.autograd import forward_ad
 
-from memfold import engine
+from memfold.call import KEPT
 from memfold.nn import composition, inference, ops
 from memfold.nn.composition import State, Values
 
@@ -44,7 +44,7 @@ def served_by(layer: "Recurrent", x: Tensor, state: State, *, ragged: bool) -> W
 
 
 def _the_engine_has(layer: "Recurrent") -> bool:
-    return layer.cell in engine.KEPT and not layer.proj_size and not getattr(layer, "layer_norm", False)
+    return layer.cell in KEPT and not layer.proj_size and not getattr(layer, "layer_norm", False)
 
 
 def _readable(tensors: Sequence[Tensor], compiling: bool) -> bool:
@@ -124,8 +124,7 @@ def operated(
             lengths=lengths,
             resets=resets,
             mask=mask,
-            zones_h=zones[0],
-            zones_c=zones[-1] if len(zones) > 1 else None,
+            zones=zones,
             cell=layer.cell,
             directions=layer.num_directions,
             clip=layer.clip,

@@ -1,6 +1,5 @@
 """The layers without a gradient: the engine, with weights packed once and kept."""
 
-import math
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from memfold import _engine, engine
+from memfold.call import KEPT, described
 from memfold.nn import ops
 from memfold.nn.composition import State
 from memfold.stream import Layer, Stream
@@ -28,10 +28,10 @@ def fold(
     """Fold all layers: x is ``(T, B, I)``, state, lengths and resets as :meth:`Recurrent._prepared` leaves them."""
     steps, batch, _ = x.shape
     directions = layer.num_directions
-    first = [ops.whole(s) for s in state]  # (L*D, B, H)
-    final = [torch.empty_like(s) for s in first]
+    whole = [ops.whole(s) for s in state]  # (L*D, B, H)
+    final = [torch.empty_like(s) for s in whole]
+    first, lasts = ([torch.split(s, directions) for s in parts] for parts in (whole, final))  # by layer
     rows = None if lengths is None else lengths.contiguous()
-    clip = math.inf if layer.clip is None else layer.clip
     engine.borrow_threads()
     for k, packed in enumerate(_cache.packed(layer)):
         x = ops.readable_rows(x)
@@ -39,25 +39,20 @@ def fold(
             y = x.new_empty(batch, steps, directions * layer.hidden_size).transpose(0, 1)
         else:
             y = x.new_empty(steps, batch, directions * layer.hidden_size)
-        below = k * directions * batch * layer.hidden_size * x.element_size()  # bytes of the states of the layers below
-        call = _engine.Call(
-            False,
-            (steps, batch),
-            x.data_ptr(),
-            (x.stride(0), x.stride(1)),
-            [part.data_ptr() + below for part in first],
-            y.data_ptr(),
-            (y.stride(0), y.stride(1)),
-            0,
-            0 if rows is None else rows.data_ptr(),
-            0 if resets is None else resets.data_ptr(),
-            (0, 0) if resets is None else (resets.stride(0), resets.stride(1)),
-            0,
-            (),
-            clip,
-            layer._zoneout,
+        call = described(
+            ops.TENSORS,
+            layer.cell,
+            x,
+            [part[k] for part in first],
+            y,
+            hidden=layer.hidden_size,
+            directions=directions,
+            lengths=rows,
+            resets=resets,
+            clip=layer.clip,
+            zoneout=layer._zoneout,
         )
-        _engine.fold(packed, call, [part.data_ptr() + below for part in final], engine.threads_at_call())
+        _engine.fold(packed, call, [part[k].data_ptr() for part in lasts], engine.threads_at_call())
         x = F.dropout(y, layer.dropout, layer.training) if k < layer.num_layers - 1 else y
     return x, tuple(final)
 
@@ -71,7 +66,7 @@ def stream(layer: "Recurrent", streams: int, bfloat16: bool) -> Stream:
     name = type(layer).__name__
     if layer.bidirectional:
         raise ValueError(f"a bidirectional {name} cannot stream: its backward direction starts at the end")
-    if layer.cell not in engine.KEPT:
+    if layer.cell not in KEPT:
         raise ValueError(f"streams have no cell {layer.cell!r}")
     for option in ("proj_size", "layer_norm"):
         if getattr(layer, option, False):

@@ -4,7 +4,6 @@
 gradient of a gate that :meth:`Recurrent.trace` returned, are the composition's.
 """
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
@@ -12,11 +11,13 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from torch import Tensor, nn
 
+import memfold.nn.composition as composition
 from memfold import _engine, engine
-from memfold.nn import composition
+from memfold.call import KEPT, Arrays, described, refuse_unlike
+from memfold.cells.table import CELLS
 from memfold.nn.composition import Values
 
-__all__ = ["Call", "Clock", "clock", "described", "fold", "pack", "readable_rows", "values", "whole"]
+__all__ = ["TENSORS", "Call", "Clock", "clock", "fold", "pack", "readable_rows", "values", "whole"]
 
 Result = TypeVar("Result")
 
@@ -55,8 +56,7 @@ class Call(NamedTuple):
     lengths: Tensor | None  # (B,) int64
     resets: Tensor | None  # (T, B) bool
     mask: Tensor | None  # (D, B, H): factor on h before the hidden product
-    zones_h: Tensor | None  # (D, T, B, H): 1 where a unit keeps its old value, else 0
-    zones_c: Tensor | None
+    zones: Sequence[Tensor | None]  # of each part of the state (D, T, B, H): 1 where a unit keeps its old value, else 0
     cell: str
     directions: int
     clip: float | None
@@ -66,6 +66,20 @@ class Call(NamedTuple):
     def hidden(self) -> int:
         return self.weights[1].shape[1]
 
+    @property
+    def weight_names(self) -> list[str]:
+        """Of one direction's weights, in their order."""
+        count = len(self.weights) // self.directions
+        return ["weight_ih", "weight_hh"] + ["bias_ih", "bias_hh"] * (count > 3) + ["weight_ph"] * (count % 2)
+
+    @property
+    def kept_values(self) -> int:
+        """How many values of a step the gradient needs: of a plain RNN its output will do, unless clip or zoneout hides
+        what it computed."""
+        hidden_by = self.clip is not None or any(zone is not None for zone in self.zones) or any(self.zoneout)
+        count = len(KEPT[self.cell])
+        return count if count > 1 or hidden_by else 0
+
     def by_direction(self, tensors: Sequence[Tensor]) -> list[Sequence[Tensor]]:
         """The weights, or their gradients, of each direction."""
         count = len(tensors) // self.directions
@@ -73,14 +87,14 @@ class Call(NamedTuple):
 
 
 _ARGUMENTS = (
-    "Tensor x, Tensor[] weights, Tensor[] state, Tensor? lengths, Tensor? resets, Tensor? mask, Tensor? zones_h, "
-    "Tensor? zones_c, str cell, int directions, float? clip, float[] zoneout"
+    "Tensor x, Tensor[] weights, Tensor[] state, Tensor? lengths, Tensor? resets, Tensor? mask, Tensor?[] zones, "
+    "str cell, int directions, float? clip, float[] zoneout"
 )
 
 _library = torch.library.Library("memfold", "DEF")  # type: ignore[no-untyped-call]
-_library.define(f"fold({_ARGUMENTS}, bool batch_first, bool keep) -> (Tensor y, Tensor h, Tensor c, Tensor kept)")  # type: ignore[no-untyped-call]
+_library.define(f"fold({_ARGUMENTS}, bool batch_first, bool keep) -> (Tensor y, Tensor[] state, Tensor kept)")  # type: ignore[no-untyped-call]
 _library.define(  # type: ignore[no-untyped-call]
-    f"fold_backward({_ARGUMENTS}, Tensor y, Tensor kept, Tensor? dy, Tensor? dh, Tensor? dc, bool[] needs) -> Tensor[]"
+    f"fold_backward({_ARGUMENTS}, Tensor y, Tensor kept, Tensor? dy, Tensor?[] dstate, bool[] needs) -> Tensor[]"
 )
 
 
@@ -93,16 +107,11 @@ def fold(call: Call, *, batch_first: bool = False, keep: bool = False) -> tuple[
 
     Returns:
         ``y (T, B, D*H)``, the final state, formed as the first, and ``(T, B, D, values, H)`` of ``keep``, in the order
-        of ``engine.KEPT``.
+        of ``KEPT``.
     """
     fold = _fold_autograd if _plain(call.x) else torch.ops.memfold.fold
-    y, h, c, kept = fold(*call, batch_first, keep)
-    return y, (h, c)[: len(call.state)], kept
-
-
-def strides(tensor: Tensor | None) -> tuple[int, int]:
-    """Of time and batch, in elements."""
-    return (0, 0) if tensor is None else (tensor.stride(0), tensor.stride(1))
+    y, state, kept = fold(*call, batch_first, keep)
+    return y, tuple(state), kept
 
 
 def _plain(x: Tensor) -> bool:
@@ -116,13 +125,13 @@ def values(call: Call, y: Tensor, kept: Tensor) -> list[Values]:
     """Every value of a fold that kept them, for each direction: ``(T, B, H)`` each, by the composition's names."""
     result = []
     for d, h in enumerate(y.chunk(call.directions, dim=-1)):
-        own = {name: kept[:, :, d, k] for k, name in enumerate(engine.KEPT[call.cell]) if kept.numel()} | {"h": h}
-        for name, other in composition.CELLS[call.cell].complements.items():
+        own = {name: kept[:, :, d, k] for k, name in enumerate(KEPT[call.cell]) if kept.numel()} | {"h": h}
+        for name, other in CELLS[call.cell].complements.items():
             own[name] = 1 - own[other]
             if call.lengths is not None:
                 ended = torch.arange(len(y), device=y.device)[:, None, None] >= call.lengths[:, None]
                 own[name] = own[name].masked_fill(ended, 0)
-        result.append({name: own[name] for name in composition.CELLS[call.cell].values})
+        result.append({name: own[name] for name in CELLS[call.cell].values})
     return result
 
 
@@ -134,7 +143,15 @@ def pack(cell: str, weights: Sequence[Tensor]) -> _engine.Packed:
 
 
 def _address(tensor: Tensor | None) -> int:
-    return tensor.data_ptr() if tensor is not None and tensor.numel() else 0
+    return 0 if tensor is None else tensor.data_ptr()  # of an empty one 0 too
+
+
+def _strides(tensor: Tensor | None) -> tuple[int, int]:
+    """Of time and batch, in elements."""
+    return (0, 0) if tensor is None else (tensor.stride(0), tensor.stride(1))
+
+
+TENSORS = Arrays(address=Tensor.data_ptr, strides=_strides, int64=torch.int64, bool=torch.bool)
 
 
 def _addresses(weights: Sequence[Tensor]) -> tuple[int, int, int, int, int]:
@@ -144,25 +161,22 @@ def _addresses(weights: Sequence[Tensor]) -> tuple[int, int, int, int, int]:
     return own[0], own[1], bias_ih, bias_hh, own[-1] if len(own) % 2 else 0
 
 
-def described(call: Call, y: Tensor, kept: Tensor | None) -> _engine.Call:
-    """The call as the engine takes it: addresses of memory, which the caller holds."""
-
-    return _engine.Call(
-        False,
-        (call.x.shape[0], call.x.shape[1]),
-        _address(call.x),
-        strides(call.x),
-        [_address(part) for part in call.state],
-        _address(y),
-        strides(y),
-        _address(kept),
-        _address(call.lengths),
-        _address(call.resets),
-        strides(call.resets),
-        _address(call.mask),
-        [_address(call.zones_h), _address(call.zones_c)],
-        math.inf if call.clip is None else call.clip,
-        call.zoneout,
+def _described(call: Call, y: Tensor, kept: Tensor | None) -> _engine.Call:
+    return described(
+        TENSORS,
+        call.cell,
+        call.x,
+        call.state,
+        y,
+        hidden=call.hidden,
+        directions=call.directions,
+        kept=kept if kept is not None and kept.numel() else None,
+        lengths=call.lengths,
+        resets=call.resets,
+        mask=call.mask,
+        zones=call.zones,
+        clip=call.clip,
+        zoneout=call.zoneout,
     )
 
 
@@ -189,24 +203,39 @@ def _readable(call: Call) -> Call:
         state=[whole(s) for s in call.state],
         lengths=optional(call.lengths),
         mask=optional(call.mask),
-        zones_h=optional(call.zones_h),
-        zones_c=optional(call.zones_c),
+        zones=[optional(zone) for zone in call.zones],
     )
 
 
-def _outputs(call: Call, batch_first: bool, keep: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Where a fold's results go: y, h, c and what is kept; the last two empty where there is none."""
+def _outputs(call: Call, batch_first: bool, keep: bool) -> tuple[Tensor, list[Tensor], Tensor]:
+    """Where a fold's results go: y, the state, and what is kept, empty where there is nothing."""
     x, hidden = call.x, call.hidden
     steps, batch, _ = x.shape
     width = call.directions * hidden
     y = x.new_empty(batch, steps, width).transpose(0, 1) if batch_first else x.new_empty(steps, batch, width)
     last = [x.new_empty(call.directions, batch, hidden) for _ in call.state]
-    c = last[1] if len(last) > 1 else x.new_empty(0)
-    # A plain RNN keeps its output only, unless clip or zoneout hides what it computed.
-    hidden_by = call.clip is not None or call.zones_h is not None or any(call.zoneout)
-    keeps = keep and (len(engine.KEPT[call.cell]) > 1 or hidden_by)
-    values = len(engine.KEPT[call.cell]) if keeps else 0
-    return y, last[0], c, x.new_empty(steps, batch, call.directions, values, hidden)
+    values = call.kept_values if keep else 0
+    return y, last, x.new_empty(steps, batch, call.directions, values, hidden)
+
+
+def _refuse_malformed(call: Call) -> None:
+    """Refuse weights that are not the cell's: of the rest the engine's call looks at every size."""
+    if call.cell not in KEPT:
+        raise ValueError(f"cell must be one of {', '.join(KEPT)}, got {call.cell!r}")
+    if call.x.dim() != 3:
+        raise ValueError(f"x must be (T, B, I), got shape {tuple(call.x.shape)}")
+    if call.directions not in (1, 2) or len(call.weights) // call.directions not in (2, 3, 4, 5):
+        raise ValueError(f"{call.directions} directions must have 2 to 5 weights each, got {len(call.weights)}")
+    if call.weights[1].dim() != 2:
+        raise ValueError(f"weight_hh must have two axes, got shape {tuple(call.weights[1].shape)}")
+    if len(call.state) != len(CELLS[call.cell].state):
+        raise ValueError(f"the state must be ({', '.join(CELLS[call.cell].state)}), got {len(call.state)} tensors")
+    shapes = CELLS[call.cell].shapes(call.x.shape[2], call.hidden, call.hidden)
+    for weights in call.by_direction(call.weights):
+        for name, weight in zip(call.weight_names, weights, strict=True):
+            if name not in shapes:
+                raise ValueError(f"the engine's {call.cell} has no weight {name!r}")
+            refuse_unlike(name, weight, shapes[name], call.x.dtype)
 
 
 def _refuse_lengths(call: Call) -> None:
@@ -219,20 +248,19 @@ def _refuse_lengths(call: Call) -> None:
 
 
 @clock.time
-def _fold_cpu(*arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _fold_cpu(*arguments: Any) -> tuple[Tensor, list[Tensor], Tensor]:
     *first, batch_first, keep = arguments
     call = _readable(Call(*first))
     _refuse_lengths(call)
-    y, h, c, kept = _outputs(call, batch_first, keep)
+    y, last, kept = _outputs(call, batch_first, keep)
     engine.borrow_threads()
     packed = [pack(call.cell, weights) for weights in call.by_direction(call.weights)]
-    own = described(call, y, kept)
-    last = [_address(part) for part in (h, c)[: len(call.state)]]
-    _engine.fold(packed, own, last, engine.threads_at_call())
-    return y, h, c, kept
+    own = _described(call, y, kept)
+    _engine.fold(packed, own, [_address(part) for part in last], engine.threads_at_call())
+    return y, last, kept
 
 
-def _fold_meta(*arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _fold_meta(*arguments: Any) -> tuple[Tensor, list[Tensor], Tensor]:
     *first, batch_first, keep = arguments
     return _outputs(Call(*first), batch_first, keep)
 
@@ -246,37 +274,54 @@ def _gradients(call: Call, needs: Sequence[bool]) -> list[Tensor]:
     return [dx, *rest]
 
 
+def _refuse_malformed_gradients(
+    call: Call, kept: Tensor, dy: Tensor | None, dstate: Sequence[Tensor | None], needs: Sequence[bool]
+) -> None:
+    """Refuse what a backward pass has besides its fold's call, where it does not fit to that."""
+    (steps, batch, _), hidden, dtype = call.x.shape, call.hidden, call.x.dtype
+    refuse_unlike("kept", kept, (steps, batch, call.directions, call.kept_values, hidden), dtype)
+    if dy is not None:
+        refuse_unlike("dy", dy, (steps, batch, call.directions * hidden), dtype)
+    if len(dstate) != len(call.state):
+        raise ValueError(f"dstate must have {len(call.state)} parts, got {len(dstate)}")
+    for name, part in zip(CELLS[call.cell].state, dstate, strict=True):
+        if part is not None:
+            refuse_unlike(f"d{name}", part, (call.directions, batch, hidden), dtype)
+    if len(needs) != 1 + len(call.state) + len(call.weights):
+        raise ValueError(f"needs must be given for x, each state and each weight, got {len(needs)} values")
+
+
 @clock.time
 def _fold_backward_cpu(*arguments: Any) -> list[Tensor]:
-    *first, y, kept, dy, dh, dc, needs = arguments
-    call = _readable(Call(*first))
+    *first, y, kept, dy, dstate, needs = arguments
+    call, y, kept = _readable(Call(*first)), readable_rows(y), whole(kept)
     gradients = _gradients(call, needs)
     dx, *rest = gradients
     d_state, d_weights = rest[: len(call.state)], rest[len(call.state) :]
 
     dy = None if dy is None else readable_rows(dy)
-    dh, dc = (None if d is None else whole(d) for d in (dh, dc))
+    dstate = [None if part is None else whole(part) for part in dstate]
     engine.borrow_threads()
     _engine.fold_backward(
-        described(call, y, kept),
+        _described(call, y, kept),
         call.cell,
         call.x.dtype == torch.float64,
         (call.x.shape[2], call.hidden),
         [_addresses(own) for own in call.by_direction(call.weights)],
         [_addresses(own) for own in call.by_direction(d_weights)],
         _address(dy),
-        strides(dy),
-        [_address(d) for d in (dh, dc)[: len(call.state)]],
-        [_address(d) for d in d_state],
+        _strides(dy),
+        [_address(part) for part in dstate],
+        [_address(part) for part in d_state],
         _address(dx),
-        strides(dx) if needs[0] else (0, 0),
+        _strides(dx if needs[0] else None),
         engine.threads_at_call(),
     )
     return gradients
 
 
 def _fold_backward_meta(*arguments: Any) -> list[Tensor]:
-    *first, _y, _kept, _dy, _dh, _dc, needs = arguments
+    *first, _y, _kept, _dy, _dstate, needs = arguments
     return _gradients(_readable(Call(*first)), needs)
 
 
@@ -289,24 +334,22 @@ class _Fold(torch.autograd.Function):
         state, weights = tensors[:parts], tensors[parts:]
         fold = _fold_cpu if _plain(x) else torch.ops.memfold.fold
         with torch._C._AutoDispatchBelowAutograd():
-            y, h, c, kept = fold(x, weights, state, *rest, batch_first, True)
-        masks, ctx.options, ctx.parts = rest[:5], rest[5:], parts
-        ctx.save_for_backward(x, y, kept, *masks, *tensors)
-        if parts == 1:
-            ctx.mark_non_differentiable(c)
-        return y, h, c, kept
+            y, last, kept = fold(x, weights, state, *rest, batch_first, True)
+        (*masks, zones), ctx.options, ctx.parts, ctx.zones = rest[:4], rest[4:], parts, len(rest[3])
+        ctx.save_for_backward(x, y, kept, *masks, *zones, *tensors)
+        return y, kept, *last
 
     @staticmethod
-    def backward(ctx: Any, dy: Tensor | None, dh: Tensor | None, dc: Tensor | None, dkept: Tensor | None) -> Any:
-        x, y, kept, *rest = ctx.saved_tensors
-        masks, state, weights = rest[:5], rest[5 : 5 + ctx.parts], rest[5 + ctx.parts :]
-        call = Call(x, weights, state, *masks, *ctx.options)
+    def backward(ctx: Any, dy: Tensor | None, dkept: Tensor | None, *dstate: Tensor | None) -> Any:
+        x, y, kept, lengths, resets, mask, *rest = ctx.saved_tensors
+        zones, state, weights = rest[: ctx.zones], rest[ctx.zones :][: ctx.parts], rest[ctx.zones + ctx.parts :]
+        call = Call(x, weights, state, lengths, resets, mask, zones, *ctx.options)
         needs = ctx.needs_input_grad[3:]
         if torch.is_grad_enabled() or dkept is not None:
-            gradients = _composed(call, (dy, dh, dc, dkept), needs)
+            gradients = _composed(call, (dy, dkept, *dstate), needs)
         else:
             backward = _fold_backward_cpu if _plain(x) else torch.ops.memfold.fold_backward
-            found = backward(*call, y, kept, dy, dh, dc, needs)
+            found = backward(*call, y, kept, dy, dstate, needs)
             gradients = [g if need else None for g, need in zip(found, needs, strict=True)]
         return (None, None, None, *gradients)
 
@@ -324,7 +367,7 @@ def _composed(call: Call, grads: Sequence[Tensor | None], needs: Sequence[bool])
         parts = len(call.state)
         own = call._replace(x=inputs[0], state=inputs[1 : 1 + parts], weights=inputs[1 + parts :])
         outputs = _composition(own)
-        pairs = [(o, g) for o, g in zip(outputs, grads, strict=True) if g is not None and o is not None]
+        pairs = [(o, g) for o, g in zip(outputs, grads, strict=True) if g is not None]
         asked = [tensor for tensor, need in zip(inputs, needs, strict=True) if need]
         found = iter(
             torch.autograd.grad(
@@ -334,57 +377,69 @@ def _composed(call: Call, grads: Sequence[Tensor | None], needs: Sequence[bool])
     return [next(found) if need else None for need in needs]
 
 
-def _composition(call: Call) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
-    """What the fold returns, in torch's operators."""
+def _composition(call: Call) -> tuple[Tensor, ...]:
+    """y, what is kept and each part of the state, in torch's operators."""
     values, finals = [], []
-    count = len(call.weights) // call.directions
-    names = ["weight_ih", "weight_hh"] + ["bias_ih", "bias_hh"] * (count > 3) + ["weight_ph"] * (count % 2)
     for d, weights in enumerate(call.by_direction(call.weights)):
-        zones = (call.zones_h, call.zones_c)[: len(call.state)]
         own, final = composition.fold(
             call.cell,
             call.x,
-            dict(zip(names, weights, strict=True)),
+            dict(zip(call.weight_names, weights, strict=True)),
             tuple(s[d] for s in call.state),
             lengths=call.lengths,
             resets=call.resets,
             reverse=d == 1,
             clip=call.clip,
             recurrent_mask=None if call.mask is None else call.mask[d],
-            zoneout=[p if z is None else z[d].bool() for z, p in zip(zones, call.zoneout, strict=True)],
+            zoneout=[p if z is None else z[d].bool() for z, p in zip(call.zones, call.zoneout, strict=True)],
             keep=True,
         )
         values.append(own)
         finals.append(final)
     last = [torch.stack(parts) for parts in zip(*finals, strict=True)]
     absent = torch.zeros_like(values[0]["h"])  # what the engine keeps for itself
-    kept = [torch.stack([own.get(name, absent) for name in engine.KEPT[call.cell]], dim=2) for own in values]
-    return (
-        torch.cat([own["h"] for own in values], dim=-1),
-        last[0],
-        last[1] if len(last) > 1 else None,
-        torch.stack(kept, 2),
-    )
+    kept = [torch.stack([own.get(name, absent) for name in KEPT[call.cell]], dim=2) for own in values]
+    return torch.cat([own["h"] for own in values], dim=-1), torch.stack(kept, 2), *last
 
 
-def _fold_autograd(*arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _fold_autograd(*arguments: Any) -> tuple[Tensor, list[Tensor], Tensor]:
     *first, batch_first, keep = arguments
     call = Call(*first)
     inputs = (call.x, *call.state, *call.weights)
     if torch.is_grad_enabled() and any(t.requires_grad for t in inputs):
-        result: tuple[Tensor, Tensor, Tensor, Tensor] = _Fold.apply(  # type: ignore[no-untyped-call]
+        y, kept, *last = _Fold.apply(  # type: ignore[no-untyped-call]
             batch_first, tuple(call[3:]), len(call.state), *inputs
         )
-        return result
+        return y, last, kept
     with torch._C._AutoDispatchBelowAutograd():
         return torch.ops.memfold.fold(*call, batch_first, keep)  # type: ignore[no-any-return]
 
 
+def _checked_fold(implementation: Callable[..., Result]) -> Callable[..., Result]:
+    """For calls that come by torch's dispatcher, from anywhere: the layers have looked at their weights themselves."""
+
+    def checked(*arguments: Any) -> Result:
+        *first, _batch_first, _keep = arguments
+        _refuse_malformed(Call(*first))
+        return implementation(*arguments)
+
+    return checked
+
+
+def _checked_fold_backward(*arguments: Any) -> list[Tensor]:
+    *first, _y, kept, dy, dstate, needs = arguments
+    call = Call(*first)
+    _refuse_malformed(call)
+    _refuse_lengths(call)
+    _refuse_malformed_gradients(call, kept, dy, dstate, needs)
+    return _fold_backward_cpu(*arguments)
+
+
 for _name, _implementation, _key in (
-    ("fold", _fold_cpu, "CPU"),
+    ("fold", _checked_fold(_fold_cpu), "CPU"),
     ("fold", _fold_meta, "Meta"),
-    ("fold", _fold_autograd, "Autograd"),
-    ("fold_backward", _fold_backward_cpu, "CPU"),
+    ("fold", _checked_fold(_fold_autograd), "Autograd"),
+    ("fold_backward", _checked_fold_backward, "CPU"),
     ("fold_backward", _fold_backward_meta, "Meta"),
 ):
     _library.impl(_name, _implementation, _key)  # type: ignore[no-untyped-call]
