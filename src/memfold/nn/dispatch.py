@@ -1,26 +1,26 @@
 """How a layer's call is computed: by the engine, by torch's own operators or by the composition, and who chooses."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import _VF, Tensor, nn
 from torch.autograd import forward_ad
 
+import memfold.nn.composition as composition
+import memfold.nn.inference as inference
+import memfold.nn.ops as ops
 from memfold.call import KEPT
-from memfold.nn import composition, inference, ops
 from memfold.nn.composition import State, Values
-
-if TYPE_CHECKING:
-    from memfold.nn.layer import Recurrent
+from memfold.nn.stack import Stack
 
 __all__ = ["composed", "fold", "operated", "served_by", "torchs_own", "traced"]
 
 Way = Literal["packed", "operator", "torch", "composition"]
 
 
-def served_by(layer: "Recurrent", x: Tensor, state: State, *, ragged: bool) -> Way:
+def served_by(layer: Stack, x: Tensor, state: State, *, ragged: bool) -> Way:
     """Which implementation serves a call: the one place where this is decided.
 
     Returns:
@@ -43,7 +43,7 @@ def served_by(layer: "Recurrent", x: Tensor, state: State, *, ragged: bool) -> W
     return "composition" if in_use or ragged or compiling else "torch"
 
 
-def _the_engine_has(layer: "Recurrent") -> bool:
+def _the_engine_has(layer: Stack) -> bool:
     return layer.cell in KEPT and not layer.proj_size and not getattr(layer, "layer_norm", False)
 
 
@@ -61,9 +61,7 @@ def _readable(tensors: Sequence[Tensor], compiling: bool) -> bool:
     return True
 
 
-def fold(
-    layer: "Recurrent", x: Tensor, state: State, lengths: Tensor | None, resets: Tensor | None
-) -> tuple[Tensor, State]:
+def fold(layer: Stack, x: Tensor, state: State, lengths: Tensor | None, resets: Tensor | None) -> tuple[Tensor, State]:
     """Fold all layers: x is ``(T, B, I)``, the rest as :meth:`Recurrent._prepared` leaves it."""
     way = served_by(layer, x, state, ragged=lengths is not None or resets is not None)
     if way == "torch":
@@ -78,9 +76,7 @@ def fold(
     return y, state
 
 
-def traced(
-    layer: "Recurrent", x: Tensor, state: State, lengths: Tensor | None, resets: Tensor | None
-) -> dict[str, Values]:
+def traced(layer: Stack, x: Tensor, state: State, lengths: Tensor | None, resets: Tensor | None) -> dict[str, Values]:
     """Every value of every layer and direction, from what the engine keeps where it serves the call."""
     way = served_by(layer, x, state, ragged=True)
     if way == "composition":
@@ -88,13 +84,15 @@ def traced(
     return operated(layer, *_in_the_weights_type(layer, x, state), lengths, resets, keep=True)[2]
 
 
-def _in_the_weights_type(layer: "Recurrent", x: Tensor, state: State) -> tuple[Tensor, State]:
+def _in_the_weights_type(layer: Stack, x: Tensor, state: State) -> tuple[Tensor, State]:
     """Under autocast the engine computes in the type of the weights: in bfloat16 it would be slower, not faster."""
+    if not torch.is_autocast_enabled("cpu"):  # then they are of one type
+        return x, state
     dtype = layer._weights(0)["weight_ih"].dtype
     return x.to(dtype), tuple(s.to(dtype) for s in state)
 
 
-def torchs_own(layer: "Recurrent", x: Tensor, batch_sizes: Tensor | None, state: State) -> tuple[Tensor, State]:
+def torchs_own(layer: Stack, x: Tensor, batch_sizes: Tensor | None, state: State) -> tuple[Tensor, State]:
     """Fold on torch's own operator: x is ``(T, B, I)``, or a PackedSequence's data beside its batch sizes."""
     weights = [w for row in range(len(layer._weight_names)) for w in layer._checked_weights(row).values()]
     hx = state if len(state) > 1 else state[0]
@@ -108,7 +106,7 @@ def torchs_own(layer: "Recurrent", x: Tensor, batch_sizes: Tensor | None, state:
 
 
 def operated(
-    layer: "Recurrent", x: Tensor, state: State, lengths: Tensor | None, resets: Tensor | None, *, keep: bool = False
+    layer: Stack, x: Tensor, state: State, lengths: Tensor | None, resets: Tensor | None, *, keep: bool = False
 ) -> tuple[Tensor, State, dict[str, Values]]:
     """Fold on the engine's operators: output, final state and, of ``keep``, every value by layer and direction."""
     finals: list[State] = []
@@ -141,7 +139,7 @@ def operated(
 
 
 def composed(
-    layer: "Recurrent", x: Tensor, state: State, lengths: Tensor | None, resets: Tensor | None, *, keep: bool = False
+    layer: Stack, x: Tensor, state: State, lengths: Tensor | None, resets: Tensor | None, *, keep: bool = False
 ) -> tuple[Tensor, State, dict[str, Values]]:
     """As :func:`operated`, on the composition."""
     finals: list[State] = []
@@ -176,7 +174,7 @@ def composed(
     return x, tuple(torch.stack(parts) for parts in zip(*finals, strict=True)), traces
 
 
-def _drawn(layer: "Recurrent", state: State, steps: int) -> tuple[Tensor | None, list[Tensor | None]]:
+def _drawn(layer: Stack, state: State, steps: int) -> tuple[Tensor | None, list[Tensor | None]]:
     """The random masks of one layer's call in training: on h, ``(D, B, H or P)``, and for each part of the state where
     it stays, ``(D, T, B, ·)``, 1 or 0. None for those that are not drawn."""
     mask: Tensor | None = None

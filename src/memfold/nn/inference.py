@@ -3,34 +3,29 @@
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+import memfold.nn.ops as ops
 from memfold import _engine, engine
 from memfold.call import KEPT, described
-from memfold.nn import ops
 from memfold.nn.composition import State
+from memfold.nn.stack import Stack
 from memfold.stream import Layer, Stream
-
-if TYPE_CHECKING:
-    from memfold.nn.layer import Recurrent
 
 __all__ = ["fold", "stream"]
 
 
-def fold(
-    layer: "Recurrent", x: Tensor, state: State, lengths: Tensor | None, resets: Tensor | None
-) -> tuple[Tensor, State]:
+def fold(layer: Stack, x: Tensor, state: State, lengths: Tensor | None, resets: Tensor | None) -> tuple[Tensor, State]:
     """Fold all layers: x is ``(T, B, I)``, state, lengths and resets as :meth:`Recurrent._prepared` leaves them."""
     steps, batch, _ = x.shape
     directions = layer.num_directions
     whole = [ops.whole(s) for s in state]  # (L*D, B, H)
     final = [torch.empty_like(s) for s in whole]
-    first, lasts = ([torch.split(s, directions) for s in parts] for parts in (whole, final))  # by layer
+    first, lasts = (_by_layer(parts, layer.num_layers) for parts in (whole, final))
     rows = None if lengths is None else lengths.contiguous()
     engine.borrow_threads()
     for k, packed in enumerate(_cache.packed(layer)):
@@ -43,7 +38,7 @@ def fold(
             ops.TENSORS,
             layer.cell,
             x,
-            [part[k] for part in first],
+            first[k],
             y,
             hidden=layer.hidden_size,
             directions=directions,
@@ -52,12 +47,17 @@ def fold(
             clip=layer.clip,
             zoneout=layer._zoneout,
         )
-        _engine.fold(packed, call, [part[k].data_ptr() for part in lasts], engine.threads_at_call())
+        _engine.fold(packed, call, [part.data_ptr() for part in lasts[k]], engine.threads_at_call())
         x = F.dropout(y, layer.dropout, layer.training) if k < layer.num_layers - 1 else y
     return x, tuple(final)
 
 
-def stream(layer: "Recurrent", streams: int, bfloat16: bool) -> Stream:
+def _by_layer(state: Sequence[Tensor], layers: int) -> Sequence[Sequence[Tensor]]:
+    """Each layer's part of a state ``(L*D, B, H)``; a single layer has the whole, which costs no views."""
+    return [state] if layers == 1 else list(zip(*(part.chunk(layers) for part in state), strict=True))
+
+
+def stream(layer: Stack, streams: int, bfloat16: bool) -> Stream:
     """The layers as a stream with copies of their weights.
 
     Raises:
@@ -99,7 +99,7 @@ class _Cache:
         self._entries: WeakKeyDictionary[nn.Module, dict[int, _Entry]] = WeakKeyDictionary()
         self._lock = threading.Lock()
 
-    def packed(self, layer: "Recurrent") -> list[Sequence[_engine.Packed]]:
+    def packed(self, layer: Stack) -> list[Sequence[_engine.Packed]]:
         """Packed weights of each layer, one for each direction."""
         with self._lock:
             entries = self._entries.setdefault(layer, {})

@@ -1,25 +1,17 @@
-"""What the layers share: parameters under torch.nn's names, and the way of a call."""
+"""What the layers share: the way of a call, from its arguments to whoever computes it."""
 
-import warnings
 from typing import Any, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from memfold.nn import dispatch, inference
-from memfold.nn.composition import CELLS, State, Values, Weights
-from memfold.nn.options import (
-    VARIANTS,
-    Device,
-    checked_clip,
-    checked_probability,
-    checked_sizes,
-    checked_zoneout,
-    described,
-)
+import memfold.nn.dispatch as dispatch
+import memfold.nn.inference as inference
+from memfold.cells.table import CELLS
+from memfold.nn.composition import State, Values
 from memfold.nn.ragged import Integers, checked_lengths, checked_resets
-from memfold.nn.weights import checked_init, initialise, refuse_reshaped, shapes
+from memfold.nn.stack import Stack
 from memfold.stream import Stream
 
 __all__ = ["Recurrent"]
@@ -27,7 +19,7 @@ __all__ = ["Recurrent"]
 Layer = TypeVar("Layer", bound=nn.Module)
 
 
-class Recurrent(nn.Module):
+class Recurrent(Stack):
     """A stack of recurrent layers in one direction or both, whatever the cell."""
 
     # Options that torch.nn's layer of the same name takes too.
@@ -40,92 +32,6 @@ class Recurrent(nn.Module):
         "dropout",
         "bidirectional",
     )
-
-    def __init__(
-        self,
-        cell: str,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int,
-        bias: bool,
-        batch_first: bool,
-        dropout: float,
-        bidirectional: bool,
-        device: Device,
-        dtype: torch.dtype | None,
-        *,
-        clip: float | None,
-        recurrent_dropout: float,
-        zoneout: float | tuple[float, float],
-        init: str,
-        proj_size: int = 0,
-        peephole: bool = False,
-        layer_norm: bool = False,
-        forget_bias: float = 1.0,
-    ) -> None:
-        super().__init__()
-        checked_sizes(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
-        if not isinstance(bias, bool) or not isinstance(batch_first, bool):
-            raise TypeError(f"bias and batch_first must be bool, got {bias!r} and {batch_first!r}")
-        if not 0 <= proj_size < hidden_size:
-            raise ValueError(f"proj_size must be 0 (none) or below hidden_size={hidden_size}, got {proj_size}")
-        self.cell = cell
-        self.input_size = input_size
-        self.hidden_size = hidden_size
-        self.num_layers = num_layers
-        self.bias = bias
-        self.batch_first = batch_first
-        self.dropout = checked_probability("dropout", dropout)
-        self.bidirectional = bidirectional
-        self.proj_size = proj_size
-        self.clip = checked_clip(clip)
-        self.recurrent_dropout = checked_probability("recurrent_dropout", recurrent_dropout)
-        self._zoneout = checked_zoneout(zoneout, CELLS[cell].state)
-        self.zoneout = zoneout if any(self._zoneout) else 0.0
-        self.init = checked_init(init, cell, bias, forget_bias)
-        self.forget_bias = forget_bias
-        if dropout > 0 and num_layers == 1:
-            warnings.warn(f"dropout={dropout} acts between layers, and num_layers is 1", stacklevel=3)
-        self._weight_names: list[dict[str, str]] = []  # by layer and direction, from {"weight_ih": "weight_ih_l0"} on
-        self._weight_shapes: list[dict[str, tuple[int, ...]]] = []
-        for layer in range(num_layers):
-            width = input_size if layer == 0 else self.output_size
-            named = shapes(
-                cell, width, hidden_size, bias=bias, projection=proj_size, peephole=peephole, layer_norm=layer_norm
-            )
-            for suffix in (f"l{layer}", f"l{layer}_reverse")[: self.num_directions]:
-                self._weight_names.append({name: f"{name}_{suffix}" for name in named})
-                self._weight_shapes.append(named)
-                for name, shape in named.items():
-                    empty = torch.empty(shape, device=device, dtype=dtype)
-                    self.register_parameter(f"{name}_{suffix}", nn.Parameter(empty))
-        self.reset_parameters()
-
-    @property
-    def num_directions(self) -> int:
-        """D: 2 when bidirectional, else 1."""
-        return 2 if self.bidirectional else 1
-
-    @property
-    def output_size(self) -> int:
-        """Features of the output: D*P with a projection, else D*H."""
-        return self.num_directions * (self.proj_size or self.hidden_size)
-
-    @property
-    def all_weights(self) -> list[list[nn.Parameter]]:
-        """Parameters by layer and direction, in torch.nn's order."""
-        return [[getattr(self, name) for name in names.values()] for names in self._weight_names]
-
-    def flatten_parameters(self) -> None:
-        """Do nothing: there is no joint buffer to rebuild. Code written for torch.nn calls it."""
-
-    def reset_parameters(self) -> None:
-        """Draw every parameter anew, as ``init`` says."""
-        for row in range(len(self._weight_names)):
-            initialise(self.cell, self._weights(row), self.init, self.forget_bias)
-
-    def extra_repr(self) -> str:
-        return described(self)
 
     def trace(
         self,
@@ -196,30 +102,6 @@ class Recurrent(nn.Module):
         layer: type[nn.RNNBase] = getattr(nn, cls.__name__)
         return layer
 
-    def _variants(self) -> list[str]:
-        """Options in use that torch.nn's layer of this name has not."""
-        return [name for name, without in VARIANTS.items() if getattr(self, name, without) != without]
-
-    def _weights(self, row: int) -> Weights:
-        """Parameters of one layer and direction by their names without the suffix."""
-        own = self._parameters  # not getattr alone, which is slow; a parametrized weight is not among them
-        return {
-            short: getattr(self, name) if (weight := own.get(name)) is None else weight
-            for short, name in self._weight_names[row].items()
-        }
-
-    def _checked_weights(self, row: int) -> Weights:
-        """The same, of the shapes that the layer was made with.
-
-        Raises:
-            RuntimeError: a parameter, or its ``data``, was replaced by one of another shape.
-        """
-        weights = self._weights(row)
-        refuse_reshaped(
-            weights, self._weight_shapes[row], self._weight_names[row]["weight_ih"].removeprefix("weight_ih")
-        )
-        return weights
-
     def _call(
         self, x: Tensor | PackedSequence, hx: Any, lengths: Integers | None, resets: Any
     ) -> tuple[Tensor | PackedSequence, State]:
@@ -281,7 +163,7 @@ class Recurrent(nn.Module):
         return x, state, rows, cuts
 
     def _check_features(self, x: Tensor) -> None:
-        weight = self._weights(0)["weight_ih"]
+        weight = getattr(self, self._weight_names[0]["weight_ih"])
         if x.dtype != weight.dtype and not torch.is_autocast_enabled(x.device.type):
             raise ValueError(f"x is {x.dtype}, the weights are {weight.dtype}: convert one with .to(dtype)")
         if x.shape[-1] != self.input_size:
