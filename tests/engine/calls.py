@@ -6,8 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from memfold.call import KEPT
+from memfold.cells import table
+
 Array = NDArray[Any]
-CELLS = {"rnn_tanh": 1, "rnn_relu": 1, "lstm": 4, "coupled_lstm": 3, "gru": 3}
+CELLS = {name: table.CELLS[name] for name in KEPT}  # those that the engine has
 
 
 @dataclass
@@ -35,18 +38,17 @@ def random_call(
     resets: bool = False,
     **options: Any,
 ) -> Call:
-    """Weights as torch draws them; NaN in the padding, where nothing may look."""
+    """Weights as torch draws them, with peepholes where asked and the cell can have some; NaN in the padding, where
+    nothing may look."""
     limit = 1 / np.sqrt(hidden)
-    rows = CELLS[cell] * hidden
-    shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, input_size), "weight_hh": (rows, hidden)}
-    shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
-    if peephole:
-        shapes["weight_ph"] = (rows - hidden,)
+    shapes = CELLS[cell].shapes(input_size, hidden, hidden)
+    names = ["weight_ih", "weight_hh", "bias_ih", "bias_hh"] + ["weight_ph"] * peephole
+    own = {name: shapes[name] for name in names if name in shapes}
     suffixes = ("", "_reverse") if bidirectional else ("",)
-    weights = {name + end: rng.uniform(-limit, limit, shape) for end in suffixes for name, shape in shapes.items()}
+    weights = {name + end: rng.uniform(-limit, limit, shape) for end in suffixes for name, shape in own.items()}
     x = rng.standard_normal((steps, batch, input_size))
     shape = (2, batch, hidden) if bidirectional else (batch, hidden)
-    state = [rng.standard_normal(shape) for _ in range(2 if "lstm" in cell else 1)]
+    state = [rng.standard_normal(shape) for _ in CELLS[cell].state]
     if lengths:
         options["lengths"] = rng.integers(0, steps + 1, batch)
         for row, length in enumerate(options["lengths"]):

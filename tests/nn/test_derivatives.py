@@ -6,22 +6,19 @@ from torch.autograd import forward_ad, gradcheck, gradgradcheck
 from torch.func import functional_call, grad, jacfwd, jacrev, jvp, vmap
 
 from memfold import nn
+from nn.kinds import EVERY
 
 # torch's own forward mode compiles some of its derivatives by torch.jit.script
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
 
 CELLS = [
-    ("LSTM", {}),
+    *EVERY,
     ("LSTM", {"proj_size": 2}),
-    ("LSTM", {"peephole": True}),
-    ("LSTM", {"coupled": True}),
     ("LSTM", {"coupled": True, "peephole": True, "clip": 1.5}),
     ("LSTM", {"layer_norm": True}),
     ("LSTM", {"layer_norm": True, "peephole": True, "coupled": True, "zoneout": (0.2, 0.1)}),
-    ("GRU", {}),
     ("GRU", {"reset_after": False, "zoneout": 0.2}),
     ("RNN", {"clip": 1.5}),
-    ("RNN", {"nonlinearity": "relu"}),
 ]
 every_cell = pytest.mark.parametrize(("kind", "options"), CELLS, ids=str)
 RAGGED = {

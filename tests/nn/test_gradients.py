@@ -11,19 +11,11 @@ from torch.utils.checkpoint import checkpoint
 import memfold
 from memfold import nn
 from memfold.nn import dispatch
+from nn.kinds import SERVED
 from nn.soak import TOLERANCE, case
 
-CELLS = [
-    ("LSTM", {}),
-    ("LSTM", {"peephole": True}),
-    ("LSTM", {"coupled": True}),
-    ("LSTM", {"coupled": True, "peephole": True}),
-    ("GRU", {}),
-    ("RNN", {}),
-    ("RNN", {"nonlinearity": "relu"}),
-]
 EXTRAS = [{}, {"clip": 0.8}, {"zoneout": 0.3}, {"recurrent_dropout": 0.4}]
-every_cell = pytest.mark.parametrize(("kind", "options"), CELLS, ids=str)
+every_cell = pytest.mark.parametrize(("kind", "options"), SERVED, ids=str)
 STEPS, BATCH, WIDTH, HIDDEN = 6, 5, 4, 19  # H is no multiple of a vector
 LENGTHS = [6, 0, 3, 1, 5]
 
@@ -336,9 +328,7 @@ def test_a_trace_is_what_the_engine_kept_and_part_of_the_graph(kind, options, ex
     layer = build(kind, num_layers=2, bidirectional=True, **options, **extra).eval()
     call = {"lengths": LENGTHS, "resets": torch.rand(STEPS, BATCH) < 0.3} if ragged else {}
     x = sequence()
-    expected = dispatch.composed(layer, *layer._prepared(x, None, call.get("lengths"), call.get("resets")), keep=True)[
-        2
-    ]
+    expected = dispatch.composed(layer, *layer.prepared(x, None, call.get("lengths"), call.get("resets")), keep=True)[2]
     with torch.set_grad_enabled(gradient):
         traces = layer.trace(x, **call)
     assert list(traces) == list(expected)

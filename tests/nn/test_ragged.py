@@ -9,16 +9,14 @@ from hypothesis import strategies as st
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from memfold import nn
+from nn.kinds import EVERY
 
 CELLS = [
-    ("LSTM", {}),
+    *EVERY,
     ("LSTM", {"peephole": True, "clip": 1.5}),
     ("LSTM", {"coupled": True, "peephole": True, "zoneout": (0.2, 0.1)}),
     ("LSTM", {"layer_norm": True, "proj_size": 2}),
-    ("GRU", {}),
-    ("GRU", {"reset_after": False}),
     ("RNN", {"nonlinearity": "relu", "zoneout": 0.2}),
-    ("RNN", {}),
 ]
 every_cell = pytest.mark.parametrize(("kind", "options"), CELLS, ids=str)
 few = settings(max_examples=12, deadline=None)

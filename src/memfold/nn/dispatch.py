@@ -40,7 +40,8 @@ def served_by(layer: Stack, x: Tensor, state: State, *, ragged: bool) -> Way:
                 return "operator"
             return "packed"
     in_use = [name for name in layer._variants() if name != "recurrent_dropout" or layer.training]
-    return "composition" if in_use or ragged or compiling else "torch"
+    torch_has_it = hasattr(_VF, layer.cell) and not in_use
+    return "torch" if torch_has_it and not ragged and not compiling else "composition"
 
 
 def _the_engine_has(layer: Stack) -> bool:

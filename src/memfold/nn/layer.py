@@ -99,7 +99,9 @@ class Recurrent(Stack):
 
     @classmethod
     def _torch_class(cls) -> type[nn.RNNBase]:
-        layer: type[nn.RNNBase] = getattr(nn, cls.__name__)
+        layer: type[nn.RNNBase] | None = getattr(nn, cls.__name__, None)
+        if layer is None:
+            raise ValueError(f"torch.nn has no {cls.__name__}")
         return layer
 
     def _call(
