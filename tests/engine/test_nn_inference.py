@@ -29,7 +29,7 @@ LAYERS: dict[str, Callable[[], Recurrent]] = {
 
 
 def composed(layer: Recurrent, x: torch.Tensor, **ragged: torch.Tensor) -> torch.Tensor:
-    time_first, state, lengths, resets = layer._prepared(x, None, ragged.get("lengths"), ragged.get("resets"))
+    time_first, state, lengths, resets = layer.prepared(x, None, ragged.get("lengths"), ragged.get("resets"))
     y = dispatch.composed(layer, time_first, state, lengths, resets)[0]
     return y.transpose(0, 1) if layer.batch_first else y
 

@@ -57,11 +57,11 @@ def case(seed: int) -> tuple[torch.dtype, float]:
     shape = (batch, steps) if layer.batch_first else (steps, batch)
     x = torch.randn(*shape, layer.input_size, dtype=dtype, requires_grad=choose.random() < 0.8)
     rows = layer.num_layers * layer.num_directions
-    state = [torch.randn(rows, batch, layer.hidden_size, dtype=dtype, requires_grad=True) for _ in layer._zoneout]
+    state = [torch.randn(rows, batch, layer.hidden_size, dtype=dtype, requires_grad=True) for _ in layer.zoneouts]
     hx: Any = None if choose.random() < 0.3 else tuple(state) if len(state) > 1 else state[0]
     lengths = torch.randint(0, steps + 1, (batch,)) if choose.random() < 0.5 else None
     resets = torch.rand(shape) < 0.15 if choose.random() < 0.3 else None
-    call = layer._prepared(x, hx, lengths, resets)
+    call = layer.prepared(x, hx, lengths, resets)
     inputs = [t for t in (x, *(state if hx is not None else []), *layer.parameters()) if t.requires_grad]
     found = []
     for fold in (dispatch.operated, dispatch.composed):

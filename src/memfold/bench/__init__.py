@@ -173,7 +173,7 @@ def _turns(rounds: int) -> dict[str, float]:
 def _bfloat16(rounds: int) -> dict[str, float]:
     """An LSTM, B1 T100 H512, with weights in float32 and in bfloat16; the largest difference of their outputs."""
     layer = LSTM(512, 512).eval()
-    weights = {name: w.detach().numpy() for name, w in layer._weights(0).items()}
+    weights = {name: w.detach().numpy() for name, w in layer.weights(0).items()}
     x = np.random.default_rng(0).standard_normal((100, 1, 512)).astype(np.float32)
     single, half = engine.pack("lstm", weights), engine.pack("lstm", weights, bfloat16=True)
     taken = medians(

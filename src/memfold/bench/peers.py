@@ -76,7 +76,7 @@ def _onnxruntime(layer: Recurrent, x: Array, carry: bool) -> Call:
     import onnxruntime  # type: ignore[import-untyped]
     from onnx import helper, numpy_helper
 
-    own = {name: w.detach().numpy() for name, w in layer._weights(0).items()}
+    own = {name: w.detach().numpy() for name, w in layer.weights(0).items()}
     order = {"lstm": [0, 3, 1, 2], "gru": [1, 0, 2]}.get(layer.cell, [0])
 
     def reordered(weight: Array) -> Array:
@@ -138,7 +138,7 @@ def jax_scan(layer: Recurrent, x: Array) -> tuple[Callable[[Any, Any], Any], Any
     from jax import lax
     from jax import numpy as jnp
 
-    own = {name: w.detach().numpy() for name, w in layer._weights(0).items()}
+    own = {name: w.detach().numpy() for name, w in layer.weights(0).items()}
     peephole = "weight_ph" in own
     peep = np.split(own["weight_ph"], 3) if peephole else None
     # (I, G*H), (H, G*H), (G*H,), (G*H,), three of (H,)
@@ -183,7 +183,7 @@ def _keras(layer: Recurrent, x: torch.Tensor) -> Call:
     os.environ["KERAS_BACKEND"] = "torch"
     import keras
 
-    own = {name: w.detach().numpy() for name, w in layer._weights(0).items()}
+    own = {name: w.detach().numpy() for name, w in layer.weights(0).items()}
     if layer.cell == "gru":
         own = {name: np.concatenate([np.split(w, 3)[gate] for gate in (1, 0, 2)]) for name, w in own.items()}
         peer, bias = keras.layers.GRU, np.stack([own["bias_ih"], own["bias_hh"]])  # reset after is its default

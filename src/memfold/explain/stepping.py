@@ -88,10 +88,10 @@ def _stepped(
     resets: Any = None,
 ) -> Any:
     """What the layer returns, for one row."""
-    if resets is not None or any(layer._zoneout) or not isinstance(x, Tensor):
+    if resets is not None or any(layer.zoneouts) or not isinstance(x, Tensor):
         raise ValueError(f"the layer {path!r} was called with resets, zoneout or a PackedSequence: it is not replayed")
     unbatched = x.dim() == 2
-    x, state, _, _ = layer._prepared(x, hx, None, None)
+    x, state, _, _ = layer.prepared(x, hx, None, None)
     if x.shape[1] != 1:
         raise ValueError(f"the layer {path!r} was called with {x.shape[1]} rows; one is replayed at a time")
     whole = len(x)
@@ -121,7 +121,7 @@ def _fold(
     layer: Recurrent, row: int, x: Tensor, state: State, changes: Sequence[Change], reverse: bool
 ) -> tuple[list[Values], State]:
     formula, names = composition.FORMULAS[layer.cell], composition.CELLS[layer.cell].state
-    plain = layer._weights(row)
+    plain = layer.weights(row)
     result: list[Values] = [{} for _ in x]
     for t in reversed(range(len(x))) if reverse else range(len(x)):
         weights = plain

@@ -213,7 +213,7 @@ def traced(
 def _of_call(call: Call, labels: Callable[[str, int], Sequence[str]]) -> Iterator[tuple[str, LayerTrace]]:
     layer, state = call.layer, call.state
     lengths = call.options.get("lengths")
-    plain = call.options.get("resets") is None and not any(layer._zoneout)
+    plain = call.options.get("resets") is None and not any(layer.zoneouts)
     states = None if state is None else ((state,) if isinstance(state, torch.Tensor) else tuple(state))
     traces = layer.trace(*call.arguments, **call.options)
     for row, (part, values) in enumerate(traces.items()):

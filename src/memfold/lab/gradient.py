@@ -126,7 +126,7 @@ def gradient_by_lag(layer: Recurrent, x: Tensor, direction: Tensor) -> dict[str,
         By ``h`` and, of an LSTM, ``c``: norms (T, B), the last step first, so that the index is the lag.
     """
     formula, names = composition.FORMULAS[layer.cell], composition.CELLS[layer.cell].state
-    weights = layer._weights(0)
+    weights = layer.weights(0)
     state = tuple(x.new_zeros(x.shape[1], layer.hidden_size) for _ in names)
     kept: dict[str, list[Tensor]] = {name: [] for name in names}
     for from_x in composition.share(x, weights, "ih"):

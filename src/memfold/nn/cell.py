@@ -39,8 +39,8 @@ class RecurrentCell(nn.Module):
         self.hidden_size = hidden_size
         self.bias = bias
         self.clip = checked_clip(clip)
-        self._zoneout = checked_zoneout(zoneout, CELLS[cell].state)
-        self.zoneout = zoneout if any(self._zoneout) else 0.0
+        self.zoneouts = checked_zoneout(zoneout, CELLS[cell].state)
+        self.zoneout = zoneout if any(self.zoneouts) else 0.0
         self.init = checked_init(init, cell, bias, forget_bias)
         self.forget_bias = forget_bias
         named = shapes(cell, input_size, hidden_size, bias=bias, peephole=peephole, layer_norm=layer_norm)
@@ -51,12 +51,12 @@ class RecurrentCell(nn.Module):
 
     def reset_parameters(self) -> None:
         """Draw every parameter anew, as ``init`` says."""
-        initialise(self.cell, self._weights(), self.init, self.forget_bias)
+        initialise(self.cell, self.weights(), self.init, self.forget_bias)
 
     def extra_repr(self) -> str:
         return described(self)
 
-    def _weights(self) -> dict[str, Tensor]:
+    def weights(self) -> dict[str, Tensor]:
         return {name: getattr(self, name) for name in self._weight_shapes}
 
     def _step(self, x: Tensor, hx: Any) -> State:
@@ -66,11 +66,11 @@ class RecurrentCell(nn.Module):
             raise RuntimeError(f"x must have input_size={self.input_size} features, got shape {tuple(x.shape)}")
         names = CELLS[self.cell].state
         before = self._state_before(x, hx, names)
-        weights = self._weights()
+        weights = self.weights()
         refuse_reshaped(weights, self._weight_shapes)
         new = FORMULAS[self.cell](share(x, weights, "ih"), before[0], before, weights, clip=self.clip)
         after = []
-        for name, old, p in zip(names, before, self._zoneout, strict=True):
+        for name, old, p in zip(names, before, self.zoneouts, strict=True):
             keep = torch.rand_like(old) < p if self.training and p else p
             after.append(zoned(new[name], old, keep))
         return tuple(after)

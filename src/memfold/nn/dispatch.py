@@ -32,14 +32,14 @@ def served_by(layer: Stack, x: Tensor, state: State, *, ragged: bool) -> Way:
         return "composition"
     compiling = torch.compiler.is_compiling()
     if _the_engine_has(layer) and not torch._C._get_tracing_state():
-        tensors = [x, *state, *(w for row in range(len(layer._weight_names)) for w in layer._weights(row).values())]
+        tensors = [x, *state, *(w for row in range(len(layer.weight_names)) for w in layer.weights(row).values())]
         if _readable(tensors, compiling):
             asks = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
             draws = layer.training and (layer.recurrent_dropout or layer.zoneout)
             if asks or draws or compiling or torch._C._len_torch_dispatch_stack() or not x.is_cpu:
                 return "operator"
             return "packed"
-    in_use = [name for name in layer._variants() if name != "recurrent_dropout" or layer.training]
+    in_use = [name for name in layer.variants() if name != "recurrent_dropout" or layer.training]
     torch_has_it = hasattr(_VF, layer.cell) and not in_use
     return "torch" if torch_has_it and not ragged and not compiling else "composition"
 
@@ -63,7 +63,7 @@ def _readable(tensors: Sequence[Tensor], compiling: bool) -> bool:
 
 
 def fold(layer: Stack, x: Tensor, state: State, lengths: Tensor | None, resets: Tensor | None) -> tuple[Tensor, State]:
-    """Fold all layers: x is ``(T, B, I)``, the rest as :meth:`Recurrent._prepared` leaves it."""
+    """Fold all layers: x is ``(T, B, I)``, the rest as :meth:`Recurrent.prepared` leaves it."""
     way = served_by(layer, x, state, ragged=lengths is not None or resets is not None)
     if way == "torch":
         return torchs_own(layer, x, None, state)
@@ -89,13 +89,13 @@ def _in_the_weights_type(layer: Stack, x: Tensor, state: State) -> tuple[Tensor,
     """Under autocast the engine computes in the type of the weights: in bfloat16 it would be slower, not faster."""
     if not torch.is_autocast_enabled("cpu"):  # then they are of one type
         return x, state
-    dtype = layer._weights(0)["weight_ih"].dtype
+    dtype = layer.weights(0)["weight_ih"].dtype
     return x.to(dtype), tuple(s.to(dtype) for s in state)
 
 
 def torchs_own(layer: Stack, x: Tensor, batch_sizes: Tensor | None, state: State) -> tuple[Tensor, State]:
     """Fold on torch's own operator: x is ``(T, B, I)``, or a PackedSequence's data beside its batch sizes."""
-    weights = [w for row in range(len(layer._weight_names)) for w in layer._checked_weights(row).values()]
+    weights = [w for row in range(len(layer.weight_names)) for w in layer.checked_weights(row).values()]
     hx = state if len(state) > 1 else state[0]
     options = (layer.bias, layer.num_layers, layer.dropout, layer.training, layer.bidirectional)
     operator = getattr(_VF, layer.cell)
@@ -118,7 +118,7 @@ def operated(
         mask, zones = _drawn(layer, start, x.shape[0])
         call = ops.Call(
             x=x,
-            weights=[weight for row in rows for weight in layer._checked_weights(row).values()],
+            weights=[weight for row in rows for weight in layer.checked_weights(row).values()],
             state=start,
             lengths=lengths,
             resets=resets,
@@ -127,7 +127,7 @@ def operated(
             cell=layer.cell,
             directions=layer.num_directions,
             clip=layer.clip,
-            zoneout=[0.0 if layer.training else p for p in layer._zoneout],
+            zoneout=[0.0 if layer.training else p for p in layer.zoneouts],
         )
         y, final, kept = ops.fold(call, batch_first=layer.batch_first, keep=keep)
         finals.append(final)
@@ -153,7 +153,7 @@ def composed(
             values, final = composition.fold(
                 layer.cell,
                 x,
-                layer._checked_weights(row),
+                layer.checked_weights(row),
                 tuple(s[row] for s in state),
                 lengths=lengths,
                 resets=resets,
@@ -162,7 +162,7 @@ def composed(
                 recurrent_mask=None if mask is None else mask[direction],
                 zoneout=[
                     (0.0 if layer.training else p) if z is None else z[direction].bool()
-                    for z, p in zip(zones, layer._zoneout, strict=True)
+                    for z, p in zip(zones, layer.zoneouts, strict=True)
                 ],
                 keep=keep,
             )
@@ -185,6 +185,6 @@ def _drawn(layer: Stack, state: State, steps: int) -> tuple[Tensor | None, list[
     if layer.training and layer.zoneout:
         zones = [
             (torch.rand(len(s), steps, *s.shape[1:], device=s.device, dtype=s.dtype) < p).to(s.dtype) if p else None
-            for s, p in zip(state, layer._zoneout, strict=True)
+            for s, p in zip(state, layer.zoneouts, strict=True)
         ]
     return mask, zones

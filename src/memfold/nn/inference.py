@@ -20,7 +20,7 @@ __all__ = ["fold", "stream"]
 
 
 def fold(layer: Stack, x: Tensor, state: State, lengths: Tensor | None, resets: Tensor | None) -> tuple[Tensor, State]:
-    """Fold all layers: x is ``(T, B, I)``, state, lengths and resets as :meth:`Recurrent._prepared` leaves them."""
+    """Fold all layers: x is ``(T, B, I)``, state, lengths and resets as :meth:`Recurrent.prepared` leaves them."""
     steps, batch, _ = x.shape
     directions = layer.num_directions
     whole = [ops.whole(s) for s in state]  # (L*D, B, H)
@@ -45,7 +45,7 @@ def fold(layer: Stack, x: Tensor, state: State, lengths: Tensor | None, resets: 
             lengths=rows,
             resets=resets,
             clip=layer.clip,
-            zoneout=layer._zoneout,
+            zoneout=layer.zoneouts,
         )
         _engine.fold(packed, call, [part.data_ptr() for part in lasts[k]], engine.threads_at_call())
         x = F.dropout(y, layer.dropout, layer.training) if k < layer.num_layers - 1 else y
@@ -71,10 +71,10 @@ def stream(layer: Stack, streams: int, bfloat16: bool) -> Stream:
     for option in ("proj_size", "layer_norm"):
         if getattr(layer, option, False):
             raise ValueError(f"streams have no {option}")
-    zoneout = layer._zoneout[0] if len(layer._zoneout) == 1 else (layer._zoneout[0], layer._zoneout[1])
+    zoneout = layer.zoneouts[0] if len(layer.zoneouts) == 1 else (layer.zoneouts[0], layer.zoneouts[1])
     layers = []
     for k in range(layer.num_layers):
-        weights = {name: w.detach().cpu().numpy().copy() for name, w in layer._checked_weights(k).items()}
+        weights = {name: w.detach().cpu().numpy().copy() for name, w in layer.checked_weights(k).items()}
         layers.append(Layer(layer.cell, weights, layer.clip, zoneout, bfloat16))
     return Stream(layers, streams=streams, dtype=layers[0].weights["weight_ih"].dtype)  # type: ignore[union-attr]
 
@@ -106,7 +106,7 @@ class _Cache:
         result = []
         for k in range(layer.num_layers):
             rows = range(k * layer.num_directions, (k + 1) * layer.num_directions)
-            weights = [[w.contiguous() for w in layer._checked_weights(row).values()] for row in rows]
+            weights = [[w.contiguous() for w in layer.checked_weights(row).values()] for row in rows]
             key = _engine.fingerprint([(w.data_ptr(), w.nbytes) for own in weights for w in own])
             entry = entries.get(k)
             if entry is None or entry.key != key:

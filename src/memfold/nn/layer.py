@@ -53,7 +53,7 @@ class Recurrent(Stack):
         """
         if not isinstance(x, Tensor):
             raise TypeError(f"trace takes a tensor, with lengths where rows end early, got {type(x).__name__}")
-        traces = dispatch.traced(self, *self._prepared(x, hx, lengths, resets))
+        traces = dispatch.traced(self, *self.prepared(x, hx, lengths, resets))
         if x.dim() == 3:
             return traces
         return {key: {name: v.squeeze(1) for name, v in values.items()} for key, values in traces.items()}
@@ -92,7 +92,7 @@ class Recurrent(Stack):
         Raises:
             ValueError: torch.nn has no such cell.
         """
-        if variants := [f"{name}={getattr(self, name)}" for name in self._variants()]:
+        if variants := [f"{name}={getattr(self, name)}" for name in self.variants()]:
             raise ValueError(f"torch.nn.{type(self).__name__} has no {', '.join(variants)}")
         options = {name: getattr(self, name) for name in self.TORCH_OPTIONS}
         return _with_weights_of(self, self._torch_class()(**options, device="meta"))
@@ -111,7 +111,7 @@ class Recurrent(Stack):
             return self._call_packed(x, hx, lengths, resets)
         if not isinstance(x, Tensor):
             raise AttributeError(f"x must be a tensor or a PackedSequence, got {type(x).__name__}")
-        time_first, state, checked, cuts = self._prepared(x, hx, lengths, resets)
+        time_first, state, checked, cuts = self.prepared(x, hx, lengths, resets)
         y, state = dispatch.fold(self, time_first, state, checked, cuts)
         if x.dim() == 2:
             return y.squeeze(1), tuple(s.squeeze(1) for s in state)
@@ -142,7 +142,7 @@ class Recurrent(Stack):
             state = tuple(s.index_select(1, unsorted_indices) for s in state)
         return PackedSequence(y, batch_sizes, sorted_indices, unsorted_indices), state
 
-    def _prepared(
+    def prepared(
         self, x: Tensor, hx: Any, lengths: Integers | None, resets: Any
     ) -> tuple[Tensor, State, Tensor | None, Tensor | None]:
         """A call's arguments, checked, with time first and a batch."""
@@ -165,7 +165,7 @@ class Recurrent(Stack):
         return x, state, rows, cuts
 
     def _check_features(self, x: Tensor) -> None:
-        weight = getattr(self, self._weight_names[0]["weight_ih"])
+        weight = getattr(self, self.weight_names[0]["weight_ih"])
         if x.dtype != weight.dtype and not torch.is_autocast_enabled(x.device.type):
             raise ValueError(f"x is {x.dtype}, the weights are {weight.dtype}: convert one with .to(dtype)")
         if x.shape[-1] != self.input_size:

@@ -63,13 +63,13 @@ class Stack(nn.Module):
         self.proj_size = proj_size
         self.clip = checked_clip(clip)
         self.recurrent_dropout = checked_probability("recurrent_dropout", recurrent_dropout)
-        self._zoneout = checked_zoneout(zoneout, CELLS[cell].state)
-        self.zoneout = zoneout if any(self._zoneout) else 0.0
+        self.zoneouts = checked_zoneout(zoneout, CELLS[cell].state)
+        self.zoneout = zoneout if any(self.zoneouts) else 0.0
         self.init = checked_init(init, cell, bias, forget_bias)
         self.forget_bias = forget_bias
         if dropout > 0 and num_layers == 1:
             warnings.warn(f"dropout={dropout} acts between layers, and num_layers is 1", stacklevel=3)
-        self._weight_names: list[dict[str, str]] = []  # by layer and direction, from {"weight_ih": "weight_ih_l0"} on
+        self.weight_names: list[dict[str, str]] = []  # by layer and direction, from {"weight_ih": "weight_ih_l0"} on
         self._weight_shapes: list[dict[str, tuple[int, ...]]] = []
         for layer in range(num_layers):
             width = input_size if layer == 0 else self.output_size
@@ -77,7 +77,7 @@ class Stack(nn.Module):
                 cell, width, hidden_size, bias=bias, projection=proj_size, peephole=peephole, layer_norm=layer_norm
             )
             for suffix in (f"l{layer}", f"l{layer}_reverse")[: self.num_directions]:
-                self._weight_names.append({name: f"{name}_{suffix}" for name in named})
+                self.weight_names.append({name: f"{name}_{suffix}" for name in named})
                 self._weight_shapes.append(named)
                 for name, shape in named.items():
                     empty = torch.empty(shape, device=device, dtype=dtype)
@@ -97,39 +97,39 @@ class Stack(nn.Module):
     @property
     def all_weights(self) -> list[list[nn.Parameter]]:
         """Parameters by layer and direction, in torch.nn's order."""
-        return [[getattr(self, name) for name in names.values()] for names in self._weight_names]
+        return [[getattr(self, name) for name in names.values()] for names in self.weight_names]
 
     def flatten_parameters(self) -> None:
         """Do nothing: there is no joint buffer to rebuild. Code written for torch.nn calls it."""
 
     def reset_parameters(self) -> None:
         """Draw every parameter anew, as ``init`` says."""
-        for row in range(len(self._weight_names)):
-            initialise(self.cell, self._weights(row), self.init, self.forget_bias)
+        for row in range(len(self.weight_names)):
+            initialise(self.cell, self.weights(row), self.init, self.forget_bias)
 
     def extra_repr(self) -> str:
         return described(self)
 
-    def _variants(self) -> list[str]:
+    def variants(self) -> list[str]:
         """Options in use that torch.nn's layer of this name has not."""
         return [name for name, without in VARIANTS.items() if getattr(self, name, without) != without]
 
-    def _weights(self, row: int) -> Weights:
+    def weights(self, row: int) -> Weights:
         """Parameters of one layer and direction by their names without the suffix."""
         own = self._parameters  # not getattr alone, which is slow; a parametrized weight is not among them
         return {
             short: getattr(self, name) if (weight := own.get(name)) is None else weight
-            for short, name in self._weight_names[row].items()
+            for short, name in self.weight_names[row].items()
         }
 
-    def _checked_weights(self, row: int) -> Weights:
+    def checked_weights(self, row: int) -> Weights:
         """The same, of the shapes that the layer was made with.
 
         Raises:
             RuntimeError: a parameter, or its ``data``, was replaced by one of another shape.
         """
-        weights = self._weights(row)
+        weights = self.weights(row)
         refuse_reshaped(
-            weights, self._weight_shapes[row], self._weight_names[row]["weight_ih"].removeprefix("weight_ih")
+            weights, self._weight_shapes[row], self.weight_names[row]["weight_ih"].removeprefix("weight_ih")
         )
         return weights
