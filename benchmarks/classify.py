@@ -22,7 +22,7 @@ RESAMPLES = 10_000
 def correct_answers(model: TextClassifier, data: str, budget: str) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Fit to a set's training part; which texts of its test part the model and the baseline label rightly."""
     parts = model.parts([data])
-    model.fit(parts.train, budget, parts.valid, progress=False)
+    model.fit(parts.train, budget=budget, valid=parts.valid, progress=False)
     truth = np.array([model.classes_.index(label) for label in parts.test.labels])
     answers = model.probabilities(parts.test.texts).argmax(1)
     baseline = model.network_.baseline.log_probabilities(parts.test.texts).argmax(1)

@@ -21,8 +21,8 @@ import typer
 
 from memfold.data.commands import Excerpt, Recordings, audio_files, load_fsdd
 from memfold.tasks import CommandRecognizer
-from memfold.tasks.base import Report
 from memfold.tasks.command.baselines import MFCC
+from memfold.tasks.report import Report
 
 HOUR = 3600.0  # seconds
 
@@ -53,7 +53,7 @@ def scored(
         test, tuning, learnt = (
             replace(part, background=hour) for part, hour in zip((test, tuning, learnt), background, strict=True)
         )
-    model.fit(learnt, budget, tuning, progress=False)
+    model.fit(learnt, budget=budget, valid=tuning, progress=False)
     report = model.evaluate(test, "@fsdd")
     steps = f"{model.training_.steps} steps, threshold {model.threshold_:.2f}"
     ours = ", ".join(f"{name} {value:.2f}" for name, value in report.metrics.items())

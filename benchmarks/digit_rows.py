@@ -70,7 +70,7 @@ def main(
     normaliser.fit(tensors(rest)[0])
     model = RowReader(hidden_size)
     problem = RowProblem(model, normaliser, tensors(rest), tensors(tuning), like.augmentation, like.batch_size, seed)
-    result = train(problem, Settings(Budget.parse(budget), lr=like.lr, weight_decay=0.02, average=0.998))
+    result = train(problem, Settings(Budget.parse(budget), lr=like.lr, **like.loop))
     pixels, truth = tensors(test)
     accuracy = 100 * (problem.answers(pixels).argmax(1) == truth).double().mean()
     print(

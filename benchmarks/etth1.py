@@ -124,7 +124,7 @@ def main(
     for horizon in map(int, horizons.split(",")):
         model = Forecaster(**{**dataset("etth1").parameters, "horizon": horizon, "seed": seed})
         held_out = table.head(series.shape[1] - TRAIN - VALID).tail(VALID + CONTEXT)
-        model.fit(train, budget, held_out, progress=False)
+        model.fit(train, budget=budget, valid=held_out, progress=False)
         linear = fit_linear(standard, horizon, seconds, seed)
         repeated = lambda past, k=horizon: past[:, -DAY:].repeat(1, -(-k // DAY))[:, :k]  # noqa: E731
         errors = (

@@ -14,7 +14,7 @@ import typer
 
 from memfold.data.images import Images, load_orl
 from memfold.tasks import FaceRecognizer
-from memfold.tasks.faces.recognizer import EIGENFACES
+from memfold.tasks.faces.task import EIGENFACES
 
 
 def of(images: Images, people: set[str]) -> Images:
@@ -33,7 +33,7 @@ def main(
         train, test = load_orl(model.size)
         people = set(train.classes)
         strangers = set(np.random.default_rng(seed).permutation(train.classes)[:heldout].tolist())
-        model.fit(of(train, people - strangers), budget, progress=False)
+        model.fit(of(train, people - strangers), budget=budget, progress=False)
         for person in sorted(strangers):
             own = of(train, {person})
             model.enrol(person, own.files)

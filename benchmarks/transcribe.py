@@ -19,8 +19,9 @@ from memfold.budget import Budget
 from memfold.display import Display
 from memfold.tasks import SpeechRecognizer
 from memfold.tasks.speech.front import Scaling
-from memfold.tasks.transcribe.batches import Recordings, SpeechProblem, least_steps, log_probabilities
-from memfold.tasks.transcribe.search import Alphabet, greedy
+from memfold.tasks.transcribe.batches import Recordings, SpeechProblem, log_probabilities
+from memfold.tasks.transcribe.hearing import hear
+from memfold.tasks.transcribe.search import Alphabet, greedy, least_steps
 from memfold.training import Settings, train
 
 STACKED = 3
@@ -59,7 +60,8 @@ def main(
     network = PlainNetwork(task.bins, len(alphabet.characters))
 
     def recordings(part) -> Recordings:
-        frames, labels = task.frames(part.audio, show=True), [alphabet.encode(text) for text in part.texts]
+        heard = hear(part, task.features, show=True)
+        frames, labels = heard.frames, [alphabet.encode(text) for text in heard.texts]
         kept = [i for i, own in enumerate(frames) if network.steps(len(own)) >= least_steps(labels[i])]
         return Recordings([frames[i] for i in kept], [labels[i] for i in kept])
 
@@ -69,9 +71,9 @@ def main(
     with Display(f"torch.nn: {sum(p.numel() for p in network.parameters()):,} parameters") as display:
         result = train(problem, Settings(Budget.parse(budget), lr=task.lr), progress=display)
         display.finished(f"{result.steps:,} steps in {result.seconds:.0f} s")
-    heard = log_probabilities(network, task.frames(parts.test.audio))  # type: ignore[arg-type]
-    found = [alphabet.decode(greedy(own.numpy())) for own in heard]
-    texts = parts.test.texts
+    test = hear(parts.test, task.features)
+    found = [alphabet.decode(greedy(own.numpy())) for own in log_probabilities(network, test.frames)]  # type: ignore[arg-type]
+    texts = test.texts
     print(f"{data}, {budget}: torch.nn CER {jiwer.cer(texts, found):.3f}, WER {jiwer.wer(texts, found):.3f}")
 
 

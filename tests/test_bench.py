@@ -182,7 +182,7 @@ def forecaster() -> Forecaster:
 
 def test_series_scores_as_an_evaluation_does() -> None:
     parts = split()
-    model = forecaster().fit(parts.train, "2ep", progress=False)
+    model = forecaster().fit(parts.train, budget="2ep", progress=False)
     scores = series._scores(model, parts, {"memfold": model.predict(parts.train.known)})
     report = model.evaluate(parts.whole)
     assert scores["memfold"] == pytest.approx(report.metrics)

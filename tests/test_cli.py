@@ -16,7 +16,7 @@ from command_line import run_here
 from memfold.__main__ import main
 from memfold.data.datasets import DATASETS
 from memfold.errors import InputError
-from memfold.tasks.base import task_class
+from memfold.tasks.registry import task_class
 
 MEMFOLD = [sys.executable, "-m", "memfold"]
 SMALL = ["--set", "horizon=4", "--set", "seasons=4", "--set", "hidden_size=8"]
@@ -83,7 +83,17 @@ def test_fit_prints_a_table_for_people(series: Path, tmp_path: Path) -> None:
 
 def test_evaluate_and_predict_use_the_saved_model(model: Path, tmp_path: Path) -> None:
     data = str(model.parent / "series.csv")
-    done = run_here("evaluate", str(model), data, "--origins", "2", "--report", str(tmp_path / "a.html"), "--json")
+    done = run_here(
+        "evaluate",
+        str(model),
+        data,
+        "--set",
+        "origins=2",
+        "origin_step=3",
+        "--report",
+        str(tmp_path / "a.html"),
+        "--json",
+    )
     report = json.loads(done.stdout)
     assert report["task"] == "forecast"
     assert "<h2>The forecasts</h2>" in (tmp_path / "a.html").read_text(encoding="utf-8")

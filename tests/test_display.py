@@ -42,7 +42,7 @@ def test_a_name_is_shown_letter_by_letter_in_every_part_of_a_table(name: str) ->
 def test_the_best_score_is_bold() -> None:
     file = io.StringIO()
     scores = {"a": {"f1": 1.0}, "b": {"f1": 0.5}}
-    Terminal(file=file, force_terminal=True, color_system="standard").print(score_table(scores, ""))
+    Terminal(file=file, force_terminal=True, color_system="standard").print(score_table(scores, "", {"f1": "higher"}))
     assert "\x1b[1m1.000\x1b[0m" in file.getvalue()
     assert "\x1b[1m0.500" not in file.getvalue()
 

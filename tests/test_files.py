@@ -14,7 +14,12 @@ from memfold.errors import InputError
 from memfold.files import FolderKind, check_file, check_folder, settle, sha256, write_file, write_folder
 from memfold.stream import Layer, Stream
 
-KIND = FolderKind("model", "a format", frozenset({"config.json", "weights", "extra", "half"}), unfinished="half")
+KIND = FolderKind(
+    "model",
+    lambda config: config.get("format") == "a format",
+    frozenset({"config.json", "weights", "extra", "half"}),
+    unfinished="half",
+)
 DEAD = 2**22 + 1  # above the largest number that Linux gives to a process
 
 

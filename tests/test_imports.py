@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import memfold
+from memfold.tasks.registry import TASKS
 
 ROOT = Path(memfold.__file__).parent
 
@@ -31,7 +32,7 @@ FLOORS = (
 )
 SHARED_BY_TASKS = {"vision", "speech"}  # folders of tasks that are no tasks
 
-TORCH_FREE = ("cells", "cli", "data.datasets", "engine", "files", "stream")
+TORCH_FREE = ("cells", "cli", "data.datasets", "engine", "files", "stream", "tasks.registry")
 
 
 @cache
@@ -183,7 +184,9 @@ def test_a_private_name_is_used_in_its_file_alone() -> None:
 # -- torch ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("module", TORCH_FREE)
+@pytest.mark.parametrize(
+    "module", [*TORCH_FREE, *(home.split(":")[0].removeprefix("memfold.") for home in TASKS.values())]
+)
 def test_what_needs_no_torch_loads_none(module: str) -> None:
     code = f"import sys, memfold.{module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

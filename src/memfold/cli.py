@@ -1,55 +1,77 @@
 """The command line: parses, calls, prints. PyTorch is imported by the commands that need it, not by ``--help``."""
 
-import inspect
 import json
+import re
 import shlex
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.exceptions import Abort, TyperException
 
-from memfold.display import Terminal, answer, point_table, say, score_table
+from memfold.display import Terminal, answer, plain, point_table, say, score_table
 from memfold.errors import InputError
+from memfold.tasks.registry import TASKS, load, task_class
 
 if TYPE_CHECKING:
-    from memfold.tasks.base import Report
+    from memfold.tasks.report import Report
 
 __all__ = ["app", "run"]
 
 app = typer.Typer(
     name="memfold",
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Recurrent networks on your own data.\n\nExample: memfold demo",
 )
 data_app = typer.Typer(help="Data sets known by name.\n\nExample: memfold data list")
 app.add_typer(data_app, name="data")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else.")]
+
+
+def _tasks(incomplete: str) -> list[str]:
+    return [name for name in TASKS if name.startswith(incomplete)]
+
+
+def _known_sets(incomplete: str) -> list[str]:
+    from memfold.data.datasets import DATASETS
+
+    return [f"@{name}" for name in DATASETS if f"@{name}".startswith(incomplete)] if incomplete[:1] == "@" else []
+
+
 Set = Annotated[
     list[str],
-    typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the task, such as hidden_size=64; repeatable."),
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE ...",
+        help="Parameters of the task, such as hidden_size=64; memfold params TASK lists them.",
+    ),
 ]
-Data = Annotated[list[str], typer.Argument(help="Files, folders, or @NAME of a known data set.")]
-Origins = Annotated[
-    int | None,
-    typer.Option(min=1, help="Forecasts only: origins to score, the last one horizon before the end; else 1."),
+Data = Annotated[
+    list[str], typer.Argument(help="Files, folders, or @NAME of a known data set.", autocompletion=_known_sets)
 ]
-Every = Annotated[
-    int | None, typer.Option(min=1, help="Forecasts only: steps between two origins; one horizon when not given.")
+TaskName = Annotated[
+    str,
+    typer.Argument(
+        metavar="TASK",
+        help=f"{', '.join(list(TASKS)[:-1])} or {list(TASKS)[-1]}",
+        autocompletion=_tasks,
+    ),
 ]
 
 
 def run() -> int:
     """Run the command line and return its exit code: 0 done, 2 wrong usage or bad input, 130 interrupted."""
+    arguments = spread_settings(sys.argv[1:]) or ["--help"]
     try:
-        return app(args=sys.argv[1:] or ["--help"], standalone_mode=False) or 0
+        code = app(args=arguments, prog_name="memfold", standalone_mode=False) or 0
+        if arguments[0] == "fit" and {"--help", "-h"} & set(arguments):
+            _print_parameters(next((word for word in arguments[1:] if word in _tasks("")), None))
+        return code
     except InputError as error:
         say(f"memfold: {error}")
         return 2
@@ -62,6 +84,53 @@ def run() -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+
+
+def spread_settings(arguments: Sequence[str]) -> list[str]:
+    """Arguments with ``--set`` before each of several settings that follow one; a file's name is none.
+
+    >>> spread_settings(["evaluate", "model", "--set", "origins=8", "origin_step=24", "data.csv"])
+    ['evaluate', 'model', '--set', 'origins=8', '--set', 'origin_step=24', 'data.csv']
+    """
+    spread: list[str] = []
+    setting = False  # whether the word before is one, or --set
+    for word in arguments:
+        follows = setting and spread[-1] != "--set"
+        if follows and re.match(r"[a-z]\w*=", word) and not Path(word).exists():
+            spread += ["--set", word]
+            continue
+        setting = word == "--set" or (setting and spread[-1] == "--set")
+        spread.append(word)
+    return spread
+
+
+def _print_parameters(task: str | None) -> None:
+    """The parameters of a task, below the help of ``fit``; without a task, where to find them."""
+    if task is None:
+        print("Each task has its own parameters: memfold fit TASK --help, or memfold params TASK.")
+        return
+    from memfold.tasks.parameters import parameter_lines
+
+    print(f"Parameters of {task}, by --set NAME=VALUE:\n")
+    print(parameter_lines(task_class(task)))
+
+
+@app.callback(invoke_without_command=True)
+def main(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and end.", is_eager=True)] = False,
+) -> None:
+    """Recurrent networks on your own data.
+
+    Example: memfold demo
+    """
+    if version:
+        from memfold import __version__
+
+        print(f"memfold {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        raise typer.BadParameter("no command given; memfold --help lists them")
 
 
 @app.command()
@@ -83,12 +152,7 @@ def demo(
 
 @app.command()
 def fit(
-    task: Annotated[
-        str,
-        typer.Argument(
-            help="anomaly, classify, command, detect, faces, forecast, generate, sentiment, transcribe or translate"
-        ),
-    ],
+    task: TaskName,
     data: Data,
     out: Annotated[Path, typer.Option(help="Folder for the model.")],
     budget: Annotated[str, typer.Option(help="Time to train, such as 90s, 3m or 1h, or epochs such as 20ep.")] = "3m",
@@ -99,6 +163,7 @@ def fit(
     settings: Set = [],  # noqa: B006
     seed: Annotated[int, typer.Option(help="Of the initial weights, the order of the data and dropout.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the unfinished training in --out.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a finished model in --out.")] = False,
     as_json: Json = False,
 ) -> int:
     """Fit a model to your data and score it once on a part that was held out.
@@ -109,16 +174,16 @@ def fit(
     Example: memfold fit forecast sales.csv --out model --budget 3m --set horizon=14
     """
     from memfold.formats.directory import check_place
-    from memfold.tasks.base import task_class
-    from memfold.tasks.parameters import parse_settings
+    from memfold.tasks.parameters import parameters_of, parse_settings
 
     kind = task_class(task)
-    model = kind(**{**kind.known_parameters(data), **parse_settings(kind, task, settings), "seed": seed})
-    check_place(out, resume=resume)
+    settable = {p.name: p.hint for p in parameters_of(kind) if p.name != "seed"}
+    model = kind(**{**kind.known_parameters(data), **parse_settings(settable, task, settings), "seed": seed})
+    check_place(out, resume=resume, overwrite=overwrite)
     begun = time.monotonic()
     parts = model.parts(data)
     held_out = model.read_files(valid) if valid else parts.valid
-    model.fit(parts.train, budget, held_out, out=out, resume=resume)
+    model.fit(parts.train, budget=budget, valid=held_out, out=out, resume=resume, overwrite=overwrite)
     command = shlex.join(["memfold", *sys.argv[1:]])
     model.save(out, command=command)  # before the scoring, which may be interrupted
     if model.training_.stopped not in ("budget", "patience"):
@@ -137,8 +202,9 @@ def fit(
 def evaluate(
     model: Annotated[Path, typer.Argument(help="A model's folder.")],
     data: Data,
-    origins: Origins = None,
-    every: Every = None,
+    settings: Annotated[
+        list[str], typer.Option("--set", metavar="NAME=VALUE", help="How to score, such as origins=8 origin_step=24.")
+    ] = [],  # noqa: B006
     report: Annotated[
         Path | None,
         typer.Option(
@@ -149,26 +215,23 @@ def evaluate(
 ) -> None:
     """Score a model beside the baselines on data that it must not have been fitted to.
 
-    Example: memfold evaluate model later.csv --origins 8 --report report.html
+    Example: memfold evaluate model later.csv --set origins=8 --report report.html
     """
     from memfold.files import check_file
-    from memfold.tasks.base import load
+    from memfold.tasks.parameters import keywords_of, parse_settings
 
     if report is not None:
         check_file(report)
     task = load(model)
+    if report is not None and not task.pages:
+        raise InputError(f"--report: a {task.name} model writes no page of an evaluation; leave it out")
     if task.known_set(data):
         parts = task.parts(data)
         test, scoring = parts.test, parts.scoring
     else:
         test, scoring = task.read_files(data), {}
-    options = {"origins": origins, "every": every, "report": report}
-    given = {name: value for name, value in options.items() if value is not None}
-    for name in given:
-        if name not in inspect.signature(task.evaluate).parameters:
-            kinds = "forecasts, classes of images and boxes" if name == "report" else "forecasts"
-            raise InputError(f"--{name}: is for {kinds}; this is a {task.name} model")
-    _print(task.evaluate(test, " ".join(data), **{**scoring, **given}), as_json)
+    options = parse_settings(keywords_of(task.answer), f"evaluate for {task.name}", settings)
+    _print(task.evaluate(test, " ".join(data), report=report, **{**scoring, **options}), as_json)
     if report is not None:
         say(f"the report is in {report}")
 
@@ -195,13 +258,14 @@ def predict(
     Example: memfold predict model sales.csv --out forecast.csv
     """
     from memfold.files import check_file, write_file
-    from memfold.tasks.base import load
-    from memfold.tasks.parameters import parse_settings
+    from memfold.tasks.parameters import keywords_of, parse_settings
 
     if out is not None:
         check_file(out)
     task = load(model)
-    answers = task.answers(data or [], **parse_settings(task.answers, f"predict for {task.name}", settings))
+    answers = task.answers(
+        data or [], **parse_settings(keywords_of(task.answers), f"predict for {task.name}", settings)
+    )
     if isinstance(answers, Iterator):
         if out is None:
             for piece in answers:
@@ -227,7 +291,6 @@ def stream(model: Annotated[Path, typer.Argument(help="A model's folder.")]) -> 
 
     Examples: memfold stream model < lines.txt; arecord -f S16_LE -r 16000 | memfold stream model
     """
-    from memfold.tasks.base import load
 
     task = load(model)
     if task.hears:
@@ -269,7 +332,6 @@ def explain(
     """
     from memfold.explain import write_explanation
     from memfold.files import check_file
-    from memfold.tasks.base import load
 
     if out.suffix not in (".html", ".htm", ".npz", ".json"):
         raise InputError(f"{out}: expected a name that ends in .html, .npz or .json")
@@ -357,6 +419,47 @@ def lab(
         print(finding)
 
 
+@app.command()
+def params(task: TaskName, as_json: Json = False) -> None:
+    """List a task's parameters with their defaults, meanings and, where a search makes sense, ranges.
+
+    Example: memfold params forecast
+    """
+    from memfold.tasks.parameters import parameter_lines, parameters_of
+
+    kind = task_class(task)
+    if as_json:
+        print(json.dumps([p.as_json() for p in parameters_of(kind)]))
+        return
+    print(parameter_lines(kind))
+
+
+@app.command()
+def info(model: Annotated[Path, typer.Argument(help="A model's folder.")], as_json: Json = False) -> None:
+    """Show a model's card: what it was fitted to, how, its scores beside the baselines, and its parameters.
+
+    Example: memfold info model
+    """
+    from rich.markdown import Markdown
+
+    from memfold.formats.directory import CARD, read_config
+
+    config = read_config(model)
+    size = sum(file["bytes"] for file in config["files"].values())
+    if as_json:
+        kept = {name: config.get(name) for name in ("task", "format", "memfold", "torch", "parameters")}
+        print(json.dumps({**kept, "bytes": size}))
+        return
+    card = model / CARD
+    text = (
+        card.read_text(encoding="utf-8", errors="replace") if card.is_file() else f"# A memfold {config['task']} model"
+    )
+    console = Terminal()
+    console.print(Markdown(plain(text)))
+    changed = ", ".join(f"{name}={value}" for name, value in config["parameters"].items())
+    console.print(f"{size / 1e6:.1f} MB; parameters: {changed}", highlight=False)
+
+
 @data_app.command("list")
 def data_list() -> None:
     """List the known data sets.
@@ -390,6 +493,6 @@ def _print(report: "Report", as_json: bool) -> None:
         print(json.dumps(report.as_json()))
         return
     console = Terminal()
-    console.print(score_table({"memfold": report.metrics, **report.baselines}, report.data))
+    console.print(score_table({"memfold": report.metrics, **report.baselines}, report.data, report.better))
     for item in report.shown:
         console.print(item)

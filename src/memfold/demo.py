@@ -62,16 +62,16 @@ def run_demo(budget: str, out: Path, quiet: bool = False) -> dict[str, Any]:
     )
     split = load_split("nyc-taxi")
     model = Forecaster(**dataset("nyc-taxi").parameters)
-    model.fit(split.train, budget)
+    model.fit(split.train, budget=budget)
     forecasts = model.backtest(split.whole, origins=14)
     calm = forecasts.filter(pl.col("ds") < STORM)
     reports = {
-        "without_storm": model.score(calm, split.whole, "@nyc-taxi, without the snow storm's week"),
-        "with_storm": model.score(forecasts, split.whole, "@nyc-taxi, all 14 days"),
+        "without_storm": model.report_on(calm, split.whole, "@nyc-taxi, without the snow storm's week"),
+        "with_storm": model.report_on(forecasts, split.whole, "@nyc-taxi, all 14 days"),
     }
     for report in reports.values():
         report.seconds = time.monotonic() - begun
-        console.print(score_table({"memfold": report.metrics, **report.baselines}, report.data))
+        console.print(score_table({"memfold": report.metrics, **report.baselines}, report.data, report.better))
     console.print(
         "smape and coverage80 in per cent; mase and owa: below 1 is better than naive; crps: lower is better. "
         "SeasonalNaive repeats the day (48) or the week (336) before.\n"
@@ -90,7 +90,7 @@ def _watch(budget: str, console: Terminal) -> tuple[dict[str, Any], Section]:
     (series,) = read_readings(find("nyc-taxi") / "nyc_taxi.csv")
     detector = AnomalyDetector(**dataset("nab").parameters)
     warm = detector.warm_rows(series)
-    detector.fit([series.head(warm)], budget)
+    detector.fit([series.head(warm)], budget=budget)
     judged = detector.predict([series])
     alarms = judged[warm:].filter("alarm")
     table = Table("what happened", "first alarm", "score", title="What was unusual", title_justify="left")

@@ -25,24 +25,6 @@ __all__ = ["Display", "Terminal", "answer", "plain", "point_table", "say", "scor
 # what moves the cursor, colours, or turns the direction of writing, and half a character, which cannot be written
 _COMMANDS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
-HIGHER_IS_BETTER = {
-    "accuracy",
-    "accuracy_heldout_speaker",
-    "bleu",
-    "bleu_lower_tok",
-    "chrf",
-    "f1",
-    "macro_f1",
-    "map",
-    "map50",
-    "nab_low_fn",
-    "nab_low_fp",
-    "nab_standard",
-    "rank1",
-    "vus_pr",
-}
-NO_BEST = {"alarms_per_1000", "coverage80"}
-
 
 def plain(text: str) -> str:
     r"""A text whose control characters are written as their codes; lines and tabs stay.
@@ -141,12 +123,16 @@ class Display:
             say(f"  {_clock(row.seconds)}  step {row.step}  epoch {row.epoch + 1}  loss {row.train_loss:.4f}  {text}")
 
 
-def score_table(scores: Mapping[str, Mapping[str, float]], title: str) -> Table:
+def score_table(
+    scores: Mapping[str, Mapping[str, float]], title: str, better: Mapping[str, str] | None = None
+) -> Table:
     """A table of scores, a row a model, the best of every column in bold.
 
     Args:
         scores: by model, by flat name.
+        better: of a name, "higher", "lower" or "neither"; lower when it is not there.
     """
+    better = better or {}
     columns = list(dict.fromkeys(name for row in scores.values() for name in row))
     table = Table(title=title or None, title_justify="left")
     table.add_column("")
@@ -155,10 +141,10 @@ def score_table(scores: Mapping[str, Mapping[str, float]], title: str) -> Table:
     for model, row in scores.items():
         cells = []
         for name in columns:
-            choose = max if name in HIGHER_IS_BETTER else min
+            choose = max if better.get(name) == "higher" else min
             best = choose(other[name] for other in scores.values() if name in other)
             text = f"{row[name]:.3f}" if name in row else ""
-            leads = text and name not in NO_BEST and row[name] == best
+            leads = text and better.get(name) != "neither" and row[name] == best
             cells.append(Text(text, style="bold" if leads else ""))
         table.add_row(model, *cells)
     return table

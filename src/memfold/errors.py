@@ -5,11 +5,15 @@ The command line prints it in one line and exits with 2.
 
 from typing import Any
 
-__all__ = ["InputError", "shown"]
+__all__ = ["InputError", "NotFittedError", "shown"]
 
 
 class InputError(ValueError):
     """Data, a model file or an option that memfold cannot work with."""
+
+
+class NotFittedError(InputError, AttributeError):
+    """A model that is asked for what only fitting finds."""
 
 
 def shown(value: Any, most: int = 80) -> str:

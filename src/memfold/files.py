@@ -34,13 +34,13 @@ class FolderKind:
 
     Attributes:
         what: they hold, for a person.
-        format: what ``format`` is in their ``config.json``.
+        owns: whether a ``config.json``, an object of JSON, is one of theirs.
         names: the files that they may hold.
         unfinished: a file that marks a folder without ``config.json`` as one of them.
     """
 
     what: str
-    format: str
+    owns: Callable[[dict[str, Any]], bool]
     names: frozenset[str]
     unfinished: str | None = None
 
@@ -215,20 +215,20 @@ def _refuse_foreign(path: Path, kind: FolderKind) -> None:
         found.remove(_WRITTEN)
         found |= {file.name.removesuffix(_REMOVED) for file in (path / _WRITTEN).iterdir()}
     foreign = sorted(found - kind.names)
-    if not foreign and found and kind.unfinished not in found and not _has_format(path, kind.format):
+    if not foreign and found and kind.unfinished not in found and not _is_owned(path, kind):
         foreign = [CONFIG if CONFIG in found else min(found)]
     if foreign:
         raise InputError(f"{path}: holds {foreign[0]!r}, which is not part of a {kind.what}; choose another folder")
 
 
-def _has_format(path: Path, expected: str) -> bool:
+def _is_owned(path: Path, kind: FolderKind) -> bool:
     for file in (path / _WRITTEN / CONFIG, path / CONFIG):
         if file.is_file():
             try:
                 config = read_json(file)
             except InputError:
                 return False
-            return isinstance(config, dict) and config.get("format") == expected
+            return isinstance(config, dict) and kind.owns(config)
     return False
 
 

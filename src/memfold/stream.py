@@ -31,7 +31,7 @@ __all__ = ["Layer", "Stream"]
 
 Array = NDArray[Any]
 FORMAT, WEIGHTS = "memfold stream 1", "model.safetensors"
-FOLDER = FolderKind("stream", FORMAT, frozenset({CONFIG, WEIGHTS}))
+FOLDER = FolderKind("stream", lambda config: config.get("format") == FORMAT, frozenset({CONFIG, WEIGHTS}))
 
 
 @dataclass(frozen=True)

@@ -71,12 +71,12 @@ ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
 def test_a_set_is_downloaded_once_and_its_hash_checked(served: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(DATASETS, "small", DataSet("small", "forecast", "", ""))
+    monkeypatch.setitem(DATASETS, "small", DataSet("small", "forecast", "", "", ""))
     monkeypatch.setitem(REGISTRY, "small", {"a.txt": (served, ABC)})
     assert (find("small") / "a.txt").read_text() == "abc"
     os.utime(find("small") / "a.txt", (0, 0))
     assert (find("small") / "a.txt").stat().st_mtime == 0
-    monkeypatch.setitem(DATASETS, "other", DataSet("other", "forecast", "", ""))
+    monkeypatch.setitem(DATASETS, "other", DataSet("other", "forecast", "", "", ""))
     monkeypatch.setitem(REGISTRY, "other", {"a.txt": (served, "0" * 64)})
     with pytest.raises(InputError, match=r"a\.txt cannot be had from .*MEMFOLD_DATA"):
         find("other")

@@ -8,7 +8,16 @@ import pytest
 from PIL import Image
 
 from memfold.data.folds import held_out_rows
-from memfold.data.images import image_files, joined, load_mnist, load_orl, read_classes, read_pixels
+from memfold.data.images import (
+    image_files,
+    images_in,
+    joined,
+    load_mnist,
+    load_orl,
+    pixels_of,
+    read_classes,
+    read_pixels,
+)
 from memfold.errors import InputError
 
 
@@ -241,3 +250,31 @@ def test_orl_has_the_first_five_images_of_each_person_to_learn_from(
     assert train.name == "@orl-faces"
     assert sorted(Path(file).stem for file in train.files) == sorted("12345" * 2)
     assert sorted(int(Path(file).stem) for file in test.files) == sorted([6, 7, 8, 9, 10] * 2)
+
+
+def test_arrays_of_bytes_are_images_and_others_are_named() -> None:
+    grey, colour = np.full((6, 9), 200, np.uint8), np.full((9, 6, 3), 50)
+    read = pixels_of([grey, colour, Image.fromarray(grey)], 8)
+    assert read.pixels.shape == (3, 3, 8, 8)
+    assert read.files == ["image 0", "image 1", "image 2"]
+    assert (read.pixels[0] == 200).all()
+    for strange, message in (
+        (grey / 255, "got float64 of .6, 9."),
+        (grey[0], "got uint8 of .9,."),
+        (2 * colour + 200, "got numbers from 300 to 300"),
+        (["a"], "got <U1 of .1,."),
+    ):
+        with pytest.raises(InputError, match=rf"^image 1: expected bytes of \(H, W\) or \(H, W, C\), {message}"):
+            pixels_of([grey, strange], 8)
+
+
+def test_one_or_several_paths_name_images(tmp_path: Path) -> None:
+    for name in ("b.png", "a.png"):
+        Image.new("L", (4, 4)).save(tmp_path / name)
+    both = [tmp_path / "a.png", tmp_path / "b.png"]
+    assert images_in(tmp_path) == images_in([str(path) for path in both]) == images_in(np.array(both, object)) == both
+    assert images_in(str(both[0])) == both[:1]
+    with pytest.raises(InputError, match="no images given"):
+        images_in([])
+    with pytest.raises(InputError, match="expected paths of images, got 7"):
+        images_in([both[0], 7])

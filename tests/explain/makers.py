@@ -11,7 +11,7 @@ import soundfile
 from PIL import Image
 
 from memfold.tasks import AnomalyDetector, Forecaster
-from memfold.tasks.base import Task
+from memfold.tasks.model import Task
 
 Made = tuple[Task, str]  # a fitted model, and an input for it
 

@@ -19,7 +19,8 @@ from memfold.explain import Trace, account, explained, write_explanation
 from memfold.explain.attribution import inputs_of, integrated_gradients, substituted
 from memfold.explain.explanation import shares_of_inputs
 from memfold.explain.words import TABLE, Words
-from memfold.tasks.base import TASKS, Task, load, task_class
+from memfold.tasks.model import Task
+from memfold.tasks.registry import TASKS, load, task_class
 
 CHROMIUM = shutil.which("chromium")
 
@@ -99,7 +100,7 @@ def test_every_task_has_a_view_in_its_folder() -> None:
         package = task_class(task).__module__.rpartition(".")[0]
         assert list(inspect.signature(importlib.import_module(f"{package}.view").view).parameters)[1:] == [
             "source",
-            "language",
+            "words",
         ]
 
 

@@ -75,7 +75,9 @@ def test_the_unit_of_a_classifiers_class_is_found() -> None:
     texts = [f"a {mood} {word}" for word in words for mood in ("good", "bad")] * 8
     labels = ["good", "bad"] * 40
     table = pl.DataFrame({"text": texts, "label": labels})
-    model = TextClassifier(embedding_size=16, hidden_size=8, members=1, lr=1e-2).fit(table, "8ep", progress=False)
+    model = TextClassifier(embedding_size=16, hidden_size=8, members=1, lr=1e-2).fit(
+        table, budget="8ep", progress=False
+    )
     found = sentiment_units(model, texts[:40], labels[:40])
     assert set(found) == {"members.0.lstm.l0", "members.0.lstm.l0_reverse"}
     assert max(follower.score for follower in found.values()) > 0.9

@@ -6,9 +6,17 @@ import torch
 from safetensors.torch import save_file
 
 from memfold.errors import InputError
-from memfold.formats.directory import read_config, read_files, read_weights, write_model
+from memfold.formats.directory import check_place, read_config, read_files
+from memfold.formats.directory import write_model as write_model_by
+from memfold.formats.weights import read_weights, write_weights
 
 WEIGHTS = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.ones(4)}
+
+
+def write_model(
+    path: Path, config: dict[str, object], weights: dict[str, torch.Tensor], card: str, **more: object
+) -> None:
+    write_model_by(path, config, lambda file: write_weights(file, weights), card, **more)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -61,8 +69,13 @@ def test_the_encoders_files_are_read_back_and_checked(tmp_path: Path) -> None:
         ("{", "not readable as JSON"),
         ("[]", "not a memfold model"),
         ('{"model_type": "bert"}', "not a memfold model"),
-        ('{"format": "memfold-model", "format_version": 99}', "format version 99, this memfold reads 1"),
-        ('{"format": "memfold-model", "format_version": 1, "files": {}}', "'files' does not name model.safetensors"),
+        (
+            '{"format": "memfold-model", "format_version": 1}',
+            "written by memfold 0.1.0, whose models this memfold does",
+        ),
+        ('{"format": 99}', "format 99, this memfold reads 2; it takes a later memfold"),
+        ('{"format": true}', "not a memfold model"),
+        ('{"format": 2, "files": {}}', "'files' does not name model.safetensors"),
     ],
 )
 def test_a_foreign_configuration_is_refused(model: Path, text: str, message: str) -> None:
@@ -115,7 +128,7 @@ def test_a_full_disk_leaves_the_old_model_whole(model: Path, monkeypatch: pytest
     def full(tensors: object, path: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("memfold.formats.directory.save_file", full)
+    monkeypatch.setattr("memfold.formats.weights.save_file", full)
     with pytest.raises(InputError, match=r"No space left on device.*untouched"):
         write_model(model, {"task": "new"}, WEIGHTS, "")
     assert read_config(model)["task"] == "none"
@@ -129,3 +142,15 @@ def test_a_model_replaces_a_model_and_can_keep_the_checkpoint(model: Path) -> No
     assert (model / "checkpoint.safetensors").exists()
     write_model(model, {"task": "third"}, WEIGHTS, "")
     assert not (model / "checkpoint.safetensors").exists()
+
+
+def test_a_finished_model_and_an_unfinished_training_are_kept_unless_said_otherwise(model: Path) -> None:
+    for resume in (False, True):
+        with pytest.raises(InputError, match=r"holds a finished model; .*replace it with --overwrite"):
+            check_place(model, resume=resume)
+    check_place(model, overwrite=True)
+    (model / "checkpoint.safetensors").touch()
+    with pytest.raises(InputError, match="holds an unfinished training; go on with --resume"):
+        check_place(model)
+    check_place(model, resume=True)
+    check_place(model, overwrite=True)

@@ -17,8 +17,8 @@ from memfold.data.datasets import SeriesSplit, dataset, load_split
 from memfold.data.tables import ID, TARGET, TIME
 from memfold.errors import InputError
 from memfold.tasks.forecast.baselines import naive2
-from memfold.tasks.forecast.forecaster import LEVELS, QUANTILES, Forecaster
 from memfold.tasks.forecast.scores import MODEL, NAIVE2
+from memfold.tasks.forecast.task import LEVELS, QUANTILES, Forecaster
 
 __all__ = ["series"]
 
@@ -63,7 +63,7 @@ def series(budget: str = "60s", rounds: int = 5) -> dict[str, Any]:
 
 def _points(split: SeriesSplit, model: Forecaster, seconds: float, rounds: int) -> list[dict[str, Any]]:
     train = split.train.known.select(ID, TIME, TARGET)
-    model.fit(split.train, f"{seconds}s", progress=False)
+    model.fit(split.train, budget=f"{seconds}s", progress=False)
     peer = _NeuralForecast(train, split.train.step, model, seconds)
     calls: dict[str, Call] = {"memfold": lambda: model.predict(train), "neuralforecast": lambda: peer.predict(train)}
     scores = _scores(model, split, {name: call() for name, call in calls.items()})
@@ -109,7 +109,7 @@ def _scores(
     scores = {}
     for name, forecast in forecasts.items():
         shown = forecast.select(ID, TIME, pl.col("q50").alias(MODEL), *QUANTILES)
-        report = model.score(ahead.join(shown, on=[ID, TIME]), split.whole)
+        report = model.report_on(ahead.join(shown, on=[ID, TIME]), split.whole)
         scores[name] = report.metrics
     return scores | report.baselines
 

@@ -42,7 +42,8 @@ def read_audio(source: str | Path | BinaryIO, rate: int, name: str = "") -> Samp
     try:
         samples, found = soundfile.read(source, dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, OSError) as error:
-        raise InputError(f"{name}: not readable as audio ({error})") from None
+        reason = getattr(error, "error_string", error)  # libsndfile's, without the file's name
+        raise InputError(f"{name}: not readable as audio ({reason})") from None
     if not len(samples):
         raise InputError(f"{name}: holds no samples")
     mono: Samples = samples.mean(1)

@@ -4,7 +4,7 @@ import json
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from memfold.data.datasets import find
-from memfold.data.images import SUFFIXES, UNREADABLE
+from memfold.data.images import SUFFIXES, UNREADABLE, reason_of
+from memfold.data.unreadable import leave_out
 from memfold.display import say
-from memfold.errors import InputError
+from memfold.errors import InputError, shown
 
-__all__ = ["BoxedImages", "image_size", "joined", "load_bccd", "read_boxes", "read_splits", "unboxed"]
+__all__ = ["BoxedImages", "boxed", "joined", "load_bccd", "read_boxes", "read_splits", "unboxed"]
 
 VOC_FOLDERS = ("JPEGImages", "images", "")  # below the root, where VOC's images may be
 COCO_FOLDERS = ("", "images", "../images")  # beside the JSON file
@@ -34,6 +35,7 @@ class BoxedImages:
         sizes: width and height of each, in pixels.
         boxes: x, y, width and height of the boxes of each, in pixels, (N, 4); all inside the image.
         labels: the classes of the boxes of each, (N,).
+        pixels: red, green and blue of each at a working size, (3, H, W), once `at` has read them.
     """
 
     name: str
@@ -41,6 +43,7 @@ class BoxedImages:
     sizes: list[tuple[int, int]]
     boxes: list[NDArray[np.float32]]
     labels: list[list[str]]
+    pixels: list[NDArray[np.uint8]] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -58,7 +61,30 @@ class BoxedImages:
             [self.sizes[row] for row in rows],
             [self.boxes[row] for row in rows],
             [self.labels[row] for row in rows],
+            [self.pixels[row] for row in rows] if self.pixels else [],
         )
+
+    def at(self, size: int) -> "BoxedImages":
+        """These images with their pixels, ``size`` of them along the longer side.
+
+        Those that cannot be read are left out, and named on standard error.
+
+        Raises:
+            InputError: none of them can be read.
+        """
+        if self.pixels and max(self.pixels[0].shape) == size:
+            return self
+        pixels: list[NDArray[np.uint8]] = []
+        kept: list[int] = []
+        broken: list[str] = []
+        for row, path in enumerate(self.paths):
+            try:
+                pixels.append(_scaled(path, self.sizes[row], size))
+                kept.append(row)
+            except UNREADABLE as error:
+                broken.append(f"{path} ({reason_of(error)})")
+        leave_out(broken, len(self), "images")
+        return replace(self.take(kept), pixels=pixels)
 
     def numbers(self, classes: Sequence[str]) -> list[NDArray[np.int64]]:
         """The labels by their places among some classes.
@@ -109,7 +135,7 @@ class BoxedImages:
 
 
 def joined(parts: Sequence[BoxedImages]) -> BoxedImages:
-    """All images of several."""
+    """All images of several, without their pixels."""
     return BoxedImages(
         " ".join(dict.fromkeys(part.name for part in parts)),
         [path for part in parts for path in part.paths],
@@ -120,20 +146,36 @@ def joined(parts: Sequence[BoxedImages]) -> BoxedImages:
 
 
 def unboxed(paths: Sequence[Path]) -> BoxedImages:
-    """Images in which no box is known.
+    """Images in which no box is known; those that cannot be read are left out, and named on standard error.
 
     Raises:
-        InputError: naming a file that is no image.
+        InputError: none of them can be read.
     """
-    none = [np.empty((0, 4), np.float32)] * len(paths)
-    return BoxedImages("images", list(paths), [image_size(path) for path in paths], none, [[]] * len(paths))
+    return boxed(paths, [[]] * len(paths))
+
+
+def boxed(paths: Sequence[Path], boxes: Sequence[Any]) -> BoxedImages:
+    """Images, and of each a list of its boxes: label, x, y, width and height in pixels.
+
+    Raises:
+        InputError: a box of another form, or none of the images can be read.
+    """
+    gathered = _Gathered("the images")
+    for number, (path, own) in enumerate(zip(paths, boxes, strict=True)):
+        where = f"boxes of image {number}"
+        try:
+            things = [(str(label), numbers) for label, *numbers in own]
+        except (TypeError, ValueError):
+            raise InputError(f"{where}: expected a list of (label, x, y, width, height), got {shown(own)}") from None
+        gathered.add(path, None, [(label, _corners(numbers, where)) for label, numbers in things], where)
+    return gathered.finished()
 
 
 def read_boxes(source: str | Path, images: str | Path | None = None) -> BoxedImages:
     """Read images' boxes; of the images themselves only the sizes.
 
     Boxes are clipped to their image, and those without an area left out, as are COCO's crowds; how many is said on
-    standard error.
+    standard error, and which images cannot be read and are left out.
 
     Args:
         source: a COCO file, a folder with one, or a folder in Pascal VOC's layout: XML files in ``Annotations`` and
@@ -188,17 +230,20 @@ def load_bccd() -> tuple[BoxedImages, BoxedImages, BoxedImages]:
     return named["train"], named["test"], named["val"]
 
 
-def image_size(path: Path) -> tuple[int, int]:
-    """Width and height in pixels, from a file's first bytes.
+def _size(path: Path) -> tuple[int, int]:
+    """Width and height in pixels, from a file's first bytes."""
+    with Image.open(path) as image:
+        return image.size
 
-    Raises:
-        InputError: it is no image, or is not there.
-    """
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except UNREADABLE as error:
-        raise InputError(f"{path}: not readable as an image ({error})") from None
+
+def _scaled(path: Path, full: tuple[int, int], size: int) -> NDArray[np.uint8]:
+    """An image of a width and a height in red, green and blue, ``size`` pixels along the longer side, (3, H, W)."""
+    scale = max(full) / size
+    shape = max(1, round(full[0] / scale)), max(1, round(full[1] / scale))
+    with Image.open(path) as image:
+        image.draft("RGB", shape)  # a JPEG is decoded at a fraction of its size where that is enough
+        pixels = np.asarray(image.convert("RGB").resize(shape, Image.Resampling.BILINEAR))
+    return pixels.transpose(2, 0, 1).copy()
 
 
 # -- boxes of one image ----------------------------------------------------------------------------------------
@@ -207,14 +252,19 @@ Entry = tuple[str, NDArray[np.float64]]  # a class, and left, top, right and bot
 
 
 class _Gathered:
-    """What has been read, image by image, and a count of what was not kept."""
+    """What has been read, image by image, and what was not kept."""
 
     def __init__(self, name: str) -> None:
         self.images = BoxedImages(name, [], [], [], [])
         self.counts: Counter[str] = Counter()
+        self.broken: list[str] = []
 
     def add(self, path: Path, declared: tuple[int, int] | None, entries: Sequence[Entry], where: str) -> None:
-        size = image_size(path)
+        try:
+            size = _size(path)
+        except UNREADABLE as error:
+            self.broken.append(f"{path} ({reason_of(error)})")
+            return
         if declared is not None and declared != size:
             raise InputError(
                 f"{where}: the boxes are for an image of {declared[0]}x{declared[1]} pixels; {path} has "
@@ -236,7 +286,12 @@ class _Gathered:
         self.images.labels.append(labels)
 
     def finished(self) -> BoxedImages:
-        """The images; says what was not kept as it was."""
+        """The images; says what was not kept as it was.
+
+        Raises:
+            InputError: none of the images can be read.
+        """
+        leave_out(self.broken, len(self.broken) + len(self.images), "images")
         told = [f"{count} {'box' if count == 1 else 'boxes'} {what}" for what, count in self.counts.items() if count]
         if told:
             say(f"{self.images.name}: {', '.join(told)}")
@@ -251,6 +306,12 @@ def _numbers(values: Any, where: str) -> NDArray[np.float64]:
     if len(numbers) != 4 or not np.isfinite(numbers).all():
         raise InputError(f"{where}: expected a box of four numbers, got {values}")
     return numbers
+
+
+def _corners(values: Any, where: str) -> NDArray[np.float64]:
+    """Left, top, right and bottom of a box given by its left, top, width and height."""
+    x, y, width, height = _numbers(values, where)
+    return np.array([x, y, x + width, y + height])
 
 
 # -- Pascal VOC ------------------------------------------------------------------------------------------------
@@ -332,8 +393,7 @@ def _read_coco(path: Path, images: str | Path | None) -> BoxedImages:
         if own.get("iscrowd"):
             gathered.counts["around crowds left out"] += 1
             continue
-        x, y, width, height = _numbers(_value(own, "bbox", path, "annotation"), where)
-        entries[image].append((names[kind], np.array([x, y, x + width, y + height])))
+        entries[image].append((names[kind], _corners(_value(own, "bbox", path, "annotation"), where)))
     places = [path.parent / place for place in COCO_FOLDERS] if images is None else [Path(images)]
     for key, own in files.items():
         file = str(_value(own, "file_name", path, "image"))

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -14,7 +15,17 @@ from memfold.data.folders import files_at, files_below, labelled_folders
 from memfold.data.folds import held_out_rows
 from memfold.errors import InputError
 
-__all__ = ["BACKGROUND", "OTHER", "Excerpt", "Recordings", "audio_files", "joined", "load_fsdd", "read_commands"]
+__all__ = [
+    "BACKGROUND",
+    "OTHER",
+    "Excerpt",
+    "Recordings",
+    "audio_files",
+    "background_of",
+    "joined",
+    "load_fsdd",
+    "read_commands",
+]
 
 BACKGROUND = "_background_noise_"  # a folder of that name holds sound in which no command is spoken
 OTHER = "other"  # what is no command
@@ -41,7 +52,7 @@ class Recordings:
     Attributes:
         name: of the source, for errors.
         paths: the files.
-        labels: what is said in each.
+        labels: what is said in each; "" where that is unknown.
         speakers: who says it; "" where that is unknown.
         background: sound in which no command is spoken.
     """
@@ -57,7 +68,12 @@ class Recordings:
         """The distinct labels in order."""
         return sorted(set(self.labels))
 
-    def take(self, rows: Sequence[int]) -> "Recordings":
+    @classmethod
+    def without_labels(cls, name: str, paths: Sequence[Path]) -> "Recordings":
+        """Recordings of which nothing is known."""
+        return Recordings(name, list(paths), [""] * len(paths), [""] * len(paths))
+
+    def take(self, rows: Sequence[int]) -> Self:
         """Some of the recordings, and all of the background."""
         return replace(
             self,
@@ -78,7 +94,7 @@ class Recordings:
                 "out; record more, or remove it"
             )
 
-    def split(self, fold: int = 0, folds: int = 10) -> tuple["Recordings", "Recordings"]:
+    def split(self, fold: int = 0, folds: int = 10) -> tuple[Self, Self]:
         """What remains, and one of so many folds, in which every command has its share.
 
         Raises:
@@ -87,7 +103,7 @@ class Recordings:
         self.require()
         return self._parted(held_out_rows(self.labels, fold, folds))
 
-    def split_by_speaker(self, fold: int = 0, folds: int = 10) -> tuple["Recordings", "Recordings"]:
+    def split_by_speaker(self, fold: int = 0, folds: int = 10) -> tuple[Self, Self]:
         """The same with whole speakers held out where `SPEAKERS` are known; every command keeps one recording at least.
 
         Raises:
@@ -103,7 +119,7 @@ class Recordings:
         kept = {label for row, label in enumerate(self.labels) if row not in test}
         return self._parted(test) if kept == set(self.labels) else self.split(fold, folds)
 
-    def hold_out(self, speaker: str) -> tuple["Recordings", "Recordings"]:
+    def hold_out(self, speaker: str) -> tuple[Self, Self]:
         """The other speakers' recordings, and a speaker's own.
 
         Raises:
@@ -118,7 +134,7 @@ class Recordings:
             raise InputError(f"{self.name}: {speaker!r} is the only speaker")
         return rest, own
 
-    def _parted(self, test: set[int]) -> tuple["Recordings", "Recordings"]:
+    def _parted(self, test: set[int]) -> tuple[Self, Self]:
         rest = self.take([row for row in range(len(self.paths)) if row not in test])
         held = self.take(sorted(test))
         learnt, kept = split_background(self.background)
@@ -168,17 +184,26 @@ def read_commands(source: str | Path, pattern: str | None = None, background: st
             f"{root}: {'is a file; commands are' if root.exists() else 'no such folder; expected'} a folder "
             "of recordings"
         )
-    noise = [] if background is None else audio_files(Path(background))
+    noise = background_of(background)
     if (root / BACKGROUND).is_dir():
-        noise += audio_files(root / BACKGROUND)
-    apart = {path.resolve() for path in noise}
+        noise += background_of(root / BACKGROUND)
+    apart = {excerpt.path.resolve() for excerpt in noise}
     found = _by_folder(root, apart) if pattern is None else _by_pattern(root, pattern, apart)
     if not found:
         raise InputError(f"{root}: holds no audio files")
     paths, labels, speakers = (list(column) for column in zip(*found, strict=True))
     if OTHER in labels:
         raise InputError(f"{root}: {OTHER!r} is what a model calls background; give these files as --set background=")
-    return Recordings(str(root), paths, labels, speakers, tuple(Excerpt(path) for path in dict.fromkeys(noise)))
+    return Recordings(str(root), paths, labels, speakers, tuple(dict.fromkeys(noise)))
+
+
+def background_of(source: str | Path | None) -> list[Excerpt]:
+    """The whole of a file, or of every audio file in a folder; nothing where there is no background.
+
+    Raises:
+        InputError: there is nothing, or a folder without audio files.
+    """
+    return [] if source is None else [Excerpt(path) for path in audio_files(Path(source))]
 
 
 def load_fsdd(holdout: str | None = None, background: str | Path | None = None) -> tuple[Recordings, Recordings]:

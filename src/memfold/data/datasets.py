@@ -4,6 +4,8 @@ A set is taken from ``$MEMFOLD_DATA/NAME`` where that exists, from the package w
 and else downloaded once, its hash checked.
 """
 
+import importlib
+import inspect
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +31,8 @@ class DataSet:
 
     Attributes:
         task: the task it is for.
+        loader: the function that gives its parts to train on, to test on and, where it has one, to validate on, as
+            ``module:function``; it takes parameters of the task by their names, and ``name``, the set's.
         parameters: what the task needs to know of it.
     """
 
@@ -36,7 +40,19 @@ class DataSet:
     task: str
     what: str
     licence: str
+    loader: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def load(self, parameters: Mapping[str, Any]) -> Any:
+        """What its loader gives to a task with these parameters.
+
+        Raises:
+            InputError: files that are not there, or cannot be read.
+        """
+        module, _, name = self.loader.partition(":")
+        loader = getattr(importlib.import_module(module), name)
+        known = {"name": self.name, **parameters}
+        return loader(**{key: known[key] for key in inspect.signature(loader).parameters if key in known})
 
 
 def _registry() -> dict[str, dict[str, tuple[str, str]]]:
@@ -58,6 +74,7 @@ DATASETS = {
             "forecast",
             "half-hourly taxi passengers in New York, July 2014 to January 2015 (from NAB); shipped with memfold",
             "MIT",
+            "memfold.data.datasets:load_split",
             parameters={
                 "time": "timestamp",
                 "target": "value",
@@ -72,6 +89,7 @@ DATASETS = {
             "forecast",
             "seven hourly readings of an electricity transformer (ETT), 11,520 hours and 2,880 that are scored",
             "CC BY-ND 4.0",
+            "memfold.data.datasets:load_split",
             parameters={
                 "horizon": 24,
                 "seasons": (24, 168),
@@ -86,6 +104,7 @@ DATASETS = {
             "forecast",
             "414 hourly series of the M4 competition, 48 hours to forecast",
             "none stated; research",
+            "memfold.data.datasets:load_split",
             parameters={"horizon": 48, "seasons": (24, 168)},
         ),
         DataSet(
@@ -93,6 +112,7 @@ DATASETS = {
             "anomaly",
             "the Numenta Anomaly Benchmark, 58 series with 116 labelled windows; get it from github.com/numenta/NAB",
             "MIT",
+            "memfold.data.readings:load_nab",
             parameters={"warm_up": 0.15, "most_warm_up": 750},  # as the benchmark has it
         ),
         DataSet(
@@ -100,18 +120,21 @@ DATASETS = {
             "generate",
             "1.1 million characters of Shakespeare; the last tenth is scored",
             "public domain",
+            "memfold.data.prose:load_prose",
         ),
         DataSet(
             "warpeace",
             "generate",
             "War and Peace, 3.2 million characters; the last tenth is scored",
             "public domain",
+            "memfold.data.prose:load_prose",
         ),
         DataSet(
             "tang-poems",
             "generate",
             "10,008 Tang poems, in Chinese",
             "MIT",
+            "memfold.data.prose:load_prose",
             parameters={  # thousands of characters make the head wide: fewer of them at a step, and one matrix
                 "embedding_size": 256,
                 "tied": True,
@@ -125,12 +148,14 @@ DATASETS = {
             "sentiment",
             "sentences of movie reviews, good or bad (Stanford Sentiment Treebank)",
             "research",
+            "memfold.data.labelled:load_labelled",
         ),
         DataSet(
             "mr",
             "sentiment",
             "10,662 sentences of movie reviews, good or bad; ten folds",
             "research",
+            "memfold.data.labelled:load_labelled",
             parameters={"members": 2},  # a minute for each fold
         ),
         DataSet(
@@ -138,12 +163,14 @@ DATASETS = {
             "sentiment",
             "7,765 Chinese hotel reviews, good or bad",
             "research",
+            "memfold.data.labelled:load_labelled",
         ),
         DataSet(
             "multi30k",
             "translate",
             "29,000 captions in English and German; scored on the test part of 2016",
             "non-commercial research",
+            "memfold.data.parallel:load_multi30k",
             parameters={"source": "en", "target": "de", "dropout": 0.4},
         ),
         DataSet(
@@ -151,6 +178,7 @@ DATASETS = {
             "translate",
             "23,610 sentences in English and Chinese; get cmn-eng.zip from manythings.org/anki",
             "CC BY 2.0 FR",
+            "memfold.data.parallel:load_tatoeba",
             parameters={"target_units": "character"},
         ),
         DataSet(
@@ -158,12 +186,14 @@ DATASETS = {
             "transcribe",
             "four hours of read Mboshi (Congo); get it from github.com/besacier/mboshi-french-parallel-corpus",
             "research",
+            "memfold.data.speech:load_mboshi",
         ),
         DataSet(
             "fsdd",
             "command",
             "3,000 spoken digits from six speakers; get it from github.com/Jakobovski/free-spoken-digit-dataset",
             "CC BY-SA 4.0",
+            "memfold.data.commands:load_fsdd",
             parameters={"rate": 8000},
         ),
         DataSet(
@@ -171,6 +201,7 @@ DATASETS = {
             "detect",
             "364 pictures of blood, boxes of three kinds of cells; get it from github.com/Shenggan/BCCD_Dataset",
             "MIT",
+            "memfold.data.boxes:load_bccd",
             parameters={"flips": "all"},  # a microscope knows no upside
         ),
         DataSet(
@@ -178,6 +209,7 @@ DATASETS = {
             "classify",
             "70,000 handwritten digits, 10,000 of which are scored; get the four files from yann.lecun.com/exdb/mnist",
             "public",
+            "memfold.data.images:load_mnist",
             parameters={"size": 28},
         ),
         DataSet(
@@ -186,6 +218,7 @@ DATASETS = {
             "40 people, 10 images each (Olivetti Research Laboratory, Samaria & Harter 1994); get AT&T's database of "
             "faces from cl.cam.ac.uk/research/dtg/attarchive",
             "free with credit",
+            "memfold.data.images:load_orl",
         ),
     )
 }
@@ -209,7 +242,7 @@ def dataset(name: str, task: str | None = None) -> DataSet:
     if known is not None and task in (None, known.task):
         return known
     fitting = [f"@{other.name}" for other in DATASETS.values() if task in (None, other.task)]
-    takes = f"{'known are' if task is None else f'{task} takes'} {', '.join(fitting)}"
+    takes = f"{'known are' if task is None else f'{task} takes'} {', '.join(fitting) or 'none'}"
     if known is None:
         raise InputError(f"@{name}: no such data set; {takes}")
     raise InputError(f"@{name} is a set for {known.task}; {takes}")

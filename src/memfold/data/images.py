@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,18 +15,31 @@ from PIL import Image, ImageOps
 from memfold.data.datasets import find
 from memfold.data.folders import files_at, labelled_folders
 from memfold.data.folds import held_out_rows
-from memfold.data.hashing import digest
-from memfold.display import say
-from memfold.errors import InputError
+from memfold.data.unreadable import leave_out
+from memfold.errors import InputError, shown
 
-__all__ = ["Images", "image_files", "joined", "load_mnist", "load_orl", "read_classes", "read_pixels"]
+__all__ = [
+    "SUFFIXES",
+    "UNREADABLE",
+    "Images",
+    "image_files",
+    "images_in",
+    "joined",
+    "load_mnist",
+    "load_orl",
+    "paths_in",
+    "pixels_of",
+    "read_classes",
+    "read_pixels",
+    "reason_of",
+    "several",
+]
 
 Pixels = NDArray[np.uint8]
 SUFFIXES = {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
 GREY = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F")  # Pillow's modes without colour
 IDX_IMAGES, IDX_LABELS = "-images-idx3-ubyte", "-labels-idx1-ubyte"
 IDX_TYPE = 0x08  # unsigned bytes
-NAMED = 3  # broken files that are named, the first ones
 UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)
 ORL_TRAIN = 5  # images of each person, the first ones
 
@@ -50,11 +64,6 @@ class Images:
     def classes(self) -> list[str]:
         """The distinct labels in order."""
         return sorted(set(self.labels))
-
-    @property
-    def digest(self) -> str:
-        """A hash of pixels and labels."""
-        return digest(self.pixels, self.labels)
 
     def take(self, rows: Iterable[int]) -> "Images":
         """Some of the images."""
@@ -155,18 +164,41 @@ def read_pixels(paths: Sequence[Path], size: int, channels: int | None = None) -
             with Image.open(path) as image:
                 squares.append(_square(image, size, channels))
         except UNREADABLE as error:
-            reason = "not an image" if "cannot identify" in str(error) else str(error)
-            broken.append(f"{path} ({reason})")
+            broken.append(f"{path} ({reason_of(error)})")
             continue
         kept.append(place)
-    if not squares:
-        others = f", and none of the {len(broken) - 1} others" if len(broken) > 1 else ""
-        raise InputError(f"{broken[0]}: cannot be read{others}")
-    if broken:
-        named = ", ".join(broken[:NAMED]) + (", ..." if len(broken) > NAMED else "")
-        say(f"{len(broken)} of {len(paths)} images cannot be read and are left out: {named}")
+    leave_out(broken, len(paths), "images")
     most = channels or max(own.shape[0] for own in squares)
     return np.stack([np.broadcast_to(own, (most, size, size)) for own in squares]), kept
+
+
+def pixels_of(arrays: Iterable[Any], size: int, channels: int | None = None) -> Images:
+    """Images given as arrays ``(H, W)`` or ``(H, W, C)`` of bytes, or as Pillow has them, brought to one size.
+
+    Raises:
+        InputError: naming the first that is no image.
+    """
+    squares = []
+    for place, array in enumerate(arrays):
+        try:
+            squares.append(_square(_image_of(array), size, channels))
+        except (*UNREADABLE, TypeError) as error:
+            raise InputError(f"image {place}: expected bytes of (H, W) or (H, W, C), got {error}") from None
+    most = channels or max(own.shape[0] for own in squares)
+    pixels = np.stack([np.broadcast_to(own, (most, size, size)) for own in squares])
+    return Images("the images", pixels, [], [f"image {place}" for place in range(len(pixels))])
+
+
+def _image_of(array: Any) -> Image.Image:
+    """An array of whole numbers from 0 to 255 as an image; an image itself."""
+    if isinstance(array, Image.Image):
+        return array
+    values = np.asarray(array)
+    if values.dtype.kind not in "iu" or values.ndim not in (2, 3) or not values.size:
+        raise ValueError(f"{values.dtype} of {values.shape}")
+    if values.min() < 0 or values.max() > 255:
+        raise ValueError(f"numbers from {values.min()} to {values.max()}")
+    return Image.fromarray(values.astype(np.uint8))
 
 
 def _square(image: Image.Image, size: int, channels: int | None) -> Pixels:
@@ -186,6 +218,44 @@ def _square(image: Image.Image, size: int, channels: int | None) -> Pixels:
         image = ImageOps.pad(image, (size, size), Image.Resampling.LANCZOS, fill)
     array = np.asarray(image)
     return array[None] if array.ndim == 2 else np.ascontiguousarray(array.transpose(2, 0, 1))
+
+
+def reason_of(error: BaseException) -> str:
+    """Why an image cannot be read."""
+    return "not an image" if "cannot identify" in str(error) else str(error)
+
+
+def several(data: Any) -> list[Any]:
+    """Images or their paths as a list, where there may also be one alone.
+
+    Raises:
+        InputError: there is none.
+    """
+    found = [data] if isinstance(data, str | Path | Image.Image) else list(data)
+    if not found:
+        raise InputError("no images given")
+    return found
+
+
+def paths_in(data: Any) -> list[Path]:
+    """One or several paths as a list.
+
+    Raises:
+        InputError: there is none, or something else is given.
+    """
+    paths = several(data)
+    if strange := [path for path in paths if not isinstance(path, str | Path)]:
+        raise InputError(f"expected paths of images, got {shown(strange[0])}")
+    return [Path(path) for path in paths]
+
+
+def images_in(data: Any) -> list[Path]:
+    """The files that one or several paths name, files themselves or folders of which every image is taken.
+
+    Raises:
+        InputError: there is nothing by a path, no image in a folder, or something else than paths is given.
+    """
+    return [file for path in paths_in(data) for file in image_files(path)]
 
 
 def image_files(path: Path) -> list[Path]:

@@ -114,16 +114,16 @@ def _columns(path: str | Path, source: str | None, target: str | None) -> list[t
     return pairs
 
 
-def load_multi30k(source: str, target: str) -> tuple[ParallelText, ParallelText, ParallelText]:
-    """Multi30k's (Elliott et al. 2016) parts to train on, to validate on, and that of 2016 to score."""
+def load_multi30k(source: str | None, target: str | None) -> tuple[ParallelText, ParallelText, ParallelText]:
+    """Multi30k's (Elliott et al. 2016) parts to train on, that of 2016 to score, and to validate on."""
     folder = find("multi30k")
-    train, valid, test = (
-        read_parallel([folder / f"{part}.{language}.gz" for language in (source, target)])
-        for part in ("train", "val", "test_2016_flickr")
+    train, test, valid = (
+        read_parallel([folder / f"{part}.{language}.gz" for language in (source or "en", target or "de")])
+        for part in ("train", "test_2016_flickr", "val")
     )
-    return train, valid, test
+    return train, test, valid
 
 
-def load_tatoeba() -> ParallelText:
-    """Tatoeba's English sentences with their Chinese translations."""
-    return read_parallel([find("tatoeba-cmn-eng") / "cmn.txt"])
+def load_tatoeba() -> tuple[ParallelText, ParallelText]:
+    """Tatoeba's English sentences with their Chinese translations, to train on and to score."""
+    return read_parallel([find("tatoeba-cmn-eng") / "cmn.txt"]).split()

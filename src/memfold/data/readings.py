@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from memfold.data.datasets import find
 from memfold.data.tables import TIME, as_numbers, as_times, raw_table, refuse_null
 from memfold.errors import InputError
 
@@ -34,6 +35,7 @@ class Readings:
         values: (N, V).
         variables: their names.
         windows: first and last row of every labelled anomaly, in order; None without labels.
+        rows: the place of each in the table that it was read from, (N,).
     """
 
     name: str
@@ -42,6 +44,7 @@ class Readings:
     values: NDArray[np.float64]
     variables: tuple[str, ...]
     windows: tuple[tuple[int, int], ...] | None = None
+    rows: NDArray[np.int64] | None = None
 
     @property
     def step(self) -> float:
@@ -59,7 +62,8 @@ class Readings:
     def head(self, rows: int) -> "Readings":
         """The first rows, with the windows that lie in them."""
         windows = None if self.windows is None else tuple(w for w in self.windows if w[1] < rows)
-        return replace(self, times=self.times[:rows], values=self.values[:rows], windows=windows)
+        places = None if self.rows is None else self.rows[:rows]
+        return replace(self, times=self.times[:rows], values=self.values[:rows], windows=windows, rows=places)
 
 
 def read_readings(
@@ -102,7 +106,7 @@ def read_readings(
     read |= {f"v{k}": as_numbers(raw[column], name, column) for k, column in enumerate(columns)}
     if label:
         read["label"] = as_numbers(raw[label], name, label).fill_null(0.0)
-    frame = pl.DataFrame({ID: names, **read})
+    frame = pl.DataFrame({ID: names, **read}).with_row_index("row")
     refuse_null(frame, TIME, name, time)
     for k, column in enumerate(columns):
         if frame[f"v{k}"].null_count():
@@ -117,16 +121,18 @@ def read_readings(
     ):
         marked = _runs(part["label"].to_numpy() > 0) if label else None
         matrix = part.select(f"v{k}" for k in range(len(columns))).to_numpy()
-        result.append(Readings(str(series), part[TIME].to_numpy(), dates, matrix, columns, marked))
+        rows = part["row"].to_numpy().astype(np.int64)
+        result.append(Readings(str(series), part[TIME].to_numpy(), dates, matrix, columns, marked, rows))
     return result
 
 
-def load_nab(folder: Path) -> list[Readings]:
-    """The series of the Numenta Anomaly Benchmark with their labelled windows.
+def load_nab(folder: Path | None = None) -> list[Readings]:
+    """The series of the Numenta Anomaly Benchmark with their labelled windows, in its own folder or another.
 
     Raises:
         InputError: a file that is missing or cannot be read.
     """
+    folder = folder or find("nab")
     labels = folder / "labels" / "combined_windows.json"
     try:
         windows = json.loads(labels.read_text(encoding="utf-8"))

@@ -3,7 +3,7 @@
 import csv
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -27,7 +27,7 @@ class Utterances:
     Attributes:
         name: of the manifest, for errors.
         audio: files.
-        texts: as many; runs of white space are one space.
+        texts: as many, "" where they are unknown; runs of white space are one space.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Utterances:
 
     def take(self, rows: Sequence[int]) -> Self:
         """Some of the recordings."""
-        return type(self)(self.name, [self.audio[row] for row in rows], [self.texts[row] for row in rows])
+        return replace(self, audio=[self.audio[row] for row in rows], texts=[self.texts[row] for row in rows])
 
     def split(self) -> tuple[Self, Self]:
         """Most of them, and a twentieth to hold out: recordings from all over, the same ones whenever asked.

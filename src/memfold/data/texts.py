@@ -1,11 +1,13 @@
 """Text files, read whole or by the line, with the place of whatever is not text."""
 
 import gzip
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from memfold.errors import InputError
 
-__all__ = ["read_lines", "read_text"]
+__all__ = ["read_lines", "read_text", "texts_of"]
 
 
 def read_text(path: str | Path, encoding: str = "utf-8") -> str:
@@ -38,3 +40,30 @@ def read_text(path: str | Path, encoding: str = "utf-8") -> str:
 def read_lines(path: str | Path, encoding: str = "utf-8") -> list[str]:
     """The lines of a file, without their ends; as `read_text` otherwise."""
     return read_text(path, encoding).removesuffix("\n").split("\n")
+
+
+def texts_of(data: Any, *, lines: bool = False) -> list[str]:
+    """Texts that are given by themselves, each a ``str``, or by their files, each a ``Path``; one or several.
+
+    Args:
+        lines: every line of a file is a text of its own.
+
+    Raises:
+        InputError: something else is given, or a file cannot be read.
+
+    >>> texts_of(["to be", "or not"])
+    ['to be', 'or not']
+    """
+    if isinstance(data, str | Path):
+        data = [data]
+    if not isinstance(data, Iterable) or hasattr(data, "columns"):  # a data frame would give its columns' names
+        raise InputError(f"got a {type(data).__name__}; expected texts, each a str, or files, each a Path")
+    found: list[str] = []
+    for place, item in enumerate(data, 1):
+        if isinstance(item, Path):
+            found += read_lines(item) if lines else [read_text(item)]
+        elif isinstance(item, str):
+            found.append(str(item))
+        else:
+            raise InputError(f"item {place} is a {type(item).__name__}; expected a text as a str, or a file as a Path")
+    return found

@@ -1,29 +1,18 @@
 """What a model's ``config.json`` may hold: every value is checked against the type of the field that it is for.
 
-The types are those that a task's constructor names for its parameters, and that ``Task.fitted_types`` names for what
-fitting found.
+The types are those of the fields of a task's class: its parameters, and what fitting finds.
 """
 
 import types
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, Literal, NotRequired, Union, get_args, get_origin, get_type_hints
 
-from torch import Tensor, nn
-from torch.nn.modules.module import (
-    register_module_buffer_registration_hook,
-    register_module_parameter_registration_hook,
-)
-
 from memfold.errors import InputError, shown
 
-__all__ = ["at_most_tensors", "check", "check_parameters", "check_sizes"]
+__all__ = ["check", "decode", "encode"]
 
 LARGEST, MOST_FLOAT = 2**63 - 1, 1e30  # whose square fits into the types that reckon with them
-MOST = {"beam": 10_000, "rate": 768_000, "size": 8192, "window": 100_000, "every": 10**6, "fold": 10**6}
-MOST |= dict.fromkeys(("members", "num_layers", "layers", "blocks", "convolutions"), 1000)
-MOST |= dict.fromkeys(("encoder_layers", "decoder_layers"), 1000)
 
 
 def check(value: Any, hint: Any, place: str) -> None:
@@ -41,67 +30,51 @@ def check(value: Any, hint: Any, place: str) -> None:
         raise InputError(f"{place} is {shown(value)}, expected {_words(hint)}")
 
 
-def check_parameters(task: type, parameters: Any) -> None:
-    """Hold what ``config.json`` says of a task's parameters against its constructor.
+def encode(value: Any) -> Any:
+    """A value that fitting found, as JSON holds it: data classes become objects, tuples and arrays lists."""
+    if hasattr(value, "as_json"):
+        return value.as_json()
+    if hasattr(value, "tolist"):  # an array, or a number of one
+        return value.tolist()
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: encode(getattr(value, field.name)) for field in fields(value) if field.init}
+    if isinstance(value, dict):
+        return {name: encode(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [encode(entry) for entry in value]
+    return value
 
-    One that is not named there has its default, as in a model from before there was such a parameter.
 
-    Raises:
-        InputError: as of `check` and `check_sizes`.
+def decode(value: Any, hint: Any) -> Any:
+    """The value of a type from what `encode` gave and `check` let pass.
+
+    A class with ``from_json`` and ``json_types`` is read by the former, and checked as the latter says.
     """
-    hints = get_type_hints(task.__init__)  # type: ignore[misc]
-    hints.pop("return", None)
-    check(parameters, {name: NotRequired[hint] for name, hint in hints.items()}, "parameters")
-    check_sizes(parameters)
-
-
-def check_sizes(parameters: Mapping[str, Any]) -> None:
-    """Refuse a parameter that would cost more time or memory than any data is worth, and one that cannot teach.
-
-    Raises:
-        InputError: it is above its bound, or a learning rate is not above 0.
-    """
-    for name, most in MOST.items():
-        value = parameters.get(name)
-        if isinstance(value, int | float) and value > most:
-            raise InputError(f"{name} must be at most {most}, got {value}")
-    rate = parameters.get("lr")
-    if isinstance(rate, int | float) and not rate > 0:
-        raise InputError(f"lr must be above 0, got {rate}")
-
-
-@contextmanager
-def at_most_tensors(stored: int) -> Iterator[None]:
-    """While networks are made, refuse one that has far more tensors than the file of its weights.
-
-    A number of layers or members costs time to make, before any shape can be compared.
-
-    Raises:
-        InputError: there are more.
-    """
-    made = 0
-
-    def count(module: nn.Module, name: str, tensor: Tensor | None) -> None:
-        nonlocal made
-        made += tensor is not None
-        if made > 2 * stored + 50:  # tied ones are made twice, and some are not saved
-            raise InputError(f"more tensors than the {stored} of the weights")
-
-    hooks = [
-        register_module_parameter_registration_hook(count),
-        register_module_buffer_registration_hook(count),
-    ]
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
+    inner = get_args(hint)
+    if hasattr(hint, "from_json"):
+        return hint.from_json(value)
+    if isinstance(hint, type) and is_dataclass(hint):
+        own = get_type_hints(hint)
+        return hint(**{name: decode(entry, own[name]) for name, entry in value.items()})
+    kind: Any = get_origin(hint)
+    if kind in (Union, types.UnionType):
+        return None if value is None else decode(value, next(o for o in inner if o is not types.NoneType))
+    if kind is tuple:
+        hints = inner[:1] * len(value) if inner[-1] is Ellipsis else inner
+        return tuple(decode(entry, own) for entry, own in zip(value, hints, strict=True))
+    if kind in (list, Sequence):
+        return [decode(entry, inner[0]) for entry in value]
+    if kind in (dict, Mapping):
+        return {name: decode(entry, inner[1]) for name, entry in value.items()}
+    return float(value) if hint is float else value
 
 
 def _fits(value: Any, hint: Any, place: str) -> bool:
     if isinstance(hint, dict):
         needed = {name for name, own in hint.items() if not _may_be_missing(own)}
         return _has_entries(value, hint, needed, place)
+    if hasattr(hint, "json_types"):
+        return _fits(value, hint.json_types(), place)
     if isinstance(hint, type) and is_dataclass(hint):
         own = get_type_hints(hint)
         needed = {f.name for f in fields(hint) if f.default is MISSING and f.default_factory is MISSING}

@@ -18,7 +18,7 @@ class NGram:
     Args:
         text: token numbers ``(N,)`` to count.
         vocabulary: V.
-        order: the longest context and the token it foretells.
+        order: the longest context and the token it predicts.
     """
 
     def __init__(self, text: Integers, vocabulary: int, order: int) -> None:
@@ -40,7 +40,7 @@ class NGram:
 
     @classmethod
     def fitted(cls, text: Integers, vocabulary: int, most: int = 6) -> "NGram":
-        """The model of a text, of the order from 1 to ``most`` that foretells its last tenth best."""
+        """The model of a text, of the order from 1 to ``most`` that predicts its last tenth best."""
         begin, end = np.split(text, [len(text) - len(text) // 10])
         if not len(begin) or len(end) < 2:
             return cls(text, vocabulary, order=1)

@@ -9,13 +9,13 @@ from memfold.tasks.anomaly.baselines import windowed_gaussian
 from memfold.tasks.anomaly.features import Features, FeatureSize, Scale
 from memfold.tasks.anomaly.learning import Learner
 from memfold.tasks.anomaly.monitor import Monitor
-from memfold.tasks.anomaly.network import Predictor, PredictorSize
+from memfold.tasks.anomaly.network import Predictor
 from memfold.tasks.anomaly.tail import KEPT, Tail, joint
 
 
 def predictor(features: int, variables: int = 1) -> Predictor:
     torch.manual_seed(0)
-    return Predictor(PredictorSize(features, variables, 8))
+    return Predictor(features, variables, 8)
 
 
 def test_a_scale_comes_to_the_level_and_deviation_and_an_outlier_moves_it_little() -> None:

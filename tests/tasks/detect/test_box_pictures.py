@@ -7,7 +7,8 @@ from PIL import Image
 
 from memfold.data.boxes import BoxedImages
 from memfold.tasks.detect import pictures
-from memfold.tasks.detect.pictures import Flips, Picture, altered, canvas_of, read_pictures
+from memfold.tasks.detect.choices import Flips
+from memfold.tasks.detect.pictures import Picture, altered, canvas_of, pictures_of
 
 COLOURS = torch.tensor([[k >> bit & 1 for bit in range(3)] for k in range(1, 7)])
 
@@ -78,7 +79,7 @@ def test_images_are_read_at_the_working_size(tmp_path_factory: pytest.TempPathFa
     images = BoxedImages(
         "made", [folder / "a.png", folder / "grey.png"], [(360, 240), (90, 60)], boxes, [["r", "g", "b"], ["g"]]
     )
-    big, grey = read_pictures(images, ["r", "g", "b"], 90)
+    big, grey = pictures_of(images.at(90), ["r", "g", "b"])
     assert big.pixels.shape == grey.pixels.shape == (3, 60, 90)
     assert big.scale == 4
     torch.testing.assert_close(big.boxes, whole.boxes)

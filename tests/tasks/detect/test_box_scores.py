@@ -7,7 +7,7 @@ import pytest
 from faster_coco_eval import mask
 
 from memfold.data.boxes import BoxedImages
-from memfold.tasks.detect.baselines import MeanBoxes
+from memfold.tasks.detect.baselines import mean_boxes
 from memfold.tasks.detect.scores import Boxes, best_thresholds, overlaps, precision_of, right
 
 
@@ -119,7 +119,7 @@ def test_mean_boxes_are_where_the_things_are() -> None:
         )
         labels.append(["a", "a", "b"])
     images = BoxedImages("made", [Path("a.png")] * 30, [(100, 100)] * 30, boxes, labels)
-    means = MeanBoxes.fit(images, ["a", "b"])
+    means = mean_boxes(images, ["a", "b"])
     found = means.of((200, 50))
     order = np.lexsort((found.boxes[:, 0], found.labels))
     assert found.labels[order].tolist() == [0, 0, 1]

@@ -29,18 +29,18 @@ def table(series: int = 7) -> pl.DataFrame:
 
 @pytest.fixture(scope="module")
 def model() -> Forecaster:
-    return Forecaster(horizon=4, seasons=(4,), context=16, hidden_size=8).fit(table(), "2ep", progress=False)
+    return Forecaster(horizon=4, seasons=(4,), context=16, hidden_size=8).fit(table(), budget="2ep", progress=False)
 
 
 @pytest.fixture(scope="module")
 def page(model: Forecaster, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("report") / "report.html"
-    model.evaluate(table(), "shops.csv", origins=3, every=2, report=path)
+    model.evaluate(table(), "shops.csv", origins=3, origin_step=2, report=path)
     return path
 
 
 def test_scaled_errors_average_to_mase(model: Forecaster) -> None:
-    forecasts = model.backtest(table(), origins=3, every=2)
+    forecasts = model.backtest(table(), origins=3, origin_step=2)
     models = ["forecast", "Naive2"]
     errors = scaled_errors(forecasts, table(), 4, models)
     means = errors.group_by("unique_id", "cutoff").agg(pl.col(models).mean()).sort("unique_id", "cutoff")

@@ -2,17 +2,16 @@ import json
 import subprocess
 from pathlib import Path
 
+import polars as pl
 import pytest
 import torch
 from rich.console import Console
-from sklearn.base import clone
 
 from command_line import run_here
 from memfold import load
+from memfold.data.prose import without_blocks
 from memfold.errors import InputError
 from memfold.tasks import TextGenerator
-from memfold.tasks.generate.texts import without_blocks
-from memfold.training import Validation, train
 
 SMALL = {"hidden_size": 24, "embedding_size": 8, "batch_size": 4, "window": 16}
 TEXT = "the cat sat on the mat.\nthe dog sat on the log.\n" * 60
@@ -33,13 +32,30 @@ def test_it_beats_single_tokens_by_far_and_names_the_contracts_scores(fitted: Te
     assert report.metrics["perplexity"] == pytest.approx(2.718281828 ** report.metrics["nats_carried"])
 
 
-def test_a_saved_model_writes_and_scores_the_same(fitted: TextGenerator, tmp_path: Path) -> None:
+def test_a_saved_model_writes_the_same(fitted: TextGenerator, tmp_path: Path) -> None:
     fitted.save(tmp_path / "m")
     again = load(tmp_path / "m")
-    assert isinstance(again, TextGenerator)
     for options in ({"temperature": 0.0}, {"top_k": 3}, {"top_p": 0.9, "seed": 5}):
         assert "".join(again.generate("the c", 40, **options)) == "".join(fitted.generate("the c", 40, **options))
-    assert again.evaluate(TEXT[:300]).metrics == fitted.evaluate(TEXT[:300]).metrics
+
+
+def test_texts_and_files_follow_one_another(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("from a file\n")
+    assert TextGenerator().read("a.txt") == "a.txt"
+    assert TextGenerator().read(tmp_path / "a.txt") == "from a file\n"
+    assert TextGenerator().read(["a.txt", tmp_path / "a.txt"]) == "a.txt\nfrom a file\n"
+    assert TextGenerator().read_files([str(tmp_path / "a.txt")]) == "from a file\n"
+
+
+def test_every_text_is_judged_from_a_zero_state(fitted: TextGenerator, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("the dog sat.")
+    table = fitted.predict(["the cat sat on the mat.", tmp_path / "a.txt", "t", "", "tac eht"])
+    assert table["text"].to_list() == ["the cat sat on the mat.", "the dog sat.", "t", "", "tac eht"]
+    assert table["nats"].is_null().to_list() == [False, False, True, True, False]
+    assert (
+        table["nats"][4] > table["nats"][0] == pytest.approx(fitted.evaluate(table["text"][0]).metrics["nats_carried"])
+    )
+    assert fitted.predict([]).is_empty()
 
 
 def test_subwords_are_scored_by_the_character_and_kept_with_the_model(tmp_path: Path) -> None:
@@ -95,38 +111,12 @@ def test_a_known_set_is_read_by_its_registered_files(tmp_path: Path, monkeypatch
     assert (parts.train, parts.test) == ("abcdefghij" * 9, "abcdefghij")
 
 
-def test_a_killed_training_resumes_to_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = TextGenerator(**SMALL, dropout=0.2, weight_drop=0.2).fit(TEXT, budget="3ep", progress=False)
-
-    class Stop:
-        left = 0
-
-        def step(self, fraction: float, epoch: int, loss: float) -> None:
-            self.left += 1
-            if self.left == 60:  # in the middle of an epoch, where a state is carried
-                raise RuntimeError("killed")
-
-        def validated(self, row: Validation, metric: str, best: bool) -> None: ...
-
-    def stopped(*arguments, **options):
-        return train(*arguments, **options | {"progress": Stop()})
-
-    model = clone(whole)
-    with monkeypatch.context() as patch:
-        patch.setattr("memfold.tasks.base.train", stopped)
-        with pytest.raises(RuntimeError, match="killed"):
-            model.fit(TEXT, budget="3ep", out=tmp_path / "m", progress=False)
-    model.fit(TEXT, budget="3ep", out=tmp_path / "m", resume=True, progress=False)
-    for name, value in whole.network_.state_dict().items():
-        assert torch.equal(model.network_.state_dict()[name], value), name
-
-
 @pytest.mark.parametrize(
     ("changed", "text", "message"),
     [
         ({}, "too short", "the text has 9 characters"),
         ({"hidden_size": 0}, TEXT, "hidden_size must be at least 1"),
-        ({"dropout": 1.0}, TEXT, "dropout must be at least 0 and below 1"),
+        ({"dropout": 1.0}, TEXT, "dropout must be below 1"),
     ],
 )
 def test_what_cannot_be_fitted_is_named(changed: dict[str, float], text: str, message: str) -> None:
@@ -134,11 +124,21 @@ def test_what_cannot_be_fitted_is_named(changed: dict[str, float], text: str, me
         TextGenerator(**SMALL | changed).fit(text, budget="1ep", progress=False)
 
 
-def test_nothing_is_written_or_scored_before_a_fit() -> None:
+def test_what_is_no_text_is_refused() -> None:
+    for data, message in (
+        (["a", 3.5], "item 2 is a float; expected a text as a str, or a file as a Path"),
+        (pl.DataFrame({"text": ["a"]}), "got a DataFrame; expected texts"),
+        (None, "got a NoneType; expected texts"),
+    ):
+        with pytest.raises(InputError, match=message):
+            TextGenerator().read(data)
+    with pytest.raises(InputError, match="generate takes no y"):
+        TextGenerator().fit(["a"], ["b"])
+
+
+def test_nothing_is_written_before_a_fit() -> None:
     with pytest.raises(InputError, match="not fitted yet"):
         next(TextGenerator().generate())
-    with pytest.raises(InputError, match="not fitted yet"):
-        TextGenerator().evaluate(TEXT)
 
 
 # -- the command line ---------------------------------------------------------------------------------------------
@@ -172,13 +172,9 @@ def test_the_commands_fit_evaluate_write_and_answer(tmp_path: Path) -> None:
     assert "\nthe dog" in answers
     for wrong, message in [
         (["predict", "m", "--set", "colour=red"], "has no parameter 'colour'; it has prompt, length, temperature"),
-        (["evaluate", "m", "b.txt", "--origins", "2"], "--origins: is for forecasts; this is a generate model"),
+        (["evaluate", "m", "b.txt", "--set", "train=a.txt"], "evaluate for generate has no parameter 'train'"),
         (["evaluate", "m", "none.txt"], "none.txt: no such file"),
         (["predict", "m", "@tinyshakespeare"], "goes on from files and --set prompt=TEXT, not from a data set"),
-        (
-            ["fit", "generate", "@sst2", "--out", "n"],
-            "@sst2 is a set for sentiment; generate takes @tiny",
-        ),
     ]:
         done = run(tmp_path, *wrong)
         assert done.returncode == 2

@@ -66,7 +66,7 @@ def test_an_n_gram_model_mixes_by_witten_and_bell():
     assert np.exp(-ngram.nats(np.array([[0, 1], [0, 3]]))).ravel() == pytest.approx(expected)
 
 
-def test_the_order_of_an_n_gram_model_is_the_one_that_foretells_best():
+def test_the_order_of_an_n_gram_model_is_the_one_that_predicts_best():
     cycle = np.tile([0, 1, 0, 2, 0, 3], 60)  # what follows 0 depends on the token before it
     assert NGram.fitted(cycle, 4).order >= 3
     noise = np.random.default_rng(0).integers(0, 4, 400)

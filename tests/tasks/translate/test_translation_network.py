@@ -6,8 +6,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from memfold.tasks.translate.batches import Pairs, TranslationProblem, pad, smoothed_loss
-from memfold.tasks.translate.network import BEGIN, END, UNKNOWN, NetworkSize, TranslationNetwork
+from memfold.tasks.translate.network import NetworkSize, TranslationNetwork
 from memfold.tasks.translate.search import beam_search, length_penalty
+from memfold.tasks.translate.subwords import BEGIN, END, UNKNOWN
 
 SIZE = NetworkSize(12, 9, 6, 8, 1, 2, 0.3)
 SOURCES = [[3, 4, 5, 6, 7], [8, 3], [5, 5, 9, 11]]

@@ -2,17 +2,15 @@ import json
 from itertools import product
 from pathlib import Path
 
+import polars as pl
 import pytest
-import torch
-from sklearn.base import clone
 
 import memfold
 from command_line import run_here
-from memfold import training
 from memfold.data.parallel import ParallelText
 from memfold.errors import InputError
 from memfold.tasks import Translator
-from memfold.tasks.translate.scores import nearest_translations, translation_scores
+from memfold.tasks.translate.scores import nearest_translations, score_signatures, translation_scores
 
 COLOURS = {"red": "rot", "blue": "blau", "green": "grün", "black": "schwarz"}
 THINGS = {"cat": "Katze", "dog": "Hund", "car": "Auto", "tree": "Baum"}
@@ -36,7 +34,7 @@ def fitted() -> Translator:
 
 
 def test_it_translates_sentences_that_it_never_saw(fitted: Translator) -> None:
-    report = fitted.evaluate(UNSEEN, "made up", ParallelText.of(SEEN))
+    report = fitted.evaluate(UNSEEN, "made up", train=SEEN)
     assert report.metrics["bleu"] > 90
     assert report.metrics["bleu"] > report.baselines["nearest sentence"]["bleu"] > 1
     assert list(report.metrics) == ["bleu", "bleu_lower_tok", "chrf"]
@@ -61,11 +59,17 @@ def test_lines_keep_their_places_also_when_empty_or_never_seen(fitted: Translato
     assert list(fitted.respond("the red cat waits")) == ["wartet Katze rot !"]
 
 
-def test_a_saved_model_translates_the_same(fitted: Translator, tmp_path: Path) -> None:
+def test_answers_are_also_a_table(fitted: Translator) -> None:
+    sentences = ["the red cat waits", ""]
+    table = fitted.table(sentences, fitted.answer(sentences))
+    assert table.equals(pl.DataFrame({"source": sentences, "translation": ["wartet Katze rot !", ""]}))
+    assert fitted.as_sklearn().set_params(beam=2).task.beam == 2
+    assert fitted.array(sentences).tolist() == fitted.predict(sentences)
+
+
+def test_a_model_keeps_its_subwords_and_how_it_was_scored(fitted: Translator, tmp_path: Path) -> None:
     fitted.save(tmp_path / "model", fitted.evaluate(UNSEEN, name="made up"))
     loaded = memfold.load(tmp_path / "model")
-    assert isinstance(loaded, Translator)
-    assert loaded.predict([s for s, _ in PAIRS]) == fitted.predict([s for s, _ in PAIRS])
     assert "tok:13a" in (tmp_path / "model" / "README.md").read_text()
     lines = tmp_path / "lines.txt"
     lines.write_text("the red cat waits\n\nthe blue dog falls\n")
@@ -73,6 +77,24 @@ def test_a_saved_model_translates_the_same(fitted: Translator, tmp_path: Path) -
     (tmp_path / "model" / "source.model").unlink()
     with pytest.raises(InputError, match=r"source\.model: missing"):
         memfold.load(tmp_path / "model")
+
+
+def test_sentences_and_their_translations_may_come_apart_and_in_files(tmp_path: Path) -> None:
+    table, source, target = (tmp_path / name for name in ("pairs.tsv", "a.en", "a.de"))
+    table.write_text("a cat\teine Katze\na dog\tein Hund\n")
+    source.write_text("a cat\na dog\n")
+    target.write_text("eine Katze\nein Hund\n")
+    expected = ParallelText(["a cat", "a dog"], ["eine Katze", "ein Hund"])
+    model = Translator()
+    assert model.read(table) == model.read([source, target]) == model.read_files([str(table)]) == expected
+    assert model.labelled(["a cat", "a dog"], pl.Series(["eine Katze", "ein Hund"])) == expected
+    assert model.labelled(source, target) == expected
+    assert model.inputs(source) == expected.source
+    for wrong in (["a cat"], "pairs.tsv", [("a", "b", "c")], [("a", 1)], [3]):
+        with pytest.raises(InputError, match="item 1 is no pair of texts"):
+            model.read(wrong)
+    with pytest.raises(InputError, match="2 sentences in X and 1 translations in y"):
+        model.labelled(["a", "b"], ["c"])
 
 
 def test_files_are_split_for_a_fit(tmp_path: Path) -> None:
@@ -83,38 +105,10 @@ def test_files_are_split_for_a_fit(tmp_path: Path) -> None:
     assert parts.scoring["train"] is parts.train
 
 
-def test_a_resumed_training_ends_with_the_same_bits(tmp_path: Path) -> None:
-    pairs = SEEN[:60]
-    whole = small().fit(pairs, budget="4ep", progress=False)
-
-    class KilledError(Exception):
-        pass
-
-    model = small()
-    save, calls = training._Loop.save, []
-
-    def save_and_die(loop: training._Loop) -> None:
-        save(loop)
-        calls.append(loop.result.steps)
-        if len(calls) == 7:
-            raise KilledError
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training._Loop, "save", save_and_die)
-        with pytest.raises(KilledError):
-            model.fit(pairs, budget="4ep", out=tmp_path, progress=False)
-    again = small().fit(pairs, budget="4ep", out=tmp_path, resume=True, progress=False)
-    assert 0 < calls[-1] < whole.training_.steps
-    theirs = again.network_.state_dict()
-    assert all(torch.equal(value, theirs[name]) for name, value in whole.network_.state_dict().items())
-    with pytest.raises(InputError, match="other data or settings"):
-        small().fit(SEEN[:61], budget="4ep", out=tmp_path, resume=True, progress=False)
-
-
 def test_characters_are_the_units_and_the_measure_of_writing_without_spaces() -> None:
     pairs = [("a cat", "一只猫。"), ("a dog", "一只狗。"), ("two cats", "两只猫，真的"), ("two dogs", "两只狗。")] * 10
     model = small(target_units="character").fit(pairs, budget="2ep", valid=pairs[:4], progress=False)
-    pieces = model.target_subwords_.id_to_piece(list(range(3, model.size_.target_vocabulary)))
+    pieces = model.target_subwords_.id_to_piece(list(range(3, model.network_.size.target_vocabulary)))
     assert sorted(pieces) == sorted(set("一只猫。狗两，真的"))
     assert model.target_subwords_.decode(model.target_subwords_.encode("两只猫，真的")) == "两只猫，真的"
     assert "tok:char" in model.evaluate(pairs).signatures["bleu"]
@@ -122,13 +116,14 @@ def test_characters_are_the_units_and_the_measure_of_writing_without_spaces() ->
 
 def test_scores_are_those_of_known_texts() -> None:
     references = [["Der Hund läuft schnell ."], ["Eine Katze schläft dort ."]]
-    exact, _ = translation_scores([row[0] for row in references], references, False)
+    exact = translation_scores([row[0] for row in references], references, False)
     assert exact == {name: pytest.approx(100) for name in ("bleu", "bleu_lower_tok", "chrf")}
-    lower, _ = translation_scores([row[0].lower() for row in references], references, False)
+    lower = translation_scores([row[0].lower() for row in references], references, False)
     assert lower["bleu"] < 50
     assert lower["bleu_lower_tok"] == pytest.approx(100)
-    second, _ = translation_scores(["Eins zwei drei vier", "x"], [["a b c d", "Eins zwei drei vier"], ["x"]], False)
+    second = translation_scores(["Eins zwei drei vier", "x"], [["a b c d", "Eins zwei drei vier"], ["x"]], False)
     assert second["bleu"] == pytest.approx(100)
+    assert score_signatures([["a", "b"], ["c"]], True)["bleu"].startswith("nrefs:var|case:mixed|eff:no|tok:char|")
 
 
 def test_the_nearest_sentence_lends_its_translation() -> None:
@@ -137,17 +132,16 @@ def test_the_nearest_sentence_lends_its_translation() -> None:
 
 
 def test_bad_requests_are_refused(fitted: Translator) -> None:
-    with pytest.raises(InputError, match="not fitted yet"):
-        Translator().predict(["a"])
     with pytest.raises(InputError, match="a list of sentences"):
         fitted.predict("the red cat")
+    with pytest.raises(InputError, match="beam must be at least 1, got 0"):
+        fitted.predict(["the red cat"], beam=0)
     with pytest.raises(InputError, match="decoder_layers must be at least 2, got 1"):
         small(decoder_layers=1).fit(PAIRS, budget="1ep", progress=False)
     with pytest.raises(InputError, match="hidden_size must be even"):
         small(hidden_size=33).fit(PAIRS, budget="1ep", progress=False)
     with pytest.raises(InputError, match="2 pairs given, none"):
         small().fit([("a", ""), (" ", "b")], budget="1ep", progress=False)
-    assert clone(small(beam=3)).get_params() == small(beam=3).get_params()
 
 
 def test_the_command_line_fits_translates_and_answers(tmp_path: Path) -> None:

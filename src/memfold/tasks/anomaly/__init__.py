@@ -1,5 +1,5 @@
 """Anomaly detection in streams of readings."""
 
-from memfold.tasks.anomaly.detector import AnomalyDetector
+from memfold.tasks.anomaly.task import AnomalyDetector
 
 __all__ = ["AnomalyDetector"]

@@ -6,8 +6,7 @@ Everything is taken point by point and looks back only, so that training, replay
 import math
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from memfold.data.readings import DAY
 
@@ -35,10 +34,6 @@ class FeatureSize:
     def count(self) -> int:
         """The number of features, F."""
         return self.variables + (self.variables + 7 if self.calendar else 0)
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain values for a configuration file."""
-        return asdict(self)
 
 
 class Scale:
@@ -80,7 +75,7 @@ class Features:
     """
 
     def __init__(self, size: FeatureSize, day: int) -> None:
-        self.size = size
+        self.variables, self.calendar = size.variables, size.calendar
         self.scales = [Scale() for _ in range(size.variables)]
         self.last = [0.0] * size.variables  # inwards
         self.cycle = day
@@ -89,12 +84,12 @@ class Features:
     def next(self, time: float) -> list[float]:
         """The features that foretell the values at a time, F of them."""
         row = list(self.last)
-        if self.size.calendar:
+        if self.calendar:
             if self.cycle and len(self.day) == self.cycle:
                 row += [scale.inwards(value) for scale, value in zip(self.scales, self.day[0], strict=True)]
                 row.append(1.0)
             else:
-                row += [0.0] * (self.size.variables + 1)
+                row += [0.0] * (self.variables + 1)
             day, week = 2 * math.pi * (time % DAY) / DAY, 2 * math.pi * (time % WEEK) / WEEK
             row += [math.sin(day), math.cos(day), math.sin(2 * day), math.cos(2 * day), math.sin(week), math.cos(week)]
         return row

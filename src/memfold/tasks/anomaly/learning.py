@@ -27,9 +27,9 @@ class Learner:
         self.predictor, self.every, self.window, self.batch_size = predictor, every, window, batch_size
         self.optimizer = torch.optim.AdamW(predictor.parameters(), lr=lr, weight_decay=1e-2, fused=True)
         self.generator = torch.Generator().manual_seed(seed)
-        size = predictor.size
-        self.x = torch.zeros(KEPT, size.features)
-        self.target = torch.zeros(KEPT, size.variables)
+
+        self.x = torch.zeros(KEPT, predictor.features)
+        self.target = torch.zeros(KEPT, predictor.variables)
         self.points = 0
 
     def __call__(self, row: Sequence[float], seen: Sequence[float]) -> Stream | None:

@@ -96,7 +96,7 @@ class Monitor:
         row = features.next(time)
         self._x[:] = row
         out = self.stream.step(self._x).tolist()
-        count = features.size.variables
+        count = features.variables
         expected: list[float] = []
         low: list[float] = []
         high: list[float] = []

@@ -1,8 +1,7 @@
 """The network that foretells the next values, and its training on windows of what was seen."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +16,6 @@ __all__ = [
     "AnomalyProblem",
     "Batch",
     "Predictor",
-    "PredictorSize",
     "error_loss",
 ]
 
@@ -25,27 +23,19 @@ DEGREES = 4.0  # of freedom of the t distribution: outliers must not bend the ne
 SETTLE = 8  # steps at a window's start, out of a zero state, that are not learnt from
 
 
-@dataclass(frozen=True)
-class PredictorSize:
-    """What fixes the network's shapes."""
-
-    features: int
-    variables: int
-    hidden_size: int
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain values for a configuration file."""
-        return asdict(self)
-
-
 class Predictor(nn.Module):
-    """An LSTM with a head that gives centre and log-scale of every variable's next value."""
+    """An LSTM with a head that gives centre and log-scale of every variable's next value.
 
-    def __init__(self, size: PredictorSize) -> None:
+    Args:
+        features: F, that it reads of a point.
+        variables: V, values a point.
+    """
+
+    def __init__(self, features: int, variables: int, hidden_size: int) -> None:
         super().__init__()
-        self.size = size
-        self.lstm = LSTM(size.features, size.hidden_size)
-        self.head = nn.Linear(size.hidden_size, 2 * size.variables)
+        self.features, self.variables = features, variables
+        self.lstm = LSTM(features, hidden_size)
+        self.head = nn.Linear(hidden_size, 2 * variables)
         nn.init.zeros_(self.head.bias)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:

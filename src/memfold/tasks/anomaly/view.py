@@ -20,9 +20,8 @@ __all__ = ["view"]
 SHOWN = 300  # last points of a watched series
 
 
-def view(model: AnomalyDetector, source: str, language: str) -> Explanation:
+def view(model: AnomalyDetector, source: str, words: Words) -> Explanation:
     """The end of a file's first series, as it is watched; the gates are those of the fitted weights."""
-    words = Words(language)
     series = (model.parts([source]).test if model.known_set([source]) else model.read_files([source]))[0]
     if len(series.times) < 2:
         raise InputError(f"{source}: two points are the least")

@@ -1,5 +1,5 @@
 """Images: labelled ones in; the class of others out."""
 
-from memfold.tasks.classify.classifier import ImageClassifier
+from memfold.tasks.classify.task import ImageClassifier
 
 __all__ = ["ImageClassifier"]

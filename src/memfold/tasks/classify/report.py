@@ -7,14 +7,15 @@ from pathlib import Path
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
+from rich.text import Text
 
 from memfold.data.images import Images
 from memfold.page import scores_table, styled, write_page
-from memfold.tasks.base import Report
 from memfold.tasks.confusion import confusion
+from memfold.tasks.report import Report
 from memfold.tasks.vision.pictures import gallery
 
-__all__ = ["Answers", "write_report"]
+__all__ = ["Answers", "taken_most", "write_report"]
 
 SHOWN = 40  # mistakes
 NAMED = 5  # pairs of classes
@@ -57,6 +58,12 @@ class Answers:
         """The wrong answers, those first that give the true class the least."""
         given = self.probabilities[np.arange(len(self.truth)), self.truth]
         return [int(row) for row in np.argsort(given, kind="stable") if self.answers[row] != self.truth[row]]
+
+
+def taken_most(found: Answers) -> list[Text]:
+    """The pairs of classes that are taken for each other most often, in a line; nothing where there is no mistake."""
+    pairs = ", ".join(f"{label} for {other} ({count})" for count, label, other in found.confused())
+    return [Text(f"most often taken: {pairs}")] if pairs else []
 
 
 def write_report(path: Path, report: Report, told: Answers, footer: str) -> Path:

@@ -10,9 +10,8 @@ from memfold.tasks.vision.explained import explained_picture, log_odds_of, one_p
 __all__ = ["view"]
 
 
-def view(model: ImageClassifier, source: str, language: str) -> Explanation:
+def view(model: ImageClassifier, source: str, words: Words) -> Explanation:
     """A picture as a classifier sees it."""
-    words = Words(language)
     pixels, network = one_picture(model, source), model.network_
     (probabilities,) = model.probabilities(pixels.numpy())
     best = int(probabilities.argmax())

@@ -1,39 +1,42 @@
 """From files to what the network and the baseline take of them, read once."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 import kaldi_native_fbank as knf
 import numpy as np
 from numpy.typing import NDArray
 
-from memfold.data.audio import read_audio
-from memfold.data.commands import Excerpt
-from memfold.data.features import LENGTH, LogMel
-from memfold.errors import InputError
+from memfold.data.commands import Excerpt, Recordings
+from memfold.data.features import LogMel
+from memfold.tasks.speech.recordings import read_sounds
 
-__all__ = ["FLOOR", "Heard", "Samples", "floored", "hear", "hear_background", "made_noise", "mfcc_statistics"]
+__all__ = ["FLOOR", "STATISTICS", "Heard", "floored", "hear", "hear_background", "made_noise", "mfcc_statistics"]
 
 Array = NDArray[np.float32]
-Samples = NDArray[np.float32]
 FLOOR = 2.0  # log energy of a band: about that of rounding to 16 bits, so that digital silence is no further away
 COEFFICIENTS = 13
 NOISE_SECONDS = 20
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
+STATISTICS = 2 * COEFFICIENTS * (2 + len(QUANTILES))  # Q, of a recording
 
 
 @dataclass(frozen=True)
-class Heard:
-    """Recordings as features.
+class Heard(Recordings):
+    """Recordings with their features.
 
     Attributes:
         frames: log-mel frames of each, (T, M).
         statistics: of each recording's cepstra, for the baseline, (S, Q).
     """
 
-    frames: list[NDArray[np.float16]]
-    statistics: Array
+    frames: list[NDArray[np.float16]] = field(default_factory=list)
+    statistics: Array = field(default_factory=lambda: np.zeros((0, STATISTICS), np.float32))
+
+    def take(self, rows: Sequence[int]) -> Self:
+        kept = super().take(rows)
+        return replace(kept, frames=[self.frames[row] for row in rows], statistics=self.statistics[list(rows)])
 
 
 def floored(frames: Array) -> Array:
@@ -41,28 +44,30 @@ def floored(frames: Array) -> Array:
     return np.maximum(frames, np.float32(FLOOR))
 
 
-def hear(paths: Sequence[Path], features: LogMel) -> Heard:
-    """Read files.
+def hear(recordings: Recordings, features: LogMel, show: bool = False) -> Heard:
+    """Read the files; those that cannot be read are left out, and named on standard error.
+
+    Args:
+        show: whether a bar tells how far it is.
 
     Raises:
-        InputError: naming one that cannot be read, is empty, or is shorter than a frame.
+        InputError: none of them can be read.
     """
-    frames, statistics = [], []
-    for path in paths:
-        samples = read_audio(path, features.rate)
-        if not features.count(len(samples)):
-            raise InputError(f"{path}: is shorter than {1000 * LENGTH:.0f} ms")
+    kept, frames, statistics = [], [], []
+    for place, samples in read_sounds(recordings.paths, features.rate, show):
+        kept.append(place)
         frames.append(floored(features.of(samples)).astype(np.float16))
         statistics.append(mfcc_statistics(samples, features.rate))
-    return Heard(frames, np.stack(statistics))
+    own = recordings.take(kept)
+    return Heard(own.name, own.paths, own.labels, own.speakers, own.background, frames, np.stack(statistics))
 
 
 def hear_background(excerpts: Sequence[Excerpt], features: LogMel) -> NDArray[np.float16]:
-    """The frames ``(T, M)`` of all excerpts, one after another."""
+    """The frames ``(T, M)`` of all excerpts, one after another; as `hear` reads them."""
     found = [np.zeros((0, features.bins), np.float16)]
-    for excerpt in excerpts:
-        samples = read_audio(excerpt.path, features.rate)
-        part = samples[round(excerpt.begin * len(samples)) : round(excerpt.end * len(samples))]
+    for place, samples in read_sounds([excerpt.path for excerpt in excerpts], features.rate):
+        own = excerpts[place]
+        part = samples[round(own.begin * len(samples)) : round(own.end * len(samples))]
         found.append(floored(features.of(part)).astype(np.float16))
     return np.concatenate(found)
 

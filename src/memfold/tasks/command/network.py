@@ -1,8 +1,7 @@
 """The network: log-mel frames through convolutions and LSTM layers to a posterior at every step, and its training."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -43,10 +42,6 @@ class NetworkSize:
     layers: int
     commands: int
     dropout: float
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain values for a configuration file."""
-        return asdict(self)
 
 
 class CommandNetwork(nn.Module):

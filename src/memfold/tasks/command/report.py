@@ -1,6 +1,8 @@
-"""What a terminal shows below the scores: which commands are taken for which."""
+"""What came out of recordings, and what a terminal shows of it: which commands are taken for which."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +10,44 @@ from rich.table import Table
 
 from memfold.tasks import confusion
 
-__all__ = ["confusion_table"]
+__all__ = ["Answers", "Streamed", "confusion_table"]
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """What came of the same sound in a stream.
+
+    Attributes:
+        missed: per cent of the recordings, whose command was not heard.
+        alarms: commands heard in the background.
+        hours: of background; 0 where there is none.
+    """
+
+    missed: float
+    alarms: int
+    hours: float
+
+    def scores(self) -> dict[str, float]:
+        """By the metrics' names; false alarms where there was background."""
+        alarms = {"false_alarms_per_hour": self.alarms / self.hours} if self.hours else {}
+        return {**alarms, "miss_rate": self.missed}
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The model's or the baseline's, of recordings.
+
+    Attributes:
+        classes: by number, (S,), or the probabilities of all, (S, K).
+        stream: of the model, where it is known what is said.
+    """
+
+    classes: NDArray[Any]
+    stream: Streamed | None = None
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """The classes, for scikit-learn."""
+        return np.array(self.classes, dtype)
 
 
 def confusion_table(

@@ -8,28 +8,25 @@ import torch
 from torch import Tensor
 
 from memfold.data.audio import read_audio
-from memfold.data.features import SHIFT
 from memfold.errors import InputError
-from memfold.explain.explanation import Explanation, Picture, Shares, flow_of, shares_of_inputs
-from memfold.explain.trace import traced
+from memfold.explain.explanation import Explanation, Picture
 from memfold.explain.words import Words
 from memfold.page import INK, OTHERS, styled
 from memfold.tasks.command import CommandRecognizer
 from memfold.tasks.command.hearing import floored
 from memfold.tasks.command.network import pooled
 from memfold.tasks.command.spotting import log_ratios, smoothed
-from memfold.tasks.speech.explained import check_explainable
+from memfold.tasks.speech.explained import check_explainable, explained_sound
 
 __all__ = ["view"]
 
 MOST_LINES = 8  # commands that are drawn, the likeliest ones
 
 
-def view(model: CommandRecognizer, source: str, language: str) -> Explanation:
+def view(model: CommandRecognizer, source: str, words: Words) -> Explanation:
     """A recording as a recogniser of commands hears it."""
-    words = Words(language)
     samples = read_audio(Path(source), model.rate)
-    network, seconds = model.network_, model.network_.stride * SHIFT
+    network, seconds = model.network_, model.step_seconds
     frames = floored(model.features.of(samples))
     if not len(frames):
         raise InputError(f"{source}: is shorter than a frame")
@@ -44,25 +41,15 @@ def view(model: CommandRecognizer, source: str, language: str) -> Explanation:
         return pooled(network(x, lengths)[0], inside)[0, command]
 
     times = [f"{seconds * step:.2f}" for step in range(logits.shape[1])]
-    trace = traced(network, run, lambda _, steps: times[:steps])
-    window = max(1, round(model.window / seconds))
-    scores = smoothed(log_ratios(logits[0].numpy()), window)  # (T', K)
+    scores = smoothed(log_ratios(logits[0].numpy()), model.spotting.window)  # (T', K)
     events = [
         words("heard", command=model.commands_[event.command], time=f"{event.step * seconds:.2f}")
         for event in model.detect(samples)
     ]
     figure, label = _scores(model, scores, seconds, words), model.commands_[command]
-    return Explanation(
-        model.name,
-        source,
-        "; ".join(events) or words("nothing"),
-        trace,
-        next(iter(trace.layers)),
-        None,
-        [Picture(words("commands"), words("commands text", window=model.window), figure)],
-        Shares(words("score command", label=label), times, shares_of_inputs([network.lstm], run)),
-        flow_of(network, run),
-    )
+    picture = Picture(words("commands"), words("commands text", window=model.window), figure)
+    answer, score = "; ".join(events) or words("nothing"), words("score command", label=label)
+    return explained_sound(model, source, answer, run, times, picture, score)
 
 
 def _scores(model: CommandRecognizer, scores: np.ndarray, seconds: float, words: Words) -> go.Figure:

@@ -1,17 +1,15 @@
 """What to beat: the same boxes in every image, without a look at it."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.cluster import KMeans
 
 from memfold.data.boxes import BoxedImages
 from memfold.tasks.detect.scores import Boxes
 
-__all__ = ["MEAN_BOX", "MeanBoxes"]
+__all__ = ["MEAN_BOX", "MeanBoxes", "mean_boxes"]
 
 MEAN_BOX = "mean box"
 
@@ -30,29 +28,27 @@ class MeanBoxes:
     labels: list[int]
     scores: list[float]
 
-    @classmethod
-    def fit(cls, images: BoxedImages, classes: Sequence[str]) -> "MeanBoxes":
-        """Those of some images."""
-        found = cls([], [], [])
-        shares = [boxes / [*size, *size] for boxes, size in zip(images.boxes, images.sizes, strict=True)]
-        rows = np.concatenate(shares)  # (N, 4)
-        labels = np.array([label for own in images.labels for label in own])
-        for number, label in enumerate(classes):
-            own = rows[labels == label]
-            size, middles = own[:, 2:].mean(0), own[:, :2] + own[:, 2:] / 2
-            count = max(1, round(len(own) / len(images)))
-            means = KMeans(min(count, len(np.unique(middles, axis=0))), n_init=1, random_state=0).fit(middles)
-            for place, members in zip(means.cluster_centers_, np.bincount(means.labels_), strict=True):
-                found.boxes.append([*(place - size / 2).tolist(), *size.tolist()])
-                found.labels.append(number)
-                found.scores.append(min(1.0, float(members) / len(images)))
-        return found
-
     def of(self, size: tuple[int, int]) -> Boxes:
         """The boxes in an image of such a width and height."""
         boxes: NDArray[np.float32] = np.array(self.boxes, np.float32) * np.array([*size, *size], np.float32)
         return Boxes(boxes, np.array(self.labels), np.array(self.scores, np.float32))
 
-    def as_json(self) -> dict[str, Any]:
-        """Plain values for a configuration file."""
-        return asdict(self)
+
+def mean_boxes(images: BoxedImages, classes: Sequence[str]) -> MeanBoxes:
+    """The mean boxes of some images."""
+    from sklearn.cluster import KMeans
+
+    found = MeanBoxes([], [], [])
+    shares = [boxes / [*size, *size] for boxes, size in zip(images.boxes, images.sizes, strict=True)]
+    rows = np.concatenate(shares)  # (N, 4)
+    labels = np.array([label for own in images.labels for label in own])
+    for number, label in enumerate(classes):
+        own = rows[labels == label]
+        size, middles = own[:, 2:].mean(0), own[:, :2] + own[:, 2:] / 2
+        count = max(1, round(len(own) / len(images)))
+        means = KMeans(min(count, len(np.unique(middles, axis=0))), n_init=1, random_state=0).fit(middles)
+        for place, members in zip(means.cluster_centers_, np.bincount(means.labels_), strict=True):
+            found.boxes.append([*(place - size / 2).tolist(), *size.tolist()])
+            found.labels.append(number)
+            found.scores.append(min(1.0, float(members) / len(images)))
+    return found

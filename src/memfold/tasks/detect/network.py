@@ -1,15 +1,15 @@
 """The network: a picture through Sequencer blocks at three resolutions to what tells its boxes."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from math import log
-from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from memfold.nn import LSTM, Sequencer
+from memfold.tasks.detect.choices import Head
 
 __all__ = [
     "CELL",
@@ -18,13 +18,11 @@ __all__ = [
     "STRIDE",
     "BoxDecoder",
     "DetectorNetwork",
-    "Head",
     "NetworkSize",
     "grid_of",
     "padded",
 ]
 
-Head = Literal["centres", "sequence"]
 STRIDE = 4  # pixels of a cell of the maps
 MULTIPLE = 16  # of which height and width must be
 CELL = 16  # pixels of a cell that has a sequence of boxes
@@ -42,10 +40,6 @@ class NetworkSize:
     blocks: int
     hidden_size: int
     head: Head = "centres"
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain values for a configuration file."""
-        return asdict(self)
 
 
 class DetectorNetwork(nn.Module):

@@ -11,8 +11,8 @@ from PIL import Image
 
 from memfold.data.boxes import BoxedImages
 from memfold.page import ACTUAL, INK, OTHERS, Section, scores_table, styled, write_page
-from memfold.tasks.base import Report
 from memfold.tasks.detect.scores import Boxes, Precision, right
+from memfold.tasks.report import Report
 from memfold.tasks.vision.pictures import data_url
 
 __all__ = ["write_report"]
@@ -28,7 +28,7 @@ class Detecting(Protocol):
     @property
     def classes_(self) -> Sequence[str]: ...
     @property
-    def thresholds_(self) -> NDArray[np.float64]: ...
+    def thresholds_(self) -> Sequence[float]: ...
     @property
     def parameter_count(self) -> int: ...
 

@@ -1,22 +1,18 @@
-"""Pictures with boxes as a network takes them: read once, brought to its size, altered at every epoch."""
+"""Pictures with boxes as a network takes them: at its size, and augmented at every epoch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor
 
 from memfold.data.boxes import BoxedImages
-from memfold.data.images import UNREADABLE
-from memfold.errors import InputError
+from memfold.tasks.detect.choices import Flips
 
-__all__ = ["Flips", "Picture", "altered", "canvas_of", "read_pictures"]
+__all__ = ["Picture", "altered", "canvas_of", "pictures_of"]
 
-Flips = Literal["none", "horizontal", "all"]
 SCALES = (0.7, 1.5)  # of a picture
 STRETCH = 0.15  # of one side against the other, in logarithms, at most
 SLIDE = 0.1  # of the canvas beyond the picture, at most
@@ -42,30 +38,23 @@ class Picture:
     scale: float
 
 
-def read_pictures(images: BoxedImages, classes: Sequence[str], size: int) -> list[Picture]:
-    """Read images and make their longer sides ``size`` pixels.
+def pictures_of(images: BoxedImages, classes: Sequence[str]) -> list[Picture]:
+    """Images, whose pixels have been read, with their boxes at the same size.
 
     Raises:
-        InputError: naming an image that cannot be read, or a class that is not among these.
+        InputError: naming an image with a class that is not among these.
     """
     pictures = []
     numbers = images.numbers(classes)
-    for path, full, boxes, labels in zip(images.paths, images.sizes, images.boxes, numbers, strict=True):
-        scale = max(full) / size
-        shape = max(1, round(full[0] / scale)), max(1, round(full[1] / scale))
-        try:
-            with Image.open(path) as image:
-                image.draft("RGB", shape)  # a JPEG is decoded at a fraction of its size where that is enough
-                pixels = np.asarray(image.convert("RGB").resize(shape, Image.Resampling.BILINEAR))
-        except UNREADABLE as error:
-            raise InputError(f"{path}: not readable as an image ({error})") from None
-        planes = torch.from_numpy(pixels.transpose(2, 0, 1).copy())
-        pictures.append(Picture(planes, torch.from_numpy(boxes / np.float32(scale)), torch.from_numpy(labels), scale))
+    for pixels, full, boxes, labels in zip(images.pixels, images.sizes, images.boxes, numbers, strict=True):
+        scale = max(full) / max(pixels.shape)
+        at_size = torch.from_numpy(boxes / np.float32(scale))
+        pictures.append(Picture(torch.from_numpy(pixels), at_size, torch.from_numpy(labels), scale))
     return pictures
 
 
 def canvas_of(pictures: Sequence[Picture], multiple: int) -> tuple[int, int]:
-    """Height and width of what is learnt from: the pictures' medians, rounded up to a multiple."""
+    """Height and width of what is trained on: the pictures' medians, rounded up to a multiple."""
     medians = np.median([picture.pixels.shape[1:] for picture in pictures], axis=0)
     height, width = (int(-(-side // multiple) * multiple) for side in medians)
     return height, width

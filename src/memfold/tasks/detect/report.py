@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.table import Table
 from rich.text import Text
 
@@ -17,7 +16,7 @@ def class_table(
     truth: Sequence[Boxes],
     told: Sequence[Boxes],
     classes: Sequence[str],
-    thresholds: NDArray[np.float64],
+    thresholds: Sequence[float],
 ) -> Table:
     """Of every class, its true boxes, its average precision, and precision and recall of the boxes that are told."""
     hits = np.zeros(len(classes), np.int64)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from faster_coco_eval import COCO, COCOeval_faster
 from numpy.typing import NDArray
 
 __all__ = ["Boxes", "Precision", "best_thresholds", "overlaps", "precision_of", "right"]
@@ -56,6 +55,8 @@ def precision_of(truth: Sequence[Boxes], found: Sequence[Boxes], classes: int) -
 
     In one of them at least there must be a true box.
     """
+    from faster_coco_eval import COCO, COCOeval_faster
+
     true = COCO(_as_coco(truth, classes))
     rows = [
         {"image_id": image, "category_id": int(label), "bbox": box.tolist(), "score": float(score)}

@@ -9,8 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from memfold.tasks.detect.choices import Flips
 from memfold.tasks.detect.network import CELL, LENGTH, STRIDE, DetectorNetwork, grid_of, padded
-from memfold.tasks.detect.pictures import Flips, Picture, altered
+from memfold.tasks.detect.pictures import Picture, altered
 from memfold.tasks.detect.scores import Boxes, precision_of
 from memfold.tasks.detect.sequence import CellTargets, cells_of, sequence_loss, stitched
 from memfold.tasks.detect.targets import Targets, peaks, targets_of

@@ -4,41 +4,38 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from math import ceil
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from memfold.data.boxes import unboxed
 from memfold.explain.explanation import Explanation
 from memfold.explain.words import Words
 from memfold.page import INK
 from memfold.tasks.detect import ObjectDetector
 from memfold.tasks.detect.network import CELL, LENGTH, STRIDE, BoxDecoder, grid_of, padded
-from memfold.tasks.detect.pictures import read_pictures
 from memfold.tasks.vision.explained import check_picture, explained_picture, log_odds_of
 
 __all__ = ["cell_apart", "view"]
 
 
-def view(model: ObjectDetector, source: str, language: str) -> Explanation:
+def view(model: ObjectDetector, source: str, words: Words) -> Explanation:
     """A picture as a detector sees it, and what speaks for its likeliest centre or box."""
-    words = Words(language)
     check_picture(source)
-    (picture,) = read_pictures(unboxed([Path(source)]), model.classes_, model.size)
-    network, found = model.network_, model.predict([source])
-    pixels = picture.pixels[None]
+    images = model.inputs(source)
+    network, found = model.network_, model.predict(images)
+    pixels = torch.from_numpy(images.pixels[0])[None]
     with torch.no_grad():
         likeliest = (_likeliest_box if model.head == "sequence" else _likeliest_centre)(model, pixels, words)
     answer = ", ".join(f"{own} {sure:.2f}" for own, sure in found[["label", "score"]].rows()) or words("nothing")
-    extent = padded([picture.pixels], network.mean).shape[2:]
+    extent = padded(list(pixels), network.mean).shape[2:]
+    scale = max(images.sizes[0]) / model.size
     score, what = likeliest.score, likeliest.what
     with likeliest.apart:
         explanation = explained_picture(
             model, source, answer, pixels, score, score, what, words, (extent[0], extent[1])
         )
-    for left, top, wide, high in (found[["x", "y", "width", "height"]] / picture.scale).rows():
+    for left, top, wide, high in (found[["x", "y", "width", "height"]] / scale).rows():
         corners = {"x0": left - 0.5, "y0": top - 0.5, "x1": left + wide - 0.5, "y1": top + high - 0.5}
         explanation.pictures[0].figure.add_shape(type="rect", **corners, line_color=INK)
     return explanation

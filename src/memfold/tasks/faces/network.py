@@ -20,13 +20,12 @@ class FaceNetwork(nn.Module):
         people: K, learnt from.
         embedding_size: E.
         dropout: of the features.
-        enrolled: N, images in the gallery.
     """
 
-    gallery: Tensor  # (N, E), of length 1
+    gallery: Tensor  # (N, E), of length 1; empty until people are enrolled
     baseline: PrincipalNeighbours  # as soon as it is fitted
 
-    def __init__(self, size: BackboneSize, people: int, embedding_size: int, dropout: float, enrolled: int = 0) -> None:
+    def __init__(self, size: BackboneSize, people: int, embedding_size: int, dropout: float) -> None:
         super().__init__()
         self.backbone = ImageBackbone(size)
         side = -(-size.size // size.stem_stride)
@@ -37,7 +36,7 @@ class FaceNetwork(nn.Module):
             nn.BatchNorm1d(embedding_size),
         )
         self.centres = nn.Parameter(torch.randn(people, embedding_size))
-        self.register_buffer("gallery", torch.zeros(enrolled, embedding_size))
+        self.register_buffer("gallery", torch.zeros(0, embedding_size))
 
     def forward(self, images: Tensor) -> Tensor:
         """Embeddings ``(B, E)`` of length 1, of normalised images ``(B, C, S, S)``."""

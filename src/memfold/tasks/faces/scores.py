@@ -1,16 +1,47 @@
 """Scores of identification and verification."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import roc_curve
 
-__all__ = ["EqualError", "equal_error", "rank1", "same_pairs"]
+__all__ = ["Compared", "EqualError", "cosines", "equal_error", "rank1", "same_pairs"]
 
 Array = NDArray[np.floating]
 ROUNDING = 1e-9  # of rates
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Images and a gallery as points, the model's or the baseline's, and how similar they are.
+
+    Attributes:
+        points: of N images, ``(N, E)``.
+        gallery: of M images, ``(M, E)``.
+        measure: the similarity of every point of ``(N, E)`` to every one of ``(M, E)``, ``(N, M)``.
+    """
+
+    points: NDArray[np.float32]
+    gallery: NDArray[np.float32]
+    measure: Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
+
+    @cached_property
+    def to_gallery(self) -> NDArray[np.float32]:
+        """Similarities of the images to the gallery, ``(N, M)``."""
+        return self.measure(self.points, self.gallery)
+
+    @cached_property
+    def among(self) -> NDArray[np.float32]:
+        """Similarities of the images to each other, ``(N, N)``."""
+        return self.measure(self.points, self.points)
+
+
+def cosines(points: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Of the angles between points of length 1, ``(N, M)``."""
+    result: NDArray[np.float32] = points @ others.T
+    return result
 
 
 @dataclass(frozen=True)
@@ -36,6 +67,8 @@ def equal_error(similarities: Array, same: NDArray[np.bool_]) -> EqualError:
     >>> equal_error(np.array([0.9, 0.8, 0.3, 0.1]), np.array([True, True, False, False])).rate
     0.0
     """
+    from sklearn.metrics import roc_curve
+
     if same.all() or not same.any():
         return EqualError(float("nan"), float("nan"))
     accepted, found, thresholds = roc_curve(same, similarities, drop_intermediate=False)

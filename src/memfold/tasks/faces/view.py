@@ -11,9 +11,8 @@ from memfold.tasks.vision.explained import explained_picture, one_picture
 __all__ = ["view"]
 
 
-def view(model: FaceRecognizer, source: str, language: str) -> Explanation:
+def view(model: FaceRecognizer, source: str, words: Words) -> Explanation:
     """A picture as a recogniser of faces sees it; the gates are those of the picture, not of its mirror image."""
-    words = Words(language)
     pixels, network = one_picture(model, source), model.network_
     similarities = embeddings_of(network, pixels)[0] @ network.gallery.T
     best = int(similarities.argmax())

@@ -1,5 +1,5 @@
 """Forecasting: long tables of series in, quantiles of their next values out."""
 
-from memfold.tasks.forecast.forecaster import Forecaster
+from memfold.tasks.forecast.task import Forecaster
 
 __all__ = ["Forecaster"]

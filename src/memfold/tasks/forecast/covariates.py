@@ -1,9 +1,9 @@
 """What stands beside the values of a series, as the network reads it: the calendar and the covariates."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, NotRequired
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -178,30 +178,6 @@ class Covariates:
             mean, deviation = self.scaling[column]
             parts.append((frame[column].fill_null(mean).to_numpy() - mean) / deviation)
         return np.stack(parts, -1).astype(np.float32) if parts else np.zeros((frame.height, 0), np.float32)
-
-    def as_json(self) -> dict[str, Any]:
-        """What was found in the table, as plain values."""
-        static = [asdict(column) for column in self.static]
-        return {"calendar": asdict(self.calendar), "scaling": dict(self.scaling), "static": static}
-
-    @staticmethod
-    def json_types() -> dict[str, Any]:
-        """The types of what `as_json` gives."""
-        return {
-            "calendar": Calendar,
-            "scaling": dict[str, tuple[float, float]],
-            "static": NotRequired[list[StaticColumn]],
-        }
-
-    @classmethod
-    def from_json(cls, state: Mapping[str, Any], past: Sequence[str], future: Sequence[str]) -> "Covariates":
-        """Take back what `as_json` gave."""
-        scaling = {name: (mean, deviation) for name, (mean, deviation) in state["scaling"].items()}
-        static = tuple(
-            StaticColumn(**column | {"categories": column["categories"] and tuple(column["categories"])})
-            for column in state.get("static", ())  # models of before have none
-        )
-        return cls(Calendar(**state["calendar"]), tuple(past), tuple(future), scaling, static)
 
 
 def _static(table: SeriesTable) -> pl.DataFrame:

@@ -1,52 +1,18 @@
 """The forecasting network: one LSTM for all series, over windows that are scaled one by one."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from memfold.nn import LSTM
+from memfold.tasks.forecast.size import NetworkSize
 
-__all__ = ["Ensemble", "ForecastNetwork", "NetworkSize", "Window", "quantile_loss", "standardised"]
+__all__ = ["Ensemble", "ForecastNetwork", "Window", "quantile_loss", "standardised"]
 
 
 SUMMARY, STEP_CODE, DECODER = 64, 8, 128  # widths in the decoder
-
-
-@dataclass(frozen=True)
-class NetworkSize:
-    """What fixes the network's shapes.
-
-    Attributes:
-        context: steps of the past that it sees, C; a multiple of ``patch``.
-        horizon: steps it forecasts, K.
-        patch: steps that enter the LSTM at once, P.
-        lags: periods, in steps, after which a series tends to repeat itself.
-        past: covariates known up to now.
-        known: covariates known ahead too, calendar included.
-        quantiles: levels of the forecast's quantiles, rising; the middle one is 0.5.
-        linear: whether a linear map of the window adds to the forecast.
-        static: features that are the same throughout a series.
-    """
-
-    context: int
-    horizon: int
-    patch: int
-    lags: tuple[int, ...]
-    past: int
-    known: int
-    quantiles: tuple[float, ...]
-    hidden_size: int
-    num_layers: int
-    dropout: float
-    linear: bool
-    static: int = 0
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain values for a configuration file."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ import polars as pl
 
 from memfold.data.tables import ID, TARGET, TIME, SeriesTable
 from memfold.page import ACTUAL, BAND, INK, OTHERS, Section, scores_table, styled, write_page
-from memfold.tasks.base import Report
-from memfold.tasks.forecast.network import NetworkSize
 from memfold.tasks.forecast.scores import MODEL, scaled_errors
+from memfold.tasks.forecast.size import NetworkSize
+from memfold.tasks.report import Report
 from memfold.training import Result
 
 __all__ = ["write_report"]

@@ -1,6 +1,7 @@
 """What a forecaster makes of a table's first series: the forecast, and the inputs that mattered."""
 
 from dataclasses import replace
+from functools import partial
 
 import plotly.graph_objects as go
 import polars as pl
@@ -18,9 +19,8 @@ from memfold.tasks.forecast.network import Ensemble, level_and_scale, standardis
 __all__ = ["view"]
 
 
-def view(model: Forecaster, source: str, language: str) -> Explanation:
+def view(model: Forecaster, source: str, words: Words) -> Explanation:
     """What follows a table's first series."""
-    words = Words(language)
     table = model.read(model.parts([source]).train if model.known_set([source]) else source)
     name, size, network = table.ids[0], model.size_, model.network_
     assert isinstance(network, Ensemble)
@@ -34,9 +34,7 @@ def view(model: Forecaster, source: str, language: str) -> Explanation:
         members = [member(values[None], window) for member in network.members.children()]
         return torch.stack(members)[..., len(size.quantiles) // 2].mean()  # of (M, 1, K, Q)
 
-    def run() -> Tensor:
-        return score(z[0])
-
+    run = partial(score, z[0])
     known = table.known.filter(pl.col(ID) == name).tail(size.context)
     times = [None] * (size.context - known.height) + known[TIME].to_list()
     labels = ["" if time is None else str(time) for time in times]

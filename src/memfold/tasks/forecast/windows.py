@@ -3,17 +3,22 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from memfold.data.tables import ID, TARGET, TIME, SeriesTable
 from memfold.errors import InputError
 from memfold.tasks.forecast.covariates import Covariates
-from memfold.tasks.forecast.network import Ensemble, NetworkSize, Window, quantile_loss, standardised
+from memfold.tasks.forecast.network import Ensemble, Window, quantile_loss, standardised
+from memfold.tasks.forecast.size import NetworkSize
 from memfold.training import Problem
 
-__all__ = ["ForecastProblem", "SeriesTensors"]
+__all__ = ["ForecastProblem", "SeriesTensors", "quantiles_of"]
+
+AT_ONCE = 256  # windows that are forecast together
 
 
 @dataclass(frozen=True)
@@ -133,6 +138,19 @@ class ForecastProblem(Problem):
         return sum(losses) / sum(len(window.y) for window in self.valid)
 
 
+@torch.no_grad()
+def quantiles_of(network: Ensemble, data: SeriesTensors) -> NDArray[np.float64]:
+    """The quantiles of the horizon after each series' last value, ``(S * K, Q)``, one series after another."""
+    size = network.size
+    network.eval()
+    parts = []
+    for block in torch.split(torch.arange(len(data.lengths)), AT_ONCE):
+        quantiles, level, scale = network(data.windows(block, data.lengths[block], size, target=False))
+        ordered = quantiles.mean(0).double().sort(-1).values  # rearranged where they cross (Chernozhukov et al. 2010)
+        parts.append(ordered * scale[..., None] + level[..., None])
+    return torch.cat(parts).reshape(-1, len(size.quantiles)).numpy()
+
+
 def _validation_windows(data: SeriesTensors, size: NetworkSize, held_out: Tensor | None) -> list[Window]:
     """Windows over the last ``held_out`` rows of every series, or over all rows of a table given for it."""
     series, origins = [], []
@@ -143,5 +161,5 @@ def _validation_windows(data: SeriesTensors, size: NetworkSize, held_out: Tensor
             origins.append(origin)
     if not series:
         raise InputError(f"no series to validate on is longer than the horizon of {size.horizon}")
-    blocks = zip(torch.split(torch.tensor(series), 256), torch.split(torch.tensor(origins), 256), strict=True)
+    blocks = zip(torch.split(torch.tensor(series), AT_ONCE), torch.split(torch.tensor(origins), AT_ONCE), strict=True)
     return [data.windows(*block, size, target=True) for block in blocks]

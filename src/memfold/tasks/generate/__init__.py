@@ -1,5 +1,5 @@
 """Text generation: a language model of characters or subwords, from plain text files."""
 
-from memfold.tasks.generate.generator import TextGenerator
+from memfold.tasks.generate.task import TextGenerator
 
 __all__ = ["TextGenerator"]

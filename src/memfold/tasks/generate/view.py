@@ -20,9 +20,8 @@ SOUGHT = 5_000  # pieces at most in which units are sought
 LIKELIEST = 5
 
 
-def view(model: TextGenerator, source: str, language: str) -> Explanation:
+def view(model: TextGenerator, source: str, words: Words) -> Explanation:
     """A text as a language model reads it."""
-    words = Words(language)
     text = text_of(source)
     ids = model.vocabulary_.encode(text)
     if len(ids) < 2:

@@ -13,7 +13,7 @@ from memfold.training import Problem
 
 __all__ = ["TextProblem", "Window", "nats_apart", "nats_carried", "windows_of"]
 
-READ = 1024  # steps that are read at once where nothing is learnt
+READ = 1024  # steps that are read at once without a gradient
 FORGET = 1 / 32  # chance of a row to begin a window with a zero state, so that the model learns to begin
 
 
@@ -22,7 +22,7 @@ class Window:
     """A piece of every row.
 
     Attributes:
-        tokens: ``(T + 1, B)``; the last T are to be foretold.
+        tokens: ``(T + 1, B)``; the last T are to be predicted.
         first: no text before it.
     """
 
@@ -31,7 +31,7 @@ class Window:
 
 
 class TextProblem(Problem):
-    """Learning a text in windows.
+    """Training on a text in windows.
 
     Every epoch cuts it into B rows and these into windows at another place. The gradient ends at a window's start, the
     state goes on, but for a few rows drawn at random.

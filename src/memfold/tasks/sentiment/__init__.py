@@ -1,5 +1,5 @@
 """Classes of texts: labelled texts in; label and probabilities of others, and the words that told, out."""
 
-from memfold.tasks.sentiment.classifier import TextClassifier
+from memfold.tasks.sentiment.task import TextClassifier
 
 __all__ = ["TextClassifier"]

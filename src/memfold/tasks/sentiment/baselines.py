@@ -1,9 +1,7 @@
 """Linear models of n-grams, by scikit-learn: what to beat, and what the LSTMs are blended with; kept with the model."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import scipy.sparse
@@ -13,61 +11,9 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
-from memfold.errors import InputError, shown
-from memfold.tasks.sentiment.tokens import tokens, unspaced
+from memfold.tasks.sentiment.ngrams import KINDS, RegressionSize
 
-__all__ = ["ALONE", "BLENDED", "MAJORITY", "TFIDF", "NgramRegression", "RegressionSize", "counted_by_character"]
-
-TFIDF, MAJORITY = "TF-IDF + logistic regression", "most frequent class"
-ALONE, BLENDED = "the LSTMs alone", "the n-grams alone"
-SAMPLE = 1000  # texts that tell whether words or characters are counted
-
-KINDS: dict[str, dict[str, Any]] = {
-    "words": {"token_pattern": r"(?u)\b\w+\b", "ngram_range": (1, 2)},
-    "parts": {"analyzer": "char_wb", "ngram_range": (2, 5), "sublinear_tf": True},  # of words
-    "characters": {"analyzer": "char", "ngram_range": (1, 3)},
-}
-
-
-def counted_by_character(texts: Sequence[str]) -> bool:
-    """Whether most of the texts' tokens are no words: characters of an unspaced script, or signs."""
-    sample = [token for text in texts[:SAMPLE] for token in tokens(text)]
-    return sum(token[0].isalnum() and not unspaced(token) for token in sample) < len(sample) / 2
-
-
-@dataclass(frozen=True)
-class RegressionSize:
-    """What fixes the shapes.
-
-    Attributes:
-        kinds: of n-grams, from `KINDS`.
-        terms: n-grams of each kind.
-        letters: bytes of all their names.
-        scores: one for two classes.
-    """
-
-    kinds: tuple[str, ...]
-    terms: tuple[int, ...]
-    letters: int
-    scores: int
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain values for a configuration file."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> "RegressionSize":
-        """The sizes that `as_json` gave.
-
-        Raises:
-            InputError: they do not fit each other.
-        """
-        for kind in values["kinds"]:
-            if kind not in KINDS:
-                raise InputError(f"no kind of n-grams {shown(kind)}; there is {', '.join(KINDS)}")
-        if len(values["kinds"]) != len(values["terms"]) or min(values["terms"], default=0) < 0:
-            raise InputError(f"n-grams of {len(values['kinds'])} kinds, but counts {shown(values['terms'])}")
-        return cls(tuple(values["kinds"]), tuple(values["terms"]), values["letters"], values["scores"])
+__all__ = ["NgramRegression"]
 
 
 class NgramRegression(nn.Module):
@@ -92,7 +38,7 @@ class NgramRegression(nn.Module):
 
     @classmethod
     def fit(
-        cls, texts: Sequence[str], labels: Sequence[int], kinds: Sequence[str], strength: float
+        cls, texts: Sequence[str], labels: Sequence[int] | NDArray[np.int64], kinds: Sequence[str], strength: float
     ) -> "NgramRegression":
         """Fit to texts and their classes, which are numbered from 0; ``strength`` is scikit-learn's C."""
         vectors = [TfidfVectorizer(**KINDS[kind]) for kind in kinds]

@@ -1,20 +1,21 @@
 """The classifying network: embeddings of words and n-grams, a bidirectional LSTM, attention over what it read."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from memfold.nn import LSTM
 from memfold.tasks.bucketing import by_size, pooled
 from memfold.tasks.sentiment.baselines import NgramRegression
-from memfold.tasks.sentiment.tokens import BLANK, BUCKETS, UNKNOWN, Batch, EncodedTexts
+from memfold.tasks.sentiment.encoding import BLANK, BUCKETS, UNKNOWN, Batch, EncodedTexts
 from memfold.training import Problem
 
-__all__ = ["ClassifyProblem", "Ensemble", "NetworkSize", "TextNetwork", "batches_by_length"]
+__all__ = ["ClassifyProblem", "Ensemble", "TextNetwork", "batches_by_length", "log_probabilities"]
 
 EMBEDDING_STD = 0.1
 DROP_TOKEN = 0.2  # share of tokens that are blanked in training
@@ -24,28 +25,12 @@ SMOOTHING = 0.1  # of the labels (Szegedy et al. 2016, sec. 7)
 POOL = 20  # batches that are sorted by length together
 
 
-@dataclass(frozen=True)
-class NetworkSize:
-    """What fixes the network's shapes.
-
-    Attributes:
-        words: of the vocabulary.
-        classes: to tell apart.
-    """
-
-    words: int
-    classes: int
-    embedding_size: int
-    hidden_size: int
-    dropout: float
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain values for a configuration file."""
-        return asdict(self)
-
-
 class Ensemble(nn.Module):
-    """Networks that learn side by side from the same batches, each from its own first weights.
+    """Networks that are trained side by side on the same batches, each from its own first weights.
+
+    Args:
+        members: how many.
+        shapes: of each, as `TextNetwork` takes them.
 
     Attributes:
         baseline: the linear model that is scored beside them; it takes no part in their training.
@@ -55,10 +40,9 @@ class Ensemble(nn.Module):
     baseline: NgramRegression
     ngrams: NgramRegression
 
-    def __init__(self, size: NetworkSize, members: int) -> None:
+    def __init__(self, members: int, *shapes: Any) -> None:
         super().__init__()
-        self.size = size
-        self.members = nn.ModuleList(TextNetwork(size) for _ in range(members))
+        self.members = nn.ModuleList(TextNetwork(*shapes) for _ in range(members))
 
     @property
     def networks(self) -> list["TextNetwork"]:
@@ -83,22 +67,27 @@ class TextNetwork(nn.Module):
     A token's embedding is that of its word plus the mean of those of its n-grams (Bojanowski et al. 2017), so that a
     word that was never seen still has one. The attention is one learnt query (Yang et al. 2016, eq. 6, without its
     inner layer).
+
+    Args:
+        words: of the vocabulary.
+        classes: C.
+        width: of an embedding, E.
+        hidden_size: H, in each direction.
     """
 
-    def __init__(self, size: NetworkSize) -> None:
+    def __init__(self, words: int, classes: int, width: int, hidden_size: int, dropout: float) -> None:
         super().__init__()
-        width = size.embedding_size
-        self.words = nn.Embedding(size.words + 1, width)  # the first one for what is unknown
+        self.words = nn.Embedding(words + 1, width)  # the first one for what is unknown
         self.grams = nn.EmbeddingBag(BUCKETS, width, mode="mean")
         nn.init.normal_(self.words.weight, std=EMBEDDING_STD)
         nn.init.normal_(self.grams.weight, std=EMBEDDING_STD)
-        self.lstm = LSTM(width, size.hidden_size, batch_first=True, bidirectional=True)
-        self.attention = nn.Linear(2 * size.hidden_size, 1)
-        self.out = nn.Linear(4 * size.hidden_size, size.classes)
-        self.dropout = nn.Dropout(size.dropout)
-        self.next_word = nn.Linear(size.hidden_size, width)
-        self.last_word = nn.Linear(size.hidden_size, width)
-        self.frequency = nn.Parameter(torch.zeros(size.words + 1))
+        self.lstm = LSTM(width, hidden_size, batch_first=True, bidirectional=True)
+        self.attention = nn.Linear(2 * hidden_size, 1)
+        self.out = nn.Linear(4 * hidden_size, classes)
+        self.dropout = nn.Dropout(dropout)
+        self.next_word = nn.Linear(hidden_size, width)
+        self.last_word = nn.Linear(hidden_size, width)
+        self.frequency = nn.Parameter(torch.zeros(words + 1))
 
     def forward(self, batch: Batch) -> Tensor:
         """The classes' logits, (B, C)."""
@@ -161,6 +150,16 @@ def batches_by_length(texts: EncodedTexts, batch_size: int, seed: int | None = N
         chosen = pooled(sizes, batch_size, POOL, torch.Generator().manual_seed(seed))
     for rows in chosen:
         yield texts.batch(rows)
+
+
+@torch.no_grad()
+def log_probabilities(network: Ensemble, texts: EncodedTexts, classes: int, batch_size: int) -> NDArray[np.float64]:
+    """Of every class for texts that are labelled by their places, (S, C)."""
+    network.eval()
+    result = np.empty((len(texts.rows), classes))
+    for batch in batches_by_length(texts, batch_size):
+        result[batch.labels.numpy()] = network(batch).double().numpy()
+    return result
 
 
 class ClassifyProblem(Problem):

@@ -13,8 +13,9 @@ from rich.text import Text
 from torch import Tensor
 
 from memfold.tasks.confusion import confusion_table
+from memfold.tasks.sentiment.encoding import BLANK, Encoder
 from memfold.tasks.sentiment.network import Ensemble, batches_by_length
-from memfold.tasks.sentiment.tokens import BLANK, Encoder, tokens, unspaced
+from memfold.tasks.sentiment.tokens import tokens, unspaced
 
 __all__ = ["Details", "telling_words", "units", "weights_of"]
 

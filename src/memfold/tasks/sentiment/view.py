@@ -22,9 +22,8 @@ __all__ = ["view"]
 FEW = 40  # pieces that have room below a picture
 
 
-def view(model: TextClassifier, source: str, language: str) -> Explanation:
+def view(model: TextClassifier, source: str, words: Words) -> Explanation:
     """A text as a classifier reads it."""
-    words = Words(language)
     text = text_of(source)
     encoded = model.encoder_.encode([text])
     pieces = tokens(text)[: len(encoded.rows[0])]

@@ -1,8 +1,7 @@
-"""Recordings as ragged batches of similar lengths, altered a little each time, and the problem the loop works on."""
+"""Recordings as ragged batches of similar lengths, changed a little each time, and the problem the loop works on."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import jiwer
 import numpy as np
@@ -13,18 +12,18 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from memfold.tasks.bucketing import bucketed, by_size_within
-from memfold.tasks.transcribe.network import BLANK, AcousticNetwork
-from memfold.tasks.transcribe.search import Alphabet, greedy
+from memfold.tasks.transcribe.network import AcousticNetwork
+from memfold.tasks.transcribe.search import BLANK, Alphabet, greedy, least_steps
 from memfold.training import Problem
 
-__all__ = ["Batch", "Recordings", "SpeechProblem", "least_steps", "log_probabilities", "spoil", "stretch"]
+__all__ = ["Batch", "Recordings", "SpeechProblem", "log_probabilities", "mask", "stretch"]
 
 Frames = NDArray[np.float16]
 JITTER = 0.2  # of recordings' lengths, when batches are made
 STRETCH = 0.1  # a recording is made up to so much longer or shorter
 MASKS = 2  # over bands, and as many over time
 WIDEST, LONGEST, SHARE = 0.15, 20, 0.1  # of the bands, for a mask; frames, and share of the recording
-GROWING = 10_000  # steps over which alterations grow to these: a short training needs few, and CTC a clean start
+GROWING = 10_000  # steps over which changes grow to these: a short training needs few, and CTC a clean start
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Batch:
     label_lengths: Tensor
 
 
-def spoil(x: Tensor, lengths: Tensor, generator: torch.Generator, strength: float = 1.0) -> None:
+def mask(x: Tensor, lengths: Tensor, generator: torch.Generator, strength: float = 1.0) -> None:
     """Put 0 into bands and stretches of time of every recording, as SpecAugment does (Park et al. 2019, sec. 2)."""
     bands = x.shape[2]
     draws = torch.rand(len(x), MASKS, 4, generator=generator).tolist()
@@ -120,7 +119,7 @@ class SpeechProblem(Problem):
         lengths = torch.tensor([len(own) for own in frames])
         x = pad_sequence(frames, batch_first=True)
         if strength:
-            spoil(x, lengths, generator, strength)
+            mask(x, lengths, generator, strength)
         labels = [self.train.labels[i] for i in rows]
         return Batch(
             x,
@@ -144,8 +143,3 @@ class SpeechProblem(Problem):
         found = [greedy(own.numpy()) for own in log_probabilities(self.model, self.valid.frames)]
         texts = [self.alphabet.decode(own) for own in self.valid.labels]
         return float(jiwer.cer(texts, [self.alphabet.decode(own) for own in found]))
-
-
-def least_steps(labels: Sequence[int]) -> int:
-    """What CTC needs: a step a label, and a blank between two equal ones."""
-    return len(labels) + sum(a == b for a, b in pairwise(labels))

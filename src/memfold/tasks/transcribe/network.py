@@ -9,9 +9,7 @@ from memfold.nn import LSTM
 from memfold.tasks.speech.front import Stacked
 from memfold.tasks.speech.live import Listener, StackedStream
 
-__all__ = ["BLANK", "AcousticNetwork", "NetworkSize"]
-
-BLANK = 0  # the output that stands for no character (Graves et al. 2006)
+__all__ = ["AcousticNetwork", "NetworkSize"]
 
 
 @dataclass(frozen=True)

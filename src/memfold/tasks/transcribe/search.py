@@ -8,15 +8,28 @@ and on one that is still coming in.
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from memfold.tasks.ngram import NGram
-from memfold.tasks.transcribe.network import BLANK
 
-__all__ = ["Alphabet", "CharacterModel", "PrefixBeam", "Segment", "Transcript", "greedy"]
+__all__ = [
+    "BLANK",
+    "Alphabet",
+    "CharacterModel",
+    "PrefixBeam",
+    "Segment",
+    "Transcript",
+    "Weights",
+    "greedy",
+    "least_steps",
+    "log_softmax",
+]
 
+BLANK = 0  # the output that stands for no character (Graves et al. 2006)
 Prefix = tuple[int, ...]
 NEVER = -math.inf
 UNLIKELY = math.log(1e-4)  # labels below are not followed
@@ -36,9 +49,23 @@ class Alphabet:
         self._labels = {character: label for label, character in enumerate(characters, start=1)}
 
     @classmethod
-    def of(cls, texts: Iterable[str]) -> "Alphabet":
+    def of(cls, texts: Iterable[str]) -> Self:
         """All characters of some texts."""
         return cls("".join(sorted({character for text in texts for character in text})))
+
+    def as_json(self) -> str:
+        """For ``config.json``."""
+        return self.characters
+
+    @classmethod
+    def from_json(cls, characters: str) -> Self:
+        """What `as_json` gave."""
+        return cls(characters)
+
+    @staticmethod
+    def json_types() -> type[str]:
+        """The type of what `as_json` gives."""
+        return str
 
     def encode(self, text: str) -> list[int]:
         """The labels of a text, without its characters that are not in the alphabet."""
@@ -54,6 +81,17 @@ def greedy(y: NDArray[np.float32]) -> list[int]:
     path = y.argmax(1)
     begins = np.append(True, path[1:] != path[:-1])[: len(path)]
     return [int(label) for label in path[begins & (path != BLANK)]]
+
+
+def least_steps(labels: Sequence[int]) -> int:
+    """What CTC needs: a step a label, and a blank between two equal ones."""
+    return len(labels) + sum(a == b for a, b in pairwise(labels))
+
+
+def log_softmax(y: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Log-probabilities from a step's outputs ``1 + V``."""
+    shifted = np.asarray(y - y.max(), np.float32)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum()), np.float32)
 
 
 class CharacterModel:

@@ -5,20 +5,19 @@ import plotly.graph_objects as go
 import torch
 from torch import Tensor
 
-from memfold.explain.explanation import Explanation, Picture, Shares, flow_of, shares_of_inputs
-from memfold.explain.trace import traced
+from memfold.explain.explanation import Explanation, Picture
 from memfold.explain.words import Words
 from memfold.page import styled
-from memfold.tasks.speech.explained import check_explainable
+from memfold.tasks.speech.explained import check_explainable, explained_sound
 from memfold.tasks.transcribe import SpeechRecognizer
 
 __all__ = ["view"]
 
 
-def view(model: SpeechRecognizer, source: str, language: str) -> Explanation:
+def view(model: SpeechRecognizer, source: str, words: Words) -> Explanation:
     """A recording as a recogniser of speech hears it."""
-    words = Words(language)
-    (frames,) = model.frames([source])
+    heard = model.inputs([source])
+    (frames,) = heard.frames
     network, seconds = model.network_, model.step_seconds
     check_explainable(source, len(frames))
     x = network.front.normalised(torch.from_numpy(frames).float())[None]
@@ -31,21 +30,12 @@ def view(model: SpeechRecognizer, source: str, language: str) -> Explanation:
     with torch.no_grad():
         y = network(x, lengths)[0][0].exp().numpy()  # (S, 1 + V)
     times = [f"{seconds * step:.2f}" for step in range(len(y))]
-    trace = traced(network, run, lambda _, steps: times[:steps])
-    heard = [0, *(1 + np.flatnonzero(y[:, 1:].max(0) > 0.1))]  # the characters that were ever near
-    names = [words("blank") if k == 0 else repr(model.alphabet_.characters[k - 1]) for k in heard]
+    near = [0, *(1 + np.flatnonzero(y[:, 1:].max(0) > 0.1))]  # the characters that were ever near
+    names = [words("blank") if k == 0 else repr(model.alphabet_.characters[k - 1]) for k in near]
     at = [seconds * step for step in range(len(y))]
-    figure = go.Figure(go.Heatmap(x=at, y=names, z=y[:, heard].T.tolist(), colorscale="Blues", zmin=0, zmax=1))
+    figure = go.Figure(go.Heatmap(x=at, y=names, z=y[:, near].T.tolist(), colorscale="Blues", zmin=0, zmax=1))
     styled(figure, words("character"), words("seconds"))
     figure.update_layout(height=max(320, 22 * len(names) + 120), hovermode="closest")
-    return Explanation(
-        model.name,
-        source,
-        model.predict([source])[0],
-        trace,
-        next(iter(trace.layers)),
-        None,
-        [Picture(words("posteriors"), words("posteriors text"), figure)],
-        Shares(words("score transcribe"), times, shares_of_inputs([network.lstm], run)),
-        flow_of(network, run),
-    )
+    picture = Picture(words("posteriors"), words("posteriors text"), figure)
+    text = model.answer(heard).texts[0]
+    return explained_sound(model, source, text, run, times, picture, words("score transcribe"))

@@ -1,5 +1,5 @@
 """Translation between two languages by an LSTM encoder and decoder with attention."""
 
-from memfold.tasks.translate.translator import Alignment, Translator
+from memfold.tasks.translate.task import Alignment, Translator
 
 __all__ = ["Alignment", "Translator"]

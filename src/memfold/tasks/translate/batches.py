@@ -9,7 +9,8 @@ from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
 from memfold.tasks.bucketing import bucketed
-from memfold.tasks.translate.network import BEGIN, END, TranslationNetwork
+from memfold.tasks.translate.network import TranslationNetwork
+from memfold.tasks.translate.subwords import BEGIN, END
 from memfold.training import Problem
 
 __all__ = ["Pairs", "TranslationProblem", "pad", "smoothed_loss"]
@@ -22,7 +23,7 @@ class Pairs:
     Attributes:
         source: (B, S), and the lengths (B,).
         words: (B, T), the begin and the translation.
-        target: (B, T), the translation and the end; words before and word to tell stand at the same place.
+        target: (B, T), the translation and the end; what is read and what is predicted stand at the same place.
         target_lengths: (B,).
     """
 

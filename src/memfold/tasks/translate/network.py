@@ -8,9 +8,7 @@ from torch import Tensor, nn
 
 from memfold.nn import LSTM
 
-__all__ = ["BEGIN", "END", "UNKNOWN", "DecoderState", "Memory", "NetworkSize", "TranslationNetwork"]
-
-UNKNOWN, BEGIN, END = 0, 1, 2  # ids in every vocabulary
+__all__ = ["DecoderState", "Memory", "NetworkSize", "TranslationNetwork"]
 
 
 @dataclass(frozen=True)
@@ -128,7 +126,7 @@ class TranslationNetwork(nn.Module):
         """Go on with the words given.
 
         Args:
-            words: (B, T), each of them before the one that is to be told.
+            words: (B, T), each of them before the one that is to be predicted.
             lengths: of the rows, (B,); T for all when None.
 
         Returns:

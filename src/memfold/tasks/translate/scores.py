@@ -11,24 +11,27 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from memfold.data.parallel import ParallelText
 
-__all__ = ["nearest_translations", "sample_table", "translation_scores"]
+__all__ = ["nearest_translations", "sample_table", "score_signatures", "translation_scores"]
 
 SAMPLES = 10
 
 
-def _metrics(characters: bool) -> dict[str, BLEU | CHRF]:
+def _metrics(references: Sequence[Sequence[str]], characters: bool) -> dict[str, BLEU | CHRF]:
+    """The metrics, by name, for translations of sentences that have these references."""
+    most = max(len(row) for row in references)
+    streams = [[row[i] if i < len(row) else None for row in references] for i in range(most)]
     tokenize = "char" if characters else "13a"
     return {
-        "bleu": BLEU(tokenize=tokenize),
-        "bleu_lower_tok": BLEU(tokenize=tokenize, lowercase=True),
-        "chrf": CHRF(),
+        "bleu": BLEU(tokenize=tokenize, references=streams),  # type: ignore[arg-type]
+        "bleu_lower_tok": BLEU(tokenize=tokenize, lowercase=True, references=streams),  # type: ignore[arg-type]
+        "chrf": CHRF(references=streams),  # type: ignore[arg-type]
     }
 
 
 def translation_scores(
     translations: Sequence[str], references: Sequence[Sequence[str]], characters: bool
-) -> tuple[dict[str, float], dict[str, str]]:
-    """Scores of translations, from 0 to 100, and sacrebleu's signatures, which say how each was computed.
+) -> dict[str, float]:
+    """Scores of translations, from 0 to 100.
 
     Args:
         translations: a sentence each.
@@ -40,13 +43,13 @@ def translation_scores(
         before sacrebleu's tokenizer 13a cuts them into words, which is the nearest to the lower-cased, tokenised texts
         that are published for Multi30k; ``chrf`` (Popović 2015).
     """
-    most = max(len(row) for row in references)
-    streams = [[row[i] if i < len(row) else None for row in references] for i in range(most)]
-    scores, signatures = {}, {}
-    for name, metric in _metrics(characters).items():
-        scores[name] = metric.corpus_score(list(translations), streams).score  # type: ignore[arg-type]
-        signatures[name] = str(metric.get_signature())
-    return scores, signatures
+    metrics = _metrics(references, characters)
+    return {name: metric.corpus_score(list(translations), None).score for name, metric in metrics.items()}
+
+
+def score_signatures(references: Sequence[Sequence[str]], characters: bool) -> dict[str, str]:
+    """Sacrebleu's signature of every score, which says how it was computed."""
+    return {name: str(metric.get_signature()) for name, metric in _metrics(references, characters).items()}
 
 
 def sample_table(sentences: Sequence[str], translations: Sequence[str], references: Sequence[Sequence[str]]) -> Table:

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from memfold.tasks.translate.network import BEGIN, END, UNKNOWN, TranslationNetwork
+from memfold.tasks.translate.network import TranslationNetwork
+from memfold.tasks.translate.subwords import BEGIN, END, UNKNOWN
 
 __all__ = ["Hypothesis", "beam_search", "length_penalty"]
 

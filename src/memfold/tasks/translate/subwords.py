@@ -6,10 +6,9 @@ from typing import Literal
 
 from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 
-from memfold.tasks.translate.network import BEGIN, END, UNKNOWN
+__all__ = ["BEGIN", "END", "UNKNOWN", "SentencePieceProcessor", "Units", "learn_subwords"]
 
-__all__ = ["Units", "learn_subwords"]
-
+UNKNOWN, BEGIN, END = 0, 1, 2  # ids in every vocabulary
 Units = Literal["subword", "character"]
 
 

@@ -17,9 +17,8 @@ from memfold.tasks.translate.batches import Pairs
 __all__ = ["view"]
 
 
-def view(model: Translator, source: str, language: str) -> Explanation:
+def view(model: Translator, source: str, words: Words) -> Explanation:
     """A sentence and its translation."""
-    words = Words(language)
     text = text_of(source).strip().splitlines()[0]
     (alignment,) = model.align([text])
     if not alignment.source:

@@ -12,7 +12,7 @@ from memfold.explain.explanation import Explanation, Picture, flow_of
 from memfold.explain.trace import traced
 from memfold.explain.words import Words
 from memfold.page import INK, OTHERS, styled
-from memfold.tasks.base import Task
+from memfold.tasks.model import Task
 from memfold.tasks.vision.covering import Occlusion, occlusion_map
 from memfold.tasks.vision.lines import lines_apart
 from memfold.tasks.vision.pictures import data_url, image_of
@@ -91,7 +91,7 @@ def one_picture(model: ImageTask, source: str) -> Tensor:
         InputError: there is no such file, it is a folder, or it is no picture.
     """
     check_picture(source)
-    return torch.from_numpy(model.read_unlabelled([source])[1])
+    return torch.from_numpy(model.inputs([source]).pixels)
 
 
 def check_picture(source: str) -> None:

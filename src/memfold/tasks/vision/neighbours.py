@@ -10,7 +10,7 @@ from sklearn.decomposition import PCA
 from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor, nn
 
-__all__ = ["PrincipalNeighbours"]
+__all__ = ["PrincipalNeighbours", "nearness"]
 
 
 class PrincipalNeighbours(nn.Module):
@@ -81,6 +81,12 @@ class PrincipalNeighbours(nn.Module):
             "axes": len(self.axes),
             "nearest": self.nearest,
         }
+
+
+def nearness(points: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Euclidean distances of points ``(N, A)`` and ``(M, A)`` with their sign turned, ``(N, M)``."""
+    result: NDArray[np.float32] = -torch.cdist(torch.from_numpy(points), torch.from_numpy(others)).numpy()
+    return result
 
 
 def _rows(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -2,8 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -13,7 +12,7 @@ from memfold.nn import Sequencer
 from memfold.tasks.vision.augment import Augmentation, augmented
 from memfold.training import Problem
 
-__all__ = ["BackboneSize", "Batch", "ImageBackbone", "ImageProblem", "Normaliser"]
+__all__ = ["BackboneSize", "Batch", "ImageBackbone", "ImageProblem", "Normaliser", "inference_speed"]
 
 
 @dataclass(frozen=True)
@@ -26,10 +25,6 @@ class BackboneSize:
     blocks: int
     hidden_size: int
     stem_stride: int
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain values for a configuration file."""
-        return asdict(self)
 
 
 class Normaliser(nn.Module):
@@ -115,3 +110,8 @@ class ImageProblem(Problem):
     @abstractmethod
     def loss_of(self, images: Tensor, labels: Tensor) -> Tensor:
         """The mean loss of normalised images ``(B, C, S, S)``."""
+
+
+def inference_speed(images: int, seconds: float) -> str:
+    """How fast a network answered, in words."""
+    return f"inference: {images / seconds:,.0f} images a second on {torch.get_num_threads()} threads"

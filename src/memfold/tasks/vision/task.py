@@ -1,33 +1,51 @@
 """What the tasks on labelled images share: one size, grey or colour, and a Sequencer to look at them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from memfold.data.images import Images, image_files, joined, read_classes, read_pixels
+from memfold.data.images import Images, images_in, joined, pixels_of, read_classes, read_pixels, several
 from memfold.errors import InputError
-from memfold.tasks.base import Task
-from memfold.tasks.vision.network import BackboneSize
+from memfold.tasks.model import Task
+from memfold.tasks.parameters import Search, fitted, parameter
 
-__all__ = ["ImageTask"]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from memfold.tasks.vision.network import BackboneSize
+
+__all__ = ["STRIDES", "ImageTask"]
+
+STRIDES = (1, 2, 4, 8)
 
 
 class ImageTask(Task):
-    """A task with the parameters of a backbone; ``size_`` is what fitting found of it."""
+    """A task on labelled images with the parameters of a backbone."""
 
-    size: int
-    augment: float
-    channels: int
-    blocks: int
-    hidden_size: int
-    stem_stride: int
-    dropout: float
-    batch_size: int
-    fold: int
-    size_: BackboneSize
+    size: int = parameter(
+        64,
+        "side in pixels of the square that every image is brought to, with its proportions kept",
+        least=8,
+        most=8192,
+        search=(32, 64, 96),
+    )
+    augment: float = parameter(
+        1.0, "how far images are changed in training; 0 leaves them as they are", least=0, search=Search(0, 2)
+    )
+    channels: int = parameter(64, "features of a place", least=1, search=Search(16, 128, log=True))
+    blocks: int = parameter(2, "of LSTMs along rows and columns", least=1, most=1000, search=(1, 2, 4))
+    hidden_size: int = parameter(32, "units of each LSTM in each direction", least=1, search=Search(16, 128, log=True))
+    stem_stride: int = parameter(4, "pixels from one place to the next: 1, 2, 4 or 8", least=1, search=STRIDES)
+    dropout: float = parameter(0.1, "of the features", least=0, below=1, search=Search(0, 0.5))
+    fold: int = parameter(0, "which tenth of an own data set is held out", least=0, most=10**6)
+
+    colours_: int = fitted()
+
+    # -- reading ---------------------------------------------------------------------------------------------
 
     def read(self, data: Any) -> Images:
         """The labelled images in a folder or an idx file, in grey for a model of grey ones.
@@ -37,36 +55,67 @@ class ImageTask(Task):
         """
         return data if isinstance(data, Images) else read_classes(data, self.size, self._colours)
 
-    def read_files(self, paths: Sequence[str]) -> Images:
-        return joined([self.read(path) for path in paths])
+    def labelled(self, X: Any, y: Any) -> Images:
+        """Images, as files or as arrays ``(H, W)`` or ``(H, W, C)`` of bytes, and the class of each.
 
-    def read_unlabelled(self, data: Sequence[str | Path]) -> tuple[list[str], NDArray[np.uint8]]:
-        """The images of files, or of folders of which every image is taken: their names, and ``(N, C, S, S)``.
+        Files that cannot be read are left out with their class, and named on standard error.
+        """
+        items, labels = several(X), [str(label) for label in y]
+        if len(items) != len(labels):
+            raise InputError(f"{len(items)} images in X, but {len(labels)} labels in y")
+        if _are_arrays(items):
+            return replace(pixels_of(items, self.size, self._colours), labels=labels)
+        pixels, kept = read_pixels([Path(item) for item in items], self.size, self._colours)
+        return Images("the images", pixels, [labels[row] for row in kept], [str(items[row]) for row in kept])
+
+    def inputs(self, data: Any) -> Images:
+        """Images without classes: arrays, files, or folders of which every image is taken.
 
         Raises:
             InputError: there is no image that can be read.
         """
-        self._check_fitted()
-        paths = [path for own in data for path in image_files(Path(own))]
+        if isinstance(data, Images):
+            return data
+        items = several(data)
+        if _are_arrays(items):
+            return pixels_of(items, self.size, self._colours)
+        paths = images_in(items)
         pixels, kept = read_pixels(paths, self.size, self._colours)
-        return [str(paths[row]) for row in kept], pixels
+        return Images("the images", pixels, [], [str(paths[row]) for row in kept])
+
+    def read_files(self, paths: Sequence[str]) -> Images:
+        return joined([self.read(path) for path in paths])
 
     @property
     def _colours(self) -> int | None:
         """1 or 3 of a fitted model."""
-        return self.size_.colours if hasattr(self, "size_") else None
+        return getattr(self, "colours_", None)
 
-    def _backbone_for(self, images: Images) -> BackboneSize:
-        colours = images.pixels.shape[1]
-        return BackboneSize(self.size, colours, self.channels, self.blocks, self.hidden_size, self.stem_stride)
+    # -- the network -----------------------------------------------------------------------------------------
 
-    def _check(self) -> None:
-        """Raise InputError for a parameter out of its range."""
-        ones = dict.fromkeys(("channels", "blocks", "hidden_size", "batch_size"), 1)
-        self._check_least({**ones, "size": 8, "fold": 0})
-        if self.stem_stride not in (1, 2, 4, 8):
+    def backbone(self) -> "BackboneSize":
+        """The shapes of the Sequencer."""
+        from memfold.tasks.vision.network import BackboneSize
+
+        return BackboneSize(self.size, self.colours_, self.channels, self.blocks, self.hidden_size, self.stem_stride)
+
+    @staticmethod
+    def tensors(images: Images, numbers: NDArray[np.int64]) -> "tuple[Tensor, Tensor]":
+        """Pixels ``(N, C, S, S)`` of bytes and classes by number, ``(N,)``."""
+        import torch
+
+        return torch.from_numpy(images.pixels), torch.from_numpy(numbers)
+
+    def check(self) -> None:
+        super().check()
+        if self.stem_stride not in STRIDES:
             raise InputError(f"stem_stride must be 1, 2, 4 or 8, got {self.stem_stride}")
-        if not 0 <= self.dropout < 1:
-            raise InputError(f"dropout must be from 0 to below 1, got {self.dropout}")
-        if self.augment < 0:
-            raise InputError(f"augment must be at least 0, got {self.augment}")
+
+    def check_restored(self) -> None:
+        if self.colours_ not in (1, 3):
+            raise InputError(f"colours are 1 or 3, got {self.colours_}")
+
+
+def _are_arrays(items: Sequence[Any]) -> bool:
+    """Whether images are given themselves rather than by their files' names."""
+    return not isinstance(items[0], str | Path)

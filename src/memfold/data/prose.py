@@ -1,7 +1,6 @@
-"""Texts to learn from: a person's files, or the known sets, and the parts that are held out of them."""
+"""The known sets of texts, and the parts of a text that are held out."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,18 +9,13 @@ from memfold.data.datasets import REGISTRY, dataset, find
 from memfold.data.texts import read_text
 from memfold.errors import InputError
 
-__all__ = ["joined", "known_parts", "split", "without_blocks"]
+__all__ = ["load_prose", "without_blocks", "without_end"]
 
 BLOCKS = 10  # to validate on
 MOST_VALID = 20_000  # characters of them
 
 
-def joined(paths: Sequence[str | Path]) -> str:
-    """The texts of some files, one after another."""
-    return "\n".join(read_text(path) for path in paths)
-
-
-def split(text: str) -> tuple[str, str]:
+def without_end(text: str) -> tuple[str, str]:
     """A text without its last tenth, and that tenth."""
     at = len(text) * 9 // 10
     return text[:at], text[at:]
@@ -31,15 +25,15 @@ def without_blocks(text: str) -> tuple[str, str]:
     """A text without ten blocks that are evenly spread over it, and these.
 
     They are a twentieth of it, of a long text less. What comes after a text is most like its end, which therefore is
-    learnt and not held out.
+    trained on and not held out.
     """
     size = min(len(text) // 20, MOST_VALID) // BLOCKS
     cuts = [len(text) * (2 * k + 1) // (2 * BLOCKS) for k in range(BLOCKS)]
-    learnt = [text[begin:end] for begin, end in zip([0, *(cut + size for cut in cuts)], [*cuts, None], strict=True)]
-    return "".join(learnt), "".join(text[cut : cut + size] for cut in cuts)
+    kept = [text[begin:end] for begin, end in zip([0, *(cut + size for cut in cuts)], [*cuts, None], strict=True)]
+    return "".join(kept), "".join(text[cut : cut + size] for cut in cuts)
 
 
-def known_parts(name: str) -> tuple[str, str]:
+def load_prose(name: str) -> tuple[str, str]:
     """The training and the test part of a known set.
 
     Raises:
@@ -49,11 +43,11 @@ def known_parts(name: str) -> tuple[str, str]:
     folder = find(name)
     if name == "tang-poems":
         return _poems(folder)
-    return split(joined([folder / file for file in REGISTRY[name]]))
+    return without_end("\n".join(read_text(folder / file) for file in REGISTRY[name]))
 
 
 def _poems(folder: Path) -> tuple[str, str]:
-    """Poems, each on a line of its own, nine of ten to learn from; which ones is drawn with seed 0."""
+    """Poems, each on a line of its own, nine of ten to train on; which ones is drawn with seed 0."""
     poems: list[str] = []
     for file in sorted(folder.glob("poet.tang.*.json"), key=lambda path: int(path.suffixes[1][1:])):
         try:

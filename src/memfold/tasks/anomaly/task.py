@@ -1,0 +1,429 @@
+"""The AnomalyDetector: learn what a series usually does, then judge point by point what is unusual."""
+
+import copy
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from memfold.data.datasets import DataSet
+from memfold.data.readings import ID, TIME_NAMES, Readings, read_readings
+from memfold.data.splits import TimeSplit, with_column
+from memfold.errors import InputError
+from memfold.tasks.anomaly.features import Features, FeatureSize
+from memfold.tasks.anomaly.lines import LineReader
+from memfold.tasks.anomaly.monitor import Judgement, Monitor
+from memfold.tasks.anomaly.nab import Scored
+from memfold.tasks.model import FitData, Task
+from memfold.tasks.parameters import Search, fitted, learning_rate, parameter
+from memfold.tasks.report import Metric, Parts
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from memfold.tasks.anomaly.network import AnomalyProblem, Predictor
+
+__all__ = ["AnomalyDetector", "History", "Judged"]
+
+Array = NDArray[np.float64]
+
+TO_JSON = json.JSONEncoder(ensure_ascii=False).encode
+KEPT = 2000  # last points of every series that a saved model remembers
+LABEL = "label"  # the column of labels that are given apart
+
+
+@dataclass(frozen=True)
+class History:
+    """The end of a series that the model was trained on: what a monitor sees before it goes on with the series.
+
+    Attributes:
+        day: points a day.
+    """
+
+    name: str
+    day: int
+    times: list[float]
+    values: list[list[float]]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """How unusual every point of some series is.
+
+    Attributes:
+        scores: 0 to 1, of each series (N,).
+        news: the same, in which a burst counts once for each of its points.
+        alarms: whether a point is one.
+        skipped: points at each series' start that are not scored.
+        judgements: what the scores come from; a baseline has none.
+    """
+
+    scores: list[Array]
+    news: list[Array]
+    alarms: list[NDArray[np.bool_]]
+    skipped: list[int]
+    judgements: list[list[Judgement]]
+
+
+class AnomalyDetector(Task):
+    """Tells which readings are unusual: an LSTM predicts every point, its errors are compared with the usual ones.
+
+    >>> day = np.sin(np.arange(600) * 0.3)
+    >>> day[500] = 4.0
+    >>> table = pl.DataFrame({"ds": range(600), "y": day})
+    >>> model = AnomalyDetector(hidden_size=8).fit(table[:400], budget="20ep", progress=False)
+    >>> int(model.predict(table)["score"][400:].arg_max()) + 400
+    500
+    """
+
+    name: ClassVar[str] = "anomaly"
+    metrics = (
+        Metric("nab_standard", "higher"),
+        Metric("nab_low_fp", "higher"),
+        Metric("nab_low_fn", "higher"),
+        Metric("vus_pr", "higher"),
+        Metric("f1", "higher"),
+        Metric("alarms_per_1000", "neither"),
+    )
+    budget = "1m"
+    kind = "outlier_detector"
+    needs = ("a file of readings", "readings.csv")
+    then = "memfold stream {out} < readings.csv judges readings line by line"
+
+    time: str | None = parameter(None, "column with dates or integers; none looks for ds, timestamp, time ...")
+    values: Sequence[str] = parameter((), "columns with the values; none looks for y or value")
+    label: str | None = parameter(
+        None, "column that is 1 in an anomaly, to be scored with; none looks for label, anomaly ..."
+    )
+    id: str = parameter(ID, "column with the series' names")
+    warm_up: float = parameter(
+        0.3, "share of every series at its start that is trained on and not scored", above=0, below=1
+    )
+    most_warm_up: int = parameter(100_000, "points of it at most")
+    false_alarms: float = parameter(0.1, "how many a thousand points may bring by chance", above=0, below=1000)
+    span: int = parameter(
+        5,
+        "points over which errors are averaged; 1 for single spikes, more for what lasts",
+        least=1,
+        search=Search(1, 50, log=True),
+    )
+    rest: int = parameter(50, "points after an alarm during which only a more unusual one is an alarm too", least=1)
+    hidden_size: int = parameter(32, "units of the LSTM", least=1, search=Search(8, 128, log=True))
+    online: bool = parameter(True, "go on training while watching", search=(False, True))
+    update_every: int = parameter(16, "points between two steps of that", least=1, most=10**6)
+    window: int = parameter(64, "points of a window that is trained on", least=1, most=KEPT, search=(32, 64, 128))
+    batch_size: int = parameter(16, "windows in a step", least=1, most=KEPT)
+    lr: float = learning_rate(4e-3, "peak learning rate; a quarter of it while watching")
+    patience: int | None = parameter(
+        5,
+        "stop after so many of the 20 validations without a better one; none uses the whole budget",
+        least=1,
+        kw_only=True,
+    )
+
+    variables_: tuple[str, ...] = fitted()
+    calendar_: bool = fitted()  # whether times are dates
+    history_: list[History] = fitted()
+    network_: "Predictor" = fitted(stored=False)
+
+    # -- reading ---------------------------------------------------------------------------------------------
+
+    def read(self, data: Any) -> list[Readings]:
+        """The series in a file or a data frame.
+
+        Raises:
+            InputError: naming file, row and column of what cannot be read, or series of other variables than those
+                that the model was trained on.
+        """
+        if not (isinstance(data, list) and all(isinstance(one, Readings) for one in data)):
+            data = read_readings(data, time=self.time, values=self.values, label=self.label, id=self.id)
+        return self._same(data) if hasattr(self, "variables_") else data
+
+    def labelled(self, X: Any, y: Any) -> list[Readings]:
+        """Rows, and for each whether it is in an anomaly."""
+        name = self.label or LABEL
+        marks = [int(bool(mark)) for mark in y]
+        return self._same(
+            read_readings(with_column(X, name, marks), time=self.time, values=self.values, label=name, id=self.id)
+        )
+
+    def read_files(self, paths: Sequence[str]) -> list[Readings]:
+        return [one for part in self.read_each(paths) for one in part]
+
+    def known_parts(self, known: DataSet) -> Parts:
+        return Parts(*self.hold_out(known.load(self.get_params())))
+
+    def hold_out(self, examples: list[Readings]) -> tuple[list[Readings], list[Readings]]:
+        """The warm-up of every series, and all of it, for what follows the warm-up to be scored."""
+        return [one.head(self.warm_rows(one)) for one in examples], examples
+
+    def split(self, examples: list[Readings]) -> tuple[list[Readings], None]:
+        """All of it: the last fifth of every series is held out where windows are cut."""
+        return examples, None
+
+    def splitter(self, n_splits: int = 3) -> TimeSplit:
+        """Splits by time for scikit-learn; random rows make no series."""
+        return TimeSplit(n_splits, None, self.id, self.time or TIME_NAMES[0])
+
+    def warm_rows(self, series: Readings) -> int:
+        """How many rows at a series' start are its warm-up."""
+        return min(int(self.warm_up * len(series.times)), self.most_warm_up)
+
+    def _same(self, series: list[Readings]) -> list[Readings]:
+        if not hasattr(self, "variables_"):
+            return series
+        for one in series:
+            if one.variables != self.variables_ or one.dates != self.calendar_:
+                had = f"{', '.join(self.variables_)} over {'dates' if self.calendar_ else 'numbers'}"
+                has = f"{', '.join(one.variables)} over {'dates' if one.dates else 'numbers'}"
+                raise InputError(f"{one.name}: the model is fitted to {had}, this has {has}")
+        return series
+
+    # -- training --------------------------------------------------------------------------------------------
+
+    def prepare(self, data: FitData) -> Any:
+        self.variables_, self.calendar_ = data.train[0].variables, data.train[0].dates
+        for one in self._same(data.train):
+            if len(one.times) == 0:
+                raise InputError(f"{one.name}: too few rows to train on")
+        train = [self._tensors(one) for one in data.train]
+        return train, None if data.valid is None else [self._tensors(one) for one in self._same(data.valid)]
+
+    def network(self) -> "Predictor":
+        from memfold.tasks.anomaly.network import Predictor
+
+        return Predictor(self.size_.count, self.size_.variables, self.hidden_size)
+
+    def problem(self, network: "Predictor", ready: Any) -> "AnomalyProblem":
+        from memfold.tasks.anomaly.network import AnomalyProblem
+
+        train, valid = ready
+        return AnomalyProblem(network, train, valid, self.window, self.batch_size, self.seed)
+
+    def finish(self, data: FitData, ready: Any) -> None:
+        self.history_ = [_history(one) for one in data.whole]
+
+    @property
+    def size_(self) -> FeatureSize:
+        """The features that the network reads."""
+        return FeatureSize(len(self.variables_), self.calendar_)
+
+    def check_restored(self) -> None:
+        for one in self.history_:
+            self.check_agree(("values of the history", len(one.values), len(one.times)))
+            self.check_agree(*(("values of a time", len(row), len(self.variables_)) for row in one.values))
+
+    def _tensors(self, series: Readings) -> "tuple[Tensor, Tensor]":
+        """Features (N, F) and targets (N, V)."""
+        import torch
+
+        features = Features(self.size_, series.day)
+        rows = [
+            (features.next(time), features.add(values))
+            for time, values in zip(series.times.tolist(), series.values.tolist(), strict=True)
+        ]
+        x, target = zip(*rows, strict=True)
+        return torch.tensor(x), torch.tensor(target)
+
+    # -- watching --------------------------------------------------------------------------------------------
+
+    def monitor(self, day: int = 0) -> Monitor:
+        """A monitor that has seen nothing yet, of a series with so many points a day."""
+        network = self.network_
+        if not self.online:
+            return Monitor(self.size_, day, network.stream(), self.span, self.rest)
+        from memfold.tasks.anomaly.learning import Learner
+
+        own = copy.deepcopy(network)
+        learner = Learner(own, self.update_every, self.window, self.batch_size, self.lr / 4, self.seed)
+        return Monitor(self.size_, day, own.stream(), self.span, self.rest, learner)
+
+    def watch(self, series: Readings) -> Iterator[Judgement]:
+        """Judge a series from its first point to its last."""
+        monitor = self.monitor(series.day)
+        return map(monitor.step, series.times.tolist(), series.values.tolist())
+
+    def is_alarm(self, judgement: Judgement) -> bool:
+        """Whether a judgement is an alarm: as unusual as `false_alarms` allows, and news."""
+        return judgement.news > 0 and judgement.probability < self.false_alarms / 1000
+
+    def answer(self, examples: list[Readings]) -> Judged:
+        """Every point judged, from the first one of each series; what follows its warm-up is scored."""
+        return self._judged(examples, [self.warm_rows(one) for one in examples])
+
+    def _judged(self, series: list[Readings], skipped: list[int]) -> Judged:
+        judgements = [list(self.watch(one)) for one in series]
+        return Judged(
+            [np.array([j.score for j in row]) for row in judgements],
+            [np.array([j.news for j in row]) for row in judgements],
+            [np.array([self.is_alarm(j) for j in row], bool) for row in judgements],
+            skipped,
+            judgements,
+        )
+
+    def table(self, examples: list[Readings], answers: Judged) -> pl.DataFrame:
+        """Columns ``unique_id``, ``ds``, ``score`` (0 to 1), ``alarm``, ``variable`` (the least probable one) and
+        ``sigmas`` (how far it is from what was expected), and for every variable ``expected_``, ``lo80_`` and
+        ``hi80_`` with its name.
+        """
+        return pl.concat([self._table(one, judged) for one, judged in zip(examples, answers.judgements, strict=True)])
+
+    def _table(self, series: Readings, judged: list[Judgement]) -> pl.DataFrame:
+        time = pl.Series("ds", series.times)
+        columns: dict[str, Any] = {
+            ID: [series.name] * len(judged),
+            "ds": (time * 1e6).cast(pl.Int64).cast(pl.Datetime("us")) if series.dates else time.cast(pl.Int64),
+            "score": [j.score for j in judged],
+            "alarm": [self.is_alarm(j) for j in judged],
+            "variable": [self.variables_[j.variable] for j in judged],
+            "sigmas": [j.sigmas for j in judged],
+        }
+        for k, name in enumerate(self.variables_):
+            columns |= {f"expected_{name}": [j.expected[k] for j in judged]}
+            columns |= {f"lo80_{name}": [j.low[k] for j in judged], f"hi80_{name}": [j.high[k] for j in judged]}
+        return pl.DataFrame(columns)
+
+    def answers(self, inputs: Sequence[str]) -> pl.DataFrame:
+        self._require_inputs(inputs)
+        return self.predict(self.parts(inputs).test if self.known_set(inputs) else self.read_files(inputs))
+
+    # -- in a stream -----------------------------------------------------------------------------------------
+
+    def respond(self, line: str) -> Iterator[str]:
+        reading = self._lines.read(line)
+        if reading is None:  # a header, or nothing
+            return
+        judgement = self.live_monitor(reading.name).step(reading.time, reading.values)
+        yield TO_JSON({**reading.shown, **self._said(judgement)})
+
+    @cached_property
+    def _lines(self) -> LineReader:
+        return LineReader(self.variables_, self.calendar_, self.time, self.id)
+
+    @cached_property
+    def _live(self) -> dict[str, Monitor]:
+        """The monitors of the series that are being streamed, by name."""
+        return {}
+
+    def live_monitor(self, name: str) -> Monitor:
+        """The monitor of a series that is streamed: one that has seen its history, if the model was trained on it."""
+        if name not in self._live:
+            only = not name and len(self.history_) == 1
+            known = next((one for one in self.history_ if only or one.name == name), None)
+            monitor = self.monitor(known.day if known else 0)
+            for time, values in zip(known.times, known.values, strict=True) if known else ():
+                monitor.step(time, values)
+            self._live[name] = monitor
+        return self._live[name]
+
+    def _said(self, judgement: Judgement) -> dict[str, Any]:
+        """A judgement as a line of JSON has it."""
+        return {
+            "score": round(judgement.score, 4),
+            "alarm": self.is_alarm(judgement),
+            "variable": self.variables_[judgement.variable],
+            "sigmas": _short(judgement.sigmas),
+            "expected": _short(judgement.expected[judgement.variable]),
+            "lo80": _short(judgement.low[judgement.variable]),
+            "hi80": _short(judgement.high[judgement.variable]),
+        }
+
+    # -- scores ----------------------------------------------------------------------------------------------
+
+    def scores(self, examples: list[Readings], answers: Judged) -> dict[str, float]:
+        """With labels the benchmark's three scores, VUS-PR and the best F1; always, alarms a thousand points."""
+        from memfold.tasks.anomaly.scores import scores
+
+        alarms = sum(int(own[skip:].sum()) for own, skip in zip(answers.alarms, answers.skipped, strict=True))
+        points = sum(len(one.times) - skip for one, skip in zip(examples, answers.skipped, strict=True))
+        found = {"alarms_per_1000": 1000 * alarms / max(points, 1)}
+        if any(one.windows for one in examples):
+            each, news = (_scored(examples, own, answers.skipped) for own in (answers.scores, answers.news))
+            found |= scores(each, news)
+        return found
+
+    def baselines(self, examples: list[Readings], answers: Judged) -> dict[str, Judged]:
+        from memfold.tasks.anomaly.baselines import GAUSSIAN, windowed_gaussian
+
+        scores = [windowed_gaussian(one.values) for one in examples]
+        alarms = [own > 1 - self.false_alarms / 2000 for own in scores]
+        return {GAUSSIAN: Judged(scores, scores, alarms, answers.skipped, [])}
+
+    def details(self, examples: list[Readings], answers: Judged, seconds: float) -> Sequence[Any]:
+        from memfold.tasks.anomaly.events import event_table, folder_table
+
+        events = [
+            (one, row, judgements[row])
+            for one, judgements, first in zip(examples, answers.judgements, answers.skipped, strict=True)
+            for row in range(first, len(judgements))
+            if self.is_alarm(judgements[row])
+        ]
+        shown: list[Any] = [event_table(events, self.variables_)]
+        if any(one.windows for one in examples) and any("/" in one.name for one in examples):
+            scored = _scored(examples, answers.news, answers.skipped)
+            shown.append(folder_table([one.name for one in examples], scored))
+        return shown
+
+    # -- for scikit-learn ------------------------------------------------------------------------------------
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """The benchmark's score of labelled rows that follow those that the model was trained on, or of whole series.
+
+        Raises:
+            InputError: there are no labels, or a series has rows among those that the model was trained on, as after a
+                random split.
+        """
+        examples = self._examples(X, y)
+        if not any(one.windows for one in examples):
+            raise InputError("a score needs labelled anomalies: a column of labels, or y")
+        whole, skipped = zip(*(self._gone_on(one) for one in examples), strict=True)
+        first = self.metrics[0]
+        return first.signed(self.scores(list(whole), self._judged(list(whole), list(skipped)))[first.name])
+
+    def array(self, X: Any) -> NDArray[Any]:
+        """For every row of a data frame, -1 in an alarm and else 1."""
+        series = self.read(X)
+        found = np.ones(sum(len(one.times) for one in series), np.int64)
+        for one in series:
+            whole, skip = self._gone_on(one)
+            (alarms,) = self._judged([whole], [skip]).alarms
+            assert one.rows is not None
+            found[one.rows[alarms[len(alarms) - len(one.times) :]]] = -1
+        return found
+
+    def _gone_on(self, series: Readings) -> tuple[Readings, int]:
+        """A series with its history before it, and how many of its rows are not to be scored."""
+        known = next((one for one in self.history_ if one.name == series.name), None)
+        if known is None or not known.times or not len(series.times):
+            return series, self.warm_rows(series)
+        before = np.array(known.times)
+        if series.times[0] > before[-1]:
+            values = np.concatenate([np.array(known.values), series.values])
+            moved = series.windows and tuple((a + len(before), b + len(before)) for a, b in series.windows)
+            whole = replace(series, times=np.concatenate([before, series.times]), values=values, windows=moved)
+            return whole, len(before)
+        if series.times[-1] > before[-1] and np.isin(before, series.times).all():  # the whole series
+            return series, int(np.searchsorted(series.times, before[-1], side="right"))
+        raise InputError(
+            f"{series.name}: rows before the end of those that the model was trained on; split rows by time: "
+            "cv=model.splitter()"
+        )
+
+
+def _history(series: Readings) -> History:
+    last = slice(-KEPT, None)
+    return History(series.name, series.day, series.times[last].tolist(), series.values[last].tolist())
+
+
+def _scored(series: Sequence[Readings], found: Sequence[Array], skipped: Sequence[int]) -> list[Scored]:
+    return [Scored(own, one.windows or (), skip) for one, own, skip in zip(series, found, skipped, strict=True)]
+
+
+def _short(value: float) -> float:
+    """Six digits are enough to read."""
+    return float(f"{value:.6g}")

@@ -1,0 +1,345 @@
+"""The CommandRecognizer: fit an LSTM to recordings of commands, predict them in files and in a running input."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from memfold.data.audio import listen, read_audio
+from memfold.data.commands import OTHER, Recordings, background_of, joined, read_commands
+from memfold.data.features import SHIFT, LogMel
+from memfold.data.labels import numbers_of
+from memfold.errors import InputError
+from memfold.tasks.classes import class_columns, numbers_in
+from memfold.tasks.command.hearing import STATISTICS, Heard, floored, hear, hear_background, made_noise
+from memfold.tasks.command.report import Answers, Streamed, confusion_table
+from memfold.tasks.command.spotting import Event, Spotter, Spotting, spotted, threshold_for
+from memfold.tasks.model import FitData, Task
+from memfold.tasks.parameters import Search, fitted, learning_rate, parameter
+from memfold.tasks.report import Metric, Parts
+from memfold.tasks.speech.live import STRIDE, stream_cost
+from memfold.tasks.speech.recordings import Samples, audio_paths, check_features, labelled_files
+
+if TYPE_CHECKING:
+    from memfold.tasks.command.network import CommandNetwork, CommandProblem
+
+__all__ = ["CommandRecognizer"]
+
+HOUR = 3600 / SHIFT  # in frames
+COST_SECONDS = 10  # of sound, to time the stream with
+
+
+class CommandRecognizer(Task):
+    """Predicts which command a recording holds, and when commands are said in a running input.
+
+    Convolutions and LSTM layers that only look back give probabilities at every step; a recording's are pooled. In a
+    stream, how much likelier a command is than none is averaged and compared with a threshold, set for so many false
+    alarms an hour.
+    """
+
+    name: ClassVar[str] = "command"
+    metrics = (
+        Metric("accuracy", "higher"),
+        Metric("accuracy_heldout_speaker", "higher"),
+        Metric("false_alarms_per_hour", "lower"),
+        Metric("miss_rate", "lower"),
+    )
+    loop: ClassVar[Mapping[str, float]] = {"average": 0.995}
+    kind, column = "classifier", "label"
+    needs = ("recordings", "file.wav")
+    hears = True
+
+    pattern: str | None = parameter(
+        None, "how a file's name is made up, such as ``{label}_{speaker}_{index}``; none takes a folder a command"
+    )
+    background: str | None = parameter(
+        None, 'folder or file with sound in which no command is spoken, a class of its own, "other"'
+    )
+    holdout: str | None = parameter(
+        None, "speaker to train without and to test on; none holds out a tenth of speakers or recordings"
+    )
+    fold: int = parameter(0, "which tenth of an own data set is held out", least=0, most=10**6)
+    rate: int = parameter(16000, "samples a second that recordings are brought to", least=4000, most=768_000)
+    bins: int = parameter(40, "mel bands", least=3, most=1000, search=(20, 40, 80))
+    channels: int = parameter(64, "of the convolutions", least=1, search=Search(16, 128, log=True))
+    convolutions: int = parameter(2, "of which each halves the rate of steps", least=1, most=1000, search=(1, 2, 3))
+    hidden_size: int = parameter(128, "units of an LSTM layer", least=1, search=Search(32, 256, log=True))
+    layers: int = parameter(1, "LSTM layers", least=1, most=1000, search=(1, 2))
+    dropout: float = parameter(
+        0.2, "before and after the LSTM, and between its layers", least=0, below=1, search=Search(0, 0.5)
+    )
+    window: float = parameter(0.2, "seconds over which a stream's log ratios are averaged", above=0, most=100_000)
+    refractory: float = parameter(0.6, "seconds from one event to the next, at least", above=0, most=100_000)
+    false_alarms: float = parameter(1.0, "an hour, for which the threshold is set", least=0)
+    lr: float = learning_rate(3e-3)
+    batch_size: int = parameter(64, "recordings in a step", least=1)
+
+    commands_: list[str] = fitted()
+    other_: bool = fitted()  # whether background is a class
+    speakers_: list[str] = fitted()
+    threshold_: float = fitted()
+    network_: "CommandNetwork" = fitted(stored=False)
+
+    def check(self) -> None:
+        super().check()
+        if self.window > self.refractory:
+            raise InputError(f"window must be at most refractory, got {self.window} and {self.refractory} seconds")
+        check_features(self.features)
+
+    # -- reading ---------------------------------------------------------------------------------------------
+
+    def read(self, data: Any) -> Heard:
+        """The recordings in a folder, or in several; to train on, with the background.
+
+        Files that cannot be read are left out, and named on standard error.
+
+        Raises:
+            InputError: naming the folder or file that does not fit, or a command of which no recording can be read.
+        """
+        if isinstance(data, Heard):
+            return data
+        if isinstance(data, Recordings):
+            return self._heard(data)
+        return self._heard(self._in_folders([data] if isinstance(data, str | Path) else data, self._own_background))
+
+    def labelled(self, X: Any, y: Any) -> Heard:
+        """Audio files, and the command that is said in each."""
+        paths, labels = labelled_files(X, y)
+        if OTHER in labels:
+            raise InputError(f"{OTHER!r} in y: that is what a model calls background; give these files as background=")
+        background = tuple(background_of(self._own_background))
+        return self._heard(Recordings("the recordings", paths, labels, [""] * len(paths), background))
+
+    def inputs(self, data: Any) -> Heard:
+        """Recordings without labels, of files or of folders of which every audio file is taken.
+
+        Raises:
+            InputError: there is no recording that can be read.
+        """
+        if isinstance(data, Heard):
+            return data
+        paths = data.paths if isinstance(data, Recordings) else audio_paths(data)
+        return hear(Recordings.without_labels("the recordings", paths), self.features, self.progress)
+
+    def read_files(self, paths: Sequence[str]) -> Recordings:
+        return self._in_folders(paths)
+
+    def own_parts(self, data: Sequence[str]) -> Parts:
+        return Parts(*self.hold_out(self._in_folders(data, self.background)))
+
+    def hold_out(self, examples: Recordings) -> tuple[Recordings, Recordings]:
+        if self.holdout is not None:
+            return examples.hold_out(self.holdout)
+        return examples.split_by_speaker(self.fold)
+
+    def split(self, examples: Heard) -> tuple[Heard, Heard]:
+        """Of every speaker a share: holding out whole ones would cost more to train on than it says."""
+        return examples.split()
+
+    @property
+    def features(self) -> LogMel:
+        """The frames that the network takes."""
+        return LogMel(self.rate, self.bins)
+
+    @property
+    def classes_(self) -> list[str]:
+        """What a recording can be: the commands and, where there was background, "other"."""
+        return [*self.commands_, OTHER] if self.other_ else self.commands_
+
+    @property
+    def _own_background(self) -> str | None:
+        """The sound to train on; of a fitted model none, which is not to be scored on that."""
+        return None if self.__sklearn_is_fitted__() else self.background
+
+    def _in_folders(self, paths: Sequence[str | Path], background: str | None = None) -> Recordings:
+        first, *others = paths
+        own = read_commands(first, self.pattern, background)
+        return joined([own, *(read_commands(path, self.pattern) for path in others)])
+
+    def _heard(self, recordings: Recordings) -> Heard:
+        found = hear(recordings, self.features, self.progress)
+        lost = sorted(set(recordings.labels) - set(found.labels))
+        if lost and not self.__sklearn_is_fitted__():
+            raise InputError(f"{recordings.name}: no recording of the command {lost[0]!r} can be read")
+        return found
+
+    # -- training --------------------------------------------------------------------------------------------
+
+    def prepare(self, data: FitData) -> Any:
+        data.whole.require()
+        self.commands_ = data.whole.classes
+        self.speakers_ = sorted({*data.train.speakers, *data.valid.speakers} - {""})
+        background, kept = (hear_background(part.background, self.features) for part in (data.train, data.valid))
+        self.other_ = len(background) > 0
+        train, valid = ((part.frames, self._numbers(part)) for part in (data.train, data.valid))
+        return train, valid, background, kept
+
+    def network(self) -> "CommandNetwork":
+        from memfold.tasks.command.network import CommandNetwork, NetworkSize
+
+        return CommandNetwork(
+            NetworkSize(
+                self.bins,
+                self.channels,
+                self.convolutions,
+                self.hidden_size,
+                self.layers,
+                len(self.commands_),
+                self.dropout,
+            )
+        )
+
+    def problem(self, network: "CommandNetwork", ready: Any) -> "CommandProblem":
+        from memfold.tasks.command.network import CommandProblem
+
+        train, valid, background, _ = ready
+        network.front.normalise_by(train[0])
+        noise = [*made_noise(self.features), *([background] if self.other_ else [])]
+        window = self._steps(self.window)
+        return CommandProblem(network, train, valid, noise, background, window, self.batch_size, self.seed)
+
+    def finish(self, data: FitData, ready: Any) -> None:
+        from memfold.tasks.command.baselines import CepstralRegression
+
+        (_, train), (_, valid), _, background = ready
+        statistics = np.concatenate([data.train.statistics, data.valid.statistics])
+        numbers = np.concatenate([train, valid])
+        self.network_.baseline = CepstralRegression.fit(statistics, numbers, len(self.commands_))
+        self._set_threshold(data.valid.frames, background)
+
+    def complete(self, network: "CommandNetwork") -> None:
+        from memfold.tasks.command.baselines import CepstralRegression
+
+        network.baseline = CepstralRegression(STATISTICS, len(self.commands_))
+
+    def _numbers(self, recordings: Recordings) -> NDArray[np.int64]:
+        return numbers_of(recordings.labels, self.commands_, recordings.name, "command")
+
+    def _set_threshold(self, valid: Sequence[NDArray[np.float16]], background: NDArray[np.float16]) -> None:
+        """Allow so many false alarms in held-out background or, without any, in noise and around the commands."""
+        from memfold.tasks.command.inference import between_quiet
+
+        if len(background):
+            rows = [(own, 0) for own in self._smoothed([background])]
+            frames = len(background)
+        else:
+            noise = made_noise(self.features, seed=1, levels=(4.0, 10.0, 16.0))
+            rows = [(own, 0) for own in self._smoothed(noise)]
+            rows += [(own, 1) for own in self._smoothed(between_quiet(valid))]
+            frames = sum(len(own) for own in (*noise, *valid))
+        allowed = self.false_alarms * frames / HOUR
+        tried = Spotting(self._steps(self.window), self._steps(self.refractory))
+        self.threshold_ = threshold_for(rows, allowed, tried)
+
+    # -- answering -------------------------------------------------------------------------------------------
+
+    def answer(self, examples: Heard) -> Answers:
+        """The probability of every class; where it is known what is said, also what comes of it in a stream."""
+        from memfold.tasks.command.inference import probabilities_of
+
+        stream = self._streamed(examples) if all(examples.labels) else None
+        return Answers(probabilities_of(self.network_, examples.frames, self.other_), stream)
+
+    def table(self, examples: Heard, answers: Answers) -> pl.DataFrame:
+        """Columns ``file``, ``label`` and, for every class, ``p_`` and its name: the probability.
+
+        Files that cannot be read are left out, and named on standard error.
+        """
+        files = [str(path) for path in examples.paths]
+        return pl.DataFrame({"file": files, **class_columns(self.classes_, answers.classes)})
+
+    def _streamed(self, heard: Heard) -> Streamed:
+        """What a stream misses of recordings between their own quiet, and where it hears a command in background."""
+        from memfold.tasks.command.inference import between_quiet
+
+        truth = self._numbers(heard).tolist()
+        told = [
+            {event.command for event in spotted(row, self.spotting)}
+            for row in self._smoothed(between_quiet(heard.frames))
+        ]
+        missed = sum(number not in own for number, own in zip(truth, told, strict=True))
+        background = hear_background(heard.background, self.features)
+        alarms = len(spotted(self._smoothed([background])[0], self.spotting)) if len(background) else 0
+        return Streamed(100 * missed / len(truth), alarms, len(background) / HOUR)
+
+    # -- in a stream -----------------------------------------------------------------------------------------
+
+    @property
+    def step_seconds(self) -> float:
+        """From one of the network's steps to the next."""
+        return SHIFT * float(STRIDE**self.convolutions)
+
+    @property
+    def spotting(self) -> Spotting:
+        """How events are found in a stream, in the network's steps."""
+        return Spotting(self._steps(self.window), self._steps(self.refractory), self.threshold_)
+
+    def _steps(self, seconds: float) -> int:
+        return max(1, round(seconds / self.step_seconds))
+
+    def _smoothed(self, rows: Sequence[NDArray[np.float16]]) -> list[NDArray[np.float32]]:
+        from memfold.tasks.command.inference import smoothed_of
+
+        return smoothed_of(self.network_, rows, self._steps(self.window))
+
+    def detect(self, samples: Samples) -> list[Event]:
+        """The events in a whole recording ``(N,)``: those that `listen` finds in it, at the same steps."""
+        from memfold.tasks.command.inference import logits_of
+
+        (logits,) = logits_of(self.network_, [floored(self.features.of(samples))])
+        return list(Spotter(self.spotting, len(self.commands_)).follow(logits))
+
+    def hear_out(self, blocks: Iterator[Samples]) -> Iterator[Event]:
+        """The events in sound that still comes in, each as soon as it is certain; no torch in the steps."""
+        listener = self.network_.listener()
+        spotter = Spotter(self.spotting, len(self.commands_))
+        for frame in self.features.follow(blocks):
+            logits = listener.step(floored(frame))
+            if logits is not None and (event := spotter.step(logits)):
+                yield event
+        yield from spotter.follow(listener.finish())
+
+    def listen(self, source: BinaryIO) -> Iterator[str]:
+        for event in self.hear_out(listen(source, self.rate)):
+            found = {"time": round(event.step * self.step_seconds, 3), "command": self.commands_[event.command]}
+            yield json.dumps({**found, "probability": round(event.probability, 4)}, ensure_ascii=False)
+
+    def next_command(self, out: Path, data: Sequence[str]) -> str:
+        return f"arecord -f S16_LE -r {self.rate} | memfold stream {out} tells what it hears"
+
+    # -- scores ----------------------------------------------------------------------------------------------
+
+    def scores(self, examples: Heard, answers: Answers) -> dict[str, float]:
+        """Accuracy in per cent, of speakers that were not trained on under that name as well; and of the stream."""
+        accuracy = 100 * float(np.mean(self._numbers(examples) == numbers_in(answers.classes)))
+        found = {"accuracy": accuracy}
+        if not set(examples.speakers) & {*self.speakers_, ""}:
+            found["accuracy_heldout_speaker"] = accuracy
+        return found | (answers.stream.scores() if answers.stream else {})
+
+    def baselines(self, examples: Heard, answers: Answers) -> dict[str, Any]:
+        from memfold.tasks.command.baselines import MFCC
+
+        return {MFCC: Answers(self.network_.baseline.answers(examples.statistics))}
+
+    def details(self, examples: Heard, answers: Answers, seconds: float) -> Sequence[Any]:
+        numbers, stream = numbers_in(answers.classes), answers.stream
+        shown: list[Any] = [confusion_table(self._numbers(examples), numbers, self.commands_, self.classes_)]
+        if stream and stream.hours:
+            found = f"{stream.alarms} in {stream.hours:.2f} hours of background"
+            shown.append(f"false alarms: {found}, threshold {self.threshold_:.2f}")
+        cost = self.frame_cost(examples.paths)
+        return [*shown, f"stream: {cost:.0f} µs of one core for each frame of 10 ms"]
+
+    def frame_cost(self, paths: Sequence[Path]) -> float:
+        """Microseconds of one core that the stream takes for a frame, measured on some of these recordings."""
+        blocks: list[Samples] = []
+        for path in paths:
+            blocks.append(read_audio(path, self.rate))
+            if sum(map(len, blocks)) >= COST_SECONDS * self.rate:
+                break
+        return stream_cost(lambda: list(self.hear_out(iter(blocks))), self.features.count(sum(map(len, blocks))))

@@ -1,0 +1,8 @@
+"""What a person may choose of a detector, by name."""
+
+from typing import Literal
+
+__all__ = ["Flips", "Head"]
+
+Flips = Literal["none", "horizontal", "all"]  # how images may be mirrored in training
+Head = Literal["centres", "sequence"]  # what finds the boxes

@@ -1,0 +1,242 @@
+"""The ObjectDetector: fit a Sequencer to images with boxes, find boxes in others."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import polars as pl
+
+from memfold.data.boxes import BoxedImages, boxed, joined, read_boxes, read_splits, unboxed
+from memfold.data.images import images_in, paths_in
+from memfold.errors import InputError
+from memfold.tasks.detect.baselines import MEAN_BOX, MeanBoxes, mean_boxes
+from memfold.tasks.detect.choices import Flips, Head
+from memfold.tasks.detect.scores import Boxes, Precision, best_thresholds, precision_of
+from memfold.tasks.model import FitData, Task
+from memfold.tasks.parameters import Search, fitted, parameter
+from memfold.tasks.report import Metric, Parts, Report
+
+if TYPE_CHECKING:
+    from memfold.tasks.detect.network import DetectorNetwork
+    from memfold.tasks.detect.training import DetectionProblem
+
+__all__ = ["ObjectDetector"]
+
+
+class ObjectDetector(Task):
+    """Finds the things of some classes in images: a box around each, its class and a score.
+
+    A Sequencer's maps at three resolutions are added up. What finds the boxes from there, the ``head``, is either maps
+    of the probability that a thing's centre is there and of its box (Zhou, Wang & Krähenbühl 2019), or an LSTM that
+    writes the boxes of every cell of a grid one by one (Stewart, Andriluka & Ng 2016).
+    """
+
+    name: ClassVar[str] = "detect"
+    metrics = (Metric("map50", "higher"), Metric("map", "higher"))
+    loop: ClassVar[Mapping[str, float]] = {"average": 0.995}
+    needs = ("images", "image.jpg")
+    pages = True
+
+    images: str | None = parameter(None, "the folder of the images, where they are not beside their boxes")
+    size: int = parameter(
+        240, "pixels of the longer side that images are brought to", least=32, most=8192, search=(160, 240, 320)
+    )
+    flips: Flips = parameter(
+        "horizontal",
+        "what an image may be in training: mirrored left to right, or where there is neither up nor down (seen "
+        "through a microscope, from above) also upside down and on its side",
+        search=("none", "horizontal", "all"),
+    )
+    head: Head = parameter(
+        "centres", "what finds the boxes, ``centres`` or ``sequence``", search=("centres", "sequence")
+    )
+    channels: int = parameter(
+        32,
+        "at the finest resolution; twice and three times as many at the coarser ones",
+        least=1,
+        search=Search(16, 64, log=True),
+    )
+    blocks: int = parameter(2, "of the coarser resolutions; the finest has one", least=1, most=1000, search=(1, 2, 4))
+    hidden_size: int = parameter(32, "units of each direction of an LSTM", least=1, search=Search(16, 64, log=True))
+    batch_size: int = parameter(8, "images in a step", least=1)
+
+    classes_: list[str] = fitted()
+    thresholds_: list[float] = fitted()
+    baseline_: MeanBoxes = fitted()
+    network_: "DetectorNetwork" = fitted(stored=False)
+
+    # -- reading ---------------------------------------------------------------------------------------------
+
+    def read(self, data: Any) -> BoxedImages:
+        """Images with boxes, or what a path holds; those that cannot be read are left out, and named.
+
+        Raises:
+            InputError: naming the file that does not fit.
+        """
+        return self._with_boxes(data if isinstance(data, BoxedImages) else read_boxes(data, self.images))
+
+    def labelled(self, X: Any, y: Any) -> BoxedImages:
+        """Image files, and of each a list of its boxes: label, x, y, width and height in pixels."""
+        paths, boxes = paths_in(X), list(y)
+        if len(paths) != len(boxes):
+            raise InputError(f"{len(paths)} images in X, but boxes of {len(boxes)} in y")
+        return self._with_boxes(boxed(paths, boxes))
+
+    def _with_boxes(self, images: BoxedImages) -> BoxedImages:
+        found = images.at(self.size)
+        found.require()
+        return found
+
+    def inputs(self, data: Any) -> BoxedImages:
+        """Images without boxes, of files or of folders of which every image is taken."""
+        return (data if isinstance(data, BoxedImages) else unboxed(images_in(data))).at(self.size)
+
+    def read_files(self, paths: Sequence[str]) -> BoxedImages:
+        return self._with_boxes(joined([read_boxes(path, self.images) for path in paths]))
+
+    def own_parts(self, data: Sequence[str]) -> Parts:
+        splits = read_splits(data[0], self.images) if len(data) == 1 else {}
+        if "train" not in splits or len(splits) == 1:
+            return super().own_parts(data)
+        if "test" not in splits:
+            splits["test"] = splits.pop("val")
+        splits["test"].require()  # what cannot be scored is said before the work
+        splits["test"].numbers(splits["train"].classes)
+        return Parts(splits["train"], splits["test"], splits.get("val"))
+
+    def hold_out(self, examples: BoxedImages) -> tuple[BoxedImages, BoxedImages]:
+        return examples.split()
+
+    def split(self, examples: BoxedImages) -> tuple[BoxedImages, BoxedImages]:
+        return examples.split()
+
+    # -- training --------------------------------------------------------------------------------------------
+
+    def prepare(self, data: FitData) -> Any:
+        from memfold.tasks.detect.pictures import pictures_of
+
+        self.classes_ = data.train.classes
+        self.baseline_ = mean_boxes(data.train, self.classes_)
+        return [pictures_of(part, self.classes_) for part in (data.train, data.valid)]
+
+    def network(self) -> "DetectorNetwork":
+        from memfold.tasks.detect.network import DetectorNetwork, NetworkSize
+
+        size = NetworkSize(len(self.classes_), self.channels, self.blocks, self.hidden_size, self.head)
+        return DetectorNetwork(size)
+
+    def problem(self, network: "DetectorNetwork", ready: Any) -> "DetectionProblem":
+        from memfold.tasks.detect.network import MULTIPLE
+        from memfold.tasks.detect.pictures import canvas_of
+        from memfold.tasks.detect.training import DetectionProblem
+
+        train, valid = ready
+        network.normalise_by([picture.pixels for picture in train])
+        canvas = canvas_of(train, MULTIPLE)
+        return DetectionProblem(network, train, valid, canvas, self.flips, self.batch_size, self.seed)
+
+    def finish(self, data: FitData, ready: Any) -> None:
+        from memfold.tasks.detect.training import find_boxes, true_boxes
+
+        _, valid = ready
+        truth = [true_boxes(picture) for picture in valid]
+        self.thresholds_ = best_thresholds(truth, find_boxes(self.network_, valid), len(self.classes_)).tolist()
+
+    # -- answering -------------------------------------------------------------------------------------------
+
+    def answer(self, examples: BoxedImages) -> list[Boxes]:
+        """All boxes of every image, the highest scores first."""
+        from memfold.tasks.detect.pictures import pictures_of
+        from memfold.tasks.detect.training import find_boxes
+
+        return find_boxes(self.network_, pictures_of(examples, self.classes_))
+
+    def table(self, examples: BoxedImages, answers: Sequence[Boxes], threshold: float | None = None) -> pl.DataFrame:
+        """A row a thing: columns ``image``, ``label``, ``score``, ``x``, ``y``, ``width`` and ``height``.
+
+        x and y are of the upper left corner, all in pixels; an image's things stand in the order of their scores.
+
+        Args:
+            threshold: the lowest score of a thing; None takes that of each class which was best in validation.
+        """
+        found = self._sure(answers, threshold)
+        counts = [len(own.labels) for own in found]
+        boxes = np.concatenate([own.boxes for own in found])
+        return pl.DataFrame(
+            {
+                "image": [str(path) for path, count in zip(examples.paths, counts, strict=True) for _ in range(count)],
+                "label": [self.classes_[label] for own in found for label in own.labels],
+                "score": np.concatenate([own.scores for own in found]),
+                **{name: boxes[:, k] for k, name in enumerate(("x", "y", "width", "height"))},
+            },
+            schema_overrides={"image": pl.String, "label": pl.String},
+        )
+
+    def _sure(self, answers: Sequence[Boxes], threshold: float | None = None) -> list[Boxes]:
+        """The boxes from a threshold on; None takes that of each class."""
+        least = np.array(self.thresholds_ if threshold is None else [threshold] * len(self.classes_))
+        return [own.at_least(least) for own in answers]
+
+    def predict(self, data: Any, threshold: float | None = None) -> pl.DataFrame:
+        """Find the things in images, as `table` describes them.
+
+        Args:
+            data: image files, or folders of which every image is taken.
+            threshold: the lowest score of a thing; None takes that of each class which was best in validation.
+
+        Raises:
+            InputError: there is no image that can be read, or a threshold that is not from 0 to 1.
+        """
+        if threshold is not None and not 0 <= threshold <= 1:
+            raise InputError(f"threshold must be from 0 to 1, got {threshold}")
+        images = self.inputs(data)
+        return self.table(images, self.answer(images), threshold)
+
+    def answers(self, inputs: Sequence[str], threshold: float | None = None) -> pl.DataFrame:
+        self._require_inputs(inputs)
+        return self.predict(self.parts(inputs).test if self.known_set(inputs) else inputs, threshold)
+
+    # -- scores ----------------------------------------------------------------------------------------------
+
+    def scores(self, examples: BoxedImages, answers: Sequence[Boxes]) -> dict[str, float]:
+        precision = self._precision(examples, answers)
+        return {"map50": precision.map50, "map": precision.map}
+
+    def baselines(self, examples: BoxedImages, answers: Sequence[Boxes]) -> dict[str, list[Boxes]]:
+        return {MEAN_BOX: [self.baseline_.of(size) for size in examples.sizes]}
+
+    def details(self, examples: BoxedImages, answers: Sequence[Boxes], seconds: float) -> Sequence[Any]:
+        from memfold.tasks.detect.report import class_table
+
+        precision, truth, sure = self._precision(examples, answers), self._truth(examples), self._sure(answers)
+        table = class_table(precision, truth, sure, self.classes_, self.thresholds_)
+        return [table, f"{len(answers) / seconds:.3g} images a second, reading apart"]
+
+    def write_page(self, path: Path, report: Report, examples: BoxedImages, answers: Sequence[Boxes]) -> None:
+        """Write the boxes that were found, missed and wrong in some images, and the precision at every recall."""
+        from memfold.tasks.detect.page import write_report  # which loads what draws
+
+        precision, truth = self._precision(examples, answers), self._truth(examples)
+        write_report(path, self, report, precision, examples, truth, self._sure(answers))
+
+    def _truth(self, examples: BoxedImages) -> list[Boxes]:
+        numbers = examples.numbers(self.classes_)
+        found = zip(examples.boxes, numbers, strict=True)
+        return [Boxes(boxes, labels, np.ones(len(labels), np.float32)) for boxes, labels in found]
+
+    def _precision(self, examples: BoxedImages, answers: Sequence[Boxes]) -> Precision:
+        return precision_of(self._truth(examples), answers, len(self.classes_))
+
+    # -- models on disk --------------------------------------------------------------------------------------
+
+    def check_restored(self) -> None:
+        boxes, labels, count = self.baseline_.boxes, self.baseline_.labels, len(self.classes_)
+        self.check_agree(
+            ("thresholds", len(self.thresholds_), count),
+            ("labels of the mean boxes", len(labels), len(boxes)),
+            ("scores of the mean boxes", len(self.baseline_.scores), len(boxes)),
+            *(("sides of a mean box", len(box), 4) for box in boxes),
+        )
+        if not all(0 <= label < count for label in labels):
+            raise InputError(f"the mean boxes have labels {sorted(set(labels))}, expected 0 to {count - 1}")

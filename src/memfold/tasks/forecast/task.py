@@ -1,0 +1,481 @@
+"""The Forecaster: fit one LSTM to many series, forecast with intervals, score beside the baselines."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from memfold.data.datasets import DataSet
+from memfold.data.splits import TimeSplit, with_column
+from memfold.data.tables import (
+    ID,
+    TARGET,
+    TIME,
+    SeriesTable,
+    as_times,
+    raw_table,
+    read_series,
+    split_interval,
+)
+from memfold.errors import InputError
+from memfold.tasks.forecast.covariates import Covariates
+from memfold.tasks.forecast.scores import MODEL
+from memfold.tasks.forecast.size import NetworkSize
+from memfold.tasks.model import FitData, Task, one_source
+from memfold.tasks.parameters import Search, fitted, learning_rate, parameter
+from memfold.tasks.report import Metric, Parts, Report
+
+if TYPE_CHECKING:
+    from memfold.tasks.forecast.network import Ensemble
+    from memfold.tasks.forecast.windows import ForecastProblem, SeriesTensors
+
+__all__ = ["LEVELS", "QUANTILES", "Forecaster"]
+
+LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+QUANTILES = tuple(f"q{round(100 * level)}" for level in LEVELS)
+OURS = {ID, TIME, TARGET, "cutoff", MODEL, "lo80", "hi80", *QUANTILES}  # columns that no baseline has
+MOST_ORIGINS = 30  # of a known set that are scored
+MOST_CONTEXT = 10**6  # steps: 256 windows of them are read at once
+
+Array = NDArray[np.float64]
+
+
+class Forecaster(Task):
+    """Forecasts many series with one LSTM.
+
+    >>> table = pl.DataFrame({"ds": range(200), "y": np.tile([1.0, 2.0, 3.0, 4.0], 50)})
+    >>> model = Forecaster(horizon=4, seasons=(4,), hidden_size=8).fit(table, budget="2ep", progress=False)
+    >>> model.predict(table)["forecast"].round(0).to_list()
+    [1.0, 2.0, 3.0, 4.0]
+    """
+
+    name: ClassVar[str] = "forecast"
+    metrics = (
+        Metric("smape", "lower"),
+        Metric("mase", "lower"),
+        Metric("owa", "lower"),
+        Metric("crps", "lower"),
+        Metric("coverage80", "neither"),
+    )
+    kind = "regressor"
+    needs = ("a table of series", "sales.csv")
+    then = "memfold predict {out} {data} forecasts on"
+    pages = True
+
+    horizon: int | None = parameter(None, "steps to forecast; one season when none", least=1)
+    seasons: Sequence[int] | None = parameter(
+        None,
+        "periods in steps after which series tend to repeat, the one for MASE and Naive2 first; when none, found from "
+        "the time between rows (a day and a week for half-hourly data, a year for monthly ...; none for integer times)",
+        least=1,
+    )
+    context: int | None = parameter(
+        None,
+        "steps of the past the model sees; two of the longest season when none",
+        least=1,
+        most=MOST_CONTEXT,
+    )
+    past: Sequence[str] = parameter((), "columns with covariates that are known up to now only")
+    future: Sequence[str] = parameter(
+        (), "columns with covariates that are known ahead; to forecast, give their rows with an empty target"
+    )
+    static: Sequence[str] = parameter(
+        (),
+        "columns that are the same in all rows of a series, such as its region or size; texts become categories",
+    )
+    hidden_size: int = parameter(128, "units of the LSTM", least=1, search=Search(16, 256, log=True))
+    num_layers: int = parameter(1, "layers of the LSTM", least=1, most=1000, search=(1, 2))
+    dropout: float = parameter(0.1, "between layers and in the decoder", least=0, below=1, search=Search(0, 0.5))
+    linear: bool = parameter(
+        False,
+        "whether a linear map of the past adds to the forecast: for long series that go on much as they did",
+        search=(False, True),
+    )
+    members: int = parameter(
+        1,
+        "networks to train side by side and average; several small ones suit a single short series",
+        least=1,
+        most=1000,
+        search=(1, 2, 4),
+    )
+    lr: float = learning_rate(2e-3)
+    batch_size: int = parameter(64, "windows in a step", least=1, search=(16, 64, 256))
+    id: str = parameter(ID, "column with the series' names")
+    time: str = parameter(TIME, "column with dates or integers")
+    target: str = parameter(TARGET, "column with the values")
+    missing: Literal["error", "interpolate"] = parameter(
+        "error", 'what to do about values that are not there: "error" or "interpolate"'
+    )
+
+    step_: str = fitted()
+    seasons_: tuple[int, ...] = fitted()
+    horizon_: int = fitted()
+    context_: int = fitted()
+    covariates_: Covariates = fitted()
+    trained_: SeriesTable = fitted(stored=False)  # on; not of a loaded model
+    network_: "Ensemble" = fitted(stored=False)
+
+    # -- reading ---------------------------------------------------------------------------------------------
+
+    def read(self, data: Any) -> SeriesTable:
+        """The table in a file or a data frame, its columns as the parameters name them.
+
+        Raises:
+            InputError: naming file, row and column of what cannot be read.
+        """
+        covariates = (*self.past, *self.future)
+        table = read_series(
+            data,
+            id=self.id,
+            time=self.time,
+            target=self.target,
+            missing=self.missing,
+            covariates=covariates,
+            static=self.static,
+        )
+        there = {*table.covariates, *([] if table.static is None else table.static.columns)}
+        for column in (*covariates, *self.static):  # of a table that was read before
+            if column not in there:
+                raise InputError(f"the series have no column {column!r}")
+        return table
+
+    def labelled(self, X: Any, y: Any) -> SeriesTable:
+        """Rows without the target, and the target; as one table."""
+        return self.read(with_column(X, self.target, y))
+
+    def read_files(self, paths: Sequence[str]) -> SeriesTable:
+        return self.read(one_source(paths))
+
+    def known_parts(self, known: DataSet) -> Parts:
+        split = known.load(self.get_params())
+        _, horizon = self._seasons_and_horizon(split.train)
+        fit_in = max(int((split.whole.lengths - split.train.lengths).min()) // horizon, 1)
+        apart = -(-fit_in // MOST_ORIGINS)  # horizons between two origins
+        return Parts(split.train, split.whole, scoring={"origins": -(-fit_in // apart), "origin_step": apart * horizon})
+
+    def hold_out(self, examples: SeriesTable) -> tuple[SeriesTable, SeriesTable]:
+        """All but the last horizon of every series, and all, for that horizon to be scored."""
+        _, horizon = self._seasons_and_horizon(examples)
+        train = examples.head(horizon)
+        if not train.ids:
+            raise InputError(f"no series is longer than the horizon of {horizon}, which is held out to be scored")
+        return train, examples
+
+    def split(self, examples: SeriesTable) -> tuple[SeriesTable, None]:
+        """All of it: the end of every series, a tenth or one horizon, is held out where windows are cut."""
+        return examples, None
+
+    def splitter(self, n_splits: int = 3) -> TimeSplit:
+        """Splits by time for scikit-learn, each of which scores one horizon; random rows make no series.
+
+        Raises:
+            InputError: there is no horizon yet.
+        """
+        horizon = getattr(self, "horizon_", None) or self.horizon
+        if horizon is None:
+            raise InputError("a split by time needs the horizon: give it, such as Forecaster(horizon=24)")
+        return TimeSplit(n_splits, horizon, self.id, self.time)
+
+    # -- training --------------------------------------------------------------------------------------------
+
+    def prepare(self, data: FitData) -> Any:
+        self.step_ = data.train.step
+        self.seasons_, self.horizon_ = self._seasons_and_horizon(data.train)
+        self.context_ = self._context()
+        self.covariates_ = Covariates.of(data.train, self.past, self.future, self.static)
+        return self.tensors(data.train), None if data.valid is None else self.tensors(data.valid)
+
+    def network(self) -> "Ensemble":
+        from memfold.tasks.forecast.network import Ensemble
+
+        return Ensemble(self.size_, self.members)
+
+    def problem(self, network: "Ensemble", ready: Any) -> "ForecastProblem":
+        from memfold.tasks.forecast.windows import ForecastProblem
+
+        train, valid = ready
+        return ForecastProblem(network, train, valid, self.batch_size, self.seed)
+
+    def finish(self, data: FitData, ready: Any) -> None:
+        self.trained_ = data.whole
+
+    def _seasons_and_horizon(self, table: SeriesTable) -> tuple[tuple[int, ...], int]:
+        if hasattr(self, "horizon_"):  # fitted
+            return self.seasons_, self.horizon_
+        seasons = tuple(self.seasons) if self.seasons else _seasons(table)
+        return seasons, seasons[0] if self.horizon is None else self.horizon
+
+    def _context(self) -> int:
+        """Steps of the past that the network sees, whole patches.
+
+        Raises:
+            InputError: they do not hold a season.
+        """
+        context = self.context or 2 * max(*self.seasons_, self.horizon_)
+        if context < max(self.seasons_):
+            raise InputError(f"context of {context} is shorter than the season of {max(self.seasons_)}")
+        if context > MOST_CONTEXT:
+            raise InputError(f"two seasons of {max(self.seasons_)} are {context} steps to see; give a context")
+        patch = _patch(self.seasons_)
+        return -(-max(context, self.horizon_) // patch) * patch
+
+    @cached_property
+    def size_(self) -> NetworkSize:
+        """The shapes of the network, by the parameters and by what fitting found."""
+        return NetworkSize(
+            self.context_,
+            self.horizon_,
+            _patch(self.seasons_),
+            self.seasons_,
+            len(self.past),
+            self.covariates_.known_size,
+            LEVELS,
+            self.hidden_size,
+            self.num_layers,
+            self.dropout,
+            self.linear,
+            self.covariates_.static_size,
+        )
+
+    def check_restored(self) -> None:
+        if self.horizon_ < 1 or min(self.seasons_, default=0) < 1:
+            raise InputError(f"horizon {self.horizon_} and seasons {self.seasons_}, expected at least 1")
+        least, patch = max(*self.seasons_, self.horizon_), _patch(self.seasons_)
+        if not least <= self.context_ <= MOST_CONTEXT + patch or self.context_ % patch:
+            raise InputError(f"context {self.context_}, expected whole patches that hold a season and the horizon")
+        found = self.covariates_
+        columns = [column.name for column in found.static]
+        named = (list(found.past), list(found.future), columns)
+        if named != (list(self.past), list(self.future), list(self.static)) or found.scaling.keys() != {
+            *self.past,
+            *self.future,
+        }:
+            raise InputError("the columns that it was fitted to are not those of the parameters")
+        scales = [deviation for _, deviation in found.scaling.values()]
+        if min([*scales, *(column.deviation for column in found.static)], default=1.0) <= 0:
+            raise InputError("a column's deviation is not above 0")
+
+    def tensors(self, table: SeriesTable, ahead: int = 0) -> "SeriesTensors":
+        """A table as the network reads it, with so many rows after each series' last value to forecast into."""
+        from memfold.tasks.forecast.windows import SeriesTensors
+
+        return SeriesTensors.of(table, self.covariates_, ahead)
+
+    # -- forecasting -----------------------------------------------------------------------------------------
+
+    def predict(self, data: Any) -> pl.DataFrame:
+        """Forecast the steps that follow each series' last value.
+
+        Args:
+            data: a path, a data frame or a `SeriesTable`.
+
+        Returns:
+            As `table` describes it.
+
+        Raises:
+            InputError: data that cannot be worked with.
+        """
+        table = self.read(data)
+        return self.table(table, self.quantiles(table))
+
+    def quantiles(self, table: SeriesTable) -> Array:
+        """The quantiles of the steps that follow, ``(S * K, 9)``, one series after another.
+
+        Raises:
+            InputError: the rows are not as far apart as those that the model was fitted to.
+        """
+        from memfold.tasks.forecast.windows import quantiles_of
+
+        if table.step != self.step_:
+            raise InputError(f"the rows are {table.step} apart, those the model was fitted to {self.step_}")
+        return quantiles_of(self.network_, self.tensors(table, self.horizon_))
+
+    def table(self, examples: SeriesTable, answers: Array) -> pl.DataFrame:
+        """Columns ``unique_id``, ``ds``, ``forecast`` (the median), ``lo80`` and ``hi80`` (between which four of five
+        values should fall), and the quantiles ``q10`` to ``q90``.
+        """
+        result = examples.times_after(self.horizon_).with_columns(
+            pl.Series(name, answers[:, i]) for i, name in enumerate(QUANTILES)
+        )
+        return result.select(
+            ID, TIME, pl.col("q50").alias(MODEL), pl.col("q10").alias("lo80"), pl.col("q90").alias("hi80"), *QUANTILES
+        )
+
+    def answers(self, inputs: Sequence[str]) -> pl.DataFrame:
+        self._require_inputs(inputs)
+        return self.predict(self.parts(inputs).train if self.known_set(inputs) else one_source(inputs))
+
+    # -- scores ----------------------------------------------------------------------------------------------
+
+    def backtest(
+        self, data: Any, origins: int = 1, origin_step: int | None = None, baselines: bool = True
+    ) -> pl.DataFrame:
+        """Forecast the ends of the series from several origins, as if what follows were not known.
+
+        Args:
+            origins: how many; the last is one horizon before the end.
+            origin_step: steps between two; a horizon when None.
+            baselines: also those of the baselines.
+
+        Returns:
+            As `predict`, with ``cutoff`` (the time of the last value seen), ``y`` and a column a baseline.
+        """
+        from memfold.tasks.forecast.baselines import baseline_forecasts
+
+        table = self.read(data)
+        horizon, step = self.horizon_, origin_step or self.horizon_
+        for name, value in (("origins", origins), ("origin_step", step)):
+            if value < 1:
+                raise InputError(f"{name} must be at least 1, got {value}")
+        parts = []
+        for origin in reversed(range(origins)):
+            history = table.head(horizon + origin * step)
+            if not len(history.ids):
+                raise InputError(f"no series is longer than the {horizon + origin * step} steps to be scored")
+            if self.future:
+                ahead = table.known.filter(pl.col(ID).is_in(history.ids)).with_columns(
+                    pl.lit(None, pl.Float64).alias(TARGET)
+                )
+                rows = ahead.join(history.frame, on=[ID, TIME], how="anti")
+                history = replace(history, frame=pl.concat([history.frame, rows]).sort(ID, TIME))
+            forecast = self.predict(history)
+            if baselines:
+                others = baseline_forecasts(history, horizon, self.seasons_)
+                forecast = pl.concat([forecast, others.select(pl.exclude(ID, TIME))], how="horizontal")
+            cutoff = history.known.group_by(ID).agg(pl.col(TIME).max().alias("cutoff"))
+            parts.append(forecast.join(cutoff, on=ID).join(table.known.select(ID, TIME, TARGET), on=[ID, TIME]))
+        return pl.concat(parts)
+
+    def answer(self, examples: SeriesTable, *, origins: int = 1, origin_step: int | None = None) -> pl.DataFrame:
+        """What `backtest` returns."""
+        return self.backtest(examples, origins, origin_step)
+
+    def scores(self, examples: SeriesTable, answers: pl.DataFrame) -> dict[str, float]:
+        from memfold.tasks.forecast.scores import NAIVE2, point_scores, quantile_scores
+
+        found = point_scores(answers, examples.known.select(ID, TIME, TARGET), self.seasons_[0], [MODEL, NAIVE2])[MODEL]
+        return found | (quantile_scores(answers, LEVELS, QUANTILES) if QUANTILES[0] in answers.columns else {})
+
+    def baselines(self, examples: SeriesTable, answers: pl.DataFrame) -> dict[str, pl.DataFrame]:
+        names = [column for column in answers.columns if column not in OURS]
+        shared = answers.select(ID, TIME, TARGET, "cutoff", *names)
+        return {name: shared.with_columns(pl.col(name).alias(MODEL)) for name in names}
+
+    def report_on(self, forecasts: pl.DataFrame, table: SeriesTable, name: str = "") -> Report:
+        """The report on what `backtest` returned for a table."""
+        metrics = self.scores(table, forecasts)
+        beside = {other: self.scores(table, its) for other, its in self.baselines(table, forecasts).items()}
+        better = {metric.name: metric.better for metric in self.metrics}
+        return Report(self.name, name, metrics, beside, self.parameter_count, self.seed, better=better)
+
+    def write_page(self, path: Path, report: Report, examples: SeriesTable, answers: pl.DataFrame) -> None:
+        from memfold.tasks.forecast.report import write_report  # which loads what draws
+
+        title = f"Forecasts of {report.data or 'the series'}"
+        write_report(path, title, self, examples, answers, {report.data: report})
+
+    # -- for scikit-learn ------------------------------------------------------------------------------------
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Minus the sMAPE of the forecasts of rows that follow those that the model was trained on.
+
+        Args:
+            X: whole series, or such rows alone; several horizons of them are forecast one after another. A loaded model
+                does not know its rows any more and forecasts the last horizon.
+            y: the values, where they are not among the columns.
+
+        Raises:
+            InputError: a series has less than a horizon of them, as after a random split of rows.
+        """
+        from utilsforecast.losses import smape
+
+        if not hasattr(self, "trained_"):
+            table, origins = self._examples(X, y), 1
+        else:
+            table, rows = self._going_on(X if y is None else with_column(X, self.target, y))
+            counts = dict.fromkeys(rows[ID], 0) | dict(rows.filter("new").group_by(ID).len().iter_rows())
+            name, count = min(counts.items(), key=lambda item: item[1])
+            if count < self.horizon_:
+                raise InputError(
+                    f"series {name!r} has {count} rows after those that the model was trained on, the horizon is "
+                    f"{self.horizon_}; split rows by time: cv=model.splitter()"
+                )
+            origins = count // self.horizon_
+        forecasts = self.backtest(table, origins, baselines=False)
+        return -200 * float(smape(forecasts, [MODEL])[MODEL].mean())
+
+    def array(self, X: Any) -> NDArray[Any]:
+        """Forecasts of rows that follow those that the model was trained on, in their order.
+
+        Args:
+            X: a data frame of them; what their target holds is not looked at.
+
+        Raises:
+            InputError: a row that is not among the next ``horizon`` steps of its series.
+        """
+        if not hasattr(self, "trained_"):
+            raise InputError("a loaded model does not know the rows it was trained on; use predict with whole series")
+        table, rows = self._going_on(with_column(X, self.target, [None] * len(X)))
+        found = rows.join(self.predict(table), on=[ID, TIME], how="left", maintain_order="left")
+        missing = found.filter(pl.col(MODEL).is_null())
+        if missing.height:
+            row = missing.row(0, named=True)
+            raise InputError(
+                f"series {row[ID]!r}: {row[TIME]} is not among the {self.horizon_} steps after the rows that the model "
+                "was trained on; split rows by time: cv=model.splitter()"
+            )
+        return found[MODEL].to_numpy()
+
+    def _going_on(self, data: Any) -> tuple[SeriesTable, pl.DataFrame]:
+        """The series that the model was trained on with later rows after them.
+
+        Returns:
+            The series; and every row given: its series, its time, and whether it is ``new``, in the order given.
+        """
+        if isinstance(data, SeriesTable):
+            raw = data.frame if data.static is None else data.frame.join(data.static, on=ID, how="left")
+        else:
+            name, raw = raw_table(data)
+            if self.time not in raw.columns:
+                raise InputError(f"{name}: no column {self.time!r}; it has {', '.join(map(repr, raw.columns))}")
+            names = raw[self.id].cast(pl.String) if self.id in raw.columns else pl.lit(self.target)
+            raw = raw.with_columns(names.alias(ID), as_times(raw[self.time], name, self.time).alias(TIME))
+            raw = raw.rename({self.target: TARGET}) if self.target != TARGET else raw
+        before = self.trained_.known.filter(pl.col(ID).is_in(raw[ID].unique().to_list()))
+        if self.trained_.static is not None:
+            before = before.join(self.trained_.static, on=ID, how="left")
+        last = before.group_by(ID).agg(pl.col(TIME).max().alias("last"))
+        rows = raw.select(pl.col(ID), pl.col(TIME).cast(before.schema[TIME])).join(
+            last, on=ID, how="left", maintain_order="left"
+        )
+        rows = rows.select(ID, TIME, new=pl.col("last").is_null() | (pl.col(TIME) > pl.col("last")))
+        later = raw.select(before.columns).cast({TIME: before.schema[TIME]}).filter(rows["new"])
+        whole = pl.concat([before, later], how="vertical_relaxed")
+        covariates = (*self.past, *self.future)
+        return read_series(whole, missing=self.missing, covariates=covariates, static=self.static), rows
+
+
+def _patch(seasons: Sequence[int]) -> int:
+    """Steps that enter the LSTM at once."""
+    return max(1, seasons[0] // 4)
+
+
+def _seasons(table: SeriesTable) -> tuple[int, ...]:
+    """Periods in steps that the calendar suggests and the longest series covers twice; (1,) where it suggests none."""
+    if table.frame.schema[TIME].is_integer():
+        return (1,)
+    count, unit = split_interval(table.step)
+    seconds = {"us": 1e-6, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+    if unit in seconds:
+        periods = [86400, 604800] if unit not in ("d", "w") else [604800] if unit == "d" else [52 * 604800]
+        steps = [period / (count * seconds[unit]) for period in periods]
+    else:
+        steps = [12 / count] if unit == "mo" else [1]
+    longest = int(table.lengths.max())
+    found = tuple(int(s) for s in steps if s == int(s) and 1 < s <= longest / 2)
+    return found or (1,)

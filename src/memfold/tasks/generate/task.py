@@ -1,0 +1,340 @@
+"""The TextGenerator: fit a language model to text, write on from a prompt, score beside an n-gram model."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from rich.text import Text
+
+from memfold.data.datasets import names_set
+from memfold.data.prose import without_blocks, without_end
+from memfold.data.texts import texts_of
+from memfold.errors import InputError
+from memfold.formats.directory import TOKENS
+from memfold.stream import Stream
+from memfold.tasks.generate.sampling import Sampler
+from memfold.tasks.generate.vocabulary import Characters, Subwords, Tokens, Vocabulary
+from memfold.tasks.model import FitData, Task
+from memfold.tasks.ngram import NGram
+from memfold.tasks.parameters import Search, fitted, learning_rate, parameter
+from memfold.tasks.report import Metric
+
+if TYPE_CHECKING:
+    from memfold.tasks.generate.network import LanguageModel
+    from memfold.tasks.generate.windows import TextProblem
+
+__all__ = ["TextGenerator", "TextNats"]
+
+WINDOW = 256  # of the protocol that reads windows from a zero state
+SAMPLE = 300  # tokens that are shown after a fit
+LEAST = 2  # tokens of a text that can be scored, as the first one is not predicted
+
+
+@dataclass(frozen=True)
+class TextNats:
+    """How surprising texts are to a model: mean nats per token, NaN where a text has fewer than two tokens.
+
+    Attributes:
+        tokens: of each text, ``(S,)``.
+        carried: each read through with the state carried along, ``(S,)``.
+        apart: each in windows of 256 tokens that start from a zero state, ``(S,)``.
+        train: the text that the n-gram model counts.
+    """
+
+    tokens: NDArray[np.int64]
+    carried: NDArray[np.float64]
+    apart: NDArray[np.float64]
+    train: str | None = None
+
+
+class TextGenerator(Task):
+    """Writes text as it has read it, by the character or by subwords, in any language.
+
+    >>> model = TextGenerator(hidden_size=32, batch_size=4, window=8).fit("abcd" * 200, budget="8ep", progress=False)
+    >>> "".join(model.generate("ab", length=6, temperature=0))
+    'cdabcd'
+    """
+
+    name: ClassVar[str] = "generate"
+    metrics = (
+        Metric("nats_carried", "lower"),
+        Metric("nats_window256", "lower"),
+        Metric("bits_carried", "lower"),
+        Metric("perplexity", "lower"),
+    )
+    column = "nats"
+    recalls = True
+    then = "memfold predict {out} --set prompt='Once upon a time' writes on"
+
+    tokens: Literal["characters", "subwords"] = parameter(
+        "characters", '"characters", or "subwords" of sentencepiece', search=("characters", "subwords")
+    )
+    vocabulary_size: int = parameter(2000, "how many subwords", least=1, search=Search(500, 8000, log=True))
+    embedding_size: int = parameter(64, "features of a token", least=1, search=Search(16, 512, log=True))
+    hidden_size: int = parameter(512, "units of each LSTM layer", least=1, search=Search(128, 1024, log=True))
+    num_layers: int = parameter(1, "layers", least=1, most=1000, search=(1, 2, 3))
+    dropout: float = parameter(
+        0.1,
+        "on embeddings, between layers and before the head, one mask a window (Gal & Ghahramani 2016)",
+        least=0,
+        below=1,
+        search=Search(0, 0.5),
+    )
+    weight_drop: float = parameter(
+        0.0,
+        "dropout of hidden-to-hidden weights (Merity, Keskar & Socher 2018)",
+        least=0,
+        below=1,
+        search=Search(0, 0.5),
+    )
+    tied: bool = parameter(False, "one matrix for embedding and head (Press & Wolf 2017)", search=(False, True))
+    coupled: bool = parameter(
+        True, "f = 1 - i (Greff et al. 2017), which leaves three gates to compute instead of four", search=(False, True)
+    )
+    window: int = parameter(
+        64, "tokens that a gradient goes back", least=1, most=100_000, search=Search(32, 256, log=True)
+    )
+    batch_size: int = parameter(32, "places in the text that are read side by side", least=1, search=(16, 32, 64))
+    lr: float = learning_rate(4e-3)
+
+    characters_: str | None = fitted()  # None for subwords
+    counts_: list[int] = fitted()  # of every token in the training part
+    subwords_: bytes = fitted(stored=False)  # sentencepiece's model, a file of its own
+    network_: "LanguageModel" = fitted(stored=False)
+
+    # -- reading ---------------------------------------------------------------------------------------------
+
+    def read(self, data: Any) -> str:
+        """One text, of one or several that follow one another: a ``str`` is a text, a ``Path`` names its file.
+
+        Raises:
+            InputError: a file that cannot be read; names it and the line.
+        """
+        return "\n".join(texts_of(data))
+
+    def inputs(self, data: Any) -> list[str]:
+        """The texts one by one, as `read` takes them."""
+        return texts_of(data)
+
+    def read_files(self, paths: Sequence[str]) -> str:
+        return "\n".join(self.read_each(paths))
+
+    def hold_out(self, examples: str) -> tuple[str, str]:
+        """All but the last tenth, and that."""
+        return without_end(examples)
+
+    def split(self, examples: str) -> tuple[str, str]:
+        """All but ten blocks from all over the text, and these: a twentieth of it at most."""
+        return without_blocks(examples)
+
+    # -- training --------------------------------------------------------------------------------------------
+
+    def prepare(self, data: FitData) -> tuple[Tokens, Tokens]:
+        if self.tokens == "characters":
+            self.characters_ = Characters.of(data.train).characters
+        else:
+            self.characters_, self.subwords_ = None, Subwords.of(data.train, self.vocabulary_size).model
+        train, valid = self.vocabulary_.encode(data.train), self.vocabulary_.encode(data.valid)
+        if len(valid) < LEAST:
+            raise InputError(f"the text has {len(data.whole)} characters: too few to train and to validate on")
+        self.counts_ = np.bincount(train, minlength=self.vocabulary_.size).tolist()
+        return train, valid
+
+    @cached_property
+    def vocabulary_(self) -> Vocabulary:
+        """From text to tokens and back."""
+        return Subwords(self.subwords_) if self.characters_ is None else Characters(self.characters_)
+
+    def network(self) -> "LanguageModel":
+        from memfold.tasks.generate.network import LanguageModel, ModelSize
+
+        size = ModelSize(
+            self.vocabulary_.size,
+            self.embedding_size,
+            self.hidden_size,
+            self.num_layers,
+            self.dropout,
+            self.weight_drop,
+            self.tied,
+            self.coupled,
+        )
+        return LanguageModel(size)
+
+    def problem(self, network: "LanguageModel", ready: tuple[Tokens, Tokens]) -> "TextProblem":
+        import torch
+
+        from memfold.tasks.generate.windows import TextProblem
+
+        train, valid = (torch.from_numpy(part) for part in ready)
+        return TextProblem(network, train, valid, self.batch_size, self.window, self.seed, self.tokens)
+
+    def fitted_files(self) -> dict[str, bytes]:
+        return {TOKENS: self.subwords_} if self.characters_ is None else {}
+
+    def restore_files(self, files: dict[str, bytes]) -> None:
+        if TOKENS in files:
+            self.subwords_ = files[TOKENS]
+
+    def check_restored(self) -> None:
+        kept = "characters" if self.characters_ is not None else "subwords"
+        if kept != self.tokens:
+            raise InputError(f"the vocabulary is of {kept}, expected {self.tokens}")
+        self.check_agree(("counts", len(self.counts_), self.vocabulary_.size))
+
+    # -- writing ---------------------------------------------------------------------------------------------
+
+    def generate(
+        self,
+        prompt: str = "",
+        length: int = 500,
+        temperature: float = 0.8,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int | None = None,
+    ) -> Iterator[str]:
+        """Write on from a prompt, piece by piece.
+
+        Args:
+            prompt: the text so far; a line's end when empty.
+            length: tokens to write.
+            temperature: below 1 bolder, above 1 wilder; 0 always takes the likeliest token.
+            top_k: draw from so many of the likeliest tokens only.
+            top_p: draw from the likeliest tokens that make up this much of the probability.
+            seed: of the draws; the model's own when None.
+
+        Raises:
+            InputError: not fitted, or an option out of its range.
+        """
+        if length < 1:
+            raise InputError(f"length must be at least 1, got {length}")
+        layers = [own for layer in self.network_.recurrent() for own in layer.stream().layers]
+        head = {name: weight.detach().numpy() for name, weight in self.network_.head_on_hidden().items()}
+        sampler = Sampler(
+            Stream(layers, head),
+            self.network_.embedding.weight.detach().numpy(),
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            banned=self.vocabulary_.unknown,
+            seed=self.seed if seed is None else seed,
+        )
+        start = self.vocabulary_.encode(prompt or self._beginning())
+        return self.vocabulary_.pieces(islice(sampler.tokens(start), length))
+
+    def _beginning(self) -> str:
+        """What to write on from when nothing is given: a line's end, or else the commonest token."""
+        line_end = self.vocabulary_.encode("\n")
+        known = self.counts_[line_end[-1]] > 0 and line_end[-1] not in self.vocabulary_.unknown
+        return "\n" if known else self.vocabulary_.decode(np.array([np.argmax(self.counts_)]))
+
+    def answers(
+        self,
+        inputs: Sequence[str],
+        prompt: str = "",
+        length: int = 500,
+        temperature: float = 0.8,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int | None = None,
+    ) -> Iterator[str]:
+        """What follows the files' text and the prompt, both of which come first."""
+        if inputs and names_set(inputs[0]):
+            raise InputError(f"{inputs[0]}: a generator goes on from files and --set prompt=TEXT, not from a data set")
+        given = (self.read_files(inputs) if inputs else "") + prompt
+        return chain([given], self.generate(given, length, temperature, top_k, top_p, seed), ["\n"])
+
+    def respond(self, line: str) -> Iterator[str]:
+        return chain([line], self.generate(line))
+
+    # -- scores ----------------------------------------------------------------------------------------------
+
+    def answer(self, examples: str | Sequence[str], train: str | Path | Sequence[str | Path] | None = None) -> TextNats:
+        """How surprising a text is, or each of several.
+
+        Args:
+            train: what the n-gram model beside counts, as `read` takes it; without it, the model is of single tokens,
+                by how often each came in the training.
+        """
+        import torch
+
+        from memfold.tasks.generate.windows import nats_apart, nats_carried
+
+        network = self.network_.eval()
+
+        def means(tokens: Tokens, window: int) -> tuple[float, float]:
+            text = torch.from_numpy(tokens)
+            carried, apart = nats_carried(network, text[:, None]), nats_apart(network, text, window)
+            return float(carried.mean()), float(apart.mean())
+
+        with torch.no_grad():
+            found = self._nats(examples, means)
+        return found if train is None else replace(found, train=self.read(train))
+
+    def _nats(self, examples: str | Sequence[str], means: Callable[[Tokens, int], tuple[float, float]]) -> TextNats:
+        """What a model makes of texts that gives the mean nats of tokens, with carried state and in windows."""
+        encoded = [self.vocabulary_.encode(text) for text in _each(examples)]
+        found = [
+            means(tokens, min(WINDOW, len(tokens) - 1)) if len(tokens) >= LEAST else (math.nan, math.nan)
+            for tokens in encoded
+        ]
+        carried, apart = np.array(found, np.float64).reshape(-1, 2).T
+        return TextNats(np.array([len(tokens) for tokens in encoded], np.int64), carried, apart)
+
+    def table(self, examples: str | Sequence[str], answers: TextNats) -> pl.DataFrame:
+        """Columns ``text`` and ``nats``: per character, read from a zero state; none of a single token's."""
+        texts = _each(examples)
+        characters = np.array([len(text) for text in texts])
+        nats = answers.carried * answers.tokens / np.maximum(characters, 1)
+        return pl.DataFrame({"text": pl.Series(texts, dtype=pl.String), "nats": pl.Series(nats).fill_nan(None)})
+
+    def scores(self, examples: str | Sequence[str], answers: TextNats) -> dict[str, float]:
+        """Nats per character, read through with carried state, the same in bits, and in windows; perplexity by token.
+
+        Raises:
+            InputError: no text has two tokens.
+        """
+        scored = answers.tokens >= LEAST
+        length = sum(len(text) for text in _each(examples))
+        if not scored.any():
+            raise InputError(f"the text to score has {length} characters; two are the least")
+        predicted = answers.tokens[scored] - 1
+        carried = float(np.average(answers.carried[scored], weights=predicted))
+        apart = float(np.average(answers.apart[scored], weights=predicted))
+        characters = length / int(answers.tokens.sum())  # a token
+        return {
+            "nats_carried": carried / characters,
+            "nats_window256": apart / characters,
+            "bits_carried": carried / characters / math.log(2),
+            "perplexity": math.exp(carried),
+        }
+
+    def baselines(self, examples: str | Sequence[str], answers: TextNats) -> dict[str, TextNats]:
+        import torch
+
+        from memfold.tasks.generate.windows import windows_of
+
+        if answers.train is None:
+            ngram = NGram.of_counts(np.array(self.counts_))
+        else:
+            ngram = NGram.fitted(self.vocabulary_.encode(answers.train), self.vocabulary_.size)
+
+        def means(tokens: Tokens, window: int) -> tuple[float, float]:
+            windows = windows_of(torch.from_numpy(tokens), window).t().numpy()
+            return float(ngram.nats(tokens[None]).mean()), float(ngram.nats(windows).mean())
+
+        return {f"{ngram.order}-gram": self._nats(examples, means)}
+
+    def details(self, examples: str | Sequence[str], answers: TextNats, seconds: float) -> Sequence[Any]:
+        return [Text("".join(self.generate(length=SAMPLE)))]
+
+
+def _each(examples: str | Sequence[str]) -> Sequence[str]:
+    """Texts, also where there is one alone."""
+    return [examples] if isinstance(examples, str) else examples

@@ -1,0 +1,707 @@
+"""The course of every task: fit, evaluate, predict, save, load and resume. A task gives its steps.
+
+What ``read``, ``answer`` and ``table`` of a task need imports no torch before a network is made or loaded.
+"""
+
+import importlib
+import importlib.util
+import json
+import platform
+import shlex
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from importlib.metadata import version
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, NotRequired, Self, dataclass_transform
+
+from memfold.budget import Budget
+from memfold.data.datasets import DataSet, known_set
+from memfold.data.hashing import digest
+from memfold.data.unreadable import leave_out
+from memfold.errors import InputError, NotFittedError, shown
+from memfold.files import check_file
+from memfold.formats.directory import CHECKPOINT, check_place, read_files, write_model
+from memfold.formats.schema import check, decode, encode
+from memfold.tasks.parameters import describe, fitted, learning_rate, parameter, parameters_of
+from memfold.tasks.report import Metric, Parts, Report
+
+if TYPE_CHECKING:
+    import polars as pl
+    from torch import nn
+
+    from memfold.explain import Explanation
+    from memfold.tasks.estimator import Estimator
+    from memfold.training import Problem, Result
+
+__all__ = ["FitData", "Task", "one_source"]
+
+KEYS = {"format", "files", "task", "memfold", "torch", "parameters", "fitted"}  # of config.json
+UNREADABLE = (LookupError, TypeError, ValueError, RuntimeError, ArithmeticError, AttributeError, MemoryError)
+
+
+def one_source(data: Sequence[str]) -> str:
+    """The one path of a task that reads no more.
+
+    Raises:
+        InputError: there are several.
+    """
+    if len(data) != 1:
+        raise InputError(f"{len(data)} files given; this task reads one")
+    return data[0]
+
+
+@dataclass(frozen=True)
+class FitData:
+    """What a fit works on, as the task reads it.
+
+    Attributes:
+        whole: all that was given to train on.
+        train: what the network is trained on; without ``valid``, a part of the whole.
+        valid: what it is validated on.
+        progress: whether what is done is said on standard error.
+    """
+
+    whole: Any
+    train: Any
+    valid: Any
+    progress: bool = False
+
+
+@dataclass_transform(eq_default=False, field_specifiers=(fitted,))
+@dataclass(eq=False, repr=False)
+class Task(ABC):
+    """A model for one kind of data.
+
+    A subclass names its parameters and what fitting finds as fields, by `parameter` and `fitted`, and gives the steps
+    of the course. The constructor stores its arguments under their own names and does nothing else, so that
+    scikit-learn's ``clone`` and searches work. What fitting finds ends in an underscore.
+
+    Attributes:
+        name: of the task.
+        metrics: its own, the first of which is what `score` gives.
+        budget: of a fit that is given none.
+        loop: what is special in the settings of the training loop.
+        kind: what scikit-learn takes it for, such as "classifier".
+        column: of the table of answers that holds the answer, where there is one to each input.
+        needs: what ``memfold predict`` needs, and an example, for its error.
+        then: what to type after a fit, with ``{out}`` and ``{data}`` in it.
+        hears: whether ``memfold stream`` gives it sound rather than lines.
+        pages: whether `evaluate` writes a page.
+        recalls: whether `answer` takes ``train``, what the model was trained on, for a baseline that looks it up.
+    """
+
+    name: ClassVar[str]
+    metrics: ClassVar[tuple[Metric, ...]]
+    budget: ClassVar[str] = "3m"
+    loop: ClassVar[Mapping[str, float]] = {}
+    kind: ClassVar[str | None] = None
+    column: ClassVar[str | None] = None
+    needs: ClassVar[tuple[str, str]] = ("files", "FILE")
+    then: ClassVar[str] = ""
+    hears: ClassVar[bool] = False
+    pages: ClassVar[bool] = False
+    recalls: ClassVar[bool] = False
+
+    progress = False  # whether reading shows how far it is; a fit sets it on its copy
+
+    lr: float = learning_rate(2e-3)
+    patience: int | None = parameter(
+        None,
+        "stop after so many of the 20 validations without a better one; none uses the whole budget",
+        least=1,
+        kw_only=True,
+    )
+    seed: int = parameter(0, "of the initial weights, the order of the data and dropout", least=0, kw_only=True)
+
+    network_: Any = fitted(stored=False)
+    training_: "Result" = fitted(stored=False)
+
+    def __init_subclass__(cls) -> None:
+        dataclass(eq=False, repr=False)(cls)
+        head, separator, example = (cls.__doc__ or "").partition("\n    >>>")
+        cls.__doc__ = f"{head.rstrip()}\n\n    {describe(cls).replace(chr(10), chr(10) + '    ')}\n{separator}{example}"
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """What fitting finds is asked for before there was a fit.
+
+            Raises:
+                NotFittedError: which is an AttributeError, so that ``hasattr`` works.
+            """
+            found = {field.name for field in fields(self) if not field.init}
+            if name in found or (not name.startswith("__") and hasattr(type(self), name)):  # a property that needs it
+                raise NotFittedError(f"this {type(self).__name__} is not fitted yet: call fit first")
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    # -- parameters ------------------------------------------------------------------------------------------
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The constructor's arguments and their values."""
+        return {p.name: getattr(self, p.name) for p in parameters_of(type(self))}
+
+    def set_params(self, **params: Any) -> Self:
+        """Change some of them.
+
+        Raises:
+            InputError: there is no such parameter.
+        """
+        names = [p.name for p in parameters_of(type(self))]
+        for name, value in params.items():
+            if name not in names:
+                raise InputError(f"{self.name} has no parameter {name!r}; it has {', '.join(names)}")
+            setattr(self, name, value)
+        return self
+
+    def __repr__(self) -> str:
+        changed = [p.name for p in parameters_of(type(self)) if getattr(self, p.name) != p.default]
+        return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in changed)})"
+
+    def check(self) -> None:
+        """Hold every parameter against its type and its bounds; a task adds what holds between several.
+
+        Raises:
+            InputError: one does not fit.
+        """
+        for p in parameters_of(type(self)):
+            value = encode(getattr(self, p.name))
+            check(value, p.hint, f"parameters.{p.name}")
+            p.check(value)
+
+    def __sklearn_tags__(self) -> Any:
+        """What scikit-learn wants to know of an estimator."""
+        from memfold.tasks.estimator import tags_of
+
+        return tags_of(self)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "network_")
+
+    def as_sklearn(self) -> "Estimator":
+        """An estimator of scikit-learn with these parameters, whose ``predict`` returns an array."""
+        from memfold.tasks.estimator import Estimator
+
+        return Estimator(self)
+
+    # -- the steps of a task: reading ------------------------------------------------------------------------
+
+    @abstractmethod
+    def read(self, data: Any) -> Any:
+        """Examples to train on or to score, from a path, a frame or what was read before.
+
+        Raises:
+            InputError: naming the file, and the place in it, of what cannot be read.
+        """
+
+    def labelled(self, X: Any, y: Any) -> Any:
+        """Examples from inputs and their answers, which scikit-learn gives apart.
+
+        Raises:
+            InputError: the task takes none, or the two do not fit each other.
+        """
+        raise InputError(f"{self.name} takes no y; the answers are in the data")
+
+    def inputs(self, data: Any) -> Any:
+        """What to predict for, without the answers; as `read` gives examples."""
+        return self.read(data)
+
+    @abstractmethod
+    def read_files(self, paths: Sequence[str]) -> Any:
+        """All that is in a person's files."""
+
+    def read_each(self, paths: Sequence[str], read: Callable[[Path], Any] | None = None) -> list[Any]:
+        """What ``read``, the task's own when None, gives of each file.
+
+        Those that cannot be read are left out, and named on standard error.
+
+        Raises:
+            InputError: none of them can be read.
+        """
+        found, broken = [], []
+        for path in paths:
+            try:
+                found.append((read or self.read)(Path(path)))
+            except InputError as error:
+                broken.append(str(error))
+        if not found:
+            raise InputError(broken[0] + (f"; nor can the {len(broken) - 1} others be read" if broken[1:] else ""))
+        leave_out(broken, len(paths), "files")
+        return found
+
+    def known_parts(self, known: DataSet) -> Parts:
+        """The parts of a known data set, as its loader gives them."""
+        train, test, *valid = known.load(self.get_params())
+        return self._with_scoring(train, test, *valid)
+
+    def own_parts(self, data: Sequence[str]) -> Parts:
+        """A person's files, and the part of them that is held out and scored once."""
+        return self._with_scoring(*self.hold_out(self.read_files(data)))
+
+    def _with_scoring(self, train: Any, test: Any, valid: Any = None) -> Parts:
+        return Parts(train, test, valid, {"train": train} if self.recalls else {})
+
+    @abstractmethod
+    def hold_out(self, examples: Any) -> tuple[Any, Any]:
+        """What to train on, and what is scored once at the end."""
+
+    @abstractmethod
+    def split(self, examples: Any) -> tuple[Any, Any]:
+        """What to train on, and what to validate on."""
+
+    # -- the steps of a task: training -----------------------------------------------------------------------
+
+    @abstractmethod
+    def prepare(self, data: FitData) -> Any:
+        """Find what is fitted before the training, and bring both parts into the form that `problem` takes.
+
+        Returns:
+            Arrays, tensors and what is made of them; a checkpoint belongs to these very values.
+        """
+
+    @abstractmethod
+    def network(self) -> "nn.Module":
+        """The network, by the parameters and by what `prepare` found, with its first weights."""
+
+    @abstractmethod
+    def problem(self, network: Any, ready: Any) -> "Problem":
+        """What the training loop works on."""
+
+    def finish(self, data: FitData, ready: Any) -> None:  # noqa: B027
+        """Find what is fitted after the training: thresholds, baselines."""
+
+    def complete(self, network: Any) -> None:  # noqa: B027
+        """Add to a network what `finish` adds, of the same shapes, for a stored model's weights to be loaded into."""
+
+    # -- the steps of a task: answering and scoring ----------------------------------------------------------
+
+    @abstractmethod
+    def answer(self, examples: Any) -> Any:
+        """What the model makes of examples; a task's own options of `evaluate` follow."""
+
+    @abstractmethod
+    def table(self, examples: Any, answers: Any) -> "pl.DataFrame":
+        """Answers as a table for a person, the inputs' columns first."""
+
+    @abstractmethod
+    def scores(self, examples: Any, answers: Any) -> dict[str, float]:
+        """How good answers are, the model's or a baseline's, by the metrics' names."""
+
+    @abstractmethod
+    def baselines(self, examples: Any, answers: Any) -> dict[str, Any]:
+        """The baselines' answers by name, the task's standard one first."""
+
+    def details(self, examples: Any, answers: Any, seconds: float) -> Sequence[Any]:
+        """Tables and texts that a terminal shows below the scores; answering took so many seconds."""
+        return ()
+
+    def signatures(self, examples: Any, answers: Any) -> Mapping[str, str]:
+        """Of metrics that have one, how they were computed."""
+        return {}
+
+    def write_page(self, path: Path, report: Report, examples: Any, answers: Any) -> None:
+        """Write a page on an evaluation, where `pages` is set."""
+        raise NotImplementedError
+
+    # -- data ------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def known_set(cls, data: Sequence[str]) -> DataSet | None:
+        """The data set that inputs name, as ``@NAME``; None when they are a person's files.
+
+        Raises:
+            InputError: there is no such data set, or it is for another task.
+        """
+        return known_set(data, cls.name)
+
+    @classmethod
+    def known_parameters(cls, data: Sequence[str]) -> dict[str, Any]:
+        """The parameters that a known data set (``@NAME``) comes with; none for a person's own data.
+
+        Raises:
+            InputError: there is no such data set, or it is for another task.
+        """
+        known = cls.known_set(data)
+        return {} if known is None else dict(known.parameters)
+
+    def parts(self, data: Sequence[str]) -> Parts:
+        """The parts of a person's files or of a known data set (``@NAME``).
+
+        Raises:
+            InputError: parameters or files that cannot be worked with.
+        """
+        self.check()
+        known = self.known_set(data)
+        return self.own_parts(data) if known is None else self.known_parts(known)
+
+    # -- the course ------------------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        budget: str | None = None,
+        valid: Any = None,
+        out: str | Path | None = None,
+        resume: bool = False,
+        overwrite: bool = False,
+        progress: bool = True,
+    ) -> Self:
+        """Fit the model. It stays as it was until the end: a fit that fails changes nothing.
+
+        Args:
+            X: examples as `read` takes them; with ``y``, inputs alone.
+            y: the answers to the inputs, as many.
+            budget: time of training such as ``3m``, or epochs such as ``20ep``; the task's own when None.
+            valid: examples to validate on, or a pair of inputs and answers where ``y`` is given; a part of the data
+                when None.
+            out: folder in which to keep a checkpoint.
+            resume: go on from the checkpoint there.
+            overwrite: begin anew there, whatever model or unfinished training it holds.
+            progress: show it on standard error.
+
+        Raises:
+            InputError: data or parameters that cannot be worked with.
+        """
+        if isinstance(y, str):
+            raise InputError(f"y must be the answers to X, got {shown(y)}; the budget is given by name: budget={y!r}")
+        limit = Budget.parse(budget or self.budget)
+        self.check()
+        task = type(self)(**self.get_params())
+        task.progress = progress
+        examples = task._examples(X, y)
+        if valid is None:
+            train, held_out = task.split(examples)
+        else:
+            train, held_out = examples, task._examples(*(valid if y is not None else (valid, None)))
+        data = FitData(examples, train, held_out, progress)
+        ready = task._train(data, limit, None if out is None else Path(out), resume, overwrite)
+        task.finish(data, ready)
+        del task.progress
+        self._become(task)
+        return self
+
+    def _become(self, task: Self) -> None:
+        """Take what another one of the class holds, and forget what an earlier fit found.
+
+        What others have put here stays, as scikit-learn's searches put something beside the fields.
+        """
+        for name in list(vars(self)):
+            if hasattr(type(self), name) or name in {field.name for field in fields(self)}:
+                delattr(self, name)
+        vars(self).update(vars(task))
+
+    def _examples(self, X: Any, y: Any) -> Any:
+        return self.read(X) if y is None else self.labelled(X, y)
+
+    def _train(self, data: FitData, limit: Budget, out: Path | None, resume: bool, overwrite: bool) -> Any:
+        """Run the loop with its display, its checkpoint in the folder ``out``; returns what `prepare` made."""
+        import torch
+
+        from memfold import training
+        from memfold.display import Display
+
+        checkpoint = None
+        if out is not None:
+            check_place(out, resume=resume, overwrite=overwrite)
+            checkpoint = out / CHECKPOINT
+        ready = self.prepare(data)
+        torch.manual_seed(self.seed)
+        network = self.network()
+        problem = self.problem(network, ready)
+        special: dict[str, Any] = dict(self.loop)
+        settings = training.Settings(limit, lr=self.lr, patience=self.patience, **special)
+        identity = {"parameters": encode(self.get_params()), "budget": str(limit), "data": digest(ready)}
+        text = json.dumps({"task": self.name, **identity}, sort_keys=True)
+        if out is not None:
+            out.mkdir(parents=True, exist_ok=True)
+        self.network_ = network
+        options: dict[str, Any] = {"checkpoint": checkpoint, "resume": resume, "identity": text}
+        if data.progress:
+            with Display(f"{self.name}: {self.parameter_count:,} parameters") as display:
+                result = training.train(problem, settings, progress=display, **options)
+                display.finished(f"{result.steps:,} steps in {result.seconds:.0f} s: {result.speed(problem.unit)}")
+        else:
+            result = training.train(problem, settings, **options)
+        self.training_ = result
+        return ready
+
+    def predict(self, data: Any) -> "pl.DataFrame":
+        """Answers as `table` describes them.
+
+        Args:
+            data: what `inputs` takes.
+
+        Raises:
+            InputError: not fitted yet, or data that cannot be worked with.
+        """
+        self.check_fitted()
+        inputs = self.inputs(data)
+        return self.table(inputs, self.answer(inputs))
+
+    def array(self, X: Any) -> Any:
+        """The answer to every input as an array, ``(N,)``: the column `column` of the table.
+
+        Raises:
+            InputError: not fitted yet, inputs that cannot be worked with, or a task without one answer to an input.
+        """
+        if self.column is None:
+            raise InputError(f"{self.name} has no single answer to each input; use predict")
+        self.check_fitted()
+        inputs = self.inputs(X)
+        return self.table(inputs, self.answer(inputs))[self.column].to_numpy()
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """The first of the task's metrics, with its sign turned where less is better.
+
+        Args:
+            X, y: as for `fit`.
+
+        Raises:
+            InputError: not fitted yet, or data that cannot be scored.
+        """
+        self.check_fitted()
+        examples = self._examples(X, y)
+        first = self.metrics[0]
+        return first.signed(self.scores(examples, self.answer(examples))[first.name])
+
+    def evaluate(self, data: Any, name: str = "", *, report: str | Path | None = None, **options: Any) -> Report:
+        """Score the model beside the baselines.
+
+        Args:
+            data: examples as `read` takes them, on which the model was not trained.
+            name: what to call them in the report.
+            report: page to write, where the task writes one.
+            options: of `answer`.
+
+        Raises:
+            InputError: not fitted yet, data that cannot be scored, or a page that cannot be written.
+        """
+        self.check_fitted()
+        if report is not None:
+            if not self.pages:
+                raise InputError(f"{self.name} writes no page of an evaluation")
+            check_file(Path(report))
+        begun = time.monotonic()
+        examples = self.read(data)
+        started = time.perf_counter()
+        answers = self.answer(examples, **options)
+        seconds = time.perf_counter() - started
+        metrics = self.scores(examples, answers)
+        beside = {other: self.scores(examples, its) for other, its in self.baselines(examples, answers).items()}
+        better = {metric.name: metric.better for metric in self.metrics}
+        found = Report(self.name, name, metrics, beside, self.parameter_count, self.seed, better=better)
+        found.shown, found.signatures = self.details(examples, answers, seconds), self.signatures(examples, answers)
+        if report is not None:
+            self.write_page(Path(report), found, examples, answers)
+        found.seconds = time.monotonic() - begun
+        return found
+
+    # -- the command line ------------------------------------------------------------------------------------
+
+    def answers(self, inputs: Sequence[str]) -> "pl.DataFrame | Iterator[str]":
+        """What ``memfold predict`` writes for its inputs, a table or pieces of text; a task's own options follow."""
+        self._require_inputs(inputs)
+        if self.known_set(inputs):
+            return self.predict(self.parts(inputs).test)
+        return self.predict(inputs)
+
+    def _require_inputs(self, inputs: Sequence[str]) -> None:
+        self.check_fitted()
+        if not inputs:
+            what, example = self.needs
+            raise InputError(f"predict needs {what}: memfold predict MODEL {example}")
+
+    def next_command(self, out: Path, data: Sequence[str]) -> str:
+        """What to type next, said after a fit."""
+        then = self.then or f"memfold predict {{out}} {self.needs[1]}"
+        return then.format(out=shlex.quote(str(out)), data=shlex.join(data))
+
+    def respond(self, line: str) -> Iterator[str]:
+        """What ``memfold stream`` writes for a line that it has read, piece by piece.
+
+        Raises:
+            InputError: the task does not work line by line.
+        """
+        raise InputError(f"a {self.name} model does not answer line by line; use memfold predict")
+
+    def listen(self, source: BinaryIO) -> Iterator[str]:
+        """What ``memfold stream`` writes, a line each, for sound that comes in.
+
+        Raises:
+            InputError: the task hears nothing, or the sound cannot be read.
+        """
+        raise InputError(f"a {self.name} model takes no sound")
+
+    def explain(self, source: str, language: str = "en") -> "Explanation":
+        """What the model makes of one input, by ``view`` in the module of that name beside the task's class.
+
+        Args:
+            source: a file; for a model that reads text, also the text itself.
+            language: of what is said, ``en`` or ``zh``.
+
+        Raises:
+            InputError: not fitted yet, an input that cannot be read, another language, or a task that has no view.
+        """
+        self.check_fitted()
+        from memfold.explain.words import Words
+
+        self.network_.eval()
+        found: Explanation = _view_module(type(self)).view(self, source, Words(language))
+        return found
+
+    # -- models on disk --------------------------------------------------------------------------------------
+
+    @classmethod
+    def fitted_types(cls) -> dict[str, Any]:
+        """The types of what fitting finds besides the weights, by name in ``config.json``."""
+        return {field.name.rstrip("_"): field.type for field in fields(cls) if field.metadata.get("stored")}
+
+    def fitted_files(self) -> dict[str, bytes]:
+        """Files of the encoder that are kept beside the weights, by a name in `ENCODERS`."""
+        return {}
+
+    def restore_files(self, files: dict[str, bytes]) -> None:  # noqa: B027
+        """Take back what `fitted_files` gave; called before the rest of what fitting found is there."""
+
+    def check_restored(self) -> None:  # noqa: B027
+        """Raise InputError where what fitting is said to have found does not fit each other or the parameters."""
+
+    def save(self, path: str | Path, report: Report | None = None, command: str = "") -> None:
+        """Save the fitted model as a folder: configuration, weights and model card.
+
+        Args:
+            report: scores for the model card.
+            command: for the model card, what made the model.
+
+        Raises:
+            InputError: not fitted yet, or the folder cannot be written.
+        """
+        from memfold.formats.weights import write_weights
+
+        self.check_fitted()
+        config = {
+            "task": self.name,
+            "memfold": version("memfold"),
+            "torch": version("torch"),
+            "parameters": encode(self.get_params()),
+            "fitted": {name: encode(getattr(self, f"{name}_")) for name in self.fitted_types()},
+        }
+        weights = dict(self.network_.state_dict())
+        unfinished = self.training_.stopped == "interrupted"
+        write_model(
+            Path(path),
+            config,
+            lambda file: write_weights(file, weights),
+            self._card(report, command),
+            files=self.fitted_files(),
+            keep_checkpoint=unfinished,
+        )
+
+    @classmethod
+    def from_folder(cls, path: Path, config: dict[str, Any]) -> Self:
+        """The model in a folder whose ``config.json`` has been read and checked."""
+        import torch
+
+        from memfold.formats.weights import at_most_tensors, count_weights, read_weights
+        from memfold.training import Result
+
+        stored = count_weights(path)
+        try:
+            task = cls._restored(path, config)
+            with torch.device("meta"), at_most_tensors(stored):
+                expected = task._whole_network().state_dict()
+        except UNREADABLE as error:
+            reason = " ".join(str(error).split())[:500]
+            raise InputError(f"{path / 'config.json'}: does not describe a {cls.name} model ({reason})") from None
+        weights = read_weights(path, expected)
+        task.network_ = task._whole_network()
+        task.network_.load_state_dict(weights)
+        task.network_.eval()
+        task.training_ = Result()
+        return task
+
+    @classmethod
+    def _restored(cls, path: Path, config: dict[str, Any]) -> Self:
+        """A task with the parameters and all that fitting found but the network."""
+        unknown = sorted(config.keys() - KEYS)
+        if unknown:
+            raise InputError(f"{shown(unknown[0])} is unknown there")
+        parameters = {p.name: NotRequired[p.hint] for p in parameters_of(cls)}  # a missing one has its default
+        check(config["parameters"], parameters, "parameters")
+        check(config["fitted"], cls.fitted_types(), "fitted")
+        given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config["parameters"].items()}
+        task = cls(**given)
+        task.check()
+        task.restore_files(read_files(path, config))
+        for name, hint in cls.fitted_types().items():
+            setattr(task, f"{name}_", decode(config["fitted"][name], hint))
+        task.check_restored()
+        return task
+
+    def _whole_network(self) -> "nn.Module":
+        network = self.network()
+        self.complete(network)
+        return network
+
+    @staticmethod
+    def check_agree(*counts: tuple[str, int, int]) -> None:
+        """Refuse what fitting is said to have found when its parts do not fit each other.
+
+        Args:
+            counts: what is counted, how many there are, and how many there must be.
+
+        Raises:
+            InputError: naming the first that differs.
+        """
+        for what, found, expected in counts:
+            if found != expected:
+                raise InputError(f"{what}: {found}, expected {expected}")
+
+    def check_fitted(self) -> None:
+        """Raise NotFittedError unless the model is fitted."""
+        _ = self.network_
+
+    @property
+    def parameter_count(self) -> int:
+        """The number of weights that are trained."""
+        return sum(weight.numel() for weight in self.network_.parameters())
+
+    def _card(self, report: Report | None, command: str) -> str:
+        import torch
+
+        lines = [f"# A memfold {self.name} model", ""]
+        lines += [f"Made by `{command}`." if command else f"Made by `{self!r}`.", ""]
+        result = self.training_
+        lines += [
+            f"- training: {result.steps} steps in {result.seconds:.0f} s, ended by {result.stopped}; "
+            f"best validation score {result.best_score:.4f} at step {result.best_step}; seed {self.seed}",
+            f"- {self.parameter_count:,} parameters; memfold {version('memfold')}, torch {version('torch')}, "
+            f"{platform.machine()}, {torch.get_num_threads()} threads",
+        ]
+        if report is not None:
+            names = list(report.metrics)
+            lines += [f"- data: {report.data}", "", f"| | {' | '.join(names)} |", f"|---|{'---|' * len(names)}"]
+            for name, scores in {"this model": report.metrics, **report.baselines}.items():
+                cells = [f"{scores[n]:.4g}" if n in scores else "" for n in names]
+                lines.append(f"| {name} | {' | '.join(cells)} |")
+            if report.signatures:
+                lines += ["", *(f"- {name}: `{text}`" for name, text in report.signatures.items())]
+        lines += ["", "The weights bear the licence that you give them; mind that of the data.", ""]
+        return "\n".join(lines)
+
+
+def _view_module(task: type[Task]) -> ModuleType:
+    """``view`` in the folder of a task's class; of a class derived from it elsewhere, the same one.
+
+    Raises:
+        InputError: the task has none.
+    """
+    for own in task.__mro__:
+        package = own.__module__.rpartition(".")[0]
+        if issubclass(own, Task) and package and importlib.util.find_spec(f"{package}.view"):
+            return importlib.import_module(f"{package}.view")
+    raise InputError(f"a {task.name} model cannot be explained: there is no module view beside {task.__name__}")

@@ -1,0 +1,351 @@
+"""The Translator: fit an LSTM encoder and decoder to sentence pairs, translate by beam search, score by sacrebleu."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from memfold.data.parallel import ParallelText, read_parallel
+from memfold.data.texts import read_lines, texts_of
+from memfold.display import say
+from memfold.errors import InputError
+from memfold.formats.directory import SOURCE, TARGET
+from memfold.tasks.model import FitData, Task, one_source
+from memfold.tasks.parameters import Search, fitted, learning_rate, parameter
+from memfold.tasks.report import Metric
+from memfold.tasks.translate.subwords import SentencePieceProcessor, Units, learn_subwords
+
+if TYPE_CHECKING:
+    from memfold.tasks.translate.batches import TranslationProblem
+    from memfold.tasks.translate.network import TranslationNetwork
+
+__all__ = ["Alignment", "Translations", "Translator"]
+
+NEAREST, COPIED = "nearest sentence", "source copied"
+SENTENCES = 64  # searched at once
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """Where the decoder looked.
+
+    Attributes:
+        source: subwords of the sentence, S.
+        target: subwords of its translation and the end, T.
+        attention: (T, S), each row adds up to 1.
+    """
+
+    source: list[str]
+    target: list[str]
+    attention: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Translations:
+    """Answers to sentences.
+
+    Attributes:
+        texts: a translation of each.
+        train: pairs from which the first baseline takes the translation of the most similar sentence.
+    """
+
+    texts: list[str]
+    train: ParallelText | None = None
+
+
+class Translator(Task):
+    """Translates sentences from one language into another.
+
+    >>> pairs = [(f"{a} {b}", f"{b} {a}") for a in ("one", "two", "ten") for b in ("cat", "dog", "fox")] * 8
+    >>> model = Translator(vocabulary=40, hidden_size=32, embedding_size=32, dropout=0.1, batch_tokens=200, lr=1e-2)
+    >>> model = model.fit(pairs, budget="12ep", valid=pairs[:9], progress=False)
+    >>> model.predict(["ten fox", "two dog"])
+    ['fox ten', 'dog two']
+    """
+
+    name: ClassVar[str] = "translate"
+    metrics = (Metric("bleu", "higher"), Metric("bleu_lower_tok", "higher"), Metric("chrf", "higher"))
+    budget = "30m"
+    loop: ClassVar[Mapping[str, float]] = {"average": 0.995}
+    column = "translation"
+    needs = ("a file of sentences, one a line", "sentences.txt")
+    then = "memfold stream {out} translates what you type"
+    recalls = True
+
+    source: str | None = parameter(
+        None,
+        "column of a table with the sentences, by the name in its first line; none takes the first; "
+        "of @multi30k, the language",
+    )
+    target: str | None = parameter(
+        None, "column with the translations; none takes the second; of @multi30k, the language"
+    )
+    source_units: Units = parameter("subword", '"subword", or "character" for writing without spaces')
+    target_units: Units = parameter(
+        "subword", "likewise of the translations; BLEU counts the characters of a target in characters"
+    )
+    vocabulary: int = parameter(
+        4000, "subwords of each language, at most", least=8, search=Search(1000, 8000, log=True)
+    )
+    embedding_size: int = parameter(256, "of a subword", least=1, search=Search(64, 512, log=True))
+    hidden_size: int = parameter(
+        256,
+        "units of the decoder's layers; half as many in each direction of the encoder",
+        least=2,
+        search=(128, 256, 512),
+    )
+    encoder_layers: int = parameter(1, "bidirectional ones", least=1, most=1000, search=(1, 2))
+    decoder_layers: int = parameter(
+        2, "at least 2; the attention stands above the first", least=2, most=1000, search=(2, 3)
+    )
+    dropout: float = parameter(0.3, "of the embeddings and between layers", least=0, below=1, search=Search(0.1, 0.5))
+    smoothing: float = parameter(0.1, "of the labels", least=0, below=1, search=Search(0, 0.2))
+    lr: float = learning_rate(3e-3)
+    batch_tokens: int = parameter(
+        2400, "subwords of both languages in a step", least=1, search=Search(1200, 9600, log=True)
+    )
+    beam: int = parameter(5, "translations followed by the search", least=1, most=10_000)
+    length_penalty: float = parameter(1.4, "GNMT's alpha; greater for longer translations", least=0, most=100)
+
+    source_subwords_: SentencePieceProcessor = fitted(stored=False)  # files of their own
+    target_subwords_: SentencePieceProcessor = fitted(stored=False)
+    network_: "TranslationNetwork" = fitted(stored=False)
+
+    # -- reading ---------------------------------------------------------------------------------------------
+
+    def read(self, data: Any) -> ParallelText:
+        """Sentence pairs from a table's ``Path``, from two of parallel lines, or from pairs of texts.
+
+        Raises:
+            InputError: naming file and line of what cannot be read.
+        """
+        if isinstance(data, ParallelText):
+            return data
+        items = [data] if isinstance(data, str | Path) else list(data)
+        if items and all(isinstance(item, Path) for item in items):
+            return read_parallel(items, self.source, self.target)
+        return _of_pairs(items)
+
+    def labelled(self, X: Any, y: Any) -> ParallelText:
+        """Pairs of sentences and their translations: a ``str`` each, or the lines of a ``Path``."""
+        sources, targets = texts_of(X, lines=True), texts_of(y, lines=True)
+        if len(sources) != len(targets):
+            raise InputError(f"{len(sources)} sentences in X and {len(targets)} translations in y")
+        return _of_pairs(list(zip(sources, targets, strict=True)))
+
+    def inputs(self, data: Any) -> list[str]:
+        """Sentences: a ``str`` is one, a ``Path`` a file with one a line.
+
+        Raises:
+            InputError: one text is given instead of a list, or a file that cannot be read.
+        """
+        if isinstance(data, str):
+            raise InputError("predict takes a list of sentences, not one text")
+        return texts_of(data, lines=True)
+
+    def read_files(self, paths: Sequence[str]) -> ParallelText:
+        return read_parallel(paths, self.source, self.target)
+
+    def hold_out(self, examples: ParallelText) -> tuple[ParallelText, ParallelText]:
+        return examples.split()
+
+    def split(self, examples: ParallelText) -> tuple[ParallelText, ParallelText]:
+        """All but a tenth of the distinct sentences, and these, at most 1,000 with all their translations."""
+        return examples.split()
+
+    # -- training --------------------------------------------------------------------------------------------
+
+    def prepare(self, data: FitData) -> tuple[ParallelText, ParallelText]:
+        skipped = data.train.skipped + data.valid.skipped
+        if skipped and data.progress:
+            say(f"{skipped:,} pair{'s' * (skipped > 1)} left out: a side is empty")
+        train = data.train
+        self.source_subwords_ = learn_subwords(train.source, self.vocabulary, self.source_units, generated=False)
+        self.target_subwords_ = learn_subwords(train.target, self.vocabulary, self.target_units, generated=True)
+        return train, data.valid
+
+    def network(self) -> "TranslationNetwork":
+        from memfold.tasks.translate.network import NetworkSize, TranslationNetwork
+
+        size = NetworkSize(
+            self.source_subwords_.vocab_size(),
+            self.target_subwords_.vocab_size(),
+            self.embedding_size,
+            self.hidden_size,
+            self.encoder_layers,
+            self.decoder_layers,
+            self.dropout,
+        )
+        return TranslationNetwork(size)
+
+    def problem(self, network: "TranslationNetwork", ready: tuple[ParallelText, ParallelText]) -> "TranslationProblem":
+        from memfold.tasks.translate.batches import TranslationProblem
+
+        train, valid = (self._ids(part) for part in ready)
+        return TranslationProblem(network, train, valid, self.batch_tokens, self.smoothing, self.seed)
+
+    def _ids(self, text: ParallelText) -> tuple[list[list[int]], list[list[int]]]:
+        return self.source_subwords_.encode(text.source), self.target_subwords_.encode(text.target)
+
+    def check(self) -> None:
+        super().check()
+        if self.hidden_size % 2:
+            raise InputError(f"hidden_size must be even, half for each direction; got {self.hidden_size}")
+
+    def fitted_files(self) -> dict[str, bytes]:
+        processors = {SOURCE: self.source_subwords_, TARGET: self.target_subwords_}
+        return {name: processor.serialized_model_proto() for name, processor in processors.items()}
+
+    def restore_files(self, files: dict[str, bytes]) -> None:
+        self.source_subwords_ = SentencePieceProcessor(model_proto=files[SOURCE])
+        self.target_subwords_ = SentencePieceProcessor(model_proto=files[TARGET])
+
+    # -- translating -----------------------------------------------------------------------------------------
+
+    def predict(  # type: ignore[override]
+        self, data: Any, beam: int | None = None, length_penalty: float | None = None
+    ) -> list[str]:
+        """Translate sentences.
+
+        Args:
+            data: what `inputs` takes; of an empty sentence the translation is empty.
+            beam, length_penalty: instead of those the model was made with.
+
+        Raises:
+            InputError: not fitted yet, or sentences or options that cannot be worked with.
+        """
+        return self.answer(self.inputs(data), beam=beam, length_penalty=length_penalty).texts
+
+    def answer(
+        self,
+        examples: ParallelText | Sequence[str],
+        train: Any = None,
+        beam: int | None = None,
+        length_penalty: float | None = None,
+    ) -> Translations:
+        """Translations of sentences; of pairs, those of every distinct source.
+
+        Args:
+            train: pairs, as `read` takes them, from which the first baseline takes the translation of the most similar
+                sentence; when None, the sentences themselves are the only baseline.
+            beam, length_penalty: instead of those the model was made with.
+        """
+        found = self._search(_sentences(examples), beam, length_penalty)
+        texts = [self.target_subwords_.decode(words) for words in found]
+        return Translations(texts, None if train is None else self.read(train))
+
+    def _search(
+        self, sentences: Sequence[str], beam: int | None = None, length_penalty: float | None = None
+    ) -> list[list[int]]:
+        """The best translation of every sentence, as ids of subwords."""
+        from memfold.tasks.translate.batches import pad
+        from memfold.tasks.translate.search import beam_search
+
+        options = {"beam": beam, "length_penalty": length_penalty}
+        asked = type(self)(**self.get_params() | {k: value for k, value in options.items() if value is not None})
+        asked.check()
+        network = self.network_.eval()
+        ids = self.source_subwords_.encode(list(sentences))
+        translations: list[list[int]] = [[] for _ in ids]
+        order = sorted((i for i in range(len(ids)) if ids[i]), key=lambda i: len(ids[i]))
+        for start in range(0, len(order), SENTENCES):
+            block = order[start : start + SENTENCES]
+            source, lengths = pad([ids[i] for i in block])
+            best = beam_search(network, source, lengths, asked.beam, asked.length_penalty)
+            for i, hypotheses in zip(block, best, strict=True):
+                translations[i] = hypotheses[0].words
+        return translations
+
+    def align(self, data: Sequence[str]) -> list[Alignment]:
+        """Translate sentences and say where the decoder looked for each subword."""
+        import torch
+
+        from memfold.tasks.translate.batches import Pairs
+
+        alignments = []
+        for sentence, words in zip(data, self._search(data), strict=True):
+            ids = self.source_subwords_.encode(sentence)
+            pairs = Pairs.of([ids], [words])
+            with torch.no_grad():
+                memory = self.network_.encode(pairs.source, pairs.source_lengths)
+                _, _, attention = self.network_.decode(memory, pairs.words, self.network_.begin(memory))
+            source = self.source_subwords_.id_to_piece(ids)
+            target = self.target_subwords_.id_to_piece(pairs.target[0].tolist())
+            alignments.append(Alignment(source, target, attention[0].numpy()))
+        return alignments
+
+    def table(self, examples: ParallelText | Sequence[str], answers: Translations) -> pl.DataFrame:
+        """Columns ``source`` and ``translation``."""
+        columns = {"source": _sentences(examples), "translation": answers.texts}
+        return pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
+
+    def answers(
+        self, inputs: Sequence[str], beam: int | None = None, length_penalty: float | None = None
+    ) -> Iterator[str]:
+        """Translations of a file's lines, a line each; of a known data set, of its test part's sentences."""
+        self._require_inputs(inputs)
+        lines = _sentences(self.parts(inputs).test) if self.known_set(inputs) else read_lines(one_source(inputs))
+        starts = range(0, len(lines), SENTENCES)
+        blocks = (self.predict(lines[start : start + SENTENCES], beam, length_penalty) for start in starts)
+        return (f"{translation}\n" for block in blocks for translation in block)
+
+    def respond(self, line: str) -> Iterator[str]:
+        yield from self.predict([line])
+
+    # -- scores ----------------------------------------------------------------------------------------------
+
+    def scores(self, examples: ParallelText, answers: Translations) -> dict[str, float]:
+        """BLEU and chrF. Several translations of one sentence are all references of it."""
+        from memfold.tasks.translate.scores import translation_scores
+
+        return translation_scores(answers.texts, examples.references()[1], self._by_character)
+
+    @property
+    def _by_character(self) -> bool:
+        return self.target_units == "character"
+
+    def baselines(self, examples: ParallelText, answers: Translations) -> dict[str, Translations]:
+        from memfold.tasks.translate.scores import nearest_translations
+
+        sentences = _sentences(examples)
+        near = {} if answers.train is None else {NEAREST: nearest_translations(answers.train, sentences)}
+        return {name: Translations(texts) for name, texts in {**near, COPIED: sentences}.items()}
+
+    def details(self, examples: ParallelText, answers: Translations, seconds: float) -> Sequence[Any]:
+        from memfold.tasks.translate.scores import sample_table
+
+        signed = [f"{metric}: {signature}" for metric, signature in self.signatures(examples, answers).items()]
+        sentences, references = examples.references()
+        return [sample_table(sentences, answers.texts, references), *signed]
+
+    def signatures(self, examples: ParallelText, answers: Translations) -> dict[str, str]:
+        from memfold.tasks.translate.scores import score_signatures
+
+        return score_signatures(examples.references()[1], self._by_character)
+
+
+def _of_pairs(pairs: Sequence[Any]) -> ParallelText:
+    """Pairs of texts.
+
+    Raises:
+        InputError: something else is among them, or there is no pair of which both sides hold text.
+    """
+    for place, pair in enumerate(pairs, 1):
+        sides = () if isinstance(pair, str | Path) else tuple(pair) if hasattr(pair, "__iter__") else ()
+        if len(sides) != 2 or not all(isinstance(side, str) for side in sides):
+            raise InputError(
+                f"item {place} is no pair of texts; expected sentences with their translations, or files as Path"
+            )
+    text = ParallelText.of(pairs)
+    if not len(text):
+        raise InputError(f"{len(pairs)} pairs given, none in which both sides hold text")
+    return text
+
+
+def _sentences(examples: ParallelText | Sequence[str]) -> list[str]:
+    """The sentences to translate; of pairs, every distinct source."""
+    return examples.references()[0] if isinstance(examples, ParallelText) else list(examples)

@@ -1,0 +1,71 @@
+"""Which files are meant, and those among them that cannot be read."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from memfold.errors import InputError
+from memfold.tasks.speech.recordings import audio_paths, labelled_files, read_sounds
+
+RATE = 8000
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("a.wav", "b.wav", "sub/c.wav"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        soundfile.write(tmp_path / name, np.zeros(400), RATE)
+    return tmp_path
+
+
+def test_one_path_or_several_and_folders_name_files(folder):
+    files = [folder / "a.wav", folder / "b.wav", folder / "sub" / "c.wav"]
+    assert audio_paths(folder) == audio_paths(str(folder)) == files
+    assert audio_paths(np.array([str(file) for file in files])) == files
+    assert audio_paths([folder / "sub", str(folder / "a.wav")]) == [files[2], files[0]]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ([], "no recordings are given"),
+        (5, "expected the path of a recording, got 5"),
+        ([np.zeros(3)], "expected the path of a recording, got array"),
+        ("gone.wav", "gone.wav: no such file or folder"),
+    ],
+)
+def test_what_names_no_file_is_refused(data, message):
+    with pytest.raises(InputError, match=message):
+        audio_paths(data)
+
+
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    [
+        (["x"], "2 recordings in X, and 1 answers in y"),
+        (["x", None], "b.wav: has no answer in y, but None"),
+        (["x", math.nan], "b.wav: has no answer in y, but nan"),
+        (["x", " "], "b.wav: has no answer in y, but ' '"),
+    ],
+)
+def test_every_file_needs_an_answer(folder, answers, message):
+    with pytest.raises(InputError, match=message):
+        labelled_files([folder / "a.wav", folder / "b.wav"], answers)
+
+
+def test_answers_are_texts(folder):
+    assert labelled_files([folder / "a.wav", folder / "b.wav"], np.array([1, 2]))[1] == ["1", "2"]
+
+
+def test_the_places_are_those_of_the_files_that_can_be_read(folder, capsys):
+    (folder / "a.wav").write_bytes(b"no sound")
+    paths = [folder / "a.wav", folder / "b.wav", Path("gone.wav"), folder / "sub" / "c.wav"]
+    assert [(place, len(samples)) for place, samples in read_sounds(paths, RATE)] == [(1, 400), (3, 400)]
+    said = capsys.readouterr().err
+    assert said.startswith("2 of 4 recordings cannot be read and are left out: ")
+    assert "gone.wav (no such file)" in said
+    with pytest.raises(InputError, match="cannot be read, and none of the 1 others"):
+        list(read_sounds([paths[0], paths[2]], RATE))
