@@ -12,7 +12,7 @@ PYTEST := $(BIN)/pytest --numprocesses auto --dist worksteal
 FAST   := tests/cells tests/engine tests/nn tests/formats tests/data tests/conformance/test_cells_against_torch.py \
 	tests/conformance/test_engine_against_torch.py tests/tasks/forecast/test_forecaster.py $(wildcard tests/test_*.py)
 
-.PHONY: help demo setup test test-fast release-check lint bench peers sanitize clean
+.PHONY: help demo setup test test-fast release-check lint docs bench peers sanitize clean
 
 help:
 	@echo "make demo      fit, evaluate and report on bundled real data, about a minute of training"
@@ -20,6 +20,7 @@ help:
 	@echo "make test-fast the quick tests of every package, in less than a minute"
 	@echo "make setup     the developer's environment in $(VENV)"
 	@echo "make lint      ruff, mypy, clang-format"
+	@echo "make docs      write what the program says of itself into docs/reference and the guides"
 	@echo "make bench     measure against the peers and write benchmarks/README.md"
 	@echo "make peers     the peers to measure against, in $(PEERS)"
 	@echo "make sanitize  the engine under the address, undefined-behaviour and thread sanitizers, and for NEON under qemu"
@@ -68,6 +69,9 @@ release-check: sanitize test
 	done
 	$(BIN)/python tests/engine/soak_busy.py --minutes $(MINUTES)
 	$(BIN)/memfold demo
+
+docs: $(VENV)/.dev
+	$(BIN)/python docs/make_reference.py
 
 # The peers, measured against and never depended on, have an environment of their own.
 $(PEERS)/.done: constraints.txt pyproject.toml $(NATIVE)
