@@ -12,9 +12,10 @@ ROOT = Path(__file__).parent.parent
 GUIDE = sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs" / "guide").glob("*.md"))
 REFERENCE = sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs" / "reference").glob("*.md"))
 PAGES = ["README.md", "README.zh-CN.md", *(page for page in GUIDE if "learn" not in page)]
-LINKED = [*PAGES, *REFERENCE, "CONTRIBUTING.md"]
+LINKED = [*PAGES, *REFERENCE, "CONTRIBUTING.md", "docs/architecture.md"]
 CHINESE = [page for page in ("README.zh-CN.md", *GUIDE, *REFERENCE) if page.endswith(".zh-CN.md")]
 TASK_GUIDES = [f"docs/guide/{task}{suffix}" for task in TASKS for suffix in (".md", ".zh-CN.md")]
+WIDE = 160  # columns of a line that is neither a table's row nor code
 
 
 def read(page: str) -> str:
@@ -32,7 +33,6 @@ def reference() -> ModuleType:
     return module
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES)
 def test_the_code_in_the_docs_runs(page: str) -> None:
     blocks = re.findall(r"^```python\n(.*?)^```", read(page), re.M | re.S)
@@ -55,6 +55,12 @@ def test_both_languages_have_the_same_sections_tables_and_figures(page: str) -> 
         assert len(re.findall(pattern, english, re.M)) == len(re.findall(pattern, chinese, re.M)), pattern
     figures = [set(re.findall(r"\d+\.\d+", text)) for text in (english, chinese)]
     assert figures[0] == figures[1]
+
+
+@pytest.mark.parametrize("page", [*TASK_GUIDES, *REFERENCE, "README.md", "README.zh-CN.md", "docs/architecture.md"])
+def test_lines_are_short_enough_to_read(page: str) -> None:
+    prose = re.sub(r"^(```.*?^```|\|.*?)$", "", read(page), flags=re.M | re.S)
+    assert [line for line in prose.splitlines() if len(line) > WIDE] == []
 
 
 # -- what is written by the program --------------------------------------------------------------------------
