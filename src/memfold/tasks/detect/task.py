@@ -93,7 +93,7 @@ class ObjectDetector(Task):
         return (data if isinstance(data, BoxedImages) else unboxed(images_in(data))).at(self.size)
 
     def read_files(self, paths: Sequence[str]) -> BoxedImages:
-        return self._with_boxes(joined([read_boxes(path, self.images) for path in paths]))
+        return self._with_boxes(joined(self.read_each(paths, lambda path: read_boxes(path, self.images))))
 
     def own_parts(self, data: Sequence[str]) -> Parts:
         splits = read_splits(data[0], self.images) if len(data) == 1 else {}

@@ -84,7 +84,7 @@ class ImageTask(Task):
         return Images("the images", pixels, [], [str(paths[row]) for row in kept])
 
     def read_files(self, paths: Sequence[str]) -> Images:
-        return joined([self.read(path) for path in paths])
+        return joined(self.read_each(paths))
 
     @property
     def _colours(self) -> int | None:
