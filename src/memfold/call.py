@@ -86,12 +86,16 @@ def described(
     dtype, parts = x.dtype, CELLS[cell].state
     if directions not in (1, 2):
         raise ValueError(f"directions must be 1 or 2, got {directions}")
-    for name, given in (("state", state), ("zones", zones), ("zoneout", zoneout)):
-        if len(given) not in (0, len(parts)):
-            raise ValueError(f"{name} must have {len(parts)} parts, {', '.join(parts)}; got {len(given)}")
-    for name, part in zip(parts, state, strict=False):
-        refuse_unlike(name, part, (directions, batch, hidden), dtype)
-    refuse_unlike("y", y, (steps, batch, directions * hidden), dtype)
+    count, unit = len(parts), (directions, batch, hidden)
+    if len(state) not in (0, count) or len(zones) not in (0, count) or len(zoneout) not in (0, count):
+        for name, given in (("state", state), ("zones", zones), ("zoneout", zoneout)):
+            if len(given) not in (0, count):
+                raise ValueError(f"{name} must have {count} parts, {', '.join(parts)}; got {len(given)}")
+    for k, part in enumerate(state):  # this stands in every small call: what fits is looked at here
+        if part.shape != unit or part.dtype != dtype:
+            refuse_unlike(parts[k], part, unit, dtype)
+    if y.shape != (steps, batch, directions * hidden) or y.dtype != dtype:
+        refuse_unlike("y", y, (steps, batch, directions * hidden), dtype)
     if kept is not None:
         refuse_unlike("kept", kept, (steps, batch, directions, len(KEPT[cell]), hidden), dtype)
     if lengths is not None:
@@ -99,10 +103,10 @@ def described(
     if resets is not None:
         refuse_unlike("resets", resets, (steps, batch), arrays.bool)
     if mask is not None:
-        refuse_unlike("mask", mask, (directions, batch, hidden), dtype)
-    for name, zone in zip(parts, zones, strict=False):
+        refuse_unlike("mask", mask, unit, dtype)
+    for k, zone in enumerate(zones):
         if zone is not None:
-            refuse_unlike(f"the zones of {name}", zone, (directions, steps, batch, hidden), dtype)
+            refuse_unlike(f"the zones of {parts[k]}", zone, (directions, steps, batch, hidden), dtype)
 
     address, strides = arrays.address, arrays.strides
     return _engine.Call(
