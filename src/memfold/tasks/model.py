@@ -368,8 +368,10 @@ class Task(ABC):
         """
         if isinstance(y, str):
             raise InputError(f"y must be the answers to X, got {shown(y)}; the budget is given by name: budget={y!r}")
-        limit = Budget.parse(budget or self.budget)
+        limit, place = Budget.parse(budget or self.budget), None if out is None else Path(out)
         self.check()
+        if place is not None:  # before anything is read
+            check_place(place, resume=resume, overwrite=overwrite)
         task = type(self)(**self.get_params())
         task.progress = progress
         examples = task._examples(X, y)
@@ -378,7 +380,7 @@ class Task(ABC):
         else:
             train, held_out = examples, task._examples(*(valid if y is not None else (valid, None)))
         data = FitData(examples, train, held_out, progress)
-        ready = task._train(data, limit, None if out is None else Path(out), resume, overwrite)
+        ready = task._train(data, limit, place, resume)
         task.finish(data, ready)
         del task.progress
         self._become(task)
@@ -397,17 +399,14 @@ class Task(ABC):
     def _examples(self, X: Any, y: Any) -> Any:
         return self.read(X) if y is None else self.labelled(X, y)
 
-    def _train(self, data: FitData, limit: Budget, out: Path | None, resume: bool, overwrite: bool) -> Any:
+    def _train(self, data: FitData, limit: Budget, out: Path | None, resume: bool) -> Any:
         """Run the loop with its display, its checkpoint in the folder ``out``; returns what `prepare` made."""
         import torch
 
         from memfold import training
         from memfold.display import Display
 
-        checkpoint = None
-        if out is not None:
-            check_place(out, resume=resume, overwrite=overwrite)
-            checkpoint = out / CHECKPOINT
+        checkpoint = None if out is None else out / CHECKPOINT
         ready = self.prepare(data)
         torch.manual_seed(self.seed)
         network = self.network()
