@@ -408,7 +408,9 @@ class AnomalyDetector(Task):
             whole = replace(series, times=np.concatenate([before, series.times]), values=values, windows=moved)
             return whole, len(before)
         if series.times[-1] > before[-1] and np.isin(before, series.times).all():  # the whole series
-            return series, int(np.searchsorted(series.times, before[-1], side="right"))
+            skip = int(np.searchsorted(series.times, before[-1], side="right"))
+            scored = series.windows and tuple(window for window in series.windows if window[1] >= skip)
+            return replace(series, windows=scored), skip
         raise InputError(
             f"{series.name}: rows before the end of those that the model was trained on; split rows by time: "
             "cv=model.splitter()"

@@ -454,6 +454,9 @@ class Forecaster(Task):
             last, on=ID, how="left", maintain_order="left"
         )
         rows = rows.select(ID, TIME, new=pl.col("last").is_null() | (pl.col(TIME) > pl.col("last")))
+        if missing := [column for column in before.columns if column not in raw.columns]:
+            title = self.target if missing[0] == TARGET else missing[0]
+            raise InputError(f"the rows have no column {title!r}; the model was trained with it")
         later = raw.select(before.columns).cast({TIME: before.schema[TIME]}).filter(rows["new"])
         whole = pl.concat([before, later], how="vertical_relaxed")
         covariates = (*self.past, *self.future)
