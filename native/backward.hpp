@@ -23,6 +23,11 @@ Layer transposed_hidden(const Layer& layer) {
 }
 
 template <typename Cell>
+Layer transposed_second(const Layer& layer) {
+    return {Kind::linear, Cell::second_gates * layer.hidden, layer.hidden, false, false};
+}
+
+template <typename Cell>
 Layer transposed_input(const Layer& layer) {
     return {Kind::linear, Cell::input_gates * layer.hidden, layer.input, false, false};
 }
@@ -33,9 +38,9 @@ Layer transposed_input(const Layer& layer) {
 // so the sums over them are the same.
 template <typename Cell, typename Real>
 struct BackwardSpace {
-    void *hidden, *input;  // transposed
-    Real *d, *zeros, *h_masked;
-    const Real **x, **state[most_states]{}, **kept;
+    void *hidden, *second = nullptr, *input;  // transposed
+    Real *d, *zeros, *h_masked, *second_input = nullptr;
+    const Real **x, **state[most_states]{}, **kept, **second_rows = nullptr;  // second_rows: of second_input
     Real** dx;
     int64_t* start;  // of each step's rows
     int64_t d_row;
@@ -51,6 +56,11 @@ struct BackwardSpace {
         };
         hidden = weights(transposed_hidden<Cell>(layer));
         input = b.dx.data ? weights(transposed_input<Cell>(layer)) : nullptr;
+        if constexpr (has_second_pass<Cell>) {
+            second = weights(transposed_second<Cell>(layer));
+            second_input = arena.take<Real>(b.steps * layer.hidden);
+            second_rows = arena.take<const Real*>(b.steps);
+        }
         d = arena.take<Real>(b.steps * d_row);
         zeros = arena.take<Real>(d_row);
         h_masked = arena.take<Real>(b.fold.directions[0].mask ? b.steps * layer.hidden : 0);
@@ -69,24 +79,29 @@ template <typename Cell, typename Real>
 struct BackwardBlock {
     Real *carry[most_states]{}, *mask;
     const Real **product{}, **dy{}, **kept{}, **state[most_states]{}, **zones[most_states]{};
-    Real** d{};
+    const Real **second_product{}, **seen{};  // of the second pass
+    Real **d{}, **second_input{};
     size_t bytes;
 
     BackwardBlock(const Backward<Real>& b, const Plan& plan, void* memory, int share) {
         const int64_t rows = block_rows(b.fold.sequences, plan);
         const int64_t elements = rows * row_length<Real>(b.fold.layer.hidden);
         Arena arena(memory);
+        const int64_t second = has_second_pass<Cell> ? rows : 0;
         for (int k = 0; k < states_of<Cell>; ++k) carry[k] = arena.take<Real>(elements);
         mask = arena.take<Real>(elements);
         for (int s = 0; s < plan.shares; ++s) {
             const auto own_d = arena.take<Real*>(rows);
             const auto own = arena.take<const Real*>((3 + 2 * states_of<Cell>)*rows);
+            const auto own_second = arena.take<const Real*>(2 * second);
+            const auto own_second_input = arena.take<Real*>(second);
             if (s != share) continue;
             d = own_d, product = own, dy = own + rows, kept = own + 2 * rows;
             for (int k = 0; k < states_of<Cell>; ++k) {
                 state[k] = own + (3 + 2 * k) * rows;
                 zones[k] = own + (4 + 2 * k) * rows;
             }
+            second_product = own_second, seen = own_second + second, second_input = own_second_input;
         }
         bytes = arena.bytes();
     }
@@ -140,9 +155,37 @@ struct BackwardFrame : Frame<Linear, Real, Full<Real>> {
             if (this->settings.zones) unit.state[k] = fma(zone.state[k], after.state[k], unit.state[k]);
             store(carry[k] + at, unit.state[k]);
         }
-        for (int a = 0; a < Cell::accumulators; ++a) {
+        for (int a = late_accumulators<Cell>(); a < Cell::accumulators; ++a) {
             store_units(d[row] + a * hidden, unit_at, hidden, gradient[a]);
         }
+    }
+};
+
+// The second pass backwards: the product of the later accumulators' d and the transposed weights of the second product
+// is the gradient by that product's input, from which those of the first accumulators come.
+template <typename Cell, typename Real>
+struct SecondBackwardFrame : Frame<Linear, Real, Full<Real>> {
+    using Base = Frame<Linear, Real, Full<Real>>;
+    using V = Vec<Real>;
+
+    Real* carry = nullptr;
+    const Real *const *kept = nullptr, *const *seen = nullptr;  // seen: h as the products see it
+    const Real* factor = nullptr;                               // the mask on h
+    Real *const *d = nullptr, *const *second_input = nullptr;
+
+    SecondBackwardFrame(const Layer& layer, const Options<Real>& options, const void* transposed)
+        : Base(transposed_second<Cell>(layer), options, transposed) {}
+
+    MEMFOLD_INLINE void finish(int64_t panel, int64_t row, const V* product) const {
+        const int64_t unit_at = panel * width<Real>, at = row * this->row_length + unit_at, hidden = this->hidden;
+        V values[Cell::opened], gradient[Cell::late];
+        for (int k = 0; k < Cell::opened; ++k) values[k] = load_units(kept[row] + k * hidden, unit_at, hidden);
+        const V h = load_units(seen[row], unit_at, hidden);
+        V input;
+        const V dh = Cell::template derive_open<Real>(values, h, product[0], this->settings, gradient, input);
+        store(carry + at, load<V>(carry + at) + (factor ? dh * load<V>(factor + at) : dh));
+        for (int a = 0; a < Cell::late; ++a) store_units(d[row] + a * hidden, unit_at, hidden, gradient[a]);
+        store_units(second_input[row], unit_at, hidden, input);
     }
 };
 
@@ -189,7 +232,7 @@ class BackwardShare {
             const int64_t s = longest - 1 - done;
             int64_t active = later;
             while (active < rows_.count && rows_.length(active) > s) ++active;
-            step(s, active, later);
+            step(s, active, later, meeting);
             later = active;
             ++done;
             // What is left after the last step sees the whole of it.
@@ -264,7 +307,7 @@ class BackwardShare {
         frame_.input = later > 0 ? Cell::hidden_gates * hidden_ : 0;
     }
 
-    void step(int64_t s, int64_t active, int64_t later) {
+    void step(int64_t s, int64_t active, int64_t later, const Meeting& meeting) {
         product_with(s, active, later);
         for (int64_t i = 0; i < active; ++i) {
             const int64_t t = rows_.time_at(s, i), row = rows_[i], at = row_of(s, i);
@@ -282,6 +325,12 @@ class BackwardShare {
                 for (int64_t unit = first_unit(); unit < end_unit(); ++unit)
                     masked[unit] = block_.state[0][i][unit] * mask[unit];
             }
+            if constexpr (has_second_pass<Cell>) {
+                block_.second_product[i] = block_.d[i] + Cell::second_first * hidden_;
+                block_.seen[i] = direction_.mask ? space_.h_masked + at * hidden_ : block_.state[0][i];
+                block_.second_input[i] = space_.second_input + at * hidden_;
+                if (span_.share == 0) space_.second_rows[at] = block_.second_input[i];
+            }
             if (span_.share > 0) continue;
             space_.x[at] = fold_.x.at(t, row);
             for (int k = 0; k < states; ++k) space_.state[k][at] = block_.state[k][i];
@@ -291,6 +340,23 @@ class BackwardShare {
         }
         frame_.d = block_.d;
         sweep<Pass::step>(frame_, panel_, panel_end_, active);
+        if constexpr (has_second_pass<Cell>) {
+            if (span_.shares > 1) meeting.meet(meeting.place);  // as forward: no stretch ends here
+            sweep<Pass::step>(second_frame(), panel_, panel_end_, active);
+        }
+    }
+
+    auto second_frame() const {
+        SecondBackwardFrame<Cell, Real> frame(fold_.layer, fold_.options, space_.second);
+        frame.row_length = frame_.row_length;
+        frame.x = block_.second_product;
+        frame.carry = block_.carry[0];
+        frame.kept = block_.kept;
+        frame.seen = block_.seen;
+        frame.factor = frame_.factor;
+        frame.d = block_.d;
+        frame.second_input = block_.second_input;
+        return frame;
     }
 
     void state_before(int64_t s, int64_t i) const {
@@ -334,7 +400,7 @@ class Preparation {
           space_(backward_space<Cell, Real>(b, workspace, direction)),
           weights_(b.directions[direction].weights) {}
 
-    int64_t tasks() const { return 1 + hidden_panels() + input_panels(); }
+    int64_t tasks() const { return 1 + hidden_panels() + second_panels() + input_panels(); }
 
     void run(int64_t task) const {
         const Layer &layer = backward_.fold.layer, hidden = transposed_hidden<Cell>(layer);
@@ -343,8 +409,16 @@ class Preparation {
         if (task < hidden_panels()) {
             return transpose({hidden, space_.hidden}, weights_.hidden, hidden, Cell::hidden_gate, task);
         }
+        task -= hidden_panels();
+        if constexpr (has_second_pass<Cell>) {
+            const Layer second = transposed_second<Cell>(layer);
+            if (task < second_panels()) {
+                return transpose({second, space_.second}, weights_.hidden, second, Cell::second_gate, task);
+            }
+            task -= second_panels();
+        }
         const Layer input = transposed_input<Cell>(layer);
-        transpose({input, space_.input}, weights_.input, input, Cell::input_gate, task - hidden_panels());
+        transpose({input, space_.input}, weights_.input, input, Cell::input_gate, task);
     }
 
   private:
@@ -354,6 +428,7 @@ class Preparation {
     const Weights<const Real>& weights_;
 
     int64_t hidden_panels() const { return panel_count<Real>(backward_.fold.layer.hidden); }
+    int64_t second_panels() const { return has_second_pass<Cell> ? hidden_panels() : 0; }
     int64_t input_panels() const { return backward_.dx.data ? panel_count<Real>(backward_.fold.layer.input) : 0; }
 
     void start() const {

@@ -2,8 +2,9 @@
 //
 // A cell says how many accumulators a unit needs, which of them the input product and the hidden product add to, and
 // which of the weights' gates each of these is. Accumulators that both products add to start from the sum of the
-// biases. Old values are blended as z*h + (1-z)*n rather than n + z*(h-n): a gate that is wholly open then keeps its
-// value to the last bit, over any number of steps.
+// biases. A cell with a product of what its own gates give has a second pass over the units, which begins when all of
+// them are through the first: see GruResetBefore. Old values are blended as z*h + (1-z)*n rather than n + z*(h-n): a
+// gate that is wholly open then keeps its value to the last bit, over any number of steps.
 #pragma once
 
 #include "engine.hpp"
@@ -239,6 +240,58 @@ struct Gru {
     }
 };
 
+// Cho et al. 2014, reset before the product. What R_n multiplies is r * h, of which every unit needs all: so the new
+// gate's product waits for a second pass over the units.
+//
+// The first pass has the accumulators that the hidden product adds to: `open` makes values of them, `opened` in number
+// and the first of those kept, and the second product's input. The accumulators from `second_first` on have the input
+// product and the biases by then, and `step` gets them, finished, with the opened values. Backwards `derive` comes
+// first, for all accumulators but the first `late` ones, which the second product's input was made of; those are
+// `derive_open`'s, from the gradient by that input.
+struct GruResetBefore {
+    enum State { h };
+    static constexpr const char *gate_names[] = {"r", "z", "n"}, *state_names[] = {"h"},
+                                *kept_names[] = {"r", "z", "n"};
+    static constexpr int accumulators = 3, peepholes = 0;
+    static constexpr int input_first = 0, input_gates = 3, hidden_first = 0, hidden_gates = 2;
+    static constexpr int second_first = 2, second_gates = 1, opened = 2, late = 1;
+    static constexpr int input_gate[] = {0, 1, 2}, hidden_gate[] = {0, 1}, second_gate[] = {2};
+
+    // `seen` is h as the products see it.
+    template <typename Real>
+    static MEMFOLD_INLINE Vec<Real> open(const Vec<Real>* pre, Vec<Real> seen, const Settings<Real>& s,
+                                         Vec<Real>* kept) {
+        kept[0] = sigmoid<Real>(s.bound(pre[0]));
+        kept[1] = sigmoid<Real>(s.bound(pre[1]));
+        return kept[0] * seen;
+    }
+
+    template <typename Real>
+    static MEMFOLD_INLINE void step(const Vec<Real>* pre, const Vec<Real>*, const Settings<Real>& s, Unit<Real>& unit,
+                                    Vec<Real>* kept) {
+        const Vec<Real> z = kept[1], n = kept[2] = tanh<Real>(s.bound(pre[0]));
+        unit.state[h] = fma(z, unit.state[h], (Real(1) - z) * n);
+    }
+
+    template <typename Real>
+    static MEMFOLD_INLINE void derive(const Vec<Real>* kept, const Unit<Real>& before, const Vec<Real>*,
+                                      const Settings<Real>& s, Unit<Real>& unit, Vec<Real>* d) {
+        const Vec<Real> z = kept[1], n = kept[2];
+        d[1] = unit.state[h] * (before.state[h] - n) * s.sigmoid_slope(z);
+        d[2] = unit.state[h] * (Real(1) - z) * s.tanh_slope(n);
+        unit.state[h] = unit.state[h] * z;
+    }
+
+    // Returns the gradient by `seen`, and gives the second product's input once more.
+    template <typename Real>
+    static MEMFOLD_INLINE Vec<Real> derive_open(const Vec<Real>* kept, Vec<Real> seen, Vec<Real> by_input,
+                                                const Settings<Real>& s, Vec<Real>* d, Vec<Real>& input) {
+        d[0] = by_input * seen * s.sigmoid_slope(kept[0]);
+        input = kept[0] * seen;
+        return by_input * kept[0];
+    }
+};
+
 // y = W x + b: the output head of a stream.
 struct Linear {
     enum State { h };
@@ -260,10 +313,35 @@ template <typename Cell>
 inline constexpr int kept_by = count_of(Cell::kept_names);
 
 template <typename Cell>
+inline constexpr bool has_second_pass = requires { Cell::second_gates; };
+
+// How many of its first accumulators get their gradients in the second pass backwards.
+template <typename Cell>
+constexpr int late_accumulators() {
+    if constexpr (has_second_pass<Cell>) return Cell::late;
+    return 0;
+}
+
+// The second pass as the tile sees it: accumulators that begin as the first pass left them, and their product.
+template <typename Cell>
+struct SecondPass {
+    static constexpr int accumulators = Cell::second_gates, peepholes = 0;
+    static constexpr int input_first = 0, input_gates = accumulators, hidden_first = 0, hidden_gates = accumulators;
+};
+
+template <typename Cell>
 constexpr Traits traits_of(const char* name) {
     static_assert(states_of<Cell> <= most_states && count_of(Cell::gate_names) == Cell::input_gates);
-    return {name,          Cell::input_gates, Cell::accumulators, Cell::peepholes, states_of<Cell>,
-            kept_by<Cell>, Cell::gate_names,  Cell::state_names,  Cell::kept_names};
+    return {name,
+            Cell::input_gates,
+            Cell::accumulators,
+            Cell::peepholes,
+            states_of<Cell>,
+            kept_by<Cell>,
+            has_second_pass<Cell> ? 2 : 1,
+            Cell::gate_names,
+            Cell::state_names,
+            Cell::kept_names};
 }
 
 // By Kind.

@@ -24,6 +24,7 @@ struct Traits {
     int peepholes;     // blocks of H in its peephole weights, which it may do without
     int states;        // arrays (B, H) that a step hands to the next one; the first is h, which is the output
     int kept;          // arrays (B, H) that a step keeps for the gradient; all states but h are the last of them
+    int passes;        // over the units in each step, 1 or 2: all units are through one before any begins the next
     const char *const *gate_names, *const *state_names, *const *kept_names;
 };
 
@@ -147,6 +148,8 @@ struct Step {
     const Real* h;             // (rows, row_length): the hidden state before the step
     Real* state[most_states];  // and the state after it; all but h stand there before it too
     Strided<Real> y;           // data null: not wanted
+    void* between;             // step_bytes: what the first pass over the units leaves for the second
+    int pass;                  // the one at hand, from 0
 };
 
 inline constexpr int most_step_parts = 64;
@@ -170,6 +173,7 @@ struct Functions {
     int64_t (*fold_backward)(const Backward<Real>&, const Plan&, void* workspace, const Span&, const Meeting&);
     // In how many parts a step is worth dividing, at most most_step_parts, and one of them: a range of hidden units.
     int (*step_parts)(const Layer&, int64_t rows);
+    size_t (*step_bytes)(const Layer&, int64_t rows);  // of a step's memory between its passes
     void (*step)(const Step<Real>&, int part, int parts);
 };
 

@@ -56,6 +56,7 @@ struct Workspace {
     Real *h[2], *h_masked[2], *mask, *state[most_states]{}, *projected;
     const Real **x{}, **zones[most_states]{};
     Real **y{}, **kept{};
+    Between<Cell, Real> between;
     int64_t projected_panel;
     size_t bytes;
 
@@ -70,6 +71,8 @@ struct Workspace {
         mask = arena.take<Real>(masked);
         for (int k = 1; k < states_of<Cell>; ++k) state[k] = arena.take<Real>(elements);
         projected = arena.take<Real>(panels * projected_panel);
+        const size_t passing = Between<Cell, Real>(rows, f.layer.hidden, nullptr).bytes;
+        between = {rows, f.layer.hidden, arena.take<char>(int64_t(passing))};
         for (int s = 0; s < plan.shares; ++s) {
             const auto own_x = arena.take<const Real*>(rows * steps);
             const auto own_zones = arena.take<const Real*>(states_of<Cell> * rows);
@@ -100,6 +103,7 @@ class Share {
           unit_end_(smaller(panel_end_ * width<Real>, f.layer.hidden)) {
         frame_.row_length = row_length<Real>(f.layer.hidden);
         frame_.projected_panel = space_.projected_panel;
+        frame_.between = space_.between;
         if (direction_.y.data) frame_.y = space_.y;
         if (direction_.kept.data) frame_.kept = space_.kept;
         if (direction_.mask) frame_.mask = space_.mask;
@@ -129,7 +133,7 @@ class Share {
                 projected = 0;
             }
             active = rows_.running(s, active);
-            step(s, active, projected);
+            step(s, active, projected, meeting);
             projected += active;
             if (++s < longest && meeting.meet && !meeting.meet(meeting.place)) return s;
         }
@@ -208,7 +212,7 @@ class Share {
         sweep<Pass::project>(frame_, panel_, panel_end_, count);
     }
 
-    void step(int64_t s, int64_t active, int64_t projected) {
+    void step(int64_t s, int64_t active, int64_t projected, const Meeting& meeting) {
         for (int64_t i = 0; i < active; ++i) {
             const int64_t t = rows_.time_at(s, i), row = rows_[i];
             if (plan_.chunk == 0) space_.x[i] = fold_.x.at(t, row);
@@ -226,6 +230,11 @@ class Share {
         frame_.h_masked = space_.h_masked[s % 2];
         frame_.h_masked_next = space_.h_masked[(s + 1) % 2];
         sweep<Pass::step>(frame_, panel_, panel_end_, active);
+        if constexpr (has_second_pass<Cell>) {
+            // No stretch ends within a step, whatever the others say here.
+            if (span_.shares > 1) meeting.meet(meeting.place);
+            sweep<Pass::step>(SecondFrame(frame_), panel_, panel_end_, active);
+        }
         for (int64_t i = 0; fold_.sequences.resets.data && i < active; ++i) {
             if (s + 1 >= rows_.length(i) || !rows_.cut_before(s + 1, i)) continue;
             for (int k = 0; k < states; ++k) clear(frame_.state[k], i);
@@ -265,8 +274,13 @@ int step_parts(const Layer& layer, int64_t rows) {
     return int(worth < 1 ? 1 : worth < most ? worth : most);
 }
 
-// Part `part` of one step for many streams. Their rows are taken a few at a time, because pointers to them stand on the
-// stack.
+template <typename Cell, typename Real>
+size_t step_bytes(const Layer& layer, int64_t rows) {
+    return Between<Cell, Real>(rows, layer.hidden, nullptr).bytes;
+}
+
+// Part `part` of one pass of a step for many streams. Their rows are taken a few at a time, because pointers to them
+// stand on the stack.
 template <typename Cell, typename Real, typename Format>
 void step(const Step<Real>& s, int part, int parts) {
     constexpr int64_t at_once = 8 * most_rows;
@@ -277,6 +291,7 @@ void step(const Step<Real>& s, int part, int parts) {
     Real* y[at_once];
     Frame<Cell, Real, Format> frame(s.layer, s.options, s.packed);
     frame.row_length = row_length<Real>(s.layer.hidden);
+    const Between<Cell, Real> between(s.rows, s.layer.hidden, s.between);
     frame.x = x;
     if (s.y.data) frame.y = y;
     for (int64_t from = 0; from < s.rows; from += at_once) {
@@ -288,7 +303,15 @@ void step(const Step<Real>& s, int part, int parts) {
         const auto rows_from = [&](auto* state) { return state ? state + from * frame.row_length : nullptr; };
         frame.h = rows_from(s.h);
         for (int k = 0; k < states_of<Cell>; ++k) frame.state[k] = rows_from(s.state[k]);
-        sweep<Pass::step>(frame, panel, end < panels ? end : panels, count);
+        frame.between = between.from(from, frame.row_length);
+        const int64_t last = end < panels ? end : panels;
+        if constexpr (has_second_pass<Cell>) {
+            if (s.pass > 0) {
+                sweep<Pass::step>(SecondFrame(frame), panel, last, count);
+                continue;
+            }
+        }
+        sweep<Pass::step>(frame, panel, last, count);
     }
 }
 

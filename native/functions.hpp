@@ -65,6 +65,13 @@ int step_parts(const Layer& layer, int64_t rows) {
 }
 
 template <typename Real>
+size_t step_bytes(const Layer& layer, int64_t rows) {
+    return with_cell<Real>(layer, [&]<typename Cell, typename Format>(Cell, Format) {
+        return MEMFOLD_ISA::step_bytes<Cell, Real>(layer, rows);
+    });
+}
+
+template <typename Real>
 void step(const Step<Real>& s, int part, int parts) {
     with_cell<Real>(s.layer, [&]<typename Cell, typename Format>(Cell, Format) {
         MEMFOLD_ISA::step<Cell, Real, Format>(s, part, parts);
@@ -115,7 +122,7 @@ template <typename Real>
 inline constexpr Functions<Real> functions = {
     packed_bytes<Real>,  pack<Real>,       row_length<Real>,     plan<Real>,  workspace_bytes<Real>,
     steps<Real>,         fold<Real>,       backward_bytes<Real>, tasks<Real>, task<Real>,
-    fold_backward<Real>, step_parts<Real>, step<Real>,
+    fold_backward<Real>, step_parts<Real>, step_bytes<Real>,     step<Real>,
 };
 
 }  // namespace memfold::MEMFOLD_ISA::by_cell

@@ -130,9 +130,14 @@ class Gradients {
           matrices_{matrix(space_.x, b.fold.layer.input, Cell::input_first, Cell::input_gate, Cell::input_gates,
                            derivative_.gradient.input, derivative_.gradient.input_bias),
                     matrix(space_.state[0], hidden_, Cell::hidden_first, Cell::hidden_gate, Cell::hidden_gates,
-                           derivative_.gradient.hidden, derivative_.gradient.hidden_bias)} {}
+                           derivative_.gradient.hidden, derivative_.gradient.hidden_bias),
+                    second_matrix()} {}
 
-    int64_t weight_tasks() const { return matrices_[0].tasks() + matrices_[1].tasks() + peephole_tasks(); }
+    int64_t weight_tasks() const {
+        int64_t count = peephole_tasks();
+        for (const Outer<Real>& o : matrices_) count += o.tasks();
+        return count;
+    }
     int64_t dx_tasks() const { return backward_.dx.data ? ceil_div(backward_.steps, dx_rows) : 0; }
 
     void weights(int64_t task) const {
@@ -166,7 +171,7 @@ class Gradients {
     const BackwardSpace<Cell, Real> space_;
     const Derivative<Real>& derivative_;
     const int64_t hidden_;
-    const Outer<Real> matrices_[2];
+    const Outer<Real> matrices_[3];
 
     Outer<Real> matrix(const Real* const* rows, int64_t inner, int first, const int* gate_of, int gates, Real* gradient,
                        Real* bias) const {
@@ -180,6 +185,15 @@ class Gradients {
                 gates,
                 gradient,
                 bias};
+    }
+
+    // Nothing for a cell without a second pass.
+    Outer<Real> second_matrix() const {
+        if constexpr (has_second_pass<Cell>) {
+            return matrix(space_.second_rows, hidden_, Cell::second_first, Cell::second_gate, Cell::second_gates,
+                          derivative_.gradient.hidden, derivative_.gradient.hidden_bias);
+        }
+        return {};
     }
 
     int64_t peephole_tasks() const { return derivative_.gradient.peephole ? panel_count<Real>(hidden_) : 0; }

@@ -6,7 +6,7 @@
 #pragma once
 
 #include "arena.hpp"
-#include "simd.hpp"
+#include "cells.hpp"
 
 namespace memfold::MEMFOLD_ISA {
 
@@ -58,9 +58,9 @@ template <typename Cell, typename Real, typename Format>
 struct Packed {
     using Element = typename Format::Element;
 
-    int64_t input_panel, hidden_panel;  // elements from one panel to the next
-    Element *input, *hidden;
-    Real *bias, *peephole;  // (panels, accumulators, width), (panels, peepholes, width)
+    int64_t input_panel, hidden_panel, second_panel = 0;  // elements from one panel to the next
+    Element *input, *hidden, *second = nullptr;           // second: of the second pass, where the cell has one
+    Real *bias, *peephole;                                // (panels, accumulators, width), (panels, peepholes, width)
     size_t bytes;
 
     Packed(const Layer& layer, void* memory)
@@ -70,6 +70,10 @@ struct Packed {
         Arena arena(memory);
         input = arena.take<Element>(panels * input_panel);
         hidden = arena.take<Element>(panels * hidden_panel);
+        if constexpr (has_second_pass<Cell>) {
+            second_panel = panel_elements<Real, Format>(layer.hidden, Cell::second_gates);
+            second = arena.take<Element>(panels * second_panel);
+        }
         bias = arena.take<Real>(panels * Cell::accumulators * width<Real>);
         peephole = layer.peephole ? arena.take<Real>(panels * Cell::peepholes * width<Real>) : nullptr;
         bytes = arena.bytes();
@@ -116,6 +120,10 @@ inline void pack(const Layer& layer, const Weights<const Real>& weights, void* m
         pack_matrix<Real, Format>(weights.hidden, layer.hidden, layer.hidden, Cell::hidden_gate, Cell::hidden_gates,
                                   packed.hidden);
     }
+    if constexpr (has_second_pass<Cell>) {
+        pack_matrix<Real, Format>(weights.hidden, layer.hidden, layer.hidden, Cell::second_gate, Cell::second_gates,
+                                  packed.second);
+    }
     for (int64_t unit = 0; unit < layer.hidden; ++unit) {
         const int64_t panel = unit / width<Real>, lane = unit % width<Real>;
         const auto add = [&](const Real* bias, int first, const int* gate_of, int gates) {
@@ -126,6 +134,9 @@ inline void pack(const Layer& layer, const Weights<const Real>& weights, void* m
         };
         add(weights.input_bias, Cell::input_first, Cell::input_gate, Cell::input_gates);
         add(weights.hidden_bias, Cell::hidden_first, Cell::hidden_gate, Cell::hidden_gates);
+        if constexpr (has_second_pass<Cell>) {
+            add(weights.hidden_bias, Cell::second_first, Cell::second_gate, Cell::second_gates);
+        }
         for (int p = 0; layer.peephole && p < Cell::peepholes; ++p) {
             packed.peephole[(panel * Cell::peepholes + p) * width<Real> + lane] =
                 weights.peephole[p * layer.hidden + unit];

@@ -13,17 +13,19 @@ namespace memfold::MEMFOLD_ISA {
 template <typename Real>
 Plan plan(const Fold<Real>& f, int threads, int64_t cache_bytes) {
     constexpr int64_t enough_rows = 4, few_rows = 12;
-    constexpr int64_t worth_a_meeting = 8192;    // multiply-adds of a share's hidden product in a step
+    constexpr int64_t worth_a_meeting = 8192;    // multiply-adds of a share's hidden product in a pass
     constexpr int64_t worth_a_change = 2 << 20;  // of the steps after which another thread may go on: some 40 us
     const auto between = [](int64_t low, int64_t value, int64_t high) {
         return value < low ? low : value > high ? high : value;
     };
-    const int64_t hidden = f.layer.hidden, gates = traits[int(f.layer.kind)].gates;
+    const Traits& cell = traits[int(f.layer.kind)];
+    const int64_t hidden = f.layer.hidden, gates = cell.gates;
     const int64_t team = between(1, threads / f.direction_count, threads);
     const int64_t blocks = between(1, f.sequences.batch / enough_rows, team);
     const int64_t rows = (f.sequences.batch + blocks - 1) / blocks;
     const int64_t panels = (hidden + width<Real> - 1) / width<Real>;
-    const int64_t useful = between(1, rows * gates * hidden * hidden / worth_a_meeting, panels > 1 ? panels : 1);
+    const int64_t useful =
+        between(1, rows * gates * hidden * hidden / (worth_a_meeting * cell.passes), panels > 1 ? panels : 1);
     const int64_t shares = between(1, team / blocks, useful);
     const int64_t weights = gates * hidden * (f.layer.input + hidden);
     const bool too_large = weights / shares * int64_t(sizeof(Real)) > cache_bytes;

@@ -27,7 +27,16 @@ class Stack {
             std::memset(memory.get(), 0, bytes);
             return memory;
         };
-        Level level{layer, options, std::move(packed), parts, traits_of(engine_, layer.kind).states, zeros(), {}};
+        const Traits& cell = traits_of(engine_, layer.kind);
+        Level level{layer,
+                    options,
+                    std::move(packed),
+                    parts,
+                    cell.passes,
+                    cell.states,
+                    allocate(functions_.step_bytes(layer, streams_)),
+                    zeros(),
+                    {}};
         for (int k = 0; k < level.states; ++k) level.memory[k] = zeros();
         levels_.push_back(std::move(level));
         most_parts_ = std::max(most_parts_, parts);
@@ -55,9 +64,11 @@ class Stack {
                        below,
                        h,
                        {},
-                       top ? Strided<Real>{y, 0, y_row} : Strided<Real>{nullptr, 0, 0}}};
+                       top ? Strided<Real>{y, 0, y_row} : Strided<Real>{nullptr, 0, 0},
+                       level.between.get(),
+                       0}};
             for (int k = 0; k < level.states; ++k) task.step.state[k] = level.state(k);
-            together.run({Task::run, &task}, level.parts);
+            for (; task.step.pass < level.passes; ++task.step.pass) together.run({Task::run, &task}, level.parts);
             below = {level.state(0), 0, row};
         }
     }
@@ -81,7 +92,8 @@ class Stack {
         Options<Real> options;
         std::shared_ptr<void> packed;
         int parts;  // that its step is worth
-        int states;
+        int passes, states;
+        Memory between;   // the passes of a step
         Memory h_before;  // every unit of a step reads all of it, so the new h is written elsewhere
         Memory memory[most_states];
 

@@ -28,6 +28,39 @@ MEMFOLD_INLINE Vec<Real> load_units(const Real* row, int64_t unit, int64_t hidde
     return unit + width<Real> <= hidden ? load<Vec<Real>>(row + unit) : load_part(row + unit, hidden - unit);
 }
 
+// What a step's first pass over the units leaves for the second: what its product multiplies, where its accumulators
+// begin, and the opened values.
+template <typename Cell, typename Real>
+struct Between {
+    Real *input = nullptr, *begun = nullptr, *opened = nullptr;
+    int64_t begun_panel = 0, opened_rows = 0;  // elements from one panel, or one opened value, to the next
+    size_t bytes = 0;
+
+    Between() = default;
+    Between(int64_t rows, int64_t hidden, void* memory) {
+        if constexpr (has_second_pass<Cell>) {
+            Arena arena(memory);
+            begun_panel = rows * Cell::second_gates * width<Real>;
+            opened_rows = rows * row_length<Real>(hidden);
+            input = arena.take<Real>(opened_rows);
+            begun = arena.take<Real>(panel_count<Real>(hidden) * begun_panel);
+            opened = arena.take<Real>(Cell::opened * opened_rows);
+            bytes = arena.bytes();
+        }
+    }
+
+    // The same for the rows from `row` on.
+    Between from(int64_t row, int64_t row_length) const {
+        Between rest = *this;
+        if constexpr (has_second_pass<Cell>) {
+            rest.input += row * row_length;
+            rest.begun += row * Cell::second_gates * width<Real>;
+            rest.opened += row * row_length;
+        }
+        return rest;
+    }
+};
+
 // Everything the tiles of one step read and write. Rows are those of the block at hand; `h` and every state have
 // row_length elements from row to row.
 template <typename CellOf, typename RealOf, typename FormatOf>
@@ -53,6 +86,7 @@ struct Frame {
     bool adds = false;         // y is added to
     Real* const* kept = nullptr;
     const Real* const* zones[most_states] = {};
+    Between<Cell, Real> between;
 
     Frame(const Layer& layer, const Options<Real>& options, const void* weights)
         : packed(layer, const_cast<void*>(weights)), settings(options), input(layer.input), hidden(layer.hidden) {}
@@ -62,10 +96,33 @@ struct Frame {
         return zones[k] ? load_units(zones[k][row], unit, hidden) : settings.zoneout[k];
     }
 
-    // The cell's formula on a row's finished accumulators of one panel.
+    // What comes of a row's finished accumulators of one panel.
     MEMFOLD_INLINE void finish(int64_t panel, int64_t row, const V* pre) const {
+        if constexpr (has_second_pass<Cell>) {
+            open(panel, row, pre);
+        } else {
+            close(panel, row, pre);
+        }
+    }
+
+    // The end of the first pass of two.
+    MEMFOLD_INLINE void open(int64_t panel, int64_t row, const V* pre) const {
+        const int64_t at = row * row_length + panel * width<Real>;
+        V values[Cell::opened], seen{};
+        if (h) seen = load<V>((mask ? h_masked : h) + at);
+        store(between.input + at, Cell::template open<Real>(pre, seen, settings, values));
+        for (int k = 0; k < Cell::opened; ++k) store(between.opened + k * between.opened_rows + at, values[k]);
+        Real* const begun = between.begun + panel * between.begun_panel + row * Cell::second_gates * width<Real>;
+        for (int g = 0; g < Cell::second_gates; ++g) store(begun + g * width<Real>, pre[Cell::second_first + g]);
+    }
+
+    // The cell's formula.
+    MEMFOLD_INLINE void close(int64_t panel, int64_t row, const V* pre) const {
         const int64_t unit_at = panel * width<Real>, at = row * row_length + unit_at;
         V peephole[Cell::peepholes + 1], values[kept_by<Cell>];
+        if constexpr (has_second_pass<Cell>) {
+            for (int k = 0; k < Cell::opened; ++k) values[k] = load<V>(between.opened + k * between.opened_rows + at);
+        }
         const bool peeps = Cell::peepholes > 0 && packed.peephole != nullptr;
         for (int p = 0; peeps && p < Cell::peepholes; ++p) {
             peephole[p] = load<V>(packed.peephole + (panel * Cell::peepholes + p) * width<Real>);
@@ -93,6 +150,41 @@ struct Frame {
         if (y) store_units(y[row], unit_at, hidden, adds ? now + load_units(y[row], unit_at, hidden) : now);
         for (int k = 0; kept && k < kept_by<Cell>; ++k) store_units(kept[row] + k * hidden, unit_at, hidden, values[k]);
     }
+};
+
+// The frame of the second pass, beside that of the first.
+template <typename CellOf, typename RealOf, typename FormatOf>
+struct SecondFrame {
+    using Cell = SecondPass<CellOf>;
+    using Real = RealOf;
+    using Format = FormatOf;
+    using V = Vec<Real>;
+    using First = Frame<CellOf, Real, Format>;
+
+    struct Weights {
+        typename Format::Element *input, *hidden;
+        int64_t input_panel, hidden_panel;
+        const Real* bias;
+    };
+
+    const First& first;
+    const Weights packed;  // no input: its product was made in the first pass, and the biases are in it
+    const int64_t input = 0, hidden, row_length;
+    const Real* const* const x = nullptr;
+    Real* const projected;
+    const int64_t projected_panel;
+    const Real *const h, *const h_masked = nullptr, *const mask = nullptr;
+
+    explicit SecondFrame(const First& f)
+        : first(f),
+          packed{nullptr, f.packed.second, 0, f.packed.second_panel, f.packed.bias},
+          hidden(f.hidden),
+          row_length(f.row_length),
+          projected(f.between.begun),
+          projected_panel(f.between.begun_panel),
+          h(f.between.input) {}
+
+    MEMFOLD_INLINE void finish(int64_t panel, int64_t row, const V* pre) const { first.close(panel, row, pre); }
 };
 
 // F is the frame that the tile works in: Frame, or one whose formula is another.

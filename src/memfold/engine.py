@@ -157,7 +157,8 @@ def pack(cell: str, weights: Mapping[str, ArrayLike], dtype: Any = np.float32, *
     """Lay out a layer's weights for the engine, once for many folds.
 
     Args:
-        cell: ``"rnn_tanh"``, ``"rnn_relu"``, ``"lstm"``, ``"coupled_lstm"`` or ``"gru"`` (reset after the product).
+        cell: ``"rnn_tanh"``, ``"rnn_relu"``, ``"lstm"``, ``"coupled_lstm"``, ``"gru"`` (reset after the product) or
+            ``"gru_reset_before"``.
         weights: ``weight_ih (G*H, I)``, ``weight_hh (G*H, H)``, optionally ``bias_ih`` and ``bias_hh (G*H)`` and an
             LSTM's ``weight_ph``, as :func:`memfold.cells.fold` takes them. With ``_reverse`` after their names besides,
             those of a backward direction, which has the same ones.

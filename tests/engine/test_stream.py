@@ -128,7 +128,7 @@ def test_reset_starts_some_streams_anew() -> None:
         stream.reset([3])
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn_tanh"])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "gru_reset_before", "rnn_tanh"])
 @pytest.mark.parametrize(("hidden", "streams"), [(128, 1), (130, 7), (257, 1), (512, 1), (256, 50)])
 def test_threads_change_no_bit_of_a_step(cell: str, hidden: int, streams: int, two_threads: None) -> None:
     steps = 300 if streams == 1 else 60

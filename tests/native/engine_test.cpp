@@ -148,16 +148,19 @@ void expected_row(const Call<Real>& call, int64_t b, std::vector<double>& y, std
             c.assign(size_t(units), 0);
         }
         const auto before = h;
+        const auto row_times = [&](int64_t row, const auto& value_of) {
+            double sum = call.hidden_bias[size_t(row)];
+            for (int64_t k = 0; k < units; ++k) sum += double(call.hidden[size_t(row * units + k)]) * value_of(k);
+            return sum;
+        };
         for (int64_t u = 0; u < units; ++u) {
             double from_x[4], from_h[4];
             for (int g = 0; g < call.traits.gates; ++g) {
                 const int64_t row = g * units + u;
-                from_x[g] = call.input_bias[size_t(row)], from_h[g] = call.hidden_bias[size_t(row)];
+                from_x[g] = call.input_bias[size_t(row)];
+                from_h[g] = row_times(row, [&](int64_t k) { return before[size_t(k)]; });
                 for (int64_t k = 0; k < inputs; ++k) {
                     from_x[g] += double(call.input[size_t(row * inputs + k)]) * double(*(f.x.at(t, b) + k));
-                }
-                for (int64_t k = 0; k < units; ++k) {
-                    from_h[g] += double(call.hidden[size_t(row * units + k)]) * before[size_t(k)];
                 }
             }
             const auto pre = [&](int g, double peep = 0) { return clip(from_x[g] + from_h[g] + peep); };
@@ -174,6 +177,19 @@ void expected_row(const Call<Real>& call, int64_t b, std::vector<double>& y, std
                 case Kind::gru: {
                     const double r = sigmoid(pre(0)), z = sigmoid(pre(1));
                     now = (1 - z) * std::tanh(clip(from_x[2] + r * from_h[2])) + z * old;
+                    break;
+                }
+                case Kind::gru_reset_before: {
+                    const auto kept_of = [&](int64_t k) {  // r * h of unit k
+                        double r = call.input_bias[size_t(k)];
+                        for (int64_t j = 0; j < inputs; ++j) {
+                            r += double(call.input[size_t(k * inputs + j)]) * double(*(f.x.at(t, b) + j));
+                        }
+                        r += row_times(k, [&](int64_t j) { return before[size_t(j)]; });
+                        return sigmoid(clip(r)) * before[size_t(k)];
+                    };
+                    const double z = sigmoid(pre(1));
+                    now = (1 - z) * std::tanh(clip(from_x[2] + row_times(2 * units + u, kept_of))) + z * old;
                     break;
                 }
                 case Kind::lstm:
@@ -236,12 +252,14 @@ void test_folds(const Engine& engine) {
             }
         }
     }
-    Call<Real> wide(engine, random, Kind::lstm, 6, 1, 8, 130, false);
-    wide.run(engine, 1);
-    compare(wide, "a fold by shares follows the plain loops");
-    const auto alone = wide.y;
-    wide.run(engine, 4);
-    check(wide.y == alone, "shares change nothing");
+    for (const Kind kind : {Kind::lstm, Kind::gru_reset_before}) {
+        Call<Real> wide(engine, random, kind, 6, 1, 8, 200, false);
+        wide.run(engine, 1);
+        compare(wide, "a fold by shares follows the plain loops");
+        const auto alone = wide.y;
+        wide.run(engine, 4);
+        check(wide.y == alone, "shares change nothing");
+    }
 }
 
 // The gradient along a random direction of everything a fold reads, against the difference of the loss there.
