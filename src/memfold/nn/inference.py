@@ -25,7 +25,8 @@ def fold(layer: Stack, x: Tensor, state: State, lengths: Tensor | None, resets: 
     directions = layer.num_directions
     whole = [ops.whole(s) for s in state]  # (L*D, B, H)
     final = [torch.empty_like(s) for s in whole]
-    first, lasts = (_by_layer(parts, layer.num_layers) for parts in (whole, final))
+    first = _by_layer(whole, layer.num_layers)
+    lasts = _by_layer(final, layer.num_layers)
     rows = None if lengths is None else lengths.contiguous()
     engine.borrow_threads()
     for k, packed in enumerate(_cache.packed(layer)):

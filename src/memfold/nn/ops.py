@@ -193,6 +193,9 @@ def whole(tensor: Tensor) -> Tensor:
 
 def _readable(call: Call) -> Call:
     """The call with every tensor laid out as the engine reads it."""
+    plain = call.lengths is None and call.mask is None and not any(zone is not None for zone in call.zones)
+    if plain and all(t.is_contiguous() and not t.is_neg() for t in (call.x, *call.state, *call.weights)):
+        return call  # as nearly every call is: to copy it takes as long as some steps
 
     def optional(tensor: Tensor | None) -> Tensor | None:
         return None if tensor is None else whole(tensor)
