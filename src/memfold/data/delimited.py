@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import polars as pl
 
@@ -248,7 +248,7 @@ def _records(lines: Sequence[str], separator: str, quoted: bool) -> Iterator[tup
         return
 
 
-def _reader(lines: Iterable[str], separator: str, quoted: bool) -> "csv._reader":  # typeshed's own name for it
+def _reader(lines: Iterable[str], separator: str, quoted: bool) -> Any:
     quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
     return csv.reader(lines, delimiter=separator, quoting=quoting)
 
