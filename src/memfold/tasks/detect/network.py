@@ -1,4 +1,4 @@
-"""The network: a picture through Sequencer blocks at three resolutions to what tells its boxes."""
+"""The network: a picture through Sequencer blocks at three resolutions to its boxes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -75,7 +75,7 @@ class DetectorNetwork(nn.Module):
         self.deviation.copy_((torch.stack(off).sum(0) / count).sqrt().clamp(min=1 / 255))
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits of a centre ``(B, K, h, w)``, and what cells tell of their boxes ``(B, 4, h, w)``; or a decoder's two.
+        """Logits of a centre ``(B, K, h, w)``, and the cells' boxes ``(B, 4, h, w)``; or the decoder's two outputs.
 
         Args:
             pixels: 0 to 1, (B, 3, H, W), H and W multiples of 16.
@@ -88,13 +88,13 @@ class DetectorNetwork(nn.Module):
         for lateral, neck, own in ((self.lateral[1], self.neck[0], middle), (self.lateral[0], self.neck[1], fine)):
             y = neck(lateral(own) + F.interpolate(y, scale_factor=2.0, mode="bilinear", align_corners=False))
         if self.size.head == "sequence":
-            told: tuple[Tensor, Tensor] = self.decoder(y)
-            return told
+            boxes: tuple[Tensor, Tensor] = self.decoder(y)
+            return boxes
         return self.heat(y), self.box(y)
 
 
 class BoxDecoder(nn.Module):
-    """An LSTM that looks at a cell of the map and tells its boxes, one a step (Stewart, Andriluka & Ng 2016).
+    """An LSTM that looks at a cell of the map and predicts its boxes, one a step (Stewart, Andriluka & Ng 2016).
 
     Args:
         channels: of the map.
@@ -108,9 +108,9 @@ class BoxDecoder(nn.Module):
         side = CELL // STRIDE
         self.look = nn.Sequential(nn.Conv2d(channels, hidden_size, side, side), nn.GELU())
         self.lstm = LSTM(hidden_size, hidden_size)
-        self.tell = nn.Linear(hidden_size, classes + 1 + 4)
+        self.output = nn.Linear(hidden_size, classes + 1 + 4)
         with torch.no_grad():
-            self.tell.bias[classes] += log(classes * (1 - PRIOR) / PRIOR)
+            self.output.bias[classes] += log(classes * (1 - PRIOR) / PRIOR)
 
     def forward(self, maps: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of the classes and of none ``(C, L, K + 1)``, and the boxes ``(C, L, 4)``, of all images' cells.
@@ -120,8 +120,8 @@ class BoxDecoder(nn.Module):
         """
         missing = [-side % (CELL // STRIDE) for side in maps.shape[:1:-1]]
         cells = self.look(F.pad(maps, (0, missing[0], 0, missing[1]))).permute(0, 2, 3, 1).flatten(0, 2)  # (C, D)
-        told = self.tell(self.decode(cells)).transpose(0, 1)
-        return told[..., : self.classes + 1], told[..., self.classes + 1 :]
+        outputs = self.output(self.decode(cells)).transpose(0, 1)
+        return outputs[..., : self.classes + 1], outputs[..., self.classes + 1 :]
 
     def decode(self, cells: Tensor) -> Tensor:
         """What the LSTM makes of cells ``(C, D)``, which it sees anew at every step, (L, C, H)."""

@@ -118,7 +118,7 @@ def right(truth: Boxes, found: Boxes, least: float = 0.5) -> NDArray[np.int64]:
 
 
 def best_thresholds(truth: Sequence[Boxes], found: Sequence[Boxes], classes: int) -> NDArray[np.float64]:
-    """Of every class the score from which on its boxes are told where F1 is to be the highest, (K,).
+    """Of every class the score from which on its boxes are predicted for the highest F1, (K,).
 
     A class of which no box is right has the mean of the others', and where there is none, a half.
     """

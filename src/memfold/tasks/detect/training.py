@@ -1,4 +1,4 @@
-"""The problem that the loop works on: pictures altered at every epoch, the loss of what is told, average precision."""
+"""The problem that the loop works on: pictures augmented in every epoch, the losses, average precision."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from memfold.tasks.detect.choices import Flips
 from memfold.tasks.detect.network import CELL, LENGTH, STRIDE, DetectorNetwork, grid_of, padded
-from memfold.tasks.detect.pictures import Picture, altered
+from memfold.tasks.detect.pictures import Picture, augmented
 from memfold.tasks.detect.scores import Boxes, precision_of
 from memfold.tasks.detect.sequence import CellTargets, cells_of, sequence_loss, stitched
 from memfold.tasks.detect.targets import Targets, peaks, targets_of
@@ -20,14 +20,14 @@ from memfold.training import Problem
 __all__ = ["DetectionProblem", "box_loss", "find_boxes", "heat_loss", "true_boxes"]
 
 AT_ONCE = 8  # pictures
-LEAST = 0.01  # score of a box that is told
+LEAST = 0.01  # score of a predicted box
 MOST = 100  # boxes of a picture
 BOX_WEIGHT = 1.0
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Pixels ``(B, 3, H, W)``, and what the network should tell of them."""
+    """Pixels ``(B, 3, H, W)``, and the targets of the network's outputs."""
 
     pixels: Tensor
     targets: Targets | CellTargets
@@ -42,10 +42,10 @@ def heat_loss(logits: Tensor, heat: Tensor) -> Tensor:
     return -torch.where(centre, found, none).sum() / centre.sum().clamp(min=1)
 
 
-def box_loss(told: Tensor, targets: Targets) -> Tensor:
-    """Mean absolute error of the four numbers that cells tell, by the cells' weights."""
+def box_loss(offsets: Tensor, targets: Targets) -> Tensor:
+    """Mean absolute error of the four numbers that cells predict, by the cells' weights."""
     image, row, column = targets.places.unbind(1)
-    own = told[image, :, row, column]  # (M, 4)
+    own = offsets[image, :, row, column]  # (M, 4)
     lost = (own - targets.boxes).abs().sum(1) * targets.weights
     return lost.sum() / targets.weights.sum().clamp(min=1)
 
@@ -62,18 +62,18 @@ def find_boxes(network: DetectorNetwork, pictures: Sequence[Picture]) -> list[Bo
         for start in range(0, len(rows), AT_ONCE):
             block = rows[start : start + AT_ONCE]
             pixels = padded([pictures[row].pixels for row in block], network.mean)
-            for row, *own in zip(block, *_told(network, pixels), strict=True):
+            for row, *own in zip(block, *_boxes_of(network, pixels), strict=True):
                 found[row] = _inside(pictures[row], *own)
     return [found[row] for row in range(len(pictures))]
 
 
-def _told(network: DetectorNetwork, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _boxes_of(network: DetectorNetwork, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Boxes, classes and scores in a batch of pictures, as `peaks` gives them."""
-    logits, told = network(pixels)
+    logits, offsets = network(pixels)
     if network.size.head == "sequence":
         height, width = pixels.shape[2:]
-        return stitched(logits, told, grid_of(height, width), CELL, MOST)
-    return peaks(logits.sigmoid(), told, STRIDE, MOST)
+        return stitched(logits, offsets, grid_of(height, width), CELL, MOST)
+    return peaks(logits.sigmoid(), offsets, STRIDE, MOST)
 
 
 def _inside(picture: Picture, boxes: Tensor, labels: Tensor, scores: Tensor) -> Boxes:
@@ -93,7 +93,7 @@ def true_boxes(picture: Picture) -> Boxes:
 
 
 class DetectionProblem(Problem):
-    """Training on altered pictures; the score is what average precision at 0.5 lacks to 1."""
+    """Training on augmented pictures; the score is what average precision at 0.5 lacks to 1."""
 
     metric = "valid 1 - map50"
     unit = "images"
@@ -123,7 +123,7 @@ class DetectionProblem(Problem):
     def _batch(self, rows: Sequence[int], rng: np.random.Generator) -> Batch:
         others = rng.integers(len(self.train), size=len(rows)).tolist()
         pairs = [(self.train[row], self.train[other]) for row, other in zip(rows, others, strict=True)]
-        pixels, boxes, labels = zip(*(altered(pair, self.canvas, self.flips, rng) for pair in pairs), strict=True)
+        pixels, boxes, labels = zip(*(augmented(pair, self.canvas, self.flips, rng) for pair in pairs), strict=True)
         return Batch(torch.stack(pixels), self._targets(boxes, labels))
 
     def _targets(self, boxes: Sequence[Tensor], labels: Sequence[Tensor]) -> Targets | CellTargets:
@@ -136,10 +136,10 @@ class DetectionProblem(Problem):
         return len(batch.pixels)
 
     def loss(self, batch: Batch) -> Tensor:
-        logits, told = self.model(batch.pixels)
+        logits, offsets = self.model(batch.pixels)
         if isinstance(batch.targets, CellTargets):
-            return sequence_loss(logits, told, batch.targets)
-        return heat_loss(logits, batch.targets.heat) + BOX_WEIGHT * box_loss(told, batch.targets)
+            return sequence_loss(logits, offsets, batch.targets)
+        return heat_loss(logits, batch.targets.heat) + BOX_WEIGHT * box_loss(offsets, batch.targets)
 
     def validate(self) -> float:
         found = find_boxes(self.model, self.valid)

@@ -77,10 +77,10 @@ def _likeliest_centre(model: ObjectDetector, pixels: Tensor, words: Words) -> _L
 def _likeliest_box(model: ObjectDetector, pixels: Tensor, words: Words) -> _Likeliest:
     network, (height, width) = model.network_, pixels.shape[2:]
     whole = padded(list(pixels), network.mean)
-    logits, told = network(whole)  # (C, L, K+1), (C, L, 4)
+    logits, offsets = network(whole)  # (C, L, K+1), (C, L, 4)
     number, columns = torch.arange(len(logits)), grid_of(whole.shape[2], whole.shape[3])[1]
     corners = torch.stack([number % columns, number // columns], 1)[:, None]
-    middles = (corners + 0.5 + told[..., :2]) * CELL  # (C, L, 2)
+    middles = (corners + 0.5 + offsets[..., :2]) * CELL  # (C, L, 2)
     inside = ((middles >= 0) & (middles < torch.tensor([width, height]))).all(2)
     chances = logits.softmax(2)[..., :-1] * inside[..., None]
     cell, step, label = (int(k) for k in np.unravel_index(int(chances.argmax()), chances.shape))
@@ -106,8 +106,8 @@ def cell_apart(decoder: BoxDecoder, cell: int) -> Iterator[None]:
 
     def decode(cells: Tensor) -> Tensor:
         seen = cells.expand(LENGTH, -1, -1)  # (L, C, D)
-        told, own = decoder.lstm.forward(seen)[0], decoder.lstm(seen[:, cell : cell + 1])[0]
-        return torch.cat([told[:, :cell], own, told[:, cell + 1 :]], 1)
+        together, alone = decoder.lstm.forward(seen)[0], decoder.lstm(seen[:, cell : cell + 1])[0]
+        return torch.cat([together[:, :cell], alone, together[:, cell + 1 :]], 1)
 
     vars(decoder)["decode"] = decode
     try:
