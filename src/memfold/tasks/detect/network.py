@@ -68,9 +68,9 @@ class DetectorNetwork(nn.Module):
 
     def normalise_by(self, pixels: Sequence[Tensor]) -> None:
         """Take the means and deviations of the colours of pictures ``(3, H, W)`` of 0 to 255."""
-        count = sum(own[0].numel() for own in pixels)
-        mean = torch.stack([own.sum((1, 2)) for own in pixels]).double().sum(0) / count / 255
-        off = [(own.double() / 255 - mean[:, None, None]).square().sum((1, 2)) for own in pixels]
+        count = sum(picture[0].numel() for picture in pixels)
+        mean = torch.stack([picture.sum((1, 2)) for picture in pixels]).double().sum(0) / count / 255
+        off = [(picture.double() / 255 - mean[:, None, None]).square().sum((1, 2)) for picture in pixels]
         self.mean.copy_(mean)
         self.deviation.copy_((torch.stack(off).sum(0) / count).sqrt().clamp(min=1 / 255))
 
@@ -85,8 +85,8 @@ class DetectorNetwork(nn.Module):
         middle = self.middle(fine)
         coarse = self.coarse(middle)
         y = self.lateral[2](coarse)
-        for lateral, neck, own in ((self.lateral[1], self.neck[0], middle), (self.lateral[0], self.neck[1], fine)):
-            y = neck(lateral(own) + F.interpolate(y, scale_factor=2.0, mode="bilinear", align_corners=False))
+        for lateral, neck, finer in ((self.lateral[1], self.neck[0], middle), (self.lateral[0], self.neck[1], fine)):
+            y = neck(lateral(finer) + F.interpolate(y, scale_factor=2.0, mode="bilinear", align_corners=False))
         if self.size.head == "sequence":
             boxes: tuple[Tensor, Tensor] = self.decoder(y)
             return boxes

@@ -82,7 +82,7 @@ def augmented(
     line = round(float(rng.uniform(0.2, 0.8)) * (width, height)[axis])
     before, after = frame.copy(), frame.copy()
     before[2 + axis] = after[axis] = line
-    one, two = (_moved(own, part, canvas, flips, rng) for own, part in ((first, before), (second, after)))
+    one, two = (_moved(picture, part, canvas, flips, rng) for picture, part in ((first, before), (second, after)))
     halves = one[0].tensor_split([line], 2 - axis)[0], two[0].tensor_split([line], 2 - axis)[1]
     return torch.cat(halves, 2 - axis), torch.cat([one[1], two[1]]), torch.cat([one[2], two[2]])
 

@@ -46,7 +46,7 @@ def cells_of(
         length: boxes of a cell at most; more are left out.
     """
     rows, columns = shape
-    image = torch.repeat_interleave(torch.arange(len(boxes)), torch.tensor([len(own) for own in boxes]))
+    image = torch.repeat_interleave(torch.arange(len(boxes)), torch.tensor(list(map(len, boxes))))
     scaled, kind = torch.cat(list(boxes)) / cell, torch.cat(list(labels))
     centres = scaled[:, :2] + scaled[:, 2:] / 2
     at = centres.floor().long()
@@ -129,10 +129,12 @@ def stitched(
     classes, steps = logits.shape[2] - 1, logits.shape[1]
     number = torch.arange(rows * columns)
     middles = torch.stack([number % columns, number // columns], 1) + 0.5  # (C/B, 2)
-    own = offsets.reshape(-1, rows * columns, steps, 4)
-    sizes = own[..., 2:].exp()
-    boxes = (torch.cat([middles[:, None] + own[..., :2] - sizes / 2, sizes], 3) * cell).flatten(1, 2)  # (B, C/B*L, 4)
-    chances = logits.softmax(2)[..., :classes].reshape(len(own), -1)
+    by_cell = offsets.reshape(-1, rows * columns, steps, 4)
+    sizes = by_cell[..., 2:].exp()
+    boxes = (torch.cat([middles[:, None] + by_cell[..., :2] - sizes / 2, sizes], 3) * cell).flatten(
+        1, 2
+    )  # (B, C/B*L, 4)
+    chances = logits.softmax(2)[..., :classes].reshape(len(by_cell), -1)
     scores, index = chances.topk(min(CANDIDATES, chances.shape[1]))
     labels = index % classes
     boxes = boxes.gather(1, (index // classes)[..., None].expand(-1, -1, 4))

@@ -60,7 +60,7 @@ def targets_of(
         stride: pixels of a cell.
     """
     height, width = shape
-    image = torch.repeat_interleave(torch.arange(len(boxes)), torch.tensor([len(own) for own in boxes]))  # (N,)
+    image = torch.repeat_interleave(torch.arange(len(boxes)), torch.tensor(list(map(len, boxes))))  # (N,)
     cells, kind = torch.cat(list(boxes)) / stride, torch.cat(list(labels))
     sizes = cells[:, 2:]
     centres = cells[:, :2] + sizes / 2
@@ -100,7 +100,7 @@ def peaks(heat: Tensor, offsets: Tensor, stride: int, most: int) -> tuple[Tensor
     kept = heat * (F.max_pool2d(heat, 3, 1, 1) == heat)
     scores, index = kept.flatten(1).topk(min(most, classes * height * width))
     labels, cell = index // (height * width), index % (height * width)
-    own = offsets.flatten(2).gather(2, cell[:, None].expand(-1, 4, -1)).transpose(1, 2)  # (B, M, 4)
-    sizes = own[..., 2:].exp()
-    middle = torch.stack([cell % width, cell // width], 2) + 0.5 + own[..., :2]
+    chosen = offsets.flatten(2).gather(2, cell[:, None].expand(-1, 4, -1)).transpose(1, 2)  # (B, M, 4)
+    sizes = chosen[..., 2:].exp()
+    middle = torch.stack([cell % width, cell // width], 2) + 0.5 + chosen[..., :2]
     return torch.cat([middle - sizes / 2, sizes], 2) * stride, labels, scores

@@ -84,9 +84,9 @@ class ObjectDetector(Task):
         return self._with_boxes(boxed(paths, boxes))
 
     def _with_boxes(self, images: BoxedImages) -> BoxedImages:
-        found = images.at(self.size)
-        found.require()
-        return found
+        at_size = images.at(self.size)
+        at_size.require()
+        return at_size
 
     def inputs(self, data: Any) -> BoxedImages:
         """Images without boxes, of files or of folders of which every image is taken."""
@@ -160,14 +160,14 @@ class ObjectDetector(Task):
         Args:
             threshold: the lowest score of a thing; None takes that of each class which was best in validation.
         """
-        found = self._sure(answers, threshold)
-        counts = [len(own.labels) for own in found]
-        boxes = np.concatenate([own.boxes for own in found])
+        sure = self._sure(answers, threshold)
+        counts = [len(image.labels) for image in sure]
+        boxes = np.concatenate([image.boxes for image in sure])
         return pl.DataFrame(
             {
                 "image": [str(path) for path, count in zip(examples.paths, counts, strict=True) for _ in range(count)],
-                "label": [self.classes_[label] for own in found for label in own.labels],
-                "score": np.concatenate([own.scores for own in found]),
+                "label": [self.classes_[label] for image in sure for label in image.labels],
+                "score": np.concatenate([image.scores for image in sure]),
                 **{name: boxes[:, k] for k, name in enumerate(("x", "y", "width", "height"))},
             },
             schema_overrides={"image": pl.String, "label": pl.String},
@@ -176,7 +176,7 @@ class ObjectDetector(Task):
     def _sure(self, answers: Sequence[Boxes], threshold: float | None = None) -> list[Boxes]:
         """The boxes from a threshold on; None takes that of each class."""
         least = np.array(self.thresholds_ if threshold is None else [threshold] * len(self.classes_))
-        return [own.at_least(least) for own in answers]
+        return [boxes.at_least(least) for boxes in answers]
 
     def predict(self, data: Any, threshold: float | None = None) -> pl.DataFrame:
         """Find the things in images, as `table` describes them.
@@ -222,8 +222,8 @@ class ObjectDetector(Task):
 
     def _truth(self, examples: BoxedImages) -> list[Boxes]:
         numbers = examples.numbers(self.classes_)
-        found = zip(examples.boxes, numbers, strict=True)
-        return [Boxes(boxes, labels, np.ones(len(labels), np.float32)) for boxes, labels in found]
+        labelled = zip(examples.boxes, numbers, strict=True)
+        return [Boxes(boxes, labels, np.ones(len(labels), np.float32)) for boxes, labels in labelled]
 
     def _precision(self, examples: BoxedImages, answers: Sequence[Boxes]) -> Precision:
         return precision_of(self._truth(examples), answers, len(self.classes_))

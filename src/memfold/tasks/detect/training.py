@@ -37,16 +37,16 @@ def heat_loss(logits: Tensor, heat: Tensor) -> Tensor:
     """Focal loss of maps of centres, a box (Zhou, Wang & Krähenbühl 2019, eq. 1)."""
     centre = heat == 1
     p = logits.sigmoid()
-    found = F.logsigmoid(logits) * (1 - p) ** 2
-    none = F.logsigmoid(-logits) * p**2 * (1 - heat) ** 4
-    return -torch.where(centre, found, none).sum() / centre.sum().clamp(min=1)
+    at_centre = F.logsigmoid(logits) * (1 - p) ** 2
+    elsewhere = F.logsigmoid(-logits) * p**2 * (1 - heat) ** 4
+    return -torch.where(centre, at_centre, elsewhere).sum() / centre.sum().clamp(min=1)
 
 
 def box_loss(offsets: Tensor, targets: Targets) -> Tensor:
     """Mean absolute error of the four numbers that cells predict, by the cells' weights."""
     image, row, column = targets.places.unbind(1)
-    own = offsets[image, :, row, column]  # (M, 4)
-    lost = (own - targets.boxes).abs().sum(1) * targets.weights
+    predicted = offsets[image, :, row, column]  # (M, 4)
+    lost = (predicted - targets.boxes).abs().sum(1) * targets.weights
     return lost.sum() / targets.weights.sum().clamp(min=1)
 
 
@@ -54,7 +54,7 @@ def box_loss(offsets: Tensor, targets: Targets) -> Tensor:
 def find_boxes(network: DetectorNetwork, pictures: Sequence[Picture]) -> list[Boxes]:
     """The boxes in pictures, in pixels of their files, the highest scores first."""
     network.eval()
-    found: dict[int, Boxes] = {}
+    boxes: dict[int, Boxes] = {}
     shapes = [tuple(picture.pixels.shape) for picture in pictures]
     order = sorted(range(len(pictures)), key=lambda row: shapes[row])
     for _, alike in groupby(order, key=lambda row: shapes[row]):  # others' padding would be seen by the LSTMs
@@ -62,9 +62,9 @@ def find_boxes(network: DetectorNetwork, pictures: Sequence[Picture]) -> list[Bo
         for start in range(0, len(rows), AT_ONCE):
             block = rows[start : start + AT_ONCE]
             pixels = padded([pictures[row].pixels for row in block], network.mean)
-            for row, *own in zip(block, *_boxes_of(network, pixels), strict=True):
-                found[row] = _inside(pictures[row], *own)
-    return [found[row] for row in range(len(pictures))]
+            for row, *answer in zip(block, *_boxes_of(network, pixels), strict=True):
+                boxes[row] = _inside(pictures[row], *answer)
+    return [boxes[row] for row in range(len(pictures))]
 
 
 def _boxes_of(network: DetectorNetwork, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -142,5 +142,5 @@ class DetectionProblem(Problem):
         return heat_loss(logits, batch.targets.heat) + BOX_WEIGHT * box_loss(offsets, batch.targets)
 
     def validate(self) -> float:
-        found = find_boxes(self.model, self.valid)
-        return 1 - precision_of(self.truth, found, self.model.size.classes).map50
+        predicted = find_boxes(self.model, self.valid)
+        return 1 - precision_of(self.truth, predicted, self.model.size.classes).map50

@@ -23,11 +23,11 @@ def view(model: ObjectDetector, source: str, words: Words) -> Explanation:
     """A picture as a detector sees it, and what speaks for its likeliest centre or box."""
     check_picture(source)
     images = model.inputs(source)
-    network, found = model.network_, model.predict(images)
+    network, things = model.network_, model.predict(images)
     pixels = torch.from_numpy(images.pixels[0])[None]
     with torch.no_grad():
         likeliest = (_likeliest_box if model.head == "sequence" else _likeliest_centre)(model, pixels, words)
-    answer = ", ".join(f"{own} {sure:.2f}" for own, sure in found[["label", "score"]].rows()) or words("nothing")
+    answer = ", ".join(f"{label} {sure:.2f}" for label, sure in things[["label", "score"]].rows()) or words("nothing")
     extent = padded(list(pixels), network.mean).shape[2:]
     scale = max(images.sizes[0]) / model.size
     score, what = likeliest.score, likeliest.what
@@ -35,7 +35,7 @@ def view(model: ObjectDetector, source: str, words: Words) -> Explanation:
         explanation = explained_picture(
             model, source, answer, pixels, score, score, what, words, (extent[0], extent[1])
         )
-    for left, top, wide, high in (found[["x", "y", "width", "height"]] / scale).rows():
+    for left, top, wide, high in (things[["x", "y", "width", "height"]] / scale).rows():
         corners = {"x0": left - 0.5, "y0": top - 0.5, "x1": left + wide - 0.5, "y1": top + high - 0.5}
         explanation.pictures[0].figure.add_shape(type="rect", **corners, line_color=INK)
     return explanation
