@@ -57,8 +57,8 @@ def scored(
     report = model.evaluate(test, "@fsdd")
     steps = f"{model.training_.steps} steps, threshold {model.threshold_:.2f}"
     ours = ", ".join(f"{name} {value:.2f}" for name, value in report.metrics.items())
-    told = "; ".join(text for text in report.shown if isinstance(text, str))
-    print(f"  {ours}; baseline {report.baselines[MFCC]['accuracy']:.2f}; {steps}; {told}", flush=True)
+    details = "; ".join(text for text in report.shown if isinstance(text, str))
+    print(f"  {ours}; baseline {report.baselines[MFCC]['accuracy']:.2f}; {steps}; {details}", flush=True)
     return report
 
 

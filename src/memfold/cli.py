@@ -287,7 +287,7 @@ def stream(model: Annotated[Path, typer.Argument(help="A model's folder.")]) -> 
 
     A generator goes on from a line, a classifier labels it, a translator translates it. A detector of anomalies judges
     readings, as CSV or JSON, in lines of JSON. A recogniser of speech or commands hears an audio file, or raw samples
-    (16 bits, little-endian, one channel, at the model's rate), and tells what and when in lines of JSON.
+    (16 bits, little-endian, one channel, at the model's rate), and reports what and when in lines of JSON.
 
     Examples: memfold stream model < lines.txt; arecord -f S16_LE -r 16000 | memfold stream model
     """
@@ -395,7 +395,7 @@ def lab(
 
     adding, copy, order, timing and reber are the classical puzzles, over growing lags, each training ended as soon as
     the puzzle is solved. pixels reads MNIST's digits pixel by pixel. gradient measures how far a gradient reaches back.
-    Where a paper says otherwise than what came out here, that is printed. Seeds are fixed.
+    Where a paper reports another result, that is printed. Seeds are fixed.
 
     Example: memfold lab adding --lags 100,200,400,800 --out adding.html
     """

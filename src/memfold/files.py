@@ -82,7 +82,7 @@ def check_file(path: Path) -> None:
     Raises:
         InputError: its folder is not there or not writable, or something else than a file has its name.
     """
-    with _told(path):
+    with _as_input_errors(path):
         if path.exists() and not path.is_file():
             what = "a folder" if path.is_dir() else "no ordinary file"
             raise InputError(f"{path}: is {what}; give the name of a file to write")
@@ -100,7 +100,7 @@ def check_folder(path: Path, kind: FolderKind) -> None:
     Raises:
         InputError: something else is there, or it cannot be written.
     """
-    with _told(path):
+    with _as_input_errors(path):
         if path.is_symlink() and not path.exists():
             raise InputError(
                 f"{path}: is a symlink to {os.readlink(path)}, which is not there; make that folder, or choose another"
@@ -200,7 +200,7 @@ def settle(path: Path) -> None:
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _as_input_errors(path: Path) -> Iterator[None]:
     """What the system refuses while a path is looked at, as an `InputError`."""
     try:
         yield

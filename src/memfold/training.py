@@ -116,7 +116,7 @@ class Result:
     Attributes:
         stopped: "budget", "patience", "solved", "interrupted" or "non-finite".
         message: for a person, when it did not end as planned.
-        units: how much the steps' batches held, as `Problem.count` tells.
+        units: how much the steps' batches held, by `Problem.count`.
         step_seconds: the time of the steps alone, without validations and checkpoints.
         engine_seconds: the part of it that was spent in the recurrent layers.
     """
@@ -142,7 +142,7 @@ class Result:
 
 
 class Progress(Protocol):
-    """Where the loop tells how far it is."""
+    """Receives the loop's progress."""
 
     def step(self, fraction: float, epoch: int, loss: float) -> None: ...
     def validated(self, row: Validation, metric: str, best: bool) -> None: ...
@@ -163,7 +163,7 @@ def train(
         checkpoint: file to keep a checkpoint in; None keeps none.
         resume: go on from that file when it is there.
         identity: what a checkpoint must agree on to be resumed, such as a hash of the data and the settings.
-        progress: told after every step and every validation.
+        progress: called after every step and every validation.
 
     Returns:
         What happened. Ctrl-C and a loss that is not finite end the training early, with the best weights so far

@@ -30,7 +30,7 @@ def test_copy_asks_for_the_symbols_after_the_silence() -> None:
     assert (batch.x[30:].argmax(-1) == DIGITS + 1).all()
 
 
-def test_temporal_order_can_be_told_from_the_two_symbols() -> None:
+def test_temporal_order_can_be_read_from_the_two_symbols() -> None:
     batch = drawn(TemporalOrder(100))
     marked = batch.x[..., -2:].argmax(-1) + 2 * batch.x[..., -2:].sum(-1).long()  # 2 for X, 3 for Y
     assert ((marked > 0).sum(0) == 2).all()

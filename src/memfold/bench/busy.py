@@ -188,7 +188,7 @@ def _side_by_side(cell: str, size: tuple[int, int, int], mode: str, rounds: int)
 
 
 def _serve(pipe: Any, cell: str, size: tuple[int, int, int], mode: str) -> None:
-    """The second process: a turn of the peer that it is told, and the mean seconds of its calls back."""
+    """The second process: a turn of the named peer, and the mean seconds of its calls back."""
     peers = _Peers(cell, size, mode)
     pipe.send(None)
     while (name := pipe.recv()) is not None:

@@ -38,13 +38,13 @@ def series(budget: str = "60s", rounds: int = 5) -> dict[str, Any]:
     learns from all and keeps the last weights: to validate and stop early is for those who ask for it.
 
     Args:
-        budget: time to learn for each, from the first step to the last, validation included.
+        budget: time to train for each, from the first step to the last, validation included.
         rounds: turns that each has at forecasting.
 
     Returns:
         ``machine``; ``data``; ``budget_seconds``; ``points``, one for each measure with its value for ``memfold``,
         ``neuralforecast`` and, where it has one, ``Naive2``: the scores of the 48 hours, the weights, the steps made,
-        the windows learnt from in a second of the budget, and the series forecast in a second, from a data frame to a
+        the windows trained on in a second of the budget, and the series forecast in a second, from a data frame to a
         data frame of quantiles (the median call). The two speeds have a ``ratio``, memfold's to neuralforecast's.
 
     Raises:

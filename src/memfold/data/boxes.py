@@ -96,7 +96,7 @@ class BoxedImages:
         for path, labels in zip(self.paths, self.labels, strict=True):
             for label in labels:
                 if label not in places:
-                    raise InputError(f"{path}: the class {label!r} was not learnt; known are {', '.join(classes)}")
+                    raise InputError(f"{path}: the class {label!r} was not trained on; known are {', '.join(classes)}")
         return [np.array([places[label] for label in own], np.int64) for own in self.labels]
 
     def require(self, images: int = 1) -> None:
@@ -292,9 +292,9 @@ class _Gathered:
             InputError: none of the images can be read.
         """
         leave_out(self.broken, len(self.broken) + len(self.images), "images")
-        told = [f"{count} {'box' if count == 1 else 'boxes'} {what}" for what, count in self.counts.items() if count]
-        if told:
-            say(f"{self.images.name}: {', '.join(told)}")
+        changes = [f"{count} {'box' if count == 1 else 'boxes'} {what}" for what, count in self.counts.items() if count]
+        if changes:
+            say(f"{self.images.name}: {', '.join(changes)}")
         return self.images
 
 

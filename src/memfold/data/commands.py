@@ -1,4 +1,4 @@
-"""Recordings of spoken commands: a folder for each command, or files whose names tell command and speaker."""
+"""Recordings of spoken commands: a folder for each command, or files whose names hold command and speaker."""
 
 import re
 from collections import Counter
@@ -137,8 +137,8 @@ class Recordings:
     def _parted(self, test: set[int]) -> tuple[Self, Self]:
         rest = self.take([row for row in range(len(self.paths)) if row not in test])
         held = self.take(sorted(test))
-        learnt, kept = split_background(self.background)
-        return replace(rest, background=learnt), replace(held, background=kept)
+        training, kept = split_background(self.background)
+        return replace(rest, background=training), replace(held, background=kept)
 
 
 def split_background(background: Sequence[Excerpt], share: float = 0.2) -> tuple[tuple[Excerpt, ...], ...]:
@@ -170,7 +170,7 @@ def read_commands(source: str | Path, pattern: str | None = None, background: st
 
     Args:
         source: a folder with a folder for each command, or with files that the pattern describes. Of the former, a
-            folder ``_background_noise_`` is background, and names such as ``<speaker>_nohash_0.wav`` tell the speaker.
+            folder ``_background_noise_`` is background, and names such as ``<speaker>_nohash_0.wav`` hold the speaker.
         pattern: how command, speaker and number make up a file's name without its suffix, as in
             ``{label}_{speaker}_{index}``; with the folders below ``source`` where it holds a ``/``.
         background: a folder or a file with sound in which no command is spoken.
@@ -244,7 +244,7 @@ def _by_folder(root: Path, apart: set[Path]) -> list[Found]:
                 found.append((path, label, named["speaker"] if named else ""))
     if not found and files_below(root, SUFFIXES):
         raise InputError(
-            f"{root}: expected a folder for each command; where the files' names tell it, say how: "
+            f"{root}: expected a folder for each command; where the files' names hold it, say how: "
             "--set pattern={label}_{speaker}_{index}"
         )
     return found

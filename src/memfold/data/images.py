@@ -143,7 +143,7 @@ def read_pixels(paths: Sequence[Path], size: int, channels: int | None = None) -
     """Read image files; those that cannot be read are left out, and named on standard error.
 
     Every image is turned as its camera noted, scaled to fit into a square without a change of its proportions, centred
-    in it, and surrounded by its mean colour. What is transparent becomes white.
+    in it, with its mean colour around it. What is transparent becomes white.
 
     Args:
         paths: files of any kind that Pillow reads (PNG, JPEG, WebP, TIFF, BMP, PGM, ...).
@@ -298,7 +298,7 @@ def _idx_array(path: Path, rank: int) -> Pixels:
         raise InputError(f"{path}: not an idx file of bytes with {rank} dimension{'s' if rank > 1 else ''}")
     shape = np.frombuffer(content[4:head], ">u4").astype(int)
     if len(content) != head + shape.prod():
-        raise InputError(f"{path}: {len(content)} bytes, {head + shape.prod()} expected; truncated or altered")
+        raise InputError(f"{path}: {len(content)} bytes, {head + shape.prod()} expected; truncated or damaged")
     return np.frombuffer(content[head:], np.uint8).reshape(shape)
 
 

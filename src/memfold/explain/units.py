@@ -67,10 +67,10 @@ def _in_word(character: str) -> bool:
 
 
 def probe_scores(values: Array, feature: NDArray[np.float64]) -> tuple[str, Array]:
-    """How well each unit tells a feature: the kind of score, and the scores (H,).
+    """How well each unit follows a feature: the kind of score, and the scores (H,).
 
     The area under the ROC curve of a feature of 0 and 1 (by ranks, Mann & Whitney 1947), else Pearson's correlation;
-    NaN where there is nothing to tell.
+    NaN where there is nothing to follow.
 
     Args:
         values: (T, H).

@@ -84,7 +84,7 @@ def read_config(path: Path) -> dict[str, Any]:
     """Read and check ``config.json``, and the size and hash of the weights and the encoder's files.
 
     Raises:
-        InputError: the folder is no memfold model, or one of its files is missing, truncated or altered.
+        InputError: the folder is no memfold model, or one of its files is missing, truncated or changed.
     """
     if not path.is_dir():
         raise InputError(f"{path}: no such model folder")
@@ -120,7 +120,7 @@ def _check(file: Path, expected: Mapping[str, Any]) -> None:
     if (size := file.stat().st_size) != expected.get("bytes"):
         raise InputError(f"{file}: {size} bytes, {shown(expected.get('bytes'))} expected; truncated or replaced")
     if _fingerprint(file) != expected:
-        raise InputError(f"{file}: its SHA-256 differs from the one in {CONFIG}; altered")
+        raise InputError(f"{file}: its SHA-256 differs from the one in {CONFIG}; it was changed")
 
 
 def read_files(path: Path, config: Mapping[str, Any]) -> dict[str, bytes]:

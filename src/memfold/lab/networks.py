@@ -1,4 +1,4 @@
-"""The networks that are compared: one recurrent layer of a kind, and a linear layer that tells the answer."""
+"""The networks that are compared: one recurrent layer of a kind, and a linear layer for the answer."""
 
 import torch
 from torch import Tensor, nn

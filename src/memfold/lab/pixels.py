@@ -88,16 +88,16 @@ class PixelProblem(Problem):
     metric = "valid error, per cent"
     unit = "images"
 
-    def __init__(self, model: Reader, learnt: Digits, valid: Digits, batch_size: int, seed: int) -> None:
+    def __init__(self, model: Reader, training: Digits, valid: Digits, batch_size: int, seed: int) -> None:
         self.model: Reader = model
-        self.learnt, self.valid, self.batch_size, self.seed = learnt, valid, batch_size, seed
-        self.steps_per_epoch = len(learnt.labels) // batch_size
+        self.training, self.valid, self.batch_size, self.seed = training, valid, batch_size, seed
+        self.steps_per_epoch = len(training.labels) // batch_size
 
     def batches(self, epoch: int) -> Iterator[Digits]:
         generator = torch.Generator().manual_seed(1_000_003 * self.seed + epoch)
-        order = torch.randperm(len(self.learnt.labels), generator=generator)
+        order = torch.randperm(len(self.training.labels), generator=generator)
         for start in range(self.steps_per_epoch):
-            yield self.learnt.rows(order[start * self.batch_size :][: self.batch_size])
+            yield self.training.rows(order[start * self.batch_size :][: self.batch_size])
 
     def count(self, batch: Digits) -> int:
         return len(batch.labels)
@@ -117,7 +117,7 @@ def accuracy(model: Reader, digits: Digits) -> float:
     return 100 * right / len(digits.labels)
 
 
-def _learnt_of(digits: Digits) -> int:
+def _training_count(digits: Digits) -> int:
     """How many of the training part's digits are learnt; the others validate."""
     count = len(digits.labels)
     return count - min(VALID, count // 10)
@@ -129,9 +129,9 @@ def fit(
     """Train a network on all digits but the last 2,000, which validate it; returns it and what the training did."""
     torch.manual_seed(seed)
     model = Reader(recurrent(cell, 1, recipe.hidden_size, init, STEPS), CLASSES)
-    first = _learnt_of(digits)
-    learnt, valid = digits.rows(slice(None, first)), digits.rows(slice(first, None))
-    problem = PixelProblem(model, learnt, valid, recipe.batch_size, seed)
+    first = _training_count(digits)
+    training, valid = digits.rows(slice(None, first)), digits.rows(slice(first, None))
+    problem = PixelProblem(model, training, valid, recipe.batch_size, seed)
     title = f"pixels, {order}, {cell}, seed {seed}: {sum(p.numel() for p in model.parameters()):,} parameters"
     with Display(title) as display:
         result = train(problem, Settings(budget, lr=recipe.lr), progress=display)
@@ -173,7 +173,7 @@ def run_pixels(
             for seed in range(seeds):
                 begun = time.monotonic()
                 model, result = fit(cell, order, digits, limit, seed, init, recipe)
-                row = {"order": order, "cell": cell, "seed": seed, "epochs": result.units / _learnt_of(digits)}
+                row = {"order": order, "cell": cell, "seed": seed, "epochs": result.units / _training_count(digits)}
                 row |= {"minutes": (time.monotonic() - begun) / 60, "accuracy": accuracy(model, test)}
                 rows.append(row | {"published": PUBLISHED.get((order, cell))})
                 curves.setdefault(order, {})[f"{cell}, seed {seed}" if seed else cell] = _curve(result)

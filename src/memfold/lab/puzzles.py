@@ -19,7 +19,7 @@ PADDING = -1  # as a target
 
 @dataclass(frozen=True)
 class Batch:
-    """Sequences and what is to be told of them.
+    """Sequences and their right answers.
 
     Attributes:
         x: (T, B, I).
@@ -130,8 +130,9 @@ class TemporalOrder(Puzzle):
 class Timing(Puzzle):
     """Spikes come every ``lag`` steps, or every ``lag - 1``: which is it?
 
-    After Gers & Schmidhuber 2000 (and Gers, Schraudolph & Schmidhuber 2002), whose networks were to tell intervals of
-    50 from those of 49 without being shown shorter ones. A train has four spikes and starts at a random step.
+    After Gers & Schmidhuber 2000 (and Gers, Schraudolph & Schmidhuber 2002), whose networks were to distinguish
+    intervals of 50 from those of 49 without being shown shorter ones. A train has four spikes and starts at a random
+    step.
     """
 
     inputs, outputs, ignorance = 1, 2, math.log(2)

@@ -16,7 +16,7 @@ class Record:
     Attributes:
         what: what was asked.
         rows: of the table, each a name and its values.
-        findings: in words, computed from what came out.
+        findings: in words, computed from the rows.
         curves: by title of the picture, by name of the line, x and y.
         axes: of each picture: x, y, whether y is logarithmic.
     """

@@ -43,7 +43,7 @@ class Recipe:
 
 @dataclass
 class Outcome:
-    """What came of one training.
+    """The outcome of one training.
 
     Attributes:
         sequences: that were read when it ended, solved or not.
@@ -123,7 +123,7 @@ class PuzzleProblem(Problem):
         self.model: Reader = network
         self.puzzle, self.batch_size = puzzle, recipe.batch_size
         self.steps_per_epoch = -(-recipe.limit // recipe.batch_size)
-        self.random = Generator().manual_seed(1_000_003 * seed + 1)  # of what is learnt and what is examined
+        self.random = Generator().manual_seed(1_000_003 * seed + 1)  # of the training and of the examination
         self.examination = Examination()
 
     def batches(self, epoch: int) -> Iterator[Batch]:

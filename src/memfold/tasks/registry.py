@@ -53,7 +53,7 @@ def load(path: str | Path) -> "Task":
     """Load a model that a task saved; everything is checked before anything is allocated.
 
     Raises:
-        InputError: the folder holds no model, or one that is truncated, altered or of another version.
+        InputError: the folder holds no model, or one that is truncated, changed or of another version.
     """
     from memfold.formats.directory import read_config
 

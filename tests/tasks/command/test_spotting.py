@@ -31,18 +31,18 @@ def test_an_event_begins_where_the_threshold_is_reached_and_has_its_greatest_sco
     assert event.probability == pytest.approx(1 / (1 + np.exp(-12)))
 
 
-def test_what_is_still_going_on_at_the_end_is_told() -> None:
+def test_what_is_still_going_on_at_the_end_is_reported() -> None:
     assert [e.step for e in Spotter(Spotting(4, 8, 5.0), 2).follow(logits((10, 2), (3, 0)))] == [12]
     assert list(Spotter(Spotting(4, 8, 5.0), 2).follow(logits((10, 2), (2, 0)))) == []
 
 
-def test_nothing_is_told_in_the_refractory_time() -> None:
+def test_nothing_is_reported_in_the_refractory_time() -> None:
     twice = logits((4, 2), (4, 0), (5, 2), (4, 1), (9, 2))
     assert [e.command for e in Spotter(Spotting(2, 5, 5.0), 2).follow(twice)] == [0, 1]
     assert [e.command for e in Spotter(Spotting(2, 15, 5.0), 2).follow(twice)] == [0]
 
 
-def test_a_command_that_goes_on_is_told_once() -> None:
+def test_a_command_that_goes_on_is_reported_once() -> None:
     assert len(list(Spotter(Spotting(2, 3, 5.0), 2).follow(logits((4, 2), (60, 0), (4, 2))))) == 1
 
 

@@ -155,7 +155,7 @@ def test_official_parts_are_used(folder: Path, tmp_path: Path) -> None:
     (lists / "train.txt").write_text("004\n")
     file = own / "Annotations" / "005.xml"
     file.write_text(file.read_text().replace("disc", "ring").replace("square", "ring"))
-    with pytest.raises(InputError, match=r"005\.png: the class 'ring' was not learnt; known are"):
+    with pytest.raises(InputError, match=r"005\.png: the class 'ring' was not trained on; known are"):
         small().parts([str(own)])
 
 

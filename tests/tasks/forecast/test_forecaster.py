@@ -23,7 +23,7 @@ from memfold.tasks.forecast.network import (
 from memfold.tasks.forecast.size import NetworkSize
 from memfold.tasks.forecast.windows import SeriesTensors
 
-SEASON = np.array([10.0, 20.0, 30.0, 20.0, 15.0, 10.0, 25.0, 5.0])  # twice the season the model is told of
+SEASON = np.array([10.0, 20.0, 30.0, 20.0, 15.0, 10.0, 25.0, 5.0])  # twice the season that the model is given
 
 
 def table(series: int = 3, seasons: int = 15) -> pl.DataFrame:
@@ -44,7 +44,7 @@ def fitted() -> Forecaster:
     return small(lr=1e-2).fit(table(), budget="60ep", progress=False)
 
 
-def test_it_learns_a_season_that_it_was_not_told_of(fitted: Forecaster) -> None:
+def test_it_learns_a_season_that_it_was_not_given(fitted: Forecaster) -> None:
     report = fitted.evaluate(table(), origins=3)
     assert report.metrics["mase"] < report.baselines["SeasonalNaive"]["mase"] / 2
     assert set(report.metrics) == {"smape", "mase", "owa", "crps", "coverage80"}
@@ -69,9 +69,9 @@ def test_a_forecast_follows_scale_and_level(fitted: Forecaster) -> None:
 
 def test_the_future_does_not_reach_a_backtest(fitted: Forecaster) -> None:
     frame = table()
-    spoiled = frame.with_columns(y=pl.when(pl.col("ds") >= 116).then(1e6).otherwise("y"))
+    changed = frame.with_columns(y=pl.when(pl.col("ds") >= 116).then(1e6).otherwise("y"))
     before = fitted.backtest(frame, baselines=False)["forecast"].to_list()
-    assert fitted.backtest(spoiled, baselines=False)["forecast"].to_list() == before
+    assert fitted.backtest(changed, baselines=False)["forecast"].to_list() == before
 
 
 def test_origins_are_a_horizon_apart_and_can_be_closer(fitted: Forecaster) -> None:

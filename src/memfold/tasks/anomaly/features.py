@@ -82,7 +82,7 @@ class Features:
         self.day: deque[list[float]] = deque(maxlen=max(day, 1))
 
     def next(self, time: float) -> list[float]:
-        """The features that foretell the values at a time, F of them."""
+        """The features to predict the values at a time from, F of them."""
         row = list(self.last)
         if self.calendar:
             if self.cycle and len(self.day) == self.cycle:

@@ -1,4 +1,4 @@
-"""Watching one series: foretell the next values, compare, score, and -- if asked to -- learn on."""
+"""Watching one series: predict the next values, compare, score, and, if asked to, keep learning."""
 
 import math
 from collections import deque
@@ -51,8 +51,9 @@ class _Variable:
     def probability(self, value: float, error: float) -> float:
         """That both are as far out by chance; then they are taken into account.
 
-        A prediction that follows whatever happens errs but once where a level shifts; the values' own tail goes on to
-        tell. Errors are in the variable's unit: measured in the predicted sigma, a busy hour would excuse them.
+        A prediction that follows whatever happens errs only once where a level shifts; the tail of the values
+        themselves still counts. Errors are in the variable's unit: measured in the predicted sigma, a busy hour would
+        excuse them.
         """
         self.last.append(error)
         mean = sum(self.last) / len(self.last)

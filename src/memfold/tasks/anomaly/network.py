@@ -1,4 +1,4 @@
-"""The network that foretells the next values, and its training on windows of what was seen."""
+"""The network that predicts the next values, and its training on windows of what was seen."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ __all__ = [
 ]
 
 DEGREES = 4.0  # of freedom of the t distribution: outliers must not bend the network
-SETTLE = 8  # steps at a window's start, out of a zero state, that are not learnt from
+SETTLE = 8  # steps at a window's start, out of a zero state, that are not trained on
 
 
 class Predictor(nn.Module):
@@ -51,7 +51,7 @@ class Predictor(nn.Module):
 
 @dataclass(frozen=True)
 class Batch:
-    """Windows: features (T, B, F) and what they foretell, (T, B, V)."""
+    """Windows: features (T, B, F) and the values to predict, (T, B, V)."""
 
     x: Tensor
     target: Tensor
@@ -88,18 +88,18 @@ class AnomalyProblem(Problem):
     ) -> None:
         self.model: Predictor = model
         self.window, self.batch_size, self.seed = window, batch_size, seed
-        learnt, held_out = list(series), list(valid or ())
+        train, held_out = list(series), list(valid or ())
         if valid is None:
             cuts = [len(x) - len(x) // 5 for x, _ in series]
-            learnt = [(x[:cut], y[:cut]) for (x, y), cut in zip(series, cuts, strict=True)]
+            train = [(x[:cut], y[:cut]) for (x, y), cut in zip(series, cuts, strict=True)]
             held_out = [
                 (x[max(cut - SETTLE, 0) :], y[max(cut - SETTLE, 0) :]) for (x, y), cut in zip(series, cuts, strict=True)
             ]
         self.valid = [Batch(x[:, None], y[:, None]) for x, y in held_out if len(x) > SETTLE]
-        lengths = torch.tensor([len(x) for x, _ in learnt])
+        lengths = torch.tensor([len(x) for x, _ in train])
         if not self.valid or int(lengths.max()) <= SETTLE:
-            raise InputError(f"the longest series has {int(lengths.max())} points to learn from: too few")
-        self.x, self.target = (torch.cat([pair[k] for pair in learnt]) for k in (0, 1))
+            raise InputError(f"the longest series has {int(lengths.max())} points to train on: too few")
+        self.x, self.target = (torch.cat([pair[k] for pair in train]) for k in (0, 1))
         offsets = torch.cumsum(lengths, 0) - lengths
         self.window = min(window, int(lengths.max()))
         starts = [

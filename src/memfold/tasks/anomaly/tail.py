@@ -1,4 +1,4 @@
-"""How unusual a number is among those that came before it."""
+"""How unusual a number is among those before it."""
 
 import math
 from bisect import bisect_left, bisect_right, insort
@@ -8,8 +8,8 @@ __all__ = ["Tail", "joint"]
 
 KEPT = 20_000  # numbers
 LEAST = 40  # before anything is called unusual
-TOP = 0.02  # share of the numbers that tells how either tail falls
-FINEST = 1e-9  # of a number's magnitude: what is closer is not told apart
+TOP = 0.02  # share of the numbers that either tail is fitted to
+FINEST = 1e-9  # of a number's magnitude: closer numbers count as equal
 
 
 class Tail:

@@ -71,7 +71,7 @@ class Judged:
 
 
 class AnomalyDetector(Task):
-    """Tells which readings are unusual: an LSTM predicts every point, its errors are compared with the usual ones.
+    """Finds unusual readings: an LSTM predicts every point, its errors are compared with the usual ones.
 
     >>> day = np.sin(np.arange(600) * 0.3)
     >>> day[500] = 4.0

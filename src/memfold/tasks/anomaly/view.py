@@ -59,17 +59,17 @@ def view(model: AnomalyDetector, source: str, words: Words) -> Explanation:
     )
 
 
-def _watched(judged: pl.DataFrame, came: list[float], variable: str, words: Words) -> go.Figure:
+def _watched(judged: pl.DataFrame, actual: list[float], variable: str, words: Words) -> go.Figure:
     times, figure = judged["ds"].to_list(), go.Figure()
     outline = [*judged[f"hi80_{variable}"], *judged[f"lo80_{variable}"].reverse()]
     band = {"fill": "toself", "fillcolor": BAND, "line_width": 0, "mode": "lines", "hoverinfo": "skip"}
     figure.add_scatter(x=[*times, *reversed(times)], y=outline, name=words("interval"), **band)
-    figure.add_scatter(x=times, y=came, name=words("came"), line={"color": ACTUAL, "width": 1})
+    figure.add_scatter(x=times, y=actual, name=words("actual"), line={"color": ACTUAL, "width": 1})
     scores = judged["score"].to_list()
     figure.add_scatter(x=times, y=scores, name=words("anomaly score"), yaxis="y2", line={"color": INK, "width": 1})
     rows = [row for row, alarm in enumerate(judged["alarm"].to_list()) if alarm]
     mark = {"color": OTHERS[4], "size": 9, "symbol": "diamond"}
-    places = {"x": [times[row] for row in rows], "y": [came[row] for row in rows]}
+    places = {"x": [times[row] for row in rows], "y": [actual[row] for row in rows]}
     figure.add_scatter(**places, name=words("alarm"), mode="markers", marker=mark)
     styled(figure, variable, words("time")).update_yaxes(rangemode="normal")
     axis = {"overlaying": "y", "side": "right", "range": [0, 2], "tickvals": [0, 0.5, 1], "showgrid": False}

@@ -66,26 +66,32 @@ def taken_most(found: Answers) -> list[Text]:
     return [Text(f"most often taken: {pairs}")] if pairs else []
 
 
-def write_report(path: Path, report: Report, told: Answers, footer: str) -> Path:
+def write_report(path: Path, report: Report, answers: Answers, footer: str) -> Path:
     """Write the page: scores, the worst mistakes, the confusion matrix; returns the path."""
-    worst = told.worst()
+    worst = answers.worst()
     pictures = []
     for row in worst[:SHOWN]:
-        place = int(told.answers[row])
-        sure = f"{100 * told.probabilities[row, place]:.0f} %"
-        truth = told.classes[int(told.truth[row])]
-        pictures.append((told.images.pixels[row], f"{truth} taken for {told.classes[place]} ({sure})"))
-    text = f"{len(worst)} of {len(told.truth)} answers are wrong; those come first that give the true class the least."
+        place = int(answers.answers[row])
+        sure = f"{100 * answers.probabilities[row, place]:.0f} %"
+        truth = answers.classes[int(answers.truth[row])]
+        pictures.append((answers.images.pixels[row], f"{truth} taken for {answers.classes[place]} ({sure})"))
+    text = (
+        f"{len(worst)} of {len(answers.truth)} answers are wrong; those come first that give the true class the least."
+    )
     tables = [scores_table(report.data, {"memfold": report.metrics, **report.baselines})]
     tables.append(gallery("The worst mistakes", text, pictures))
-    counts = told.confusion()
-    matrix = ("Answers by true class", "Images of each class, a row, by the class they were taken for.", _matrix(told))
+    counts = answers.confusion()
+    matrix = (
+        "Answers by true class",
+        "Images of each class, a row, by the class they were taken for.",
+        _matrix(answers),
+    )
     return write_page(path, f"{report.data}: {len(counts)} classes", tables, [matrix], footer)
 
 
-def _matrix(told: Answers) -> go.Figure:
-    counts = told.confusion()
-    names = [f"{name}\u200b" for name in told.classes]  # so that plotly does not take digits for numbers
+def _matrix(answers: Answers) -> go.Figure:
+    counts = answers.confusion()
+    names = [f"{name}\u200b" for name in answers.classes]  # so that plotly does not take digits for numbers
     shown = np.where(counts > 0, counts.astype(str), "")
     figure = go.Figure(
         go.Heatmap(

@@ -1,4 +1,4 @@
-"""Recordings made different at every epoch, as log-mel frames: voice, pace, channel, noise, and what surrounds them."""
+"""Recordings augmented in every epoch, as log-mel frames: voice, pace, channel, noise, and sound before and after."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from memfold.tasks.command.hearing import FLOOR
 
-__all__ = ["IGNORED", "NONE", "Piece", "Recording", "another_voice", "some_noise", "surrounded", "warped"]
+__all__ = ["IGNORED", "NONE", "Piece", "Recording", "another_voice", "augmented", "some_noise", "warped"]
 
 Array = NDArray[np.float32]
 IGNORED, NONE = -2, -1  # targets of frames: not asked, and no command
@@ -23,12 +23,12 @@ SNR = (0.0, 45.0)  # of noise, in decibels
 MASKED_BANDS, MASKED_TIME = 0.2, 0.2  # of all, at most
 LEAD, TRAIL = 60, 40  # frames around a command, at most
 HISS = 0.5  # deviation of the frames of quiet
-RELEASE = 12  # frames after a command's end in which it may still be told
+RELEASE = 12  # frames after a command's end in which it may still be reported
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Frames and what they should tell.
+    """Frames and their targets.
 
     Attributes:
         frames: (T, M).
@@ -78,7 +78,7 @@ class Recording:
     def changed(self, rng: np.random.Generator) -> Piece:
         """The same by another voice.
 
-        Its frames should tell nothing, and from the middle of the command to a little after its end, the command.
+        The targets are no command, and from the middle of the command to a little after its end, the command.
         """
         frames = another_voice(self.frames, rng)
         pace = len(frames) / len(self.frames)
@@ -134,7 +134,7 @@ def some_noise(bank: Sequence[NDArray[np.float16]], frames: int, rng: np.random.
     return found
 
 
-def surrounded(piece: Piece, quiet: Array, bank: Sequence[NDArray[np.float16]], rng: np.random.Generator) -> Piece:
+def augmented(piece: Piece, quiet: Array, bank: Sequence[NDArray[np.float16]], rng: np.random.Generator) -> Piece:
     """A piece through another channel, in noise, of which there may be some before and after it.
 
     Of two sounds a band has the louder one's energy (Nádas, Nahamoo & Picheny 1989), near enough.

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from memfold.nn import LSTM
 from memfold.tasks.bucketing import by_size
-from memfold.tasks.command.augment import IGNORED, NONE, Piece, Recording, another_voice, some_noise, surrounded
+from memfold.tasks.command.augment import IGNORED, NONE, Piece, Recording, another_voice, augmented, some_noise
 from memfold.tasks.command.baselines import CepstralRegression
 from memfold.tasks.command.hearing import FLOOR
 from memfold.tasks.speech.front import Front
@@ -21,7 +21,8 @@ from memfold.training import Problem
 __all__ = ["Batch", "CommandNetwork", "CommandProblem", "NetworkSize", "padded", "peaks", "pooled"]
 
 CHAINED = 0.25  # of the rows, that begin with another command
-EMPTY, LEARNT = 0.1, 1.0  # of the rows, on top, that hold no command: of noise, or where there is some, background
+NOISE_SHARE = 0.1  # rows of noise alone for each row with a command, where there is no background
+BACKGROUND_SHARE = 1.0  # rows without a command for each row with one, where there is background
 EMPTY_FRAMES = 150  # at most
 HEARD = 0.8  # of the rows without a command, of background where there is some; the others are of noise
 LOUDEST = 16.0  # log energy of that noise, at most
@@ -182,7 +183,7 @@ class CommandProblem(Problem):
             pieces.append(piece)
             starts.append(start)
             labels.append(self.recordings[row].label)
-        share = LEARNT if len(self.background) else EMPTY
+        share = BACKGROUND_SHARE if len(self.background) else NOISE_SHARE
         for _ in range(round(share * len(chosen))):
             pieces.append(self._nothing(rng))
             starts.append(0)
@@ -191,7 +192,7 @@ class CommandProblem(Problem):
 
     def _command(self, row: int, rng: np.random.Generator) -> Piece:
         recording = self.recordings[row]
-        return surrounded(recording.changed(rng), recording.quiet, self.bank, rng)
+        return augmented(recording.changed(rng), recording.quiet, self.bank, rng)
 
     def _nothing(self, rng: np.random.Generator) -> Piece:
         """A stretch of background, by another voice, or where there is none, of noise."""
@@ -199,7 +200,7 @@ class CommandProblem(Problem):
         if len(self.background) and rng.random() < HEARD:
             start = rng.integers(max(1, len(self.background) - frames))
             own = another_voice(self.background[start : start + frames], rng)
-            return surrounded(Piece.of_nothing(own), own.min(0), self.bank, rng)
+            return augmented(Piece.of_nothing(own), own.min(0), self.bank, rng)
         level = np.float32(rng.uniform(FLOOR, LOUDEST))
         return Piece.of_nothing(np.maximum(some_noise(self.bank, frames, rng) + level, np.float32(FLOOR)))
 
@@ -221,8 +222,8 @@ class CommandProblem(Problem):
 
     def loss(self, batch: Batch) -> Tensor:
         logits, _ = self.model(batch.frames, batch.lengths)
-        told = batch.labels != NONE
-        recording = F.nll_loss(pooled(logits[told], batch.asked[told]), batch.labels[told])
+        spoken = batch.labels != NONE
+        recording = F.nll_loss(pooled(logits[spoken], batch.asked[spoken]), batch.labels[spoken])
         wanted = batch.targets != IGNORED
         steps = batch.targets[wanted]
         answers = torch.where(steps == NONE, self.model.size.commands, steps)
@@ -231,10 +232,10 @@ class CommandProblem(Problem):
 
     def _peak_loss(self, logits: Tensor, batch: Batch) -> Tensor:
         """Of the greatest scores alone (Sun et al. 2016): one bad step of thousands is a false alarm."""
-        told = batch.labels != NONE
+        spoken = batch.labels != NONE
         scores = peaks(logits, batch.asked, self.window)
-        own = scores[told].gather(1, batch.labels[told, None])
-        alarms = scores[~told].amax(1)
+        own = scores[spoken].gather(1, batch.labels[spoken, None])
+        alarms = scores[~spoken].amax(1)
         return F.softplus(-own).mean() + F.softplus(alarms).sum() / max(len(alarms), 1)
 
     def validate(self) -> float:

@@ -21,7 +21,7 @@ class Event:
     """A command that was heard.
 
     Attributes:
-        step: of the network, at which its score came up to the threshold.
+        step: of the network, at which its score reached the threshold.
         command: its number.
         score: the greatest smoothed log ratio.
     """
@@ -38,7 +38,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Spotting:
-    """How events are told.
+    """When an event is reported.
 
     Attributes:
         window: steps over which log ratios are averaged; at most ``refractory``.
@@ -62,7 +62,7 @@ class Spotter:
 
     The score of a step is the greatest of the commands' log ratios, each averaged over the last ``window`` steps
     (before the first, all are `BEFORE`). An event begins where the score comes up to the threshold; the greatest score
-    of the ``window`` steps from there tells its command, and then it is told.
+    of the ``window`` steps from there decides its command, and then it is reported.
 
     Args:
         spotting: window, threshold and refractory time.
@@ -74,7 +74,7 @@ class Spotter:
         self.held = deque([np.full(commands, BEFORE, np.float32)] * spotting.window, spotting.window)
         self.steps = 0  # that were taken
         self.above = False  # whether the last score was at the threshold or above
-        self.begun: Event | None = None  # that is not told yet
+        self.begun: Event | None = None  # that is not reported yet
         self.silent_until = 0
 
     def step(self, logits: Array) -> Event | None:
@@ -131,7 +131,7 @@ def spotted(ratios: Array, spotting: Spotting) -> list[Event]:
 def threshold_for(rows: Sequence[tuple[Array, int]], allowed: float, spotting: Spotting) -> float:
     """The least threshold with no more false alarms than are allowed.
 
-    An event where a command is said is no false alarm, whichever it tells: raising the threshold does not teach the
+    An event where a command is said is no false alarm, whichever it reports: raising the threshold does not teach the
     network one command from another.
 
     Args:

@@ -238,7 +238,7 @@ class CommandRecognizer(Task):
     # -- answering -------------------------------------------------------------------------------------------
 
     def answer(self, examples: Heard) -> Answers:
-        """The probability of every class; where it is known what is said, also what comes of it in a stream."""
+        """The probability of every class; where it is known what is said, also the scores of a stream."""
         from memfold.tasks.command.inference import probabilities_of
 
         stream = self._streamed(examples) if all(examples.labels) else None
@@ -257,11 +257,11 @@ class CommandRecognizer(Task):
         from memfold.tasks.command.inference import between_quiet
 
         truth = self._numbers(heard).tolist()
-        told = [
+        heard_commands = [
             {event.command for event in spotted(row, self.spotting)}
             for row in self._smoothed(between_quiet(heard.frames))
         ]
-        missed = sum(number not in own for number, own in zip(truth, told, strict=True))
+        missed = sum(number not in commands for number, commands in zip(truth, heard_commands, strict=True))
         background = hear_background(heard.background, self.features)
         alarms = len(spotted(self._smoothed([background])[0], self.spotting)) if len(background) else 0
         return Streamed(100 * missed / len(truth), alarms, len(background) / HOUR)
@@ -309,7 +309,7 @@ class CommandRecognizer(Task):
             yield json.dumps({**found, "probability": round(event.probability, 4)}, ensure_ascii=False)
 
     def next_command(self, out: Path, data: Sequence[str]) -> str:
-        return f"arecord -f S16_LE -r {self.rate} | memfold stream {out} tells what it hears"
+        return f"arecord -f S16_LE -r {self.rate} | memfold stream {out} prints what it hears"
 
     # -- scores ----------------------------------------------------------------------------------------------
 

@@ -14,10 +14,10 @@ EVAL_BATCH = 128
 
 
 class FaceNetwork(nn.Module):
-    """Embeddings, the centres of the people that it learns from, and a gallery that may hold others as well.
+    """Embeddings, the centres of the people that it is trained on, and a gallery that may hold others as well.
 
     Args:
-        people: K, learnt from.
+        people: K, in the training data.
         embedding_size: E.
         dropout: of the features.
     """

@@ -260,7 +260,7 @@ class TextGenerator(Task):
 
         Args:
             train: what the n-gram model beside counts, as `read` takes it; without it, the model is of single tokens,
-                by how often each came in the training.
+                by how often each occurs in the training data.
         """
         import torch
 

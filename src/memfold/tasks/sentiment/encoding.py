@@ -70,10 +70,10 @@ class EncodedTexts:
 
 
 class Encoder:
-    """A vocabulary, and how texts are told in it.
+    """A vocabulary, and how texts are encoded with it.
 
     Args:
-        vocabulary: the known words; others are told by their n-grams alone.
+        vocabulary: the known words; others are encoded by their n-grams alone.
         max_length: tokens of a text that are read.
     """
 
@@ -115,7 +115,7 @@ def _in_context(row: Sequence[str]) -> list[tuple[str, str, str]]:
 def _buckets(token: str, before: str, after: str) -> list[int]:
     """The n-grams of a token: of the characters in a word, or of a character with its neighbours.
 
-    Hashed as in fastText (Bojanowski et al. 2017, sec. 3.2), to share what is learnt among the forms of a word.
+    Hashed as in fastText (Bojanowski et al. 2017, sec. 3.2), to share what is learned among the forms of a word.
     """
     if unspaced(token):
         grams = [g for g in (before + token, token + after, before + token + after) if g != token]

@@ -19,7 +19,7 @@ __all__ = ["ClassifyProblem", "Ensemble", "TextNetwork", "batches_by_length", "l
 
 EMBEDDING_STD = 0.1
 DROP_TOKEN = 0.2  # share of tokens that are blanked in training
-DROP_WORD = 0.3  # share of kinds of tokens that must be told by their n-grams alone
+DROP_WORD = 0.3  # share of kinds of tokens that must be encoded by their n-grams alone
 ASKED = 512  # words of a batch, at most, that each direction guesses
 SMOOTHING = 0.1  # of the labels (Szegedy et al. 2016, sec. 7)
 POOL = 20  # batches that are sorted by length together
@@ -65,7 +65,7 @@ class TextNetwork(nn.Module):
     """A bidirectional LSTM whose outputs are pooled twice: weighted by attention, and by their maxima.
 
     A token's embedding is that of its word plus the mean of those of its n-grams (Bojanowski et al. 2017), so that a
-    word that was never seen still has one. The attention is one learnt query (Yang et al. 2016, eq. 6, without its
+    word that was never seen still has one. The attention is one learned query (Yang et al. 2016, eq. 6, without its
     inner layer).
 
     Args:

@@ -9,7 +9,7 @@ from memfold.tasks.sentiment.tokens import tokens, unspaced
 
 __all__ = ["KINDS", "RegressionSize", "counted_by_character"]
 
-SAMPLE = 1000  # texts that tell whether words or characters are counted
+SAMPLE = 1000  # texts that decide whether words or characters are counted
 
 KINDS: dict[str, dict[str, Any]] = {
     "words": {"token_pattern": r"(?u)\b\w+\b", "ngram_range": (1, 2)},

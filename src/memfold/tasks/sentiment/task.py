@@ -265,7 +265,7 @@ class TextClassifier(Task):
         }
 
     def details(self, examples: LabelledTexts, answers: Array, seconds: float) -> Sequence[Any]:
-        from memfold.tasks.sentiment.telling import Details
+        from memfold.tasks.sentiment.influence import Details
 
         numbers = self._numbers(examples)
         return [Details(self.network_, self.encoder_, self.classes_, examples.texts, numbers, answers.argmax(1))]

@@ -13,7 +13,7 @@ __all__ = ["sentiment_units"]
 
 
 def sentiment_units(model: TextClassifier, texts: Sequence[str], labels: Sequence[str]) -> dict[str, Follower]:
-    """By layer, the unit whose mean output over a text tells one class of two best.
+    """By layer, the unit whose mean output over a text separates two classes best.
 
     Args:
         texts: that the model was not fitted to; the unit is chosen on the first half and scored on the second.
@@ -24,7 +24,7 @@ def sentiment_units(model: TextClassifier, texts: Sequence[str], labels: Sequenc
     """
     kinds = sorted(set(labels))
     if len(kinds) != 2:
-        raise InputError(f"a probe tells two classes apart; there is {', '.join(kinds)}")
+        raise InputError(f"a probe separates two classes; there is {', '.join(kinds)}")
     means: dict[str, list[np.ndarray]] = {}
     for text in texts:
         batch = model.encoder_.encode([text]).batch([0])

@@ -12,8 +12,8 @@ from memfold.explain.trace import traced
 from memfold.explain.words import Words
 from memfold.page import INK, styled
 from memfold.tasks.sentiment import TextClassifier
+from memfold.tasks.sentiment.influence import log_odds
 from memfold.tasks.sentiment.network import TextNetwork, attention_weights
-from memfold.tasks.sentiment.telling import log_odds
 from memfold.tasks.sentiment.tokens import tokens
 from memfold.tasks.text_source import text_of
 

@@ -60,7 +60,7 @@ def read_sounds(paths: Sequence[Path], rate: int, show: bool = False) -> Iterato
 
     Args:
         rate: samples a second that are wanted.
-        show: whether a bar tells how far it is.
+        show: whether to show a progress bar.
 
     Raises:
         InputError: none of them can be read.

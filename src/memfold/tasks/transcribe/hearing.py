@@ -50,7 +50,7 @@ def hear(utterances: Utterances, features: LogMel, show: bool = False) -> Heard:
     """Read the files; those that cannot be read are left out, and named on standard error.
 
     Args:
-        show: whether a bar tells how far it is.
+        show: whether to show a progress bar.
 
     Raises:
         InputError: none of them can be read.

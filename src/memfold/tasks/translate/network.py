@@ -83,7 +83,7 @@ class TranslationNetwork(nn.Module):
     The first layer of the decoder sees the words so far and no context, so it folds the whole target in one call; the
     attention of all its steps is one batched product (Luong et al. 2015, "general"); the layers above fold [h; context]
     in one call (Wu et al. 2016, sec. 3). What the attention gives is the encoder's state and the word itself, by a
-    projection of its embedding: so rare words are learnt sooner (cf. Nguyen & Chiang 2018). One code path serves
+    projection of its embedding: so rare words are learned sooner (cf. Nguyen & Chiang 2018). One code path serves
     training, where the target is known, and search, where a step is appended at a time.
     """
 
