@@ -40,10 +40,10 @@ class ParallelText:
 
     def references(self) -> tuple[list[str], list[list[str]]]:
         """Every distinct source sentence, and all its translations."""
-        found: dict[str, list[str]] = {}
+        translations: dict[str, list[str]] = {}
         for source, target in zip(self.source, self.target, strict=True):
-            found.setdefault(source, []).append(target)
-        return list(found), list(found.values())
+            translations.setdefault(source, []).append(target)
+        return list(translations), list(translations.values())
 
     def split(self) -> tuple[Self, Self]:
         """Most of it, and a part to hold out: a tenth of the distinct source sentences, at most 1,000, always the same.

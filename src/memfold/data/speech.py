@@ -103,14 +103,14 @@ def _entry(where: str, line: str) -> tuple[str, str]:
         raise InputError(f"{where}: not readable as JSON ({error}); {example}") from None
     if not isinstance(row, dict):
         raise InputError(f"{where}: {example}")
-    found = []
+    entry = []
     for names in (AUDIO_NAMES, TEXT_NAMES):
         values = [row[name] for name in names if isinstance(row.get(name), str)]
         if not values:
             has = ", ".join(map(repr, row)) or "nothing"
             raise InputError(f"{where}: no {names[0]!r} that is text; it has {has}; {example}")
-        found.append(values[0])
-    return found[0], found[1]
+        entry.append(values[0])
+    return entry[0], entry[1]
 
 
 def load_mboshi() -> tuple[Utterances, Utterances]:
