@@ -336,12 +336,12 @@ def explain(
     if out.suffix not in (".html", ".htm", ".npz", ".json"):
         raise InputError(f"{out}: expected a name that ends in .html, .npz or .json")
     check_file(out)
-    found = load(model).explain(source, lang)
+    explanation = load(model).explain(source, lang)
     if out.suffix in (".npz", ".json"):
-        found.trace.save(out)
+        explanation.trace.save(out)
     else:
-        write_explanation(out, found, lang)
-    say(f"{out} shows what the model made of {found.source.splitlines()[0][:60]}")
+        write_explanation(out, explanation, lang)
+    say(f"{out} shows what the model made of {explanation.source.splitlines()[0][:60]}")
 
 
 @app.command()

@@ -69,11 +69,11 @@ def read_json(file: Path) -> Any:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    entries = dict(pairs)
+    if len(entries) < len(pairs):
         names = [name for name, _ in pairs]
         raise ValueError(f"{shown(next(name for name in names if names.count(name) > 1))} is given twice")
-    return found
+    return entries
 
 
 def check_file(path: Path) -> None:
@@ -210,13 +210,13 @@ def _as_input_errors(path: Path) -> Iterator[None]:
 
 def _refuse_foreign(path: Path, kind: FolderKind) -> None:
     left = {file.name for file in _leftovers(path, {*kind.names, _WRITING})}
-    found = {file.name for file in path.iterdir()} - left
-    if _WRITTEN in found and not (path / _WRITTEN).is_symlink() and (path / _WRITTEN).is_dir():
-        found.remove(_WRITTEN)
-        found |= {file.name.removesuffix(_REMOVED) for file in (path / _WRITTEN).iterdir()}
-    foreign = sorted(found - kind.names)
-    if not foreign and found and kind.unfinished not in found and not _is_owned(path, kind):
-        foreign = [CONFIG if CONFIG in found else min(found)]
+    present = {file.name for file in path.iterdir()} - left
+    if _WRITTEN in present and not (path / _WRITTEN).is_symlink() and (path / _WRITTEN).is_dir():
+        present.remove(_WRITTEN)
+        present |= {file.name.removesuffix(_REMOVED) for file in (path / _WRITTEN).iterdir()}
+    foreign = sorted(present - kind.names)
+    if not foreign and present and kind.unfinished not in present and not _is_owned(path, kind):
+        foreign = [CONFIG if CONFIG in present else min(present)]
     if foreign:
         raise InputError(f"{path}: holds {foreign[0]!r}, which is not part of a {kind.what}; choose another folder")
 

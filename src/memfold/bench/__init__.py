@@ -79,11 +79,11 @@ def stream(rounds: int = 9) -> dict[str, Any]:
     points: list[dict[str, Any]] = []
     for hidden in (64, 128, 256, 512):
         layer = layer_of("lstm", hidden)
-        own, x = layer.stream(), np.random.default_rng(0).standard_normal(hidden).astype(np.float32)
+        full, x = layer.stream(), np.random.default_rng(0).standard_normal(hidden).astype(np.float32)
         half = layer.stream(bfloat16=True)
         peers = peer_calls("lstm", layer, torch.from_numpy(x).reshape(1, 1, hidden), carry=True)
-        check_equal_work(peers, own.step(x).reshape(1, 1, hidden))
-        calls: dict[str, Call] = {"memfold": partial(own.step, x), "memfold_bfloat16": partial(half.step, x)}
+        check_equal_work(peers, full.step(x).reshape(1, 1, hidden))
+        calls: dict[str, Call] = {"memfold": partial(full.step, x), "memfold_bfloat16": partial(half.step, x)}
         taken = medians(calls | peers, rounds)
         times = {f"{name}_us": seconds * 1e6 for name, seconds in taken.items()}
         points.append({"cell": "lstm", "hidden": hidden, **times, **ratios_to_peers(taken)})
@@ -117,10 +117,10 @@ BENCHMARKS: dict[str, Callable[..., dict[str, Any]]] = {
 def _point(cell: str, batch: int, steps: int, hidden: int, peak_gflops: float, rounds: int) -> dict[str, Any]:
     layer = layer_of(cell, hidden)
     x = torch.randn(steps, batch, hidden)
-    own: Call = without_gradient(lambda: layer(x)[0])
+    call: Call = without_gradient(lambda: layer(x)[0])
     peers = peer_calls(cell, layer, x)
-    check_equal_work(peers, own().numpy())
-    taken = medians({"memfold": own, **peers}, rounds)
+    check_equal_work(peers, call().numpy())
+    taken = medians({"memfold": call, **peers}, rounds)
     ratios = ratios_to_peers(taken)
     operations = 2 * GATES[cell] * hidden * (2 * hidden) * batch * steps
     return {

@@ -82,11 +82,11 @@ def _points(split: SeriesSplit, model: Forecaster, seconds: float, rounds: int) 
         "series_per_second": round(count / taken["neuralforecast"]),
     }
     points: list[dict[str, Any]] = []
-    for measure, own in scores["memfold"].items():
+    for measure, ours in scores["memfold"].items():
         point: dict[str, Any] = {"measure": measure}
         point |= {name: values[measure] for name, values in scores.items() if measure in values}
         if measure in SPEEDS:
-            point["ratio"] = own / scores["neuralforecast"][measure]
+            point["ratio"] = ours / scores["neuralforecast"][measure]
         points.append(point)
     return points
 

@@ -67,10 +67,10 @@ def train(cells: Sequence[str] = tuple(GATES), rounds: int = 5) -> dict[str, Any
 def _point(cell: str, batch: int, steps: int, hidden: int, peak_gflops: float, rounds: int) -> dict[str, Any]:
     layer = layer_of(cell, hidden)
     x, cotangent = torch.randn(2, steps, batch, hidden)
-    own = derived(layer, x, cotangent)
+    call = derived(layer, x, cotangent)
     peers = _peers(cell, layer, x, cotangent)
-    _check_equal_gradients(peers, own())
-    taken = medians({"memfold": own, **peers}, rounds)
+    _check_equal_gradients(peers, call())
+    taken = medians({"memfold": call, **peers}, rounds)
     ratios = ratios_to_peers(taken)
     operations = 3 * 2 * GATES[cell] * hidden * (2 * hidden) * batch * steps
     return {
@@ -150,9 +150,9 @@ def _check_equal_gradients(calls: Mapping[str, Call], expected: Sequence[Tensor]
     Raises:
         RuntimeError: one of them does not compute what memfold does.
     """
-    found = {name: call() for name, call in calls.items()}
+    results = {name: call() for name, call in calls.items()}
     for part, what in enumerate(("outputs", "gradients of x")):
-        returned = {name: partial(itemgetter(part), own) for name, own in found.items()}
+        returned = {name: partial(itemgetter(part), result) for name, result in results.items()}
         check_equal_work(returned, expected[part].numpy(), what)
 
 
@@ -172,11 +172,11 @@ def _ragged(rounds: int) -> dict[str, float]:
         y, state = peer(packed._replace(data=data))
         return y.data, state
 
-    own = derived(layer, x, cotangent, partial(layer, lengths=lengths))
+    ours = derived(layer, x, cotangent, partial(layer, lengths=lengths))
     torch_packed = derived(peer, packed.data, pack(cotangent).data, forward)
     pad = partial(pad_packed_sequence, total_length=steps)
-    _check_equal_gradients({"torch_packed": lambda: [pad(packed._replace(data=p))[0] for p in torch_packed()]}, own())
-    calls = {"memfold": own, "memfold_padded": derived(layer, x, cotangent), "torch_packed": torch_packed}
+    _check_equal_gradients({"torch_packed": lambda: [pad(packed._replace(data=p))[0] for p in torch_packed()]}, ours())
+    calls = {"memfold": ours, "memfold_padded": derived(layer, x, cotangent), "torch_packed": torch_packed}
     taken = medians(calls, rounds)
     return {f"{name}_ms": seconds * 1e3 for name, seconds in taken.items()} | {
         "of_padded": taken["memfold"] / taken["memfold_padded"],

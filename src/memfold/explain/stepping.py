@@ -100,9 +100,9 @@ def _stepped(
     finals: list[State] = []
     for row, name in enumerate(_names(path, layer)):
         direction = row % layer.num_directions
-        own = [change for change in changes if change.layer == name]
+        of_layer = [change for change in changes if change.layer == name]
         start = tuple(s[row] for s in state)
-        values, final = _fold(layer, row, x, start, own, reverse=direction == 1)
+        values, final = _fold(layer, row, x, start, of_layer, reverse=direction == 1)
         kept[name] = values
         finals.append(final)
         if direction == layer.num_directions - 1:
@@ -155,8 +155,8 @@ def gradient_flow(network: nn.Module, score: Callable[[], Tensor]) -> dict[str, 
     for name, steps in kept.items():
         for part in ("h", "c"):
             if part in steps[0]:
-                found = [v[part].grad for v in steps]
+                gradients = [v[part].grad for v in steps]
                 norms[name if part == "h" else f"{name}/c"] = torch.stack(
-                    [torch.tensor(0.0) if g is None else g.norm() for g in found]
+                    [torch.tensor(0.0) if g is None else g.norm() for g in gradients]
                 )
     return norms

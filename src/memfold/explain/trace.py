@@ -202,11 +202,11 @@ def traced(
         run()
     layers: dict[str, LayerTrace] = {}
     for call in calls:
-        for part, found in _of_call(call, labels or (lambda _, steps: [str(t) for t in range(steps)])):
+        for part, trace in _of_call(call, labels or (lambda _, steps: [str(t) for t in range(steps)])):
             name = f"{call.name}.{part}".lstrip(".")
             if name in layers:
                 raise ValueError(f"the layer {name!r} was called more than once")
-            layers[name] = found
+            layers[name] = trace
     return Trace(layers)
 
 
@@ -224,6 +224,6 @@ def _of_call(call: Call, labels: Callable[[str, int], Sequence[str]]) -> Iterato
         names = composition.CELLS[layer.cell].state
         start = {name: np.zeros(arrays[name].shape[1], arrays[name].dtype) for name in names}
         if states is not None:
-            start = {name: own[row].reshape(-1).numpy().copy() for name, own in zip(names, states, strict=True)}
+            start = {name: initial[row].reshape(-1).numpy().copy() for name, initial in zip(names, states, strict=True)}
         named = list(labels(call.name, steps))
         yield part, LayerTrace(layer.cell, part.endswith("_reverse"), arrays, start, named, plain)

@@ -106,7 +106,7 @@ def find_units(values: Array, features: Mapping[str, NDArray[np.float64]]) -> li
         features: by name, (T,).
     """
     half = len(values) // 2
-    found = []
+    followers = []
     for name, feature in features.items():
         kind, first = probe_scores(values[:half], feature[:half])
         other, second = probe_scores(values[half:], feature[half:])
@@ -116,5 +116,5 @@ def find_units(values: Array, features: Mapping[str, NDArray[np.float64]]) -> li
         unit = int(np.nanargmax(np.abs(first - chance)))
         sign = 1 if first[unit] >= chance else -1
         scores = [float(chance + sign * (half_score[unit] - chance)) for half_score in (first, second)]
-        found.append(Follower(name, kind, unit, sign, *scores))
-    return found
+        followers.append(Follower(name, kind, unit, sign, *scores))
+    return followers

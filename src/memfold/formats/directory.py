@@ -95,13 +95,13 @@ def read_config(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         hint = "an unfinished training: go on with --resume" if (path / CHECKPOINT).exists() else "not a memfold model"
         raise InputError(f"{path}: has no {CONFIG}; {hint}") from None
-    found = config.get("format") if isinstance(config, dict) else None
-    if found == EARLIER:
+    version = config.get("format") if isinstance(config, dict) else None
+    if version == EARLIER:
         raise InputError(f"{path}: was written by memfold 0.1.0, whose models this memfold does not read; fit it again")
-    if type(found) is not int:
-        raise InputError(f"{file}: not a memfold model (its 'format' is {shown(found)}, expected {FORMAT})")
-    if found != FORMAT:
-        raise InputError(f"{file}: format {found}, this memfold reads {FORMAT}; it takes a later memfold")
+    if type(version) is not int:
+        raise InputError(f"{file}: not a memfold model (its 'format' is {shown(version)}, expected {FORMAT})")
+    if version != FORMAT:
+        raise InputError(f"{file}: format {version}, this memfold reads {FORMAT}; it takes a later memfold")
     noted = config.get("files")
     if not isinstance(noted, dict) or not {WEIGHTS} <= noted.keys() <= {WEIGHTS, *ENCODERS}:
         raise InputError(

@@ -104,7 +104,7 @@ PUZZLES = {
 
 def findings(claims: Sequence[Claim], outcomes: Sequence[Outcome]) -> list[str]:
     """Each claim, and whether the outcomes agree with it."""
-    found = []
+    lines = []
     for claim in claims:
         tried = [o for o in outcomes if o.cell == claim.cell and claim.shortest <= o.lag <= claim.longest]
         against = [o for o in tried if o.solved != claim.solves]
@@ -114,8 +114,8 @@ def findings(claims: Sequence[Claim], outcomes: Sequence[Outcome]) -> list[str]:
             verdict = f"so it is here (at {_lags(tried)})"
         else:
             verdict = f"NOT FOUND here: {len(against)} of {len(tried)} runs went the other way (at {_lags(against)})"
-        found.append(f"{claim}; {verdict}")
-    return found
+        lines.append(f"{claim}; {verdict}")
+    return lines
 
 
 def _lags(outcomes: Sequence[Outcome]) -> str:

@@ -145,7 +145,7 @@ def gradient_by_lag(layer: Recurrent, x: Tensor, direction: Tensor) -> dict[str,
 
 def compared(lines: dict[Case, list[float]], lag: int) -> list[str]:
     """The plain RNN beside the LSTM with a forget bias of 3, torch's first values and the same inputs."""
-    found = []
+    findings = []
     for case, line in lines.items():
         other = Case("lstm", "torch", BIASED, case.scale)
         if case.cell != "rnn" or other not in lines:
@@ -153,8 +153,8 @@ def compared(lines: dict[Case, list[float]], lag: int) -> list[str]:
         ratio = lines[other][lag] / line[lag] if line[lag] > 0 else math.inf
         verdict = f"{ratio:.2g} times smaller" if ratio >= 1 else f"{1 / ratio:.2g} times greater"
         holds = "holds" if ratio >= FACTOR else "does NOT hold"
-        found.append(
+        findings.append(
             f"[{case}]: its gradient at lag {lag} is {verdict} than that of [{other}]; "
             f"that it is at least {FACTOR:,.0f} times smaller {holds}"
         )
-    return found
+    return findings

@@ -113,7 +113,7 @@ class PixelProblem(Problem):
 def accuracy(model: Reader, digits: Digits) -> float:
     """In per cent."""
     blocks = torch.split(torch.arange(len(digits.labels)), SCORED_AT_ONCE)
-    right = sum(int((model(own.x)[0].argmax(-1) == own.labels).sum()) for own in map(digits.rows, blocks))
+    right = sum(int((model(part.x)[0].argmax(-1) == part.labels).sum()) for part in map(digits.rows, blocks))
     return 100 * right / len(digits.labels)
 
 
@@ -196,12 +196,12 @@ def _curve(result: Result) -> tuple[list[float], list[float]]:
 
 def _compared(rows: list[dict[str, Any]]) -> list[str]:
     """Each accuracy beside the published one of the same cell."""
-    found = []
+    findings = []
     for row in rows:
         if row["published"] is not None:
             least = "at least as good here" if row["accuracy"] >= row["published"] else "NOT reached here"
-            found.append(
+            findings.append(
                 f"Bai, Kolter & Koltun 2018, {row['order']}, {row['cell']}: {row['published']} %; {least}, "
                 f"{row['accuracy']:.2f} % after {row['epochs']:.1f} epochs"
             )
-    return found
+    return findings

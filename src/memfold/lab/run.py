@@ -87,7 +87,7 @@ def run_puzzle(
                 outcomes.append(attempt(puzzle, cell, lag, seed, init, recipe, seconds))
                 _tell(name, outcomes[-1])
     settings = {**asdict(recipe), "init": init, "budget": budget, "examined": EXAMINED}
-    curves = {f"lag {lag}": _curves(own) for lag, own in groupby(outcomes, key=lambda outcome: outcome.lag)}
+    curves = {f"lag {lag}": _curves(group) for lag, group in groupby(outcomes, key=lambda outcome: outcome.lag)}
     axes = ("sequences", "loss of the last examination", True)
     return Record(name, experiment.what, _rows(outcomes), findings(experiment.claims, outcomes), curves, axes, settings)
 
