@@ -47,7 +47,7 @@ def pooled(sizes: Sequence[int], rows: int, pool: int, generator: torch.Generato
     lengths = torch.tensor(sizes)
     order = torch.randperm(len(lengths), generator=generator)
     pools = torch.split(order, pool * rows)
-    batches = [batch.tolist() for own in pools for batch in torch.split(own[torch.argsort(lengths[own])], rows)]
+    batches = [batch.tolist() for group in pools for batch in torch.split(group[torch.argsort(lengths[group])], rows)]
     return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
 
 

@@ -132,8 +132,9 @@ class Task(ABC):
             Raises:
                 NotFittedError: which is an AttributeError, so that ``hasattr`` works.
             """
-            found = {field.name for field in fields(self) if not field.init}
-            if name in found or (not name.startswith("__") and hasattr(type(self), name)):  # a property that needs it
+            fitted_names = {field.name for field in fields(self) if not field.init}
+            needs_them = not name.startswith("__") and hasattr(type(self), name)  # a property
+            if name in fitted_names or needs_them:
                 raise NotFittedError(f"this {type(self).__name__} is not fitted yet: call fit first")
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
@@ -220,16 +221,16 @@ class Task(ABC):
         Raises:
             InputError: none of them can be read.
         """
-        found, broken = [], []
+        parts, broken = [], []
         for path in paths:
             try:
-                found.append((read or self.read)(Path(path)))
+                parts.append((read or self.read)(Path(path)))
             except InputError as error:
                 broken.append(str(error))
-        if not found:
+        if not parts:
             raise InputError(broken[0] + (f"; nor can the {len(broken) - 1} others be read" if broken[1:] else ""))
         leave_out(broken, len(paths), "files")
-        return found
+        return parts
 
     def known_parts(self, known: DataSet) -> Parts:
         """The parts of a known data set, as its loader gives them."""
@@ -492,12 +493,12 @@ class Task(ABC):
         metrics = self.scores(examples, answers)
         beside = {other: self.scores(examples, its) for other, its in self.baselines(examples, answers).items()}
         better = {metric.name: metric.better for metric in self.metrics}
-        found = Report(self.name, name, metrics, beside, self.parameter_count, self.seed, better=better)
-        found.shown, found.signatures = self.details(examples, answers, seconds), self.signatures(examples, answers)
+        result = Report(self.name, name, metrics, beside, self.parameter_count, self.seed, better=better)
+        result.shown, result.signatures = self.details(examples, answers, seconds), self.signatures(examples, answers)
         if report is not None:
-            self.write_page(Path(report), found, examples, answers)
-        found.seconds = time.monotonic() - begun
-        return found
+            self.write_page(Path(report), result, examples, answers)
+        result.seconds = time.monotonic() - begun
+        return result
 
     # -- the command line ------------------------------------------------------------------------------------
 
@@ -549,8 +550,8 @@ class Task(ABC):
         from memfold.explain.words import Words
 
         self.network_.eval()
-        found: Explanation = _view_module(type(self)).view(self, source, Words(language))
-        return found
+        explanation: Explanation = _view_module(type(self)).view(self, source, Words(language))
+        return explanation
 
     # -- models on disk --------------------------------------------------------------------------------------
 
@@ -656,9 +657,9 @@ class Task(ABC):
         Raises:
             InputError: naming the first that differs.
         """
-        for what, found, expected in counts:
-            if found != expected:
-                raise InputError(f"{what}: {found}, expected {expected}")
+        for what, actual, expected in counts:
+            if actual != expected:
+                raise InputError(f"{what}: {actual}, expected {expected}")
 
     def check_fitted(self) -> None:
         """Raise NotFittedError unless the model is fitted."""
@@ -699,8 +700,8 @@ def _view_module(task: type[Task]) -> ModuleType:
     Raises:
         InputError: the task has none.
     """
-    for own in task.__mro__:
-        package = own.__module__.rpartition(".")[0]
-        if issubclass(own, Task) and package and importlib.util.find_spec(f"{package}.view"):
+    for base in task.__mro__:
+        package = base.__module__.rpartition(".")[0]
+        if issubclass(base, Task) and package and importlib.util.find_spec(f"{package}.view"):
             return importlib.import_module(f"{package}.view")
     raise InputError(f"a {task.name} model cannot be explained: there is no module view beside {task.__name__}")

@@ -42,11 +42,11 @@ def task_class(name: str) -> "type[Task]":
         raise InputError(f"no task {name!r}; there is {', '.join(TASKS)}")
     module, _, attribute = TASKS[name].partition(":")
     try:
-        found: type[Task] = getattr(importlib.import_module(module), attribute)
+        task: type[Task] = getattr(importlib.import_module(module), attribute)
     except ModuleNotFoundError as error:
         extra = next(extra for extra, names in EXTRAS.items() if name in names)
         raise InputError(f"{name} needs {error.name}: pip install 'memfold[train,{extra}]'") from None
-    return found
+    return task
 
 
 def load(path: str | Path) -> "Task":

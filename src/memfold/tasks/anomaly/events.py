@@ -41,15 +41,15 @@ def folder_table(names: Sequence[str], series: Sequence[Scored]) -> Table:
     table.title = "By folder, one threshold for all"
     for folder in sorted({name.rpartition("/")[0] for name in names}):
         here = [one for name, one in zip(names, series, strict=True) if name.rpartition("/")[0] == folder]
-        found = outside = 0
+        caught = outside = 0
         for one in here:
             alarms = one.scores >= threshold
             alarms[: one.skipped] = False
             outside += int(alarms.sum()) - sum(int(alarms[first : last + 1].sum()) for first, last in one.windows)
-            found += sum(bool(alarms[first : last + 1].any()) for first, last in one.windows)
+            caught += sum(bool(alarms[first : last + 1].any()) for first, last in one.windows)
         windows = sum(len(one.windows) for one in here)
         score = f"{nab_score(here, standard, threshold):.1f}" if windows else ""
-        table.add_row(folder, str(len(here)), str(windows), str(found), str(outside), score)
+        table.add_row(folder, str(len(here)), str(windows), str(caught), str(outside), score)
     return table
 
 

@@ -57,10 +57,10 @@ class _Variable:
         """
         self.last.append(error)
         mean = sum(self.last) / len(self.last)
-        found = joint(self.values.probability(value), self.errors.probability(mean))
+        chance = joint(self.values.probability(value), self.errors.probability(mean))
         self.values.add(value)
         self.errors.add(mean)
-        return found
+        return chance
 
 
 class Monitor:

@@ -239,9 +239,9 @@ class AnomalyDetector(Task):
             return Monitor(self.size_, day, network.stream(), self.span, self.rest)
         from memfold.tasks.anomaly.learning import Learner
 
-        own = copy.deepcopy(network)
-        learner = Learner(own, self.update_every, self.window, self.batch_size, self.lr / 4, self.seed)
-        return Monitor(self.size_, day, own.stream(), self.span, self.rest, learner)
+        adapted = copy.deepcopy(network)
+        learner = Learner(adapted, self.update_every, self.window, self.batch_size, self.lr / 4, self.seed)
+        return Monitor(self.size_, day, adapted.stream(), self.span, self.rest, learner)
 
     def watch(self, series: Readings) -> Iterator[Judgement]:
         """Judge a series from its first point to its last."""
@@ -339,19 +339,19 @@ class AnomalyDetector(Task):
         """With labels the benchmark's three scores, VUS-PR and the best F1; always, alarms a thousand points."""
         from memfold.tasks.anomaly.scores import scores
 
-        alarms = sum(int(own[skip:].sum()) for own, skip in zip(answers.alarms, answers.skipped, strict=True))
+        alarms = sum(int(alarm[skip:].sum()) for alarm, skip in zip(answers.alarms, answers.skipped, strict=True))
         points = sum(len(one.times) - skip for one, skip in zip(examples, answers.skipped, strict=True))
-        found = {"alarms_per_1000": 1000 * alarms / max(points, 1)}
+        result = {"alarms_per_1000": 1000 * alarms / max(points, 1)}
         if any(one.windows for one in examples):
-            each, news = (_scored(examples, own, answers.skipped) for own in (answers.scores, answers.news))
-            found |= scores(each, news)
-        return found
+            each, news = (_scored(examples, scores_of, answers.skipped) for scores_of in (answers.scores, answers.news))
+            result |= scores(each, news)
+        return result
 
     def baselines(self, examples: list[Readings], answers: Judged) -> dict[str, Judged]:
         from memfold.tasks.anomaly.baselines import GAUSSIAN, windowed_gaussian
 
         scores = [windowed_gaussian(one.values) for one in examples]
-        alarms = [own > 1 - self.false_alarms / 2000 for own in scores]
+        alarms = [score > 1 - self.false_alarms / 2000 for score in scores]
         return {GAUSSIAN: Judged(scores, scores, alarms, answers.skipped, [])}
 
     def details(self, examples: list[Readings], answers: Judged, seconds: float) -> Sequence[Any]:
@@ -388,13 +388,13 @@ class AnomalyDetector(Task):
     def array(self, X: Any) -> NDArray[Any]:
         """For every row of a data frame, -1 in an alarm and else 1."""
         series = self.read(X)
-        found = np.ones(sum(len(one.times) for one in series), np.int64)
+        signs = np.ones(sum(len(one.times) for one in series), np.int64)
         for one in series:
             whole, skip = self._gone_on(one)
             (alarms,) = self._judged([whole], [skip]).alarms
             assert one.rows is not None
-            found[one.rows[alarms[len(alarms) - len(one.times) :]]] = -1
-        return found
+            signs[one.rows[alarms[len(alarms) - len(one.times) :]]] = -1
+        return signs
 
     def _gone_on(self, series: Readings) -> tuple[Readings, int]:
         """A series with its history before it, and how many of its rows are not to be scored."""
@@ -422,8 +422,8 @@ def _history(series: Readings) -> History:
     return History(series.name, series.day, series.times[last].tolist(), series.values[last].tolist())
 
 
-def _scored(series: Sequence[Readings], found: Sequence[Array], skipped: Sequence[int]) -> list[Scored]:
-    return [Scored(own, one.windows or (), skip) for one, own, skip in zip(series, found, skipped, strict=True)]
+def _scored(series: Sequence[Readings], scores: Sequence[Array], skipped: Sequence[int]) -> list[Scored]:
+    return [Scored(score, one.windows or (), skip) for one, score, skip in zip(series, scores, skipped, strict=True)]
 
 
 def _short(value: float) -> float:

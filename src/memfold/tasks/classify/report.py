@@ -38,8 +38,8 @@ class Answers:
     @property
     def answers(self) -> NDArray[np.int64]:
         """The likeliest class of every image, ``(N,)``."""
-        found: NDArray[np.int64] = self.probabilities.argmax(1)
-        return found
+        likeliest: NDArray[np.int64] = self.probabilities.argmax(1)
+        return likeliest
 
     def confusion(self) -> NDArray[np.int64]:
         """How many images of a class, the row, were taken for one, the column, ``(K, K)``."""
@@ -60,9 +60,9 @@ class Answers:
         return [int(row) for row in np.argsort(given, kind="stable") if self.answers[row] != self.truth[row]]
 
 
-def taken_most(found: Answers) -> list[Text]:
+def taken_most(answers: Answers) -> list[Text]:
     """The pairs of classes that are taken for each other most often, in a line; nothing where there is no mistake."""
-    pairs = ", ".join(f"{label} for {other} ({count})" for count, label, other in found.confused())
+    pairs = ", ".join(f"{label} for {other} ({count})" for count, label, other in answers.confused())
     return [Text(f"most often taken: {pairs}")] if pairs else []
 
 

@@ -138,11 +138,11 @@ class ImageClassifier(ImageTask):
         from memfold.tasks.classify.report import Answers, taken_most
         from memfold.tasks.vision.network import inference_speed
 
-        found = Answers(examples, self.classes_, self._numbers(examples), answers)
-        return [*taken_most(found), inference_speed(len(answers), seconds)]
+        judged = Answers(examples, self.classes_, self._numbers(examples), answers)
+        return [*taken_most(judged), inference_speed(len(answers), seconds)]
 
     def write_page(self, path: Path, report: Report, examples: Images, answers: NDArray[np.float32]) -> None:
         from memfold.tasks.classify.report import Answers, write_report  # which loads what draws
 
-        found = Answers(examples, self.classes_, self._numbers(examples), answers)
-        write_report(path, report, found, f"{self.parameter_count:,} parameters; {self!r}")
+        judged = Answers(examples, self.classes_, self._numbers(examples), answers)
+        write_report(path, report, judged, f"{self.parameter_count:,} parameters; {self!r}")

@@ -127,11 +127,11 @@ def channel(bins: int, rng: np.random.Generator) -> Array:
 
 def some_noise(bank: Sequence[NDArray[np.float16]], frames: int, rng: np.random.Generator) -> Array:
     """So many frames of one of the bank's stretches, with the mean 0."""
-    own = bank[int(rng.integers(len(bank)))]
-    start = rng.integers(len(own))
-    found = np.take(own, np.arange(start, start + frames), 0, mode="wrap").astype(np.float32)
-    found -= found.mean()
-    return found
+    stretch = bank[int(rng.integers(len(bank)))]
+    start = rng.integers(len(stretch))
+    noise = np.take(stretch, np.arange(start, start + frames), 0, mode="wrap").astype(np.float32)
+    noise -= noise.mean()
+    return noise
 
 
 def augmented(piece: Piece, quiet: Array, bank: Sequence[NDArray[np.float16]], rng: np.random.Generator) -> Piece:

@@ -51,8 +51,8 @@ class CepstralRegression(nn.Module):
     def answers(self, statistics: NDArray[np.float32]) -> NDArray[np.int64]:
         """The command of every recording, (S,)."""
         scores = self._standardised(statistics) @ self.weight.numpy().T + self.bias.numpy()
-        found: NDArray[np.int64] = scores.argmax(1)
-        return found
+        commands: NDArray[np.int64] = scores.argmax(1)
+        return commands
 
     def _standardised(self, statistics: NDArray[np.float32]) -> NDArray[np.float32]:
         result: NDArray[np.float32] = (statistics - self.mean.numpy()) * self.scale.numpy()

@@ -156,13 +156,13 @@ class CommandProblem(Problem):
         seed: int,
     ) -> None:
         self.model: CommandNetwork = model
-        self.recordings = [Recording.of(own, int(label)) for own, label in zip(*train, strict=True)]
+        self.recordings = [Recording.of(recording, int(label)) for recording, label in zip(*train, strict=True)]
         self.bank, self.background, self.window = bank, background, window
         self.batch_size, self.seed = batch_size, seed
         self.steps_per_epoch = -(-len(self.recordings) // batch_size)
         frames, labels = valid
         self.valid = []
-        for rows in by_size([len(own) for own in frames], VALID_BATCH):
+        for rows in by_size([len(row) for row in frames], VALID_BATCH):
             self.valid.append((*padded([frames[row] for row in rows]), torch.from_numpy(labels[rows])))
 
     # -- batches ---------------------------------------------------------------------------------------------
@@ -199,8 +199,8 @@ class CommandProblem(Problem):
         frames = int(rng.integers(EMPTY_FRAMES // 3, EMPTY_FRAMES))
         if len(self.background) and rng.random() < HEARD:
             start = rng.integers(max(1, len(self.background) - frames))
-            own = another_voice(self.background[start : start + frames], rng)
-            return augmented(Piece.of_nothing(own), own.min(0), self.bank, rng)
+            voice = another_voice(self.background[start : start + frames], rng)
+            return augmented(Piece.of_nothing(voice), voice.min(0), self.bank, rng)
         level = np.float32(rng.uniform(FLOOR, LOUDEST))
         return Piece.of_nothing(np.maximum(some_noise(self.bank, frames, rng) + level, np.float32(FLOOR)))
 
@@ -210,7 +210,7 @@ class CommandProblem(Problem):
         steps = [torch.from_numpy(piece.targets[::stride]) for piece in pieces]
         targets = nn.utils.rnn.pad_sequence(steps, batch_first=True, padding_value=IGNORED)  # (B, T')
         places = torch.arange(targets.shape[1])
-        counts = torch.tensor([len(own) for own in steps])
+        counts = torch.tensor([len(row) for row in steps])
         first = torch.tensor([-(-start // stride) for start in starts])
         asked = (places >= first[:, None]) & (places < counts[:, None])
         return Batch(frames, lengths, targets, asked, torch.tensor(labels))
@@ -234,9 +234,9 @@ class CommandProblem(Problem):
         """Of the greatest scores alone (Sun et al. 2016): one bad step of thousands is a false alarm."""
         spoken = batch.labels != NONE
         scores = peaks(logits, batch.asked, self.window)
-        own = scores[spoken].gather(1, batch.labels[spoken, None])
+        right = scores[spoken].gather(1, batch.labels[spoken, None])
         alarms = scores[~spoken].amax(1)
-        return F.softplus(-own).mean() + F.softplus(alarms).sum() / max(len(alarms), 1)
+        return F.softplus(-right).mean() + F.softplus(alarms).sum() / max(len(alarms), 1)
 
     def validate(self) -> float:
         total = count = 0.0

@@ -101,8 +101,8 @@ class Spotter:
 
     def follow(self, logits: Iterable[Array]) -> Iterator[Event]:
         """All events of a whole recording's logits."""
-        for own in logits:
-            if event := self.step(own):
+        for row in logits:
+            if event := self.step(row):
                 yield event
         if event := self.finish():
             yield event
@@ -141,6 +141,6 @@ def threshold_for(rows: Sequence[tuple[Array, int]], allowed: float, spotting: S
     threshold = LEAST
     while True:
         tried = replace(spotting, threshold=threshold)
-        if sum(max(0, len(spotted(own, tried)) - said) for own, said in rows) <= allowed:
+        if sum(max(0, len(spotted(ratios, tried)) - said) for ratios, said in rows) <= allowed:
             return threshold
         threshold += APART

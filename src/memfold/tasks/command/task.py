@@ -157,15 +157,15 @@ class CommandRecognizer(Task):
 
     def _in_folders(self, paths: Sequence[str | Path], background: str | None = None) -> Recordings:
         first, *others = paths
-        own = read_commands(first, self.pattern, background)
-        return joined([own, *(read_commands(path, self.pattern) for path in others)])
+        recordings = read_commands(first, self.pattern, background)
+        return joined([recordings, *(read_commands(path, self.pattern) for path in others)])
 
     def _heard(self, recordings: Recordings) -> Heard:
-        found = hear(recordings, self.features, self.progress)
-        lost = sorted(set(recordings.labels) - set(found.labels))
+        heard = hear(recordings, self.features, self.progress)
+        lost = sorted(set(recordings.labels) - set(heard.labels))
         if lost and not self.__sklearn_is_fitted__():
             raise InputError(f"{recordings.name}: no recording of the command {lost[0]!r} can be read")
-        return found
+        return heard
 
     # -- training --------------------------------------------------------------------------------------------
 
@@ -224,13 +224,13 @@ class CommandRecognizer(Task):
         from memfold.tasks.command.inference import between_quiet
 
         if len(background):
-            rows = [(own, 0) for own in self._smoothed([background])]
+            rows = [(ratios, 0) for ratios in self._smoothed([background])]
             frames = len(background)
         else:
             noise = made_noise(self.features, seed=1, levels=(4.0, 10.0, 16.0))
-            rows = [(own, 0) for own in self._smoothed(noise)]
-            rows += [(own, 1) for own in self._smoothed(between_quiet(valid))]
-            frames = sum(len(own) for own in (*noise, *valid))
+            rows = [(ratios, 0) for ratios in self._smoothed(noise)]
+            rows += [(ratios, 1) for ratios in self._smoothed(between_quiet(valid))]
+            frames = sum(len(row) for row in (*noise, *valid))
         allowed = self.false_alarms * frames / HOUR
         tried = Spotting(self._steps(self.window), self._steps(self.refractory))
         self.threshold_ = threshold_for(rows, allowed, tried)
@@ -305,8 +305,8 @@ class CommandRecognizer(Task):
 
     def listen(self, source: BinaryIO) -> Iterator[str]:
         for event in self.hear_out(listen(source, self.rate)):
-            found = {"time": round(event.step * self.step_seconds, 3), "command": self.commands_[event.command]}
-            yield json.dumps({**found, "probability": round(event.probability, 4)}, ensure_ascii=False)
+            line = {"time": round(event.step * self.step_seconds, 3), "command": self.commands_[event.command]}
+            yield json.dumps({**line, "probability": round(event.probability, 4)}, ensure_ascii=False)
 
     def next_command(self, out: Path, data: Sequence[str]) -> str:
         return f"arecord -f S16_LE -r {self.rate} | memfold stream {out} prints what it hears"
@@ -316,10 +316,10 @@ class CommandRecognizer(Task):
     def scores(self, examples: Heard, answers: Answers) -> dict[str, float]:
         """Accuracy in per cent, of speakers that were not trained on under that name as well; and of the stream."""
         accuracy = 100 * float(np.mean(self._numbers(examples) == numbers_in(answers.classes)))
-        found = {"accuracy": accuracy}
+        result = {"accuracy": accuracy}
         if not set(examples.speakers) & {*self.speakers_, ""}:
-            found["accuracy_heldout_speaker"] = accuracy
-        return found | (answers.stream.scores() if answers.stream else {})
+            result["accuracy_heldout_speaker"] = accuracy
+        return result | (answers.stream.scores() if answers.stream else {})
 
     def baselines(self, examples: Heard, answers: Answers) -> dict[str, Any]:
         from memfold.tasks.command.baselines import MFCC
@@ -330,8 +330,8 @@ class CommandRecognizer(Task):
         numbers, stream = numbers_in(answers.classes), answers.stream
         shown: list[Any] = [confusion_table(self._numbers(examples), numbers, self.commands_, self.classes_)]
         if stream and stream.hours:
-            found = f"{stream.alarms} in {stream.hours:.2f} hours of background"
-            shown.append(f"false alarms: {found}, threshold {self.threshold_:.2f}")
+            alarms = f"{stream.alarms} in {stream.hours:.2f} hours of background"
+            shown.append(f"false alarms: {alarms}, threshold {self.threshold_:.2f}")
         cost = self.frame_cost(examples.paths)
         return [*shown, f"stream: {cost:.0f} µs of one core for each frame of 10 ms"]
 

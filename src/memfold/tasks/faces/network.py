@@ -52,8 +52,8 @@ def arcface_logits(cosines: Tensor, labels: Tensor, scale: float, margin: float)
         cosines: of the embeddings' angles to all centres, ``(B, K)``.
         margin: in radians.
     """
-    own = cosines.gather(1, labels[:, None])
-    angle = own.clamp(-1 + 1e-6, 1 - 1e-6).acos()
+    true = cosines.gather(1, labels[:, None])
+    angle = true.clamp(-1 + 1e-6, 1 - 1e-6).acos()
     widest = torch.pi - margin
     widened = torch.where(
         angle < widest, (angle + margin).cos(), -1 - (angle - widest) * torch.sin(torch.tensor(margin))
@@ -65,11 +65,11 @@ def arcface_logits(cosines: Tensor, labels: Tensor, scale: float, margin: float)
 def embeddings_of(network: FaceNetwork, pixels: Tensor) -> Tensor:
     """Embeddings ``(N, E)`` of images ``(N, C, S, S)`` of bytes: of each and its mirror image, together."""
     network.eval()
-    found = []
+    embeddings = []
     for part in torch.split(pixels, EVAL_BATCH):
         images = network.backbone.normaliser(part)
-        found.append(F.normalize(network(images) + network(images.flip(-1))))
-    return torch.cat(found)
+        embeddings.append(F.normalize(network(images) + network(images.flip(-1))))
+    return torch.cat(embeddings)
 
 
 class FaceProblem(ImageProblem):

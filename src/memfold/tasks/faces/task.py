@@ -147,8 +147,8 @@ class FaceRecognizer(ImageTask):
         Raises:
             InputError: there is no image that can be read.
         """
-        found = self.inputs(images)
-        return self._enrol(replace(found, labels=[name] * len(found.files)))
+        readable = self.inputs(images)
+        return self._enrol(replace(readable, labels=[name] * len(readable.files)))
 
     def _enrol(self, images: Images) -> Self:
         import torch

@@ -59,9 +59,9 @@ class LanguageModel(nn.Module):
         x = self._dropped(self.embedding(tokens))  # (T, B, E)
         last = []
         for k, layer in enumerate(self.recurrent()):
-            x, own = self._fold(layer, x, None if state is None else state[k])
+            x, layer_state = self._fold(layer, x, None if state is None else state[k])
             x = self._dropped(x)  # (T, B, H)
-            last.append(own)
+            last.append(layer_state)
         y = self.head(x)
         return F.linear(y, self.embedding.weight) if self.size.tied else y, last
 

@@ -214,7 +214,7 @@ class TextGenerator(Task):
         """
         if length < 1:
             raise InputError(f"length must be at least 1, got {length}")
-        layers = [own for layer in self.network_.recurrent() for own in layer.stream().layers]
+        layers = [weights for layer in self.network_.recurrent() for weights in layer.stream().layers]
         head = {name: weight.detach().numpy() for name, weight in self.network_.head_on_hidden().items()}
         sampler = Sampler(
             Stream(layers, head),
@@ -274,17 +274,17 @@ class TextGenerator(Task):
             return float(carried.mean()), float(apart.mean())
 
         with torch.no_grad():
-            found = self._nats(examples, means)
-        return found if train is None else replace(found, train=self.read(train))
+            nats = self._nats(examples, means)
+        return nats if train is None else replace(nats, train=self.read(train))
 
     def _nats(self, examples: str | Sequence[str], means: Callable[[Tokens, int], tuple[float, float]]) -> TextNats:
         """What a model makes of texts that gives the mean nats of tokens, with carried state and in windows."""
         encoded = [self.vocabulary_.encode(text) for text in _each(examples)]
-        found = [
+        pairs = [
             means(tokens, min(WINDOW, len(tokens) - 1)) if len(tokens) >= LEAST else (math.nan, math.nan)
             for tokens in encoded
         ]
-        carried, apart = np.array(found, np.float64).reshape(-1, 2).T
+        carried, apart = np.array(pairs, np.float64).reshape(-1, 2).T
         return TextNats(np.array([len(tokens) for tokens in encoded], np.int64), carried, apart)
 
     def table(self, examples: str | Sequence[str], answers: TextNats) -> pl.DataFrame:

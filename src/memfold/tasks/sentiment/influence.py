@@ -75,7 +75,7 @@ def influential_words(
     for row in weights_of(network, encoder, [texts[i] for i in chosen]):
         for unit, cost in row:
             costs[unit].append(cost)
-    means = [(unit, torch.stack(found).mean(0), len(found)) for unit, found in costs.items() if len(found) >= LEAST]
+    means = [(unit, torch.stack(losses).mean(0), len(losses)) for unit, losses in costs.items() if len(losses) >= LEAST]
     ranked = [sorted(means, key=lambda entry: -float(entry[1][place]))[:LISTED] for place in range(classes)]
     return [
         [(unit, float(cost[place]), count) for unit, cost, count in entries if cost[place] > 0]
@@ -97,8 +97,8 @@ class Details:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield confusion_table("class", self.truth, self.answers, self.classes)
         table = Table("class", "word", "log-odds", title="Most influential words, by blanking", title_justify="left")
-        found = influential_words(self.network, self.encoder, self.texts, len(self.classes))
-        for label, words in zip(self.classes, found, strict=True):
+        by_class = influential_words(self.network, self.encoder, self.texts, len(self.classes))
+        for label, words in zip(self.classes, by_class, strict=True):
             for row, (word, cost, _) in enumerate(words):
                 table.add_row(Text(label if row == 0 else ""), Text(word), f"{cost:.2f}")
             table.add_section()

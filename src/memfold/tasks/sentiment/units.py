@@ -31,7 +31,7 @@ def sentiment_units(model: TextClassifier, texts: Sequence[str], labels: Sequenc
         for name, layer in traced(model.network_, lambda batch=batch: model.network_(batch)).layers.items():  # type: ignore[misc]
             means.setdefault(name, []).append(layer.values["h"].sum(0) / max(len(layer.values["h"]), 1))
     feature = {"sentiment": np.array([float(label == kinds[1]) for label in labels])}
-    found = {name: find_units(np.stack(rows), feature) for name, rows in means.items()}
-    if not all(found.values()):
+    candidates = {name: find_units(np.stack(rows), feature) for name, rows in means.items()}
+    if not all(candidates.values()):
         raise InputError("too few texts of one class: five in either half are the least")
-    return {name: followers[0] for name, followers in found.items()}
+    return {name: followers[0] for name, followers in candidates.items()}

@@ -56,9 +56,9 @@ def hear(utterances: Utterances, features: LogMel, show: bool = False) -> Heard:
         InputError: none of them can be read.
     """
     started = time.perf_counter()
-    kept, frames = [], []
+    places, frames = [], []
     for place, samples in read_sounds(utterances.audio, features.rate, show):
-        kept.append(place)
+        places.append(place)
         frames.append(features.of(samples).astype(np.float16))
-    own = utterances.take(kept)
-    return Heard(own.name, own.audio, own.texts, frames, time.perf_counter() - started)
+    kept = utterances.take(places)
+    return Heard(kept.name, kept.audio, kept.texts, frames, time.perf_counter() - started)

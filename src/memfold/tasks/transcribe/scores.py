@@ -10,13 +10,16 @@ __all__ = ["error_rates", "typical"]
 SAMPLE = 50
 
 
-def error_rates(texts: Sequence[str], found: Sequence[str]) -> dict[str, float]:
+def error_rates(texts: Sequence[str], predicted: Sequence[str]) -> dict[str, float]:
     """The character and the word error rate: edits over the length of the true texts.
 
     >>> error_rates(["ab cd"], ["ab cx"])
     {'cer': 0.2, 'wer': 0.5}
     """
-    return {"cer": float(jiwer.cer(list(texts), list(found))), "wer": float(jiwer.wer(list(texts), list(found)))}
+    return {
+        "cer": float(jiwer.cer(list(texts), list(predicted))),
+        "wer": float(jiwer.wer(list(texts), list(predicted))),
+    }
 
 
 def typical(texts: Sequence[str]) -> str:

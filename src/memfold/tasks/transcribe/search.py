@@ -150,26 +150,26 @@ class PrefixBeam:
     def step(self, y: Sequence[float]) -> None:
         """Take the log-probabilities ``1 + V`` of one more step."""
         labels = [label for label, value in enumerate(y) if label != BLANK and value > UNLIKELY]
-        blank, found = y[BLANK], dict[Prefix, tuple[float, float]]()
+        blank, grown = y[BLANK], dict[Prefix, tuple[float, float]]()
         extra: dict[Prefix, float] = {}
         for prefix, (after_blank, after_label) in self.ending.items():
             total = _sum(after_blank, after_label)
             last = prefix[-1] if prefix else BLANK
             stay = after_label + y[last] if prefix else NEVER
-            old = found.get(prefix, (NEVER, NEVER))
-            found[prefix] = _sum(old[0], total + blank), _sum(old[1], stay)
+            old = grown.get(prefix, (NEVER, NEVER))
+            grown[prefix] = _sum(old[0], total + blank), _sum(old[1], stay)
             extra[prefix] = self.extra[prefix]
             for label in labels:
                 longer = (*prefix, label)
                 come = (after_blank if label == last else total) + y[label]
                 if come == NEVER:
                     continue
-                old = found.get(longer, (NEVER, NEVER))
-                found[longer] = old[0], _sum(old[1], come)
+                old = grown.get(longer, (NEVER, NEVER))
+                grown[longer] = old[0], _sum(old[1], come)
                 if longer not in extra:
                     extra[longer] = extra[prefix] + self._added(prefix, label)
-        best = sorted(found, key=lambda own: _sum(*found[own]) + extra[own], reverse=True)[: self.weights.beam]
-        self.ending = {prefix: found[prefix] for prefix in best}
+        best = sorted(grown, key=lambda prefix: _sum(*grown[prefix]) + extra[prefix], reverse=True)[: self.weights.beam]
+        self.ending = {prefix: grown[prefix] for prefix in best}
         self.extra = {prefix: extra[prefix] for prefix in best}
 
     def _added(self, prefix: Prefix, label: int) -> float:

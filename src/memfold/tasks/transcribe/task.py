@@ -165,12 +165,13 @@ class SpeechRecognizer(Task):
         from memfold.tasks.transcribe.scores import error_rates
 
         _, valid = ready
-        found = self._log_p(valid.frames[:MOST_TO_CHOOSE])
-        texts = [self.alphabet_.decode(own) for own in valid.labels[:MOST_TO_CHOOSE]]
+        log_ps = self._log_p(valid.frames[:MOST_TO_CHOOSE])
+        texts = [self.alphabet_.decode(labels) for labels in valid.labels[:MOST_TO_CHOOSE]]
         rates = {}
         for language, bonus in followed(CHOICES, "weighing the language model", self.progress):
             tried = Weights(BEAM_TO_CHOOSE, language, bonus)
-            rates[language, bonus] = error_rates(texts, [self._transcript(tried).whole(own) for own in found])["cer"]
+            written = [self._transcript(tried).whole(log_p) for log_p in log_ps]
+            rates[language, bonus] = error_rates(texts, written)["cer"]
         self.language_, self.bonus_ = min(rates, key=lambda choice: rates[choice])
         if self.progress:
             rate = rates[self.language_, self.bonus_]
@@ -181,8 +182,8 @@ class SpeechRecognizer(Task):
         from memfold.tasks.transcribe.batches import Recordings
 
         labels = [self.alphabet_.encode(text) for text in heard.texts]
-        steps = [-(-len(own) // self.stacked) for own in heard.frames]
-        fit = [row for row, own in enumerate(labels) if own and steps[row] >= least_steps(own)]
+        steps = [-(-len(recording) // self.stacked) for recording in heard.frames]
+        fit = [row for row, text in enumerate(labels) if text and steps[row] >= least_steps(text)]
         if not fit:
             raise InputError(
                 f"{heard.name}: every recording to {purpose} is shorter than its text, or has no known letter"
@@ -200,7 +201,7 @@ class SpeechRecognizer(Task):
         """What is said in each recording."""
         started = time.perf_counter()
         log_p = self._log_p(examples.frames)
-        texts = [self._transcript().whole(own) for own in log_p]
+        texts = [self._transcript().whole(steps) for steps in log_p]
         taken = examples.seconds + time.perf_counter() - started
         return Written(texts, log_p, taken / (SHIFT * sum(map(len, examples.frames))))
 
@@ -221,7 +222,7 @@ class SpeechRecognizer(Task):
         from memfold.tasks.transcribe.batches import log_probabilities
 
         self.network_.eval()
-        return [own.numpy() for own in log_probabilities(self.network_, frames)]
+        return [tensor.numpy() for tensor in log_probabilities(self.network_, frames)]
 
     def _transcript(self, weights: Weights | None = None) -> Transcript:
         weights = weights or self.weights
@@ -296,10 +297,10 @@ class SpeechRecognizer(Task):
     def baselines(self, examples: Heard, answers: Written) -> dict[str, Any]:
         from memfold.tasks.transcribe.scores import typical
 
-        found = {"one text for all": Written([typical(self.texts_)] * len(examples))}
+        result = {"one text for all": Written([typical(self.texts_)] * len(examples))}
         if self.beam > 1:
-            found["no language model"] = Written([self.alphabet_.decode(greedy(own)) for own in answers.log_p])
-        return found
+            result["no language model"] = Written([self.alphabet_.decode(greedy(steps)) for steps in answers.log_p])
+        return result
 
     def details(self, examples: Heard, answers: Written, seconds: float) -> Sequence[Any]:
         from memfold.tasks.transcribe.report import mistake_tables

@@ -234,8 +234,8 @@ class Translator(Task):
                 sentence; when None, the sentences themselves are the only baseline.
             beam, length_penalty: instead of those the model was made with.
         """
-        found = self._search(_sentences(examples), beam, length_penalty)
-        texts = [self.target_subwords_.decode(words) for words in found]
+        translations = self._search(_sentences(examples), beam, length_penalty)
+        texts = [self.target_subwords_.decode(words) for words in translations]
         return Translations(texts, None if train is None else self.read(train))
 
     def _search(

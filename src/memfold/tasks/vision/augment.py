@@ -73,7 +73,7 @@ def _rectangles(count: int, height: int, width: int, most: float) -> Tensor:
     """Where half of the images are hidden (DeVries & Taylor 2017), ``(B, 1, H, W)``."""
     places = torch.arange(height)[:, None], torch.arange(width)[None, :]
     inside = torch.rand(count, 1, 1) < 0.5
-    for own, side in zip(places, (height, width), strict=True):
+    for place, side in zip(places, (height, width), strict=True):
         middle, half = side * torch.rand(count, 1, 1), most * side / 2 * torch.rand(count, 1, 1)
-        inside = inside & ((own - middle).abs() < half)
+        inside = inside & ((place - middle).abs() < half)
     return inside[:, None]

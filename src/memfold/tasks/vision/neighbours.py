@@ -70,8 +70,8 @@ class PrincipalNeighbours(nn.Module):
     def answers(self, pixels: NDArray[np.uint8]) -> NDArray[np.int64]:
         """The class of every image, ``(N,)``."""
         neighbours = KNeighborsClassifier(self.nearest).fit(self.points.numpy(), self.labels.numpy())
-        found: NDArray[np.int64] = neighbours.predict(self.project(pixels))
-        return found
+        classes: NDArray[np.int64] = neighbours.predict(self.project(pixels))
+        return classes
 
     def shape(self) -> dict[str, int]:
         """The constructor's arguments."""
