@@ -15,9 +15,9 @@ from memfold.errors import InputError
 from memfold.lab import run_lab
 from memfold.lab.experiments import PUZZLES, Claim, findings
 from memfold.lab.gradient import gradient_by_lag
-from memfold.lab.networks import CELLS, Reader, recurrent
+from memfold.lab.networks import COMPARED_CELLS, Reader, recurrent
 from memfold.lab.pixels import Digits, PixelRecipe, fit, load_digits
-from memfold.lab.puzzles import Adding, Batch
+from memfold.lab.puzzles import Adding, PuzzleBatch
 from memfold.lab.trial import EXAMINED, Outcome, Recipe, attempt, examined
 from memfold.nn import LSTM
 from memfold.training import Budget
@@ -63,7 +63,7 @@ def test_an_examination_counts_the_wrong_sequences() -> None:
 
 def test_a_training_ends_when_it_is_solved_and_repeats_itself() -> None:
     class Easy(Adding):
-        def right(self, y: torch.Tensor, batch: Batch) -> torch.Tensor:
+        def right(self, y: torch.Tensor, batch: PuzzleBatch) -> torch.Tensor:
             return torch.ones(len(y[0]), dtype=torch.bool)
 
     first, second = (attempt(Easy(10), "gru", 10, 3, "chrono", QUICK) for _ in range(2))
@@ -80,7 +80,7 @@ def test_a_training_that_diverges_is_reported_and_not_solved(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     class Broken(Adding):
-        def loss(self, y: torch.Tensor, batch: Batch) -> torch.Tensor:
+        def loss(self, y: torch.Tensor, batch: PuzzleBatch) -> torch.Tensor:
             return super().loss(y, batch) * float("nan")
 
     found = attempt(Broken(10), "gru", 10, 0, "chrono", QUICK)
@@ -116,8 +116,8 @@ def test_every_puzzle_runs_with_every_cell(name: str, monkeypatch: pytest.Monkey
     experiment = PUZZLES[name]
     monkeypatch.setitem(PUZZLES, name, replace(experiment, recipe=Recipe(8, 8, limit=16, every=16)))
     record = run_lab(name, lags="12")
-    assert [row["cell"] for row in record.rows] == list(CELLS)
-    assert list(record.curves["lag 12"]) == list(CELLS)
+    assert [row["cell"] for row in record.rows] == list(COMPARED_CELLS)
+    assert list(record.curves["lag 12"]) == list(COMPARED_CELLS)
     assert len(record.findings) == len(experiment.claims)
 
 

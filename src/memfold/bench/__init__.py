@@ -18,7 +18,7 @@ from torch import nn
 
 from memfold import engine
 from memfold.bench.busy import busy
-from memfold.bench.peers import Call, check_equal_work, peer_calls, version_of, without_gradient
+from memfold.bench.peers import TimedCall, check_equal_work, peer_calls, version_of, without_gradient
 from memfold.bench.timing import (
     GATES,
     GRID,
@@ -83,7 +83,7 @@ def stream(rounds: int = 9) -> dict[str, Any]:
         half = layer.stream(bfloat16=True)
         peers = peer_calls("lstm", layer, torch.from_numpy(x).reshape(1, 1, hidden), carry=True)
         check_equal_work(peers, full.step(x).reshape(1, 1, hidden))
-        calls: dict[str, Call] = {"memfold": partial(full.step, x), "memfold_bfloat16": partial(half.step, x)}
+        calls: dict[str, TimedCall] = {"memfold": partial(full.step, x), "memfold_bfloat16": partial(half.step, x)}
         taken = medians(calls | peers, rounds)
         times = {f"{name}_us": seconds * 1e6 for name, seconds in taken.items()}
         points.append({"cell": "lstm", "hidden": hidden, **times, **ratios_to_peers(taken)})
@@ -117,7 +117,7 @@ BENCHMARKS: dict[str, Callable[..., dict[str, Any]]] = {
 def _point(cell: str, batch: int, steps: int, hidden: int, peak_gflops: float, rounds: int) -> dict[str, Any]:
     layer = layer_of(cell, hidden)
     x = torch.randn(steps, batch, hidden)
-    call: Call = without_gradient(lambda: layer(x)[0])
+    call: TimedCall = without_gradient(lambda: layer(x)[0])
     peers = peer_calls(cell, layer, x)
     check_equal_work(peers, call().numpy())
     taken = medians({"memfold": call, **peers}, rounds)

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from memfold import _engine, engine
-from memfold.bench.peers import Call, without_gradient
+from memfold.bench.peers import TimedCall, without_gradient
 from memfold.bench.timing import describe_machine, geometric_mean, layer_of, timed_turn
 from memfold.bench.train import derived
 
@@ -80,10 +80,10 @@ class _Peers:
         batch, steps, hidden = size
         compiled = layer_of(cell, hidden)
         x, cotangent = torch.randn(2, steps, batch, hidden)
-        calls: list[Call] = []
+        calls: list[TimedCall] = []
         for layer in (compiled, compiled.to_torch()):
             calls.append(derived(layer, x, cotangent) if mode == "train" else without_gradient(partial(layer, x)))
-        self.calls: dict[str, Call] = dict(zip(self.names, (calls[0], *calls), strict=True))
+        self.calls: dict[str, TimedCall] = dict(zip(self.names, (calls[0], *calls), strict=True))
 
     @staticmethod
     @contextmanager
@@ -106,7 +106,7 @@ def _taken(cell: str, size: tuple[int, int, int], mode: str, rounds: int, caller
     return taken
 
 
-def _at_once(calls: Sequence[Call]) -> list[float]:
+def _at_once(calls: Sequence[TimedCall]) -> list[float]:
     """Seconds of each call, made over and over by a thread for each."""
     if len(calls) == 1:
         return timed_turn({"": calls[0]}, TURN)[""]

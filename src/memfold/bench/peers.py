@@ -14,15 +14,15 @@ import torch
 from memfold import engine
 from memfold.nn.layer import Recurrent
 
-__all__ = ["Array", "Call", "check_equal_work", "jax_scan", "peer_calls", "version_of", "without_gradient"]
+__all__ = ["Array", "TimedCall", "check_equal_work", "jax_scan", "peer_calls", "version_of", "without_gradient"]
 
 Array = np.ndarray[Any, Any]
-Call = Callable[[], Any]
+TimedCall = Callable[[], Any]
 # A peer of another gate order is wrong by 0.1 and more, one of the same by rounding alone: 1e-5.
 TOLERANCE = 1e-3
 
 
-def peer_calls(cell: str, layer: Recurrent, x: torch.Tensor, *, carry: bool = False) -> dict[str, Call]:
+def peer_calls(cell: str, layer: Recurrent, x: torch.Tensor, *, carry: bool = False) -> dict[str, TimedCall]:
     """A call of each peer that has this cell, which returns the output ``(T, B, H)``.
 
     Args:
@@ -31,7 +31,7 @@ def peer_calls(cell: str, layer: Recurrent, x: torch.Tensor, *, carry: bool = Fa
         x: (T, B, I), float32.
         carry: each call starts from the state that the last one left. JAX and Keras have no such call here.
     """
-    calls: dict[str, Call] = {}
+    calls: dict[str, TimedCall] = {}
     if cell != "peephole":
         calls["torch"] = _torch(layer, x, carry)
     if version_of("onnxruntime") and version_of("onnx"):
@@ -43,7 +43,7 @@ def peer_calls(cell: str, layer: Recurrent, x: torch.Tensor, *, carry: bool = Fa
     return calls
 
 
-def check_equal_work(calls: Mapping[str, Call], expected: Array, what: str = "outputs") -> None:
+def check_equal_work(calls: Mapping[str, TimedCall], expected: Array, what: str = "outputs") -> None:
     """Call every peer once and compare what it returns with memfold's.
 
     Raises:
@@ -57,7 +57,7 @@ def check_equal_work(calls: Mapping[str, Call], expected: Array, what: str = "ou
             raise RuntimeError(f"{name} computes something else than memfold: {what} differ by {difference:.1e}")
 
 
-def _torch(layer: Recurrent, x: torch.Tensor, carry: bool) -> Call:
+def _torch(layer: Recurrent, x: torch.Tensor, carry: bool) -> TimedCall:
     reference = layer.to_torch()
     state: list[Any] = [None]
 
@@ -70,7 +70,7 @@ def _torch(layer: Recurrent, x: torch.Tensor, carry: bool) -> Call:
     return without_gradient(run)
 
 
-def _onnxruntime(layer: Recurrent, x: Array, carry: bool) -> Call:
+def _onnxruntime(layer: Recurrent, x: Array, carry: bool) -> TimedCall:
     """One ONNX node with the layer's weights, reordered from i f g o to i o f c and from r z n to z r h."""
     import onnx
     import onnxruntime  # type: ignore[import-untyped]
@@ -120,7 +120,7 @@ def _onnxruntime(layer: Recurrent, x: Array, carry: bool) -> Call:
     return run
 
 
-def _jax(layer: Recurrent, x: Array) -> Call:
+def _jax(layer: Recurrent, x: Array) -> TimedCall:
     fold, weights, ready = jax_scan(layer, x)
     import jax
 
@@ -178,7 +178,7 @@ def jax_scan(layer: Recurrent, x: Array) -> tuple[Callable[[Any, Any], Any], Any
     return fold, weights, jax.device_put(x)
 
 
-def _keras(layer: Recurrent, x: torch.Tensor) -> Call:
+def _keras(layer: Recurrent, x: torch.Tensor) -> TimedCall:
     """Keras' layer on its torch backend; gates are reordered from r z n to z r h, those of an LSTM need not be."""
     os.environ["KERAS_BACKEND"] = "torch"
     import keras
@@ -197,7 +197,7 @@ def _keras(layer: Recurrent, x: torch.Tensor) -> Call:
     return without_gradient(lambda: reference(rows).transpose(0, 1))
 
 
-def without_gradient(call: Call) -> Call:
+def without_gradient(call: TimedCall) -> TimedCall:
     def run() -> object:
         with torch.no_grad():
             return call()

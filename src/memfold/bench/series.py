@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from memfold.bench.peers import Call
+from memfold.bench.peers import TimedCall
 from memfold.bench.timing import describe_machine, medians
 from memfold.budget import Budget
 from memfold.data.datasets import SeriesSplit, dataset, load_split
@@ -65,7 +65,10 @@ def _points(split: SeriesSplit, model: Forecaster, seconds: float, rounds: int) 
     train = split.train.known.select(ID, TIME, TARGET)
     model.fit(split.train, budget=f"{seconds}s", progress=False)
     peer = _NeuralForecast(train, split.train.step, model, seconds)
-    calls: dict[str, Call] = {"memfold": lambda: model.predict(train), "neuralforecast": lambda: peer.predict(train)}
+    calls: dict[str, TimedCall] = {
+        "memfold": lambda: model.predict(train),
+        "neuralforecast": lambda: peer.predict(train),
+    }
     scores = _scores(model, split, {name: call() for name, call in calls.items()})
     taken = medians(calls, rounds)
     training, count = model.training_, len(split.train.ids)

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from memfold.bench.peers import Call, check_equal_work, jax_scan, version_of
+from memfold.bench.peers import TimedCall, check_equal_work, jax_scan, version_of
 from memfold.bench.timing import GATES, GRID, describe_machine, geometric_mean, layer_of, medians, ratios_to_peers
 from memfold.nn import LSTM, dispatch
 from memfold.nn.layer import Recurrent
@@ -85,9 +85,9 @@ def _point(cell: str, batch: int, steps: int, hidden: int, peak_gflops: float, r
     }
 
 
-def _peers(cell: str, layer: Recurrent, x: Tensor, cotangent: Tensor) -> dict[str, Call]:
+def _peers(cell: str, layer: Recurrent, x: Tensor, cotangent: Tensor) -> dict[str, TimedCall]:
     """A call of each peer that has this cell, which returns the output and the gradient of x, ``(T, B, ·)`` each."""
-    calls: dict[str, Call] = {}
+    calls: dict[str, TimedCall] = {}
     if cell == "peephole":
         calls["eager"] = derived(layer, x, cotangent, partial(_composed, layer))
         steps, batch, hidden = x.shape
@@ -110,7 +110,7 @@ def _composed(layer: Recurrent, x: Tensor) -> tuple[Tensor, Any]:
 
 def derived(
     module: nn.Module, x: Tensor, cotangent: Tensor, forward: Callable[[Any], tuple[Any, Any]] | None = None
-) -> Call:
+) -> TimedCall:
     """A call of forward and backward that returns the output and the gradient of x.
 
     Args:
@@ -130,7 +130,7 @@ def derived(
     return run
 
 
-def _jax(layer: Recurrent, x: Tensor, cotangent: Tensor) -> Call:
+def _jax(layer: Recurrent, x: Tensor, cotangent: Tensor) -> TimedCall:
     """The jitted gradient of the ``lax.scan``, by the weights and x."""
     fold, weights, ready = jax_scan(layer, x.numpy())
     import jax
@@ -144,7 +144,7 @@ def _jax(layer: Recurrent, x: Tensor, cotangent: Tensor) -> Call:
     return lambda: jax.block_until_ready(compiled(weights, ready, given))
 
 
-def _check_equal_gradients(calls: Mapping[str, Call], expected: Sequence[Tensor]) -> None:
+def _check_equal_gradients(calls: Mapping[str, TimedCall], expected: Sequence[Tensor]) -> None:
     """Call every peer once and compare its output and its gradient of x with memfold's.
 
     Raises:
@@ -211,7 +211,7 @@ def _step(rounds: int) -> dict[str, float]:
     layer = LSTM(EMBEDDING, HIDDEN, init="torch")
     text = torch.randint(CHARACTERS, (WINDOW + 1, BATCH))
 
-    def stepping(model: nn.Module) -> Call:
+    def stepping(model: nn.Module) -> TimedCall:
         adam = torch.optim.Adam(model.parameters(), fused=True)
 
         def run() -> Tensor:

@@ -12,7 +12,7 @@ from memfold.explain.trace import Array
 __all__ = ["Follower", "find_units", "probe_scores", "text_features"]
 
 OPENING, CLOSING = "“«「『", "”»」』"
-LEAST = 5  # steps of either kind that a probe needs on both halves
+LEAST_STEPS = 5  # steps of either kind that a probe needs on both halves
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def probe_scores(values: Array, feature: NDArray[np.float64]) -> tuple[str, Arra
     if set(np.unique(feature)) <= {0.0, 1.0}:
         there = feature == 1
         count, other = int(there.sum()), int((~there).sum())
-        if min(count, other) < LEAST:
+        if min(count, other) < LEAST_STEPS:
             return "auc", np.full(values.shape[1], np.nan)
         ranks = _ranks(values)
         return "auc", (ranks[there].sum(0) - count * (count + 1) / 2) / (count * other)

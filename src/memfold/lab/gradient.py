@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from memfold.errors import InputError
-from memfold.lab.networks import CELLS, INITS, recurrent
+from memfold.lab.networks import COMPARED_CELLS, INITS, recurrent
 from memfold.lab.options import checked_cells, checked_lags
 from memfold.lab.record import Record
 from memfold.nn import composition
@@ -44,7 +44,7 @@ class Case:
 def run_gradient(
     name: str,
     lags: str | None = None,
-    cells: str = ",".join(CELLS),
+    cells: str = ",".join(COMPARED_CELLS),
     init: str | None = None,
     forget_bias: float | None = None,
     scale: float | None = None,
@@ -53,7 +53,7 @@ def run_gradient(
 
     Args:
         lags: to be listed; the last one is the farthest that is measured.
-        cells: of `CELLS`, with commas between.
+        cells: of `COMPARED_CELLS`, with commas between.
         init: of `INITS`; all of them when None.
         forget_bias: see `Case`; the init's own, 1 and 3 when None.
         scale: of the inputs; 1 and 0.01 when None.

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from memfold.display import Display
 from memfold.errors import InputError
-from memfold.lab.networks import CELLS, Reader, recurrent
+from memfold.lab.networks import COMPARED_CELLS, Reader, recurrent
 from memfold.lab.options import checked_cells
 from memfold.lab.record import Record
 from memfold.training import Budget, Problem, Result, Settings, train
@@ -143,7 +143,7 @@ def fit(
 
 def run_pixels(
     name: str,
-    cells: str = ",".join(CELLS),
+    cells: str = ",".join(COMPARED_CELLS),
     orders: str = ",".join(ORDERS),
     seeds: int = 1,
     init: str = "chrono",
@@ -153,7 +153,7 @@ def run_pixels(
     """Train each cell on each order within a budget, and score it once on MNIST's test part.
 
     Args:
-        cells: of `CELLS`, with commas between.
+        cells: of `COMPARED_CELLS`, with commas between.
         orders: ``sequential``, ``permuted``, or both with a comma between.
         seeds: trainings of each, of the seeds 0, 1 ...
         init: first weights, see `memfold.lab.networks.recurrent`.

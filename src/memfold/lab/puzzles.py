@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-__all__ = ["Adding", "Batch", "Copy", "Puzzle", "Reber", "TemporalOrder", "Timing"]
+__all__ = ["Adding", "Copy", "Puzzle", "PuzzleBatch", "Reber", "TemporalOrder", "Timing"]
 
 OFF = 0.04  # an answer this far from the truth is wrong (Hochreiter & Schmidhuber 1997, sec. 5.4)
 DIGITS, REMEMBERED = 8, 10  # of the copy task: symbols, and how many of them are to be recalled
@@ -18,7 +18,7 @@ PADDING = -1  # as a target
 
 
 @dataclass(frozen=True)
-class Batch:
+class PuzzleBatch:
     """Sequences and their right answers.
 
     Attributes:
@@ -47,14 +47,14 @@ class Puzzle(ABC):
     ignorance: float
 
     @abstractmethod
-    def draw(self, batch: int, random: Generator) -> Batch:
+    def draw(self, batch: int, random: Generator) -> PuzzleBatch:
         """Fresh sequences."""
 
-    def loss(self, y: Tensor, batch: Batch) -> Tensor:
+    def loss(self, y: Tensor, batch: PuzzleBatch) -> Tensor:
         """The mean loss of answers y (K, B, outputs): the cross-entropy in nats, unless the puzzle has another."""
         return F.cross_entropy(y.flatten(0, 1), batch.target.flatten(), ignore_index=PADDING)
 
-    def right(self, y: Tensor, batch: Batch) -> Tensor:
+    def right(self, y: Tensor, batch: PuzzleBatch) -> Tensor:
         """Which sequences are answered rightly at every step that is asked, (B,) bool."""
         return ((y.argmax(-1) == batch.target) | (batch.target == PADDING)).all(0)
 
@@ -72,19 +72,19 @@ class Adding(Puzzle):
     def __init__(self, lag: int) -> None:
         self.steps = lag
 
-    def draw(self, batch: int, random: Generator) -> Batch:
+    def draw(self, batch: int, random: Generator) -> PuzzleBatch:
         half, rows = self.steps // 2, torch.arange(batch)
         numbers = torch.rand(self.steps, batch, generator=random)
         first = torch.randint(half, (batch,), generator=random)
         second = half + torch.randint(self.steps - half, (batch,), generator=random)
         marks = torch.zeros(self.steps, batch)
         marks[first, rows] = marks[second, rows] = 1
-        return Batch(torch.stack([numbers, marks], -1), (numbers[first, rows] + numbers[second, rows])[None])
+        return PuzzleBatch(torch.stack([numbers, marks], -1), (numbers[first, rows] + numbers[second, rows])[None])
 
-    def loss(self, y: Tensor, batch: Batch) -> Tensor:
+    def loss(self, y: Tensor, batch: PuzzleBatch) -> Tensor:
         return F.mse_loss(y[..., 0], batch.target)
 
-    def right(self, y: Tensor, batch: Batch) -> Tensor:
+    def right(self, y: Tensor, batch: PuzzleBatch) -> Tensor:
         return ((y[..., 0] - batch.target).abs() < OFF).all(0)
 
 
@@ -100,11 +100,11 @@ class Copy(Puzzle):
     def __init__(self, lag: int) -> None:
         self.lag = lag
 
-    def draw(self, batch: int, random: Generator) -> Batch:
+    def draw(self, batch: int, random: Generator) -> PuzzleBatch:
         digits = torch.randint(DIGITS, (REMEMBERED, batch), generator=random)
         silence = torch.full((self.lag, batch), DIGITS)
         signal = torch.full((REMEMBERED, batch), DIGITS + 1)
-        return Batch(F.one_hot(torch.cat([digits, silence, signal]), self.inputs).float(), digits)
+        return PuzzleBatch(F.one_hot(torch.cat([digits, silence, signal]), self.inputs).float(), digits)
 
 
 class TemporalOrder(Puzzle):
@@ -118,13 +118,13 @@ class TemporalOrder(Puzzle):
     def __init__(self, lag: int) -> None:
         self.steps = lag
 
-    def draw(self, batch: int, random: Generator) -> Batch:
+    def draw(self, batch: int, random: Generator) -> PuzzleBatch:
         rows, tenth = torch.arange(batch), self.steps // 10
         symbols = torch.randint(NOISE, (self.steps, batch), generator=random)
         early, late = torch.randint(2, (2, batch), generator=random)
         symbols[tenth + torch.randint(tenth + 1, (batch,), generator=random), rows] = NOISE + early
         symbols[5 * tenth + torch.randint(tenth + 1, (batch,), generator=random), rows] = NOISE + late
-        return Batch(F.one_hot(symbols, self.inputs).float(), (2 * early + late)[None])
+        return PuzzleBatch(F.one_hot(symbols, self.inputs).float(), (2 * early + late)[None])
 
 
 class Timing(Puzzle):
@@ -140,7 +140,7 @@ class Timing(Puzzle):
     def __init__(self, lag: int) -> None:
         self.lag = lag
 
-    def draw(self, batch: int, random: Generator) -> Batch:
+    def draw(self, batch: int, random: Generator) -> PuzzleBatch:
         shorter = torch.randint(2, (batch,), generator=random)
         start = torch.randint(self.lag, (batch,), generator=random)
         interval = self.lag - shorter
@@ -150,7 +150,7 @@ class Timing(Puzzle):
         lengths = start + INTERVALS * interval + 1  # the last spike is the last step
         target = torch.full(x.shape[:2], PADDING)
         target[lengths - 1, torch.arange(batch)] = shorter
-        return Batch(x, target, lengths)
+        return PuzzleBatch(x, target, lengths)
 
 
 class Reber(Puzzle):
@@ -194,7 +194,7 @@ class Reber(Puzzle):
             if torch.rand((), generator=random) >= self.another:
                 return text + outer + "E", [*legal, "E"]
 
-    def draw(self, batch: int, random: Generator) -> Batch:
+    def draw(self, batch: int, random: Generator) -> PuzzleBatch:
         strings = [self.string(random) for _ in range(batch)]
         steps = max(len(text) for text, _ in strings) - 1
         x, legal = torch.zeros(steps, batch, self.inputs), torch.zeros(steps, batch, self.outputs, dtype=torch.bool)
@@ -205,9 +205,9 @@ class Reber(Puzzle):
             target[: len(text) - 1, row] = places[1:]
             for t, symbols in enumerate(sets):
                 legal[t, row, [self.SYMBOLS.index(symbol) for symbol in symbols]] = True
-        return Batch(x, target, torch.tensor([len(text) - 1 for text, _ in strings]), legal)
+        return PuzzleBatch(x, target, torch.tensor([len(text) - 1 for text, _ in strings]), legal)
 
-    def right(self, y: Tensor, batch: Batch) -> Tensor:
+    def right(self, y: Tensor, batch: PuzzleBatch) -> Tensor:
         """Whether at every step the legal symbols are the likeliest ones, each above every other."""
         assert batch.legal is not None
         least = y.masked_fill(~batch.legal, torch.inf).amin(-1)

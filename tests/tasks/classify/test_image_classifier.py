@@ -66,7 +66,7 @@ def test_a_model_of_grey_images_takes_colour_and_any_size(
 
 
 def test_colour_is_learnt_where_there_is_some(tmp_path: Path) -> None:
-    """The same grey, so that only colour tells."""
+    """The same grey, so that only colour decides."""
     for name, colour in (("red", (200, 60, 60)), ("blue", (60, 60, 200))):
         (tmp_path / name).mkdir()
         for number in range(12):
@@ -166,7 +166,7 @@ def test_what_cannot_be_predicted_is_named(fitted: ImageClassifier, tmp_path: Pa
 
 
 def write_digits(folder: Path) -> None:
-    """Files in MNIST's form, of two classes that brightness tells."""
+    """Files in MNIST's form, of two classes that differ in brightness."""
     rng = np.random.default_rng(0)
     for part, count in (("train", 40), ("t10k", 12)):
         labels = (np.arange(count) % 2).astype(np.uint8)

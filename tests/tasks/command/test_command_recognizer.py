@@ -22,7 +22,7 @@ from memfold.errors import InputError
 from memfold.tasks import CommandRecognizer
 from memfold.tasks.command.baselines import MFCC, CepstralRegression
 from memfold.tasks.command.hearing import mfcc_statistics
-from memfold.tasks.command.spotting import LEAST
+from memfold.tasks.command.spotting import FIRST_THRESHOLD
 from tasks.command.sounds import COMMANDS, RATE, sentence, spoken, write_commands, write_noise
 
 SAID = ["up", "down", "flat", "up", "flat", "down"]
@@ -194,8 +194,8 @@ def test_no_more_false_alarms_than_asked_for_in_what_the_threshold_was_set_on(fo
         model = small(background=str(tmp_path / "said.wav"), false_alarms=allowed)
         model.fit(folder, budget="8ep", progress=False)
         thresholds.append(model.threshold_)
-    assert thresholds[0] == LEAST
-    assert thresholds[1] >= LEAST
+    assert thresholds[0] == FIRST_THRESHOLD
+    assert thresholds[1] >= FIRST_THRESHOLD
 
 
 # -- fitting -----------------------------------------------------------------------------------------------------

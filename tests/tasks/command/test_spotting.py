@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memfold.tasks.command.spotting import (
-    LEAST,
+    FIRST_THRESHOLD,
     Spotter,
     Spotting,
     log_ratios,
@@ -72,7 +72,7 @@ def rows(*levels: float) -> np.ndarray:
 def test_the_threshold_is_the_least_with_no_more_false_alarms_than_allowed() -> None:
     heard = [(rows(1.5, 3.2, 30.0), 0), (rows(99.0), 1)]  # in the last one a command is said: it is no alarm
     found = [threshold_for(heard, allowed, Spotting(1, 1)) for allowed in (0, 1, 2, 3)]
-    assert found[3] == LEAST
+    assert found[3] == FIRST_THRESHOLD
     assert all(0 < threshold - level < 0.051 for threshold, level in zip(found, (30.0, 3.2, 1.5), strict=False))
 
 
@@ -81,7 +81,7 @@ def test_what_follows_a_command_that_is_said_is_a_false_alarm() -> None:
 
 
 def test_without_anything_heard_the_least_threshold_stays() -> None:
-    assert threshold_for([], 0, Spotting(1, 1)) == LEAST
+    assert threshold_for([], 0, Spotting(1, 1)) == FIRST_THRESHOLD
 
 
 def test_a_score_does_not_depend_on_the_other_commands() -> None:

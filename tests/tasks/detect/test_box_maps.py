@@ -30,7 +30,7 @@ def boxes_apart(draw: st.DrawFn) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def maps_of(batch: list[tuple[torch.Tensor, torch.Tensor]]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Clean maps: the targets' own heat, and at every centre what it should tell."""
+    """Clean maps: the targets' own heat, and at every centre its target."""
     targets = targets_of(*zip(*batch, strict=True), CLASSES, SHAPE, STRIDE)
     offsets = torch.zeros(len(batch), 4, *SHAPE)
     at_centre = targets.weights == 1

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
-from memfold.tasks.detect.network import CELL, LENGTH, DetectorNetwork, NetworkSize, grid_of
+from memfold.tasks.detect.network import CELL, LENGTH, DetectorNetwork, DetectorSize, grid_of
 from memfold.tasks.detect.scores import overlaps
 from memfold.tasks.detect.sequence import (
     BOX_WEIGHT,
@@ -41,7 +41,7 @@ def targets_in(batch: Batch, length: int = 4) -> CellTargets:
 
 
 def perfect(targets: CellTargets, cells: int, length: int = 4) -> tuple[torch.Tensor, torch.Tensor]:
-    """What a network that knows everything tells: the true boxes in their order, then none."""
+    """What a network that knows everything predicts: the true boxes in their order, then none."""
     logits, offsets = torch.zeros(cells, length, CLASSES + 1), torch.zeros(cells, length, 4)
     kinds = torch.full((cells, length), CLASSES)
     row, place = targets.there.nonzero(as_tuple=True)
@@ -52,7 +52,7 @@ def perfect(targets: CellTargets, cells: int, length: int = 4) -> tuple[torch.Te
 
 @settings(deadline=None, max_examples=25)
 @given(pictures_of_boxes())
-def test_what_a_perfect_network_tells_is_the_boxes(batch: Batch) -> None:
+def test_what_a_perfect_network_predicts_is_the_boxes(batch: Batch) -> None:
     targets = targets_in(batch)
     logits, offsets = perfect(targets, len(batch) * COUNT[0] * COUNT[1])
     assert sequence_loss(logits, offsets, targets) < 1e-6
@@ -147,7 +147,7 @@ def test_boxes_are_suppressed_one_after_another(seed: int) -> None:
 
 def test_every_cell_of_every_picture_has_its_sequence() -> None:
     torch.manual_seed(0)
-    network = DetectorNetwork(NetworkSize(CLASSES, 8, 1, 8, "sequence")).eval()
+    network = DetectorNetwork(DetectorSize(CLASSES, 8, 1, 8, "sequence")).eval()
     pixels = torch.rand(2, 3, 48, 80)
     cells = grid_of(48, 80)
     assert cells == (-(-48 // CELL), -(-80 // CELL))

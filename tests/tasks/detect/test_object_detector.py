@@ -1,4 +1,4 @@
-"""The detector: it learns, tells boxes, is saved and loaded, reports, and names what it cannot work with."""
+"""The detector: it learns, predicts boxes, is saved and loaded, reports, and names what it cannot work with."""
 
 import io
 import json

@@ -103,7 +103,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not() -> None:
 
 
 def test_a_covariate_known_ahead_is_used() -> None:
-    """The values are the covariate's, which no past can tell."""
+    """The values are the covariate's, which no past can predict."""
     rng = np.random.default_rng(0)
     x = rng.integers(0, 2, 400).astype(float)
     frame = pl.DataFrame({"ds": np.arange(400), "y": 10 + x, "x": x})
@@ -127,7 +127,7 @@ def test_a_covariate_of_the_past_is_read_and_not_needed_ahead() -> None:
 def promoted(feature: Mapping[str, str | float], length: int = 400) -> pl.DataFrame:
     """Noise, but for rare promotions that raise the values of some series and lower those of others.
 
-    No window holds two of them, so that the past does not tell which series it is.
+    No window holds two of them, so that the past does not show which series it is.
     """
     rng = np.random.default_rng(0)
     promotion = (np.arange(length) % 20 == 17).astype(float)

@@ -29,7 +29,7 @@ NEUTRAL = ["the", "room", "was", "it", "and", "film", "we", "saw", "there", "the
 
 
 def table(rows: int = 240, classes: int = 2) -> pl.DataFrame:
-    """A class has a word of its own, somewhere in the text; "not" before it, which no word alone tells, swaps two."""
+    """A class has a word of its own, somewhere in the text; "not" before it, which no word alone decides, swaps two."""
     rng = np.random.default_rng(0)
     words = ["awful", "lovely", "late"][:classes]
     texts, labels = [], []
@@ -54,7 +54,7 @@ def fitted() -> TextClassifier:
     return small().fit(table(), budget="20ep", progress=False)
 
 
-def test_it_learns_what_no_word_alone_tells(fitted: TextClassifier) -> None:
+def test_it_learns_what_no_word_alone_decides(fitted: TextClassifier) -> None:
     report = fitted.evaluate(table(300)[240:], "made up")
     assert report.metrics["accuracy"] > 95
     assert set(report.metrics) == {"accuracy", "macro_f1"}

@@ -6,15 +6,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from memfold.tasks.translate.batches import Pairs, TranslationProblem, pad, smoothed_loss
-from memfold.tasks.translate.network import NetworkSize, TranslationNetwork
+from memfold.tasks.translate.network import TranslationNetwork, TranslationSize
 from memfold.tasks.translate.search import beam_search, length_penalty
 from memfold.tasks.translate.subwords import BEGIN, END, UNKNOWN
 
-SIZE = NetworkSize(12, 9, 6, 8, 1, 2, 0.3)
+SIZE = TranslationSize(12, 9, 6, 8, 1, 2, 0.3)
 SOURCES = [[3, 4, 5, 6, 7], [8, 3], [5, 5, 9, 11]]
 
 
-def made(seed: int = 0, size: NetworkSize = SIZE) -> TranslationNetwork:
+def made(seed: int = 0, size: TranslationSize = SIZE) -> TranslationNetwork:
     """A network whose choices are sharp: random weights, larger than those it would start from."""
     torch.manual_seed(seed)
     network = TranslationNetwork(size).eval()

@@ -11,13 +11,17 @@ from memfold.tasks.anomaly.nab import PROFILES, Scored, best_threshold, nab_scor
 
 __all__ = ["event_table", "folder_table", "time_text"]
 
-SHOWN = 20
+SHOWN_EVENTS = 20
 
 
 def event_table(events: Sequence[tuple[Readings, int, Judgement]], variables: Sequence[str]) -> Table:
     """The most unusual alarms -- series, row and judgement each -- in the order of their times."""
-    most = sorted(events, key=lambda event: -event[2].score)[:SHOWN]
-    title = f"{len(events)} alarms" if len(events) <= SHOWN else f"the {SHOWN} most unusual of {len(events)} alarms"
+    most = sorted(events, key=lambda event: -event[2].score)[:SHOWN_EVENTS]
+    title = (
+        f"{len(events)} alarms"
+        if len(events) <= SHOWN_EVENTS
+        else f"the {SHOWN_EVENTS} most unusual of {len(events)} alarms"
+    )
     table = Table("series", "time", "value", "expected (80 %)", "sigmas", "score", title=title, title_justify="left")
     for series, row, judgement in sorted(most, key=lambda event: (event[0].name, event[1])):
         v = judgement.variable

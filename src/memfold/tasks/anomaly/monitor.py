@@ -13,7 +13,7 @@ from memfold.tasks.anomaly.tail import Tail, joint
 
 __all__ = ["Judgement", "Monitor"]
 
-MOST = 20.0  # -log10 of a probability that scores 1
+MOST_DIGITS = 20.0  # -log10 of a probability that scores 1
 BAND = 1.533  # of a t distribution with 4 degrees of freedom: 80 % lie within so many sigmas
 LEAST_LOG_SIGMA, MOST_LOG_SIGMA = -5.0, 4.0
 
@@ -116,7 +116,7 @@ class Monitor:
             renewed.state = self.stream.state
             self.stream = renewed
         probability = min(1.0, least * count)
-        score = min(-math.log10(max(probability, 1e-300)) / MOST, 1.0)
+        score = min(-math.log10(max(probability, 1e-300)) / MOST_DIGITS, 1.0)
         news = score if self._is_news(score) else 0.0
         return Judgement(score, news, probability, variable, furthest, tuple(expected), tuple(low), tuple(high))
 

@@ -14,8 +14,8 @@ from memfold.training import Problem
 
 __all__ = [
     "AnomalyProblem",
-    "Batch",
     "Predictor",
+    "WindowBatch",
     "error_loss",
 ]
 
@@ -50,14 +50,14 @@ class Predictor(nn.Module):
 
 
 @dataclass(frozen=True)
-class Batch:
+class WindowBatch:
     """Windows: features (T, B, F) and the values to predict, (T, B, V)."""
 
     x: Tensor
     target: Tensor
 
 
-def error_loss(model: Predictor, batch: Batch) -> Tensor:
+def error_loss(model: Predictor, batch: WindowBatch) -> Tensor:
     """The mean negative log-likelihood of a t distribution, but for a constant and each window's first steps."""
     centre, log_sigma = model(batch.x)
     error = (batch.target - centre) * torch.exp(-log_sigma)
@@ -95,7 +95,7 @@ class AnomalyProblem(Problem):
             held_out = [
                 (x[max(cut - SETTLE, 0) :], y[max(cut - SETTLE, 0) :]) for (x, y), cut in zip(series, cuts, strict=True)
             ]
-        self.valid = [Batch(x[:, None], y[:, None]) for x, y in held_out if len(x) > SETTLE]
+        self.valid = [WindowBatch(x[:, None], y[:, None]) for x, y in held_out if len(x) > SETTLE]
         lengths = torch.tensor([len(x) for x, _ in train])
         if not self.valid or int(lengths.max()) <= SETTLE:
             raise InputError(f"the longest series has {int(lengths.max())} points to train on: too few")
@@ -109,17 +109,17 @@ class AnomalyProblem(Problem):
         self.starts = torch.cat(starts)
         self.steps_per_epoch = -(-len(self.starts) // (batch_size * max(self.window // 4, 1)))
 
-    def batches(self, epoch: int) -> Iterator[Batch]:
+    def batches(self, epoch: int) -> Iterator[WindowBatch]:
         generator = torch.Generator().manual_seed(1_000_003 * self.seed + epoch)
         for _ in range(self.steps_per_epoch):
             chosen = self.starts[torch.randint(len(self.starts), (self.batch_size,), generator=generator)]
             rows = chosen[None, :] + torch.arange(self.window)[:, None]
-            yield Batch(self.x[rows], self.target[rows])
+            yield WindowBatch(self.x[rows], self.target[rows])
 
-    def count(self, batch: Batch) -> int:
+    def count(self, batch: WindowBatch) -> int:
         return batch.x.shape[0] * batch.x.shape[1]
 
-    def loss(self, batch: Batch) -> Tensor:
+    def loss(self, batch: WindowBatch) -> Tensor:
         return error_loss(self.model, batch)
 
     def validate(self) -> float:

@@ -33,7 +33,7 @@ __all__ = ["AnomalyDetector", "History", "Judged"]
 Array = NDArray[np.float64]
 
 TO_JSON = json.JSONEncoder(ensure_ascii=False).encode
-KEPT = 2000  # last points of every series that a saved model remembers
+REMEMBERED_POINTS = 2000  # last points of every series that a saved model remembers
 LABEL = "label"  # the column of labels that are given apart
 
 
@@ -116,8 +116,10 @@ class AnomalyDetector(Task):
     hidden_size: int = parameter(32, "units of the LSTM", least=1, search=Search(8, 128, log=True))
     online: bool = parameter(True, "go on training while watching", search=(False, True))
     update_every: int = parameter(16, "points between two steps of that", least=1, most=10**6)
-    window: int = parameter(64, "points of a window that is trained on", least=1, most=KEPT, search=(32, 64, 128))
-    batch_size: int = parameter(16, "windows in a step", least=1, most=KEPT)
+    window: int = parameter(
+        64, "points of a window that is trained on", least=1, most=REMEMBERED_POINTS, search=(32, 64, 128)
+    )
+    batch_size: int = parameter(16, "windows in a step", least=1, most=REMEMBERED_POINTS)
     lr: float = learning_rate(4e-3, "peak learning rate; a quarter of it while watching")
     patience: int | None = parameter(
         5,
@@ -418,7 +420,7 @@ class AnomalyDetector(Task):
 
 
 def _history(series: Readings) -> History:
-    last = slice(-KEPT, None)
+    last = slice(-REMEMBERED_POINTS, None)
     return History(series.name, series.day, series.times[last].tolist(), series.values[last].tolist())
 
 

@@ -17,7 +17,7 @@ from memfold.tasks.anomaly.features import Features
 
 __all__ = ["view"]
 
-SHOWN = 300  # last points of a watched series
+SHOWN_POINTS = 300  # last points of a watched series
 
 
 def view(model: AnomalyDetector, source: str, words: Words) -> Explanation:
@@ -25,14 +25,14 @@ def view(model: AnomalyDetector, source: str, words: Words) -> Explanation:
     series = (model.parts([source]).test if model.known_set([source]) else model.read_files([source]))[0]
     if len(series.times) < 2:
         raise InputError(f"{source}: two points are the least")
-    judged = model.predict([series]).tail(SHOWN)
+    judged = model.predict([series]).tail(SHOWN_POINTS)
     features, network = Features(model.size_, series.day), model.network_
     rows = []
     for time, values in zip(series.times.tolist(), series.values.tolist(), strict=True):
         rows.append(features.next(time))
         features.add(values)
     x = torch.tensor(rows)[:, None]  # (N, 1, F)
-    before, shown = x[:-SHOWN], x[-SHOWN:]
+    before, shown = x[:-SHOWN_POINTS], x[-SHOWN_POINTS:]
     with torch.no_grad():
         state = network.lstm(before)[1] if len(before) else None
 
@@ -45,7 +45,7 @@ def view(model: AnomalyDetector, source: str, words: Words) -> Explanation:
     variable = model.variables_[0]
     alarms = int(judged["alarm"].sum())
     text = words("anomaly text", points=judged.height, variable=variable, alarms=alarms)
-    figure = _watched(judged, series.values[-SHOWN:, 0].tolist(), variable, words)
+    figure = _watched(judged, series.values[-SHOWN_POINTS:, 0].tolist(), variable, words)
     return Explanation(
         model.name,
         f"{source}: {series.name}" if series.name else Path(source).name,

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from memfold.tasks.vision.augment import Augmentation
 from memfold.tasks.vision.neighbours import PrincipalNeighbours
-from memfold.tasks.vision.network import BackboneSize, Batch, ImageBackbone, ImageProblem
+from memfold.tasks.vision.network import BackboneSize, ImageBackbone, ImageBatch, ImageProblem
 
 __all__ = ["ClassifyNetwork", "ClassifyProblem", "probabilities_of"]
 
@@ -48,8 +48,8 @@ class ClassifyProblem(ImageProblem):
     def __init__(
         self,
         model: ClassifyNetwork,
-        train: Batch,
-        valid: Batch,
+        train: ImageBatch,
+        valid: ImageBatch,
         augmentation: Augmentation,
         batch_size: int,
         seed: int,

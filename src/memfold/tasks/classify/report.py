@@ -17,7 +17,7 @@ from memfold.tasks.vision.pictures import gallery
 
 __all__ = ["Answers", "taken_most", "write_report"]
 
-SHOWN = 40  # mistakes
+SHOWN_MISTAKES = 40  # mistakes
 NAMED = 5  # pairs of classes
 
 
@@ -70,7 +70,7 @@ def write_report(path: Path, report: Report, answers: Answers, footer: str) -> P
     """Write the page: scores, the worst mistakes, the confusion matrix; returns the path."""
     worst = answers.worst()
     pictures = []
-    for row in worst[:SHOWN]:
+    for row in worst[:SHOWN_MISTAKES]:
         place = int(answers.answers[row])
         sure = f"{100 * answers.probabilities[row, place]:.0f} %"
         truth = answers.classes[int(answers.truth[row])]

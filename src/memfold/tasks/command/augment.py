@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from memfold.tasks.command.hearing import FLOOR
 
-__all__ = ["IGNORED", "NONE", "Piece", "Recording", "another_voice", "augmented", "some_noise", "warped"]
+__all__ = ["IGNORED", "NONE", "Piece", "Recording", "another_voice", "augmented_piece", "some_noise", "warped"]
 
 Array = NDArray[np.float32]
 IGNORED, NONE = -2, -1  # targets of frames: not asked, and no command
@@ -134,7 +134,7 @@ def some_noise(bank: Sequence[NDArray[np.float16]], frames: int, rng: np.random.
     return noise
 
 
-def augmented(piece: Piece, quiet: Array, bank: Sequence[NDArray[np.float16]], rng: np.random.Generator) -> Piece:
+def augmented_piece(piece: Piece, quiet: Array, bank: Sequence[NDArray[np.float16]], rng: np.random.Generator) -> Piece:
     """A piece through another channel, in noise, of which there may be some before and after it.
 
     Of two sounds a band has the louder one's energy (Nádas, Nahamoo & Picheny 1989), near enough.

@@ -11,14 +11,14 @@ from torch import Tensor, nn
 
 from memfold.nn import LSTM
 from memfold.tasks.bucketing import by_size
-from memfold.tasks.command.augment import IGNORED, NONE, Piece, Recording, another_voice, augmented, some_noise
+from memfold.tasks.command.augment import IGNORED, NONE, Piece, Recording, another_voice, augmented_piece, some_noise
 from memfold.tasks.command.baselines import CepstralRegression
 from memfold.tasks.command.hearing import FLOOR
 from memfold.tasks.speech.front import Front
 from memfold.tasks.speech.live import STRIDE, FrontStream, Listener
 from memfold.training import Problem
 
-__all__ = ["Batch", "CommandNetwork", "CommandProblem", "NetworkSize", "padded", "peaks", "pooled"]
+__all__ = ["CommandBatch", "CommandNetwork", "CommandProblem", "CommandSize", "padded", "peaks", "pooled"]
 
 CHAINED = 0.25  # of the rows, that begin with another command
 NOISE_SHARE = 0.1  # rows of noise alone for each row with a command, where there is no background
@@ -33,7 +33,7 @@ VALID_BATCH = 256
 
 
 @dataclass(frozen=True)
-class NetworkSize:
+class CommandSize:
     """What fixes the shapes; of ``commands`` logits and one more, of no command."""
 
     bins: int
@@ -50,7 +50,7 @@ class CommandNetwork(nn.Module):
 
     baseline: CepstralRegression  # as soon as it is fitted
 
-    def __init__(self, size: NetworkSize) -> None:
+    def __init__(self, size: CommandSize) -> None:
         super().__init__()
         self.size = size
         self.front = Front(size.bins, size.channels, size.convolutions)
@@ -107,7 +107,7 @@ def peaks(logits: Tensor, inside: Tensor, window: int) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Batch:
+class CommandBatch:
     """Rows of frames.
 
     Attributes:
@@ -167,13 +167,13 @@ class CommandProblem(Problem):
 
     # -- batches ---------------------------------------------------------------------------------------------
 
-    def batches(self, epoch: int) -> Iterator[Batch]:
+    def batches(self, epoch: int) -> Iterator[CommandBatch]:
         rng = np.random.default_rng((self.seed, epoch))
         order = rng.permutation(len(self.recordings))
         for start in range(0, len(order), self.batch_size):
             yield self._batch(order[start : start + self.batch_size], rng)
 
-    def _batch(self, chosen: NDArray[np.int64], rng: np.random.Generator) -> Batch:
+    def _batch(self, chosen: NDArray[np.int64], rng: np.random.Generator) -> CommandBatch:
         pieces, starts, labels = [], [], []
         for row in chosen:
             piece, start = self._command(int(row), rng), 0
@@ -192,7 +192,7 @@ class CommandProblem(Problem):
 
     def _command(self, row: int, rng: np.random.Generator) -> Piece:
         recording = self.recordings[row]
-        return augmented(recording.changed(rng), recording.quiet, self.bank, rng)
+        return augmented_piece(recording.changed(rng), recording.quiet, self.bank, rng)
 
     def _nothing(self, rng: np.random.Generator) -> Piece:
         """A stretch of background, by another voice, or where there is none, of noise."""
@@ -200,11 +200,11 @@ class CommandProblem(Problem):
         if len(self.background) and rng.random() < HEARD:
             start = rng.integers(max(1, len(self.background) - frames))
             voice = another_voice(self.background[start : start + frames], rng)
-            return augmented(Piece.of_nothing(voice), voice.min(0), self.bank, rng)
+            return augmented_piece(Piece.of_nothing(voice), voice.min(0), self.bank, rng)
         level = np.float32(rng.uniform(FLOOR, LOUDEST))
         return Piece.of_nothing(np.maximum(some_noise(self.bank, frames, rng) + level, np.float32(FLOOR)))
 
-    def _collated(self, pieces: Sequence[Piece], starts: Sequence[int], labels: Sequence[int]) -> Batch:
+    def _collated(self, pieces: Sequence[Piece], starts: Sequence[int], labels: Sequence[int]) -> CommandBatch:
         stride = self.model.stride
         frames, lengths = padded([piece.frames for piece in pieces])
         steps = [torch.from_numpy(piece.targets[::stride]) for piece in pieces]
@@ -213,14 +213,14 @@ class CommandProblem(Problem):
         counts = torch.tensor([len(row) for row in steps])
         first = torch.tensor([-(-start // stride) for start in starts])
         asked = (places >= first[:, None]) & (places < counts[:, None])
-        return Batch(frames, lengths, targets, asked, torch.tensor(labels))
+        return CommandBatch(frames, lengths, targets, asked, torch.tensor(labels))
 
     # -- losses ----------------------------------------------------------------------------------------------
 
-    def count(self, batch: Batch) -> int:
+    def count(self, batch: CommandBatch) -> int:
         return int(batch.lengths.sum())
 
-    def loss(self, batch: Batch) -> Tensor:
+    def loss(self, batch: CommandBatch) -> Tensor:
         logits, _ = self.model(batch.frames, batch.lengths)
         spoken = batch.labels != NONE
         recording = F.nll_loss(pooled(logits[spoken], batch.asked[spoken]), batch.labels[spoken])
@@ -230,7 +230,7 @@ class CommandProblem(Problem):
         every = F.cross_entropy(logits[wanted], answers)
         return recording + STEP_WEIGHT * every + PEAK_WEIGHT * self._peak_loss(logits, batch)
 
-    def _peak_loss(self, logits: Tensor, batch: Batch) -> Tensor:
+    def _peak_loss(self, logits: Tensor, batch: CommandBatch) -> Tensor:
         """Of the greatest scores alone (Sun et al. 2016): one bad step of thousands is a false alarm."""
         spoken = batch.labels != NONE
         scores = peaks(logits, batch.asked, self.window)

@@ -13,7 +13,7 @@ __all__ = ["Event", "Spotter", "Spotting", "log_ratios", "smoothed", "spotted", 
 
 Array = NDArray[np.float32]
 BEFORE = -10.0  # log ratio of what was before the first step
-LEAST, APART = 0.0, 0.05  # the first threshold that is tried, and from one to the next
+FIRST_THRESHOLD, THRESHOLD_STEP = 0.0, 0.05  # the first threshold that is tried, and from one to the next
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Spotting:
 
     window: int
     refractory: int
-    threshold: float = LEAST
+    threshold: float = FIRST_THRESHOLD
 
 
 def log_ratios(logits: Array) -> Array:
@@ -138,9 +138,9 @@ def threshold_for(rows: Sequence[tuple[Array, int]], allowed: float, spotting: S
         rows: the smoothed log ratios ``(T, K)`` of stretches of sound, each with how many commands are said in it.
         allowed: false alarms in all of them.
     """
-    threshold = LEAST
+    threshold = FIRST_THRESHOLD
     while True:
         tried = replace(spotting, threshold=threshold)
         if sum(max(0, len(spotted(ratios, tried)) - said) for ratios, said in rows) <= allowed:
             return threshold
-        threshold += APART
+        threshold += THRESHOLD_STEP

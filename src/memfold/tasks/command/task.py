@@ -179,10 +179,10 @@ class CommandRecognizer(Task):
         return train, valid, background, kept
 
     def network(self) -> "CommandNetwork":
-        from memfold.tasks.command.network import CommandNetwork, NetworkSize
+        from memfold.tasks.command.network import CommandNetwork, CommandSize
 
         return CommandNetwork(
-            NetworkSize(
+            CommandSize(
                 self.bins,
                 self.channels,
                 self.convolutions,

@@ -18,7 +18,7 @@ __all__ = [
     "STRIDE",
     "BoxDecoder",
     "DetectorNetwork",
-    "NetworkSize",
+    "DetectorSize",
     "grid_of",
     "padded",
 ]
@@ -32,7 +32,7 @@ PRIOR = 0.1  # a cell's probability of a centre at first (Lin et al. 2017, sec. 
 
 
 @dataclass(frozen=True)
-class NetworkSize:
+class DetectorSize:
     """What fixes the shapes; ``channels`` at the finest resolution, twice and three times as many at the others."""
 
     classes: int
@@ -48,7 +48,7 @@ class DetectorNetwork(nn.Module):
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, size: NetworkSize) -> None:
+    def __init__(self, size: DetectorSize) -> None:
         super().__init__()
         self.size = size
         c = size.channels

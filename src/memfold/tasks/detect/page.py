@@ -17,7 +17,7 @@ from memfold.tasks.vision.pictures import data_url
 
 __all__ = ["write_report"]
 
-SHOWN = 3  # images of the worst, and as many in the middle
+SHOWN_IMAGES = 3  # images of the worst, and as many in the middle
 WIDEST = 960  # pixels of an image on the page
 MISSED, WRONG, RIGHT = "#c01030", "#e08a00", "#1f5fa8"
 
@@ -74,9 +74,9 @@ def _chosen(
     sums = np.array([len(true.labels) + len(boxes.labels) for true, boxes in zip(truth, predicted, strict=True)])
     hits = np.array([(matches >= 0).sum() for matches in answers])
     order = np.argsort(np.where(sums > 0, 2 * hits / np.maximum(sums, 1), 1.0), kind="stable").tolist()
-    rest = order[SHOWN:]
-    begin = max(0, len(rest) // 2 - SHOWN // 2)
-    return {"Among the worst": order[:SHOWN], "Typical": rest[begin : begin + SHOWN]}
+    rest = order[SHOWN_IMAGES:]
+    begin = max(0, len(rest) // 2 - SHOWN_IMAGES // 2)
+    return {"Among the worst": order[:SHOWN_IMAGES], "Typical": rest[begin : begin + SHOWN_IMAGES]}
 
 
 def _picture(

@@ -11,7 +11,7 @@ from torch import Tensor
 from memfold.data.boxes import BoxedImages
 from memfold.tasks.detect.choices import Flips
 
-__all__ = ["Picture", "augmented", "canvas_of", "pictures_of"]
+__all__ = ["Picture", "augmented_picture", "canvas_of", "pictures_of"]
 
 SCALES = (0.7, 1.5)  # of a picture
 STRETCH = 0.15  # of one side against the other, in logarithms, at most
@@ -60,7 +60,7 @@ def canvas_of(pictures: Sequence[Picture], multiple: int) -> tuple[int, int]:
     return height, width
 
 
-def augmented(
+def augmented_picture(
     pictures: Sequence[Picture], canvas: tuple[int, int], flips: Flips, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
     """A picture, or two side by side, moved, scaled, turned and tinted at random.

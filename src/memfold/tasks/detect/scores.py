@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 __all__ = ["Boxes", "Precision", "best_thresholds", "overlaps", "precision_of", "right"]
 
-MOST = 100  # boxes of an image that count
+MOST_BOXES = 100  # boxes of an image that count
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def precision_of(truth: Sequence[Boxes], predicted: Sequence[Boxes], classes: in
     if not rows:  # faster-coco-eval takes no empty list; a box of no area at the corner is found in no image
         rows = [{"image_id": 1, "category_id": 0, "bbox": [0.0, 0.0, 0.0, 0.0], "score": 0.0}]
     evaluation = COCOeval_faster(true, true.loadRes(rows), "bbox", print_function=_nothing)
-    evaluation.params.maxDets = [MOST]
+    evaluation.params.maxDets = [MOST_BOXES]
     evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
     evaluation.evaluate()
     evaluation.accumulate()

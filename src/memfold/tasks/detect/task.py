@@ -121,9 +121,9 @@ class ObjectDetector(Task):
         return [pictures_of(part, self.classes_) for part in (data.train, data.valid)]
 
     def network(self) -> "DetectorNetwork":
-        from memfold.tasks.detect.network import DetectorNetwork, NetworkSize
+        from memfold.tasks.detect.network import DetectorNetwork, DetectorSize
 
-        size = NetworkSize(len(self.classes_), self.channels, self.blocks, self.hidden_size, self.head)
+        size = DetectorSize(len(self.classes_), self.channels, self.blocks, self.hidden_size, self.head)
         return DetectorNetwork(size)
 
     def problem(self, network: "DetectorNetwork", ready: Any) -> "DetectionProblem":

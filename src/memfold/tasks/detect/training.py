@@ -11,7 +11,7 @@ from torch import Tensor
 
 from memfold.tasks.detect.choices import Flips
 from memfold.tasks.detect.network import CELL, LENGTH, STRIDE, DetectorNetwork, grid_of, padded
-from memfold.tasks.detect.pictures import Picture, augmented
+from memfold.tasks.detect.pictures import Picture, augmented_picture
 from memfold.tasks.detect.scores import Boxes, precision_of
 from memfold.tasks.detect.sequence import CellTargets, cells_of, sequence_loss, stitched
 from memfold.tasks.detect.targets import Targets, peaks, targets_of
@@ -19,14 +19,14 @@ from memfold.training import Problem
 
 __all__ = ["DetectionProblem", "box_loss", "find_boxes", "heat_loss", "true_boxes"]
 
-AT_ONCE = 8  # pictures
-LEAST = 0.01  # score of a predicted box
-MOST = 100  # boxes of a picture
+PICTURES_AT_ONCE = 8  # pictures
+LEAST_SCORE = 0.01  # score of a predicted box
+MOST_BOXES = 100  # boxes of a picture
 BOX_WEIGHT = 1.0
 
 
 @dataclass(frozen=True)
-class Batch:
+class BoxBatch:
     """Pixels ``(B, 3, H, W)``, and the targets of the network's outputs."""
 
     pixels: Tensor
@@ -59,8 +59,8 @@ def find_boxes(network: DetectorNetwork, pictures: Sequence[Picture]) -> list[Bo
     order = sorted(range(len(pictures)), key=lambda row: shapes[row])
     for _, alike in groupby(order, key=lambda row: shapes[row]):  # others' padding would be seen by the LSTMs
         rows = list(alike)
-        for start in range(0, len(rows), AT_ONCE):
-            block = rows[start : start + AT_ONCE]
+        for start in range(0, len(rows), PICTURES_AT_ONCE):
+            block = rows[start : start + PICTURES_AT_ONCE]
             pixels = padded([pictures[row].pixels for row in block], network.mean)
             for row, *answer in zip(block, *_boxes_of(network, pixels), strict=True):
                 boxes[row] = _inside(pictures[row], *answer)
@@ -72,8 +72,8 @@ def _boxes_of(network: DetectorNetwork, pixels: Tensor) -> tuple[Tensor, Tensor,
     logits, offsets = network(pixels)
     if network.size.head == "sequence":
         height, width = pixels.shape[2:]
-        return stitched(logits, offsets, grid_of(height, width), CELL, MOST)
-    return peaks(logits.sigmoid(), offsets, STRIDE, MOST)
+        return stitched(logits, offsets, grid_of(height, width), CELL, MOST_BOXES)
+    return peaks(logits.sigmoid(), offsets, STRIDE, MOST_BOXES)
 
 
 def _inside(picture: Picture, boxes: Tensor, labels: Tensor, scores: Tensor) -> Boxes:
@@ -81,7 +81,7 @@ def _inside(picture: Picture, boxes: Tensor, labels: Tensor, scores: Tensor) -> 
     height, width = picture.pixels.shape[1:]
     low = boxes[:, :2].clamp(min=0)
     high = torch.minimum(boxes[:, :2] + boxes[:, 2:], torch.tensor([width, height]))
-    kept = (scores >= LEAST) & (high > low).all(1)
+    kept = (scores >= LEAST_SCORE) & (high > low).all(1)
     clipped = torch.cat([low, high - low], 1)[kept] * picture.scale
     return Boxes(clipped.numpy(), labels[kept].numpy(), scores[kept].numpy())
 
@@ -114,17 +114,19 @@ class DetectionProblem(Problem):
         self.batch_size, self.seed = batch_size, seed
         self.steps_per_epoch = -(-len(train) // batch_size)
 
-    def batches(self, epoch: int) -> Iterator[Batch]:
+    def batches(self, epoch: int) -> Iterator[BoxBatch]:
         rng = np.random.default_rng((self.seed, epoch))
         order = rng.permutation(len(self.train))
         for start in range(0, len(order), self.batch_size):
             yield self._batch(order[start : start + self.batch_size].tolist(), rng)
 
-    def _batch(self, rows: Sequence[int], rng: np.random.Generator) -> Batch:
+    def _batch(self, rows: Sequence[int], rng: np.random.Generator) -> BoxBatch:
         others = rng.integers(len(self.train), size=len(rows)).tolist()
         pairs = [(self.train[row], self.train[other]) for row, other in zip(rows, others, strict=True)]
-        pixels, boxes, labels = zip(*(augmented(pair, self.canvas, self.flips, rng) for pair in pairs), strict=True)
-        return Batch(torch.stack(pixels), self._targets(boxes, labels))
+        pixels, boxes, labels = zip(
+            *(augmented_picture(pair, self.canvas, self.flips, rng) for pair in pairs), strict=True
+        )
+        return BoxBatch(torch.stack(pixels), self._targets(boxes, labels))
 
     def _targets(self, boxes: Sequence[Tensor], labels: Sequence[Tensor]) -> Targets | CellTargets:
         height, width = self.canvas
@@ -132,10 +134,10 @@ class DetectionProblem(Problem):
             return cells_of(boxes, labels, grid_of(height, width), CELL, LENGTH)
         return targets_of(boxes, labels, self.model.size.classes, (height // STRIDE, width // STRIDE), STRIDE)
 
-    def count(self, batch: Batch) -> int:
+    def count(self, batch: BoxBatch) -> int:
         return len(batch.pixels)
 
-    def loss(self, batch: Batch) -> Tensor:
+    def loss(self, batch: BoxBatch) -> Tensor:
         logits, offsets = self.model(batch.pixels)
         if isinstance(batch.targets, CellTargets):
             return sequence_loss(logits, offsets, batch.targets)

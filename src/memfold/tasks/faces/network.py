@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from memfold.tasks.vision.augment import Augmentation
 from memfold.tasks.vision.neighbours import PrincipalNeighbours
-from memfold.tasks.vision.network import BackboneSize, Batch, ImageBackbone, ImageProblem
+from memfold.tasks.vision.network import BackboneSize, ImageBackbone, ImageBatch, ImageProblem
 
 __all__ = ["FaceNetwork", "FaceProblem", "arcface_logits", "embeddings_of"]
 
@@ -80,8 +80,8 @@ class FaceProblem(ImageProblem):
     def __init__(
         self,
         model: FaceNetwork,
-        train: Batch,
-        valid: Batch,
+        train: ImageBatch,
+        valid: ImageBatch,
         augmentation: Augmentation,
         batch_size: int,
         seed: int,

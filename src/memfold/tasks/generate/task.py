@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["TextGenerator", "TextNats"]
 
 WINDOW = 256  # of the protocol that reads windows from a zero state
-SAMPLE = 300  # tokens that are shown after a fit
-LEAST = 2  # tokens of a text that can be scored, as the first one is not predicted
+SAMPLE_TOKENS = 300  # tokens that are shown after a fit
+LEAST_TOKENS = 2  # tokens of a text that can be scored, as the first one is not predicted
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ class TextGenerator(Task):
         else:
             self.characters_, self.subwords_ = None, Subwords.of(data.train, self.vocabulary_size).model
         train, valid = self.vocabulary_.encode(data.train), self.vocabulary_.encode(data.valid)
-        if len(valid) < LEAST:
+        if len(valid) < LEAST_TOKENS:
             raise InputError(f"the text has {len(data.whole)} characters: too few to train and to validate on")
         self.counts_ = np.bincount(train, minlength=self.vocabulary_.size).tolist()
         return train, valid
@@ -281,7 +281,7 @@ class TextGenerator(Task):
         """What a model makes of texts that gives the mean nats of tokens, with carried state and in windows."""
         encoded = [self.vocabulary_.encode(text) for text in _each(examples)]
         pairs = [
-            means(tokens, min(WINDOW, len(tokens) - 1)) if len(tokens) >= LEAST else (math.nan, math.nan)
+            means(tokens, min(WINDOW, len(tokens) - 1)) if len(tokens) >= LEAST_TOKENS else (math.nan, math.nan)
             for tokens in encoded
         ]
         carried, apart = np.array(pairs, np.float64).reshape(-1, 2).T
@@ -300,7 +300,7 @@ class TextGenerator(Task):
         Raises:
             InputError: no text has two tokens.
         """
-        scored = answers.tokens >= LEAST
+        scored = answers.tokens >= LEAST_TOKENS
         length = sum(len(text) for text in _each(examples))
         if not scored.any():
             raise InputError(f"the text to score has {length} characters; two are the least")
@@ -332,7 +332,7 @@ class TextGenerator(Task):
         return {f"{ngram.order}-gram": self._nats(examples, means)}
 
     def details(self, examples: str | Sequence[str], answers: TextNats, seconds: float) -> Sequence[Any]:
-        return [Text("".join(self.generate(length=SAMPLE)))]
+        return [Text("".join(self.generate(length=SAMPLE_TOKENS)))]
 
 
 def _each(examples: str | Sequence[str]) -> Sequence[str]:

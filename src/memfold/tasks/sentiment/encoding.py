@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from memfold.tasks.sentiment.tokens import tokens, unspaced
 
-__all__ = ["BLANK", "BUCKETS", "UNKNOWN", "Batch", "EncodedTexts", "Encoder"]
+__all__ = ["BLANK", "BUCKETS", "UNKNOWN", "EncodedTexts", "Encoder", "TextBatch"]
 
 BLANK = 0  # the kind of token that stands for padding and for tokens that are dropped: no word, no n-grams
 UNKNOWN = 0  # the word of every token that is not in the vocabulary
@@ -19,7 +19,7 @@ BUCKETS = 20_000  # of hashed n-grams
 
 
 @dataclass(frozen=True)
-class Batch:
+class TextBatch:
     """Texts of similar length.
 
     Attributes:
@@ -56,7 +56,7 @@ class EncodedTexts:
     rows: list[Tensor]
     labels: Tensor
 
-    def batch(self, chosen: Sequence[int]) -> Batch:
+    def batch(self, chosen: Sequence[int]) -> TextBatch:
         """Some of the texts as one batch."""
         rows = [self.rows[row] for row in chosen]
         padded = nn.utils.rnn.pad_sequence([torch.tensor([BLANK]), *rows], batch_first=True, padding_value=BLANK)
@@ -66,7 +66,7 @@ class EncodedTexts:
         shift = (begin - starts).repeat_interleave(end - begin)
         grams = self.grams[torch.arange(len(shift)) + shift]
         lengths = torch.tensor([len(row) for row in rows])
-        return Batch(self.words[kinds], grams, starts, places[1:], lengths, self.labels[list(chosen)])
+        return TextBatch(self.words[kinds], grams, starts, places[1:], lengths, self.labels[list(chosen)])
 
 
 class Encoder:

@@ -20,7 +20,7 @@ from memfold.tasks.sentiment.tokens import tokens, unspaced
 __all__ = ["Details", "influential_words", "units", "weights_of"]
 
 TEXTS, TOKENS = 300, 10_000  # at most, that are looked into
-LEAST = 3  # occurrences of a word that is listed
+LEAST_OCCURRENCES = 3  # occurrences of a word that is listed
 LISTED = 8  # words a class
 
 
@@ -75,7 +75,11 @@ def influential_words(
     for row in weights_of(network, encoder, [texts[i] for i in chosen]):
         for unit, cost in row:
             costs[unit].append(cost)
-    means = [(unit, torch.stack(losses).mean(0), len(losses)) for unit, losses in costs.items() if len(losses) >= LEAST]
+    means = [
+        (unit, torch.stack(losses).mean(0), len(losses))
+        for unit, losses in costs.items()
+        if len(losses) >= LEAST_OCCURRENCES
+    ]
     ranked = [sorted(means, key=lambda entry: -float(entry[1][place]))[:LISTED] for place in range(classes)]
     return [
         [(unit, float(cost[place]), count) for unit, cost, count in entries if cost[place] > 0]

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from memfold.nn import LSTM
 from memfold.tasks.bucketing import by_size, pooled
 from memfold.tasks.sentiment.baselines import NgramRegression
-from memfold.tasks.sentiment.encoding import BLANK, BUCKETS, UNKNOWN, Batch, EncodedTexts
+from memfold.tasks.sentiment.encoding import BLANK, BUCKETS, UNKNOWN, EncodedTexts, TextBatch
 from memfold.training import Problem
 
 __all__ = ["ClassifyProblem", "Ensemble", "TextNetwork", "batches_by_length", "log_probabilities"]
@@ -55,7 +55,7 @@ class Ensemble(nn.Module):
         for network in self.networks:
             network.words.weight[place] = vector
 
-    def forward(self, batch: Batch) -> Tensor:
+    def forward(self, batch: TextBatch) -> Tensor:
         """The log-probabilities of the members' geometric mean, (B, C)."""
         members = torch.stack([network(batch).log_softmax(-1) for network in self.networks])  # (M, B, C)
         return members.mean(0).log_softmax(-1)
@@ -89,11 +89,11 @@ class TextNetwork(nn.Module):
         self.last_word = nn.Linear(hidden_size, width)
         self.frequency = nn.Parameter(torch.zeros(words + 1))
 
-    def forward(self, batch: Batch) -> Tensor:
+    def forward(self, batch: TextBatch) -> Tensor:
         """The classes' logits, (B, C)."""
         return self.classify(self.read(batch), batch.lengths)
 
-    def read(self, batch: Batch) -> Tensor:
+    def read(self, batch: TextBatch) -> Tensor:
         """What the LSTM makes of every token, forwards and backwards, (B, T, 2H)."""
         words, kinds = batch.words, batch.kinds
         if self.training:
@@ -113,7 +113,7 @@ class TextNetwork(nn.Module):
         logits: Tensor = self.out(self.dropout(pooled))
         return logits
 
-    def neighbour_loss(self, h: Tensor, batch: Batch) -> Tensor:
+    def neighbour_loss(self, h: Tensor, batch: TextBatch) -> Tensor:
         """How badly each direction guesses the word it comes to next, among the words of the batch: a scalar.
 
         Texts teach more than their labels (Dai & Le 2015; Rei 2017, sec. 3); words out of the vocabulary are not asked.
@@ -141,7 +141,7 @@ def attention_weights(scores: Tensor, lengths: Tensor) -> Tensor:
     return scores.masked_fill(outside, torch.finfo(scores.dtype).min).softmax(-1).masked_fill(outside, 0.0)
 
 
-def batches_by_length(texts: EncodedTexts, batch_size: int, seed: int | None = None) -> Iterator[Batch]:
+def batches_by_length(texts: EncodedTexts, batch_size: int, seed: int | None = None) -> Iterator[TextBatch]:
     """All texts in batches of similar length: in random order when there is a seed, else by length throughout."""
     sizes = [len(row) for row in texts.rows]
     if seed is None:
@@ -189,13 +189,13 @@ class ClassifyProblem(Problem):
         self.steps_per_epoch = -(-len(train.rows) // batch_size)
         self.valid = list(batches_by_length(valid, batch_size))
 
-    def batches(self, epoch: int) -> Iterator[Batch]:
+    def batches(self, epoch: int) -> Iterator[TextBatch]:
         return batches_by_length(self.train, self.batch_size, 1_000_003 * self.seed + epoch)
 
-    def count(self, batch: Batch) -> int:
+    def count(self, batch: TextBatch) -> int:
         return int(batch.lengths.sum())
 
-    def loss(self, batch: Batch) -> Tensor:
+    def loss(self, batch: TextBatch) -> Tensor:
         weights = self.class_weights[batch.labels]  # (B,)
         losses = []
         for network in self.model.networks:

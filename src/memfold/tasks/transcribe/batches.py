@@ -16,7 +16,7 @@ from memfold.tasks.transcribe.network import AcousticNetwork
 from memfold.tasks.transcribe.search import BLANK, Alphabet, greedy, least_steps
 from memfold.training import Problem
 
-__all__ = ["Batch", "Recordings", "SpeechProblem", "log_probabilities", "mask", "stretch"]
+__all__ = ["Recordings", "SpeechBatch", "SpeechProblem", "log_probabilities", "mask", "stretch"]
 
 Frames = NDArray[np.float16]
 JITTER = 0.2  # of recordings' lengths, when batches are made
@@ -35,7 +35,7 @@ class Recordings:
 
 
 @dataclass(frozen=True)
-class Batch:
+class SpeechBatch:
     """Normalised frames ``(B, T, M)`` and lengths ``(B,)``; labels one after another, and lengths ``(B,)``."""
 
     x: Tensor
@@ -100,7 +100,7 @@ class SpeechProblem(Problem):
         self.least = [least_steps(labels) for labels in train.labels]
         self.steps_per_epoch = len(self._order(0, torch.Generator().manual_seed(seed)))
 
-    def batches(self, epoch: int) -> Iterator[Batch]:
+    def batches(self, epoch: int) -> Iterator[SpeechBatch]:
         generator = torch.Generator().manual_seed(1_000_003 * self.seed + epoch)
         for step, rows in enumerate(self._order(epoch, generator), start=epoch * self.steps_per_epoch):
             yield self._batch(rows, generator, min(1.0, step / GROWING) if self.augment else 0.0)
@@ -108,7 +108,7 @@ class SpeechProblem(Problem):
     def _order(self, epoch: int, generator: torch.Generator) -> list[list[int]]:
         return bucketed(self.sizes, self.batch_frames, generator, JITTER)
 
-    def _batch(self, rows: Sequence[int], generator: torch.Generator, strength: float) -> Batch:
+    def _batch(self, rows: Sequence[int], generator: torch.Generator, strength: float) -> SpeechBatch:
         frames = [self.model.front.normalised(torch.from_numpy(self.train.frames[i]).float()) for i in rows]
         if strength:
             factors = (1 + strength * STRETCH * (2 * torch.rand(len(rows), generator=generator) - 1)).tolist()
@@ -122,7 +122,7 @@ class SpeechProblem(Problem):
         if strength:
             mask(x, lengths, generator, strength)
         labels = [self.train.labels[i] for i in rows]
-        return Batch(
+        return SpeechBatch(
             x,
             lengths,
             torch.tensor([label for text in labels for label in text]),
@@ -132,12 +132,12 @@ class SpeechProblem(Problem):
     def _fits(self, frames: int, index: int) -> bool:
         return self.model.steps(frames) >= self.least[index]
 
-    def loss(self, batch: Batch) -> Tensor:
+    def loss(self, batch: SpeechBatch) -> Tensor:
         y, steps = self.model(batch.x, batch.lengths)
         lost = F.ctc_loss(y.transpose(0, 1), batch.labels, steps, batch.label_lengths, BLANK, reduction="sum")
         return lost / batch.label_lengths.sum()  # nats a character
 
-    def count(self, batch: Batch) -> int:
+    def count(self, batch: SpeechBatch) -> int:
         return int(batch.lengths.sum())
 
     def validate(self) -> float:

@@ -9,11 +9,11 @@ from memfold.nn import LSTM
 from memfold.tasks.speech.front import Stacked
 from memfold.tasks.speech.live import Listener, StackedStream
 
-__all__ = ["AcousticNetwork", "NetworkSize"]
+__all__ = ["AcousticNetwork", "AcousticSize"]
 
 
 @dataclass(frozen=True)
-class NetworkSize:
+class AcousticSize:
     """What fixes the network's shapes.
 
     Attributes:
@@ -38,7 +38,7 @@ class NetworkSize:
 class AcousticNetwork(nn.Module):
     """Log-probabilities of every character, and of none, at every step of a recording."""
 
-    def __init__(self, size: NetworkSize) -> None:
+    def __init__(self, size: AcousticSize) -> None:
         super().__init__()
         self.size = size
         self.front = Stacked(size.bins, size.stacked)

@@ -7,7 +7,7 @@ import numpy as np
 
 __all__ = ["error_rates", "typical"]
 
-SAMPLE = 50
+SAMPLE_TEXTS = 50
 
 
 def error_rates(texts: Sequence[str], predicted: Sequence[str]) -> dict[str, float]:
@@ -24,5 +24,5 @@ def error_rates(texts: Sequence[str], predicted: Sequence[str]) -> dict[str, flo
 
 def typical(texts: Sequence[str]) -> str:
     """The one of some texts that is least wrong for a sample of the others."""
-    some: list[str] = [texts[row] for row in np.random.default_rng(0).permutation(len(texts))[:SAMPLE]]
+    some: list[str] = [texts[row] for row in np.random.default_rng(0).permutation(len(texts))[:SAMPLE_TEXTS]]
     return min(some, key=lambda text: error_rates(some, [text] * len(some))["cer"])

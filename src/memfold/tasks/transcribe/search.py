@@ -21,9 +21,9 @@ __all__ = [
     "Alphabet",
     "CharacterModel",
     "PrefixBeam",
+    "SearchWeights",
     "Segment",
     "Transcript",
-    "Weights",
     "greedy",
     "least_steps",
     "log_softmax",
@@ -121,7 +121,7 @@ class CharacterModel:
 
 
 @dataclass(frozen=True)
-class Weights:
+class SearchWeights:
     """How the search weighs what it does not hear.
 
     Attributes:
@@ -142,7 +142,7 @@ class PrefixBeam:
         model: of characters; none when None.
     """
 
-    def __init__(self, weights: Weights, model: CharacterModel | None) -> None:
+    def __init__(self, weights: SearchWeights, model: CharacterModel | None) -> None:
         self.weights, self.model = weights, model
         self.ending: dict[Prefix, tuple[float, float]] = {(): (0.0, NEVER)}  # log-probability, after a blank or not
         self.extra: dict[Prefix, float] = {(): 0.0}  # what the weights add
@@ -215,7 +215,7 @@ class Transcript:
         pause: so many steps without a character end a segment.
     """
 
-    def __init__(self, alphabet: Alphabet, weights: Weights, model: CharacterModel | None, pause: int) -> None:
+    def __init__(self, alphabet: Alphabet, weights: SearchWeights, model: CharacterModel | None, pause: int) -> None:
         self.alphabet, self.weights, self.model, self.pause = alphabet, weights, model, pause
         self.steps = 0
         self.done: list[Segment] = []

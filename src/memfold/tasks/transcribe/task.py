@@ -27,9 +27,9 @@ from memfold.tasks.transcribe.hearing import Heard, Written, hear
 from memfold.tasks.transcribe.search import (
     Alphabet,
     CharacterModel,
+    SearchWeights,
     Segment,
     Transcript,
-    Weights,
     greedy,
     least_steps,
     log_softmax,
@@ -136,10 +136,10 @@ class SpeechRecognizer(Task):
         return self._recordings(data.train, "train on"), self._recordings(data.valid, "validate on")
 
     def network(self) -> "AcousticNetwork":
-        from memfold.tasks.transcribe.network import AcousticNetwork, NetworkSize
+        from memfold.tasks.transcribe.network import AcousticNetwork, AcousticSize
 
         return AcousticNetwork(
-            NetworkSize(
+            AcousticSize(
                 self.bins,
                 self.stacked,
                 self.hidden_size,
@@ -169,7 +169,7 @@ class SpeechRecognizer(Task):
         texts = [self.alphabet_.decode(labels) for labels in valid.labels[:MOST_TO_CHOOSE]]
         rates = {}
         for language, bonus in followed(CHOICES, "weighing the language model", self.progress):
-            tried = Weights(BEAM_TO_CHOOSE, language, bonus)
+            tried = SearchWeights(BEAM_TO_CHOOSE, language, bonus)
             written = [self._transcript(tried).whole(log_p) for log_p in log_ps]
             rates[language, bonus] = error_rates(texts, written)["cer"]
         self.language_, self.bonus_ = min(rates, key=lambda choice: rates[choice])
@@ -224,15 +224,15 @@ class SpeechRecognizer(Task):
         self.network_.eval()
         return [tensor.numpy() for tensor in log_probabilities(self.network_, frames)]
 
-    def _transcript(self, weights: Weights | None = None) -> Transcript:
+    def _transcript(self, weights: SearchWeights | None = None) -> Transcript:
         weights = weights or self.weights
         model = self.character_model if weights.language else None
         return Transcript(self.alphabet_, weights, model, max(1, round(self.pause / self.step_seconds)))
 
     @property
-    def weights(self) -> Weights:
+    def weights(self) -> SearchWeights:
         """Those of the search."""
-        return Weights(self.beam, self.language_, self.bonus_)
+        return SearchWeights(self.beam, self.language_, self.bonus_)
 
     @cached_property
     def character_model(self) -> CharacterModel:

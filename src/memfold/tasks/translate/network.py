@@ -8,11 +8,11 @@ from torch import Tensor, nn
 
 from memfold.nn import LSTM
 
-__all__ = ["DecoderState", "Memory", "NetworkSize", "TranslationNetwork"]
+__all__ = ["DecoderState", "Memory", "TranslationNetwork", "TranslationSize"]
 
 
 @dataclass(frozen=True)
-class NetworkSize:
+class TranslationSize:
     """What the shapes of the network follow from.
 
     Attributes:
@@ -87,7 +87,7 @@ class TranslationNetwork(nn.Module):
     training, where the target is known, and search, where a step is appended at a time.
     """
 
-    def __init__(self, size: NetworkSize) -> None:
+    def __init__(self, size: TranslationSize) -> None:
         super().__init__()
         self.size = size
         E, H = size.embedding_size, size.hidden_size

@@ -169,9 +169,9 @@ class Translator(Task):
         return train, data.valid
 
     def network(self) -> "TranslationNetwork":
-        from memfold.tasks.translate.network import NetworkSize, TranslationNetwork
+        from memfold.tasks.translate.network import TranslationNetwork, TranslationSize
 
-        size = NetworkSize(
+        size = TranslationSize(
             self.source_subwords_.vocab_size(),
             self.target_subwords_.vocab_size(),
             self.embedding_size,
