@@ -136,7 +136,8 @@ class Result:
         """In words: how much a second, and how much of the time in the recurrent layers."""
         if not self.step_seconds:
             return "no step was made"
-        rate, share = self.units / self.step_seconds, self.engine_seconds / self.step_seconds
+        rate = self.units / self.step_seconds
+        share = self.engine_seconds / self.step_seconds
         text = f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}"
         return f"{text} {unit} a second, {100 * share:.0f} % of the time in the recurrent layers"
 
@@ -180,7 +181,8 @@ def train(
     except KeyboardInterrupt:
         loop.result.stopped, loop.result.message = "interrupted", f"interrupted at step {loop.result.steps}"
     except _NonFiniteError as error:
-        loop.result.stopped, loop.result.message = "non-finite", str(error)
+        loop.result.stopped = "non-finite"
+        loop.result.message = str(error)
     finally:
         if loop.threads:
             loop.threads.restore()
@@ -295,12 +297,15 @@ class _Loop:
             for batch in islice(self.problem.batches(self.epoch), self.step_in_epoch, None):
                 self.step_in_epoch += 1
                 yield batch
-            self.epoch, self.step_in_epoch = self.epoch + 1, 0
+            self.epoch += 1
+            self.step_in_epoch = 0
 
     def timed_step(self, batch: Any) -> float:
         if self.threads:
             self.threads.follow_the_machine()
-        begun, in_engine, worked = time.perf_counter(), clock.seconds, time.process_time()
+        begun = time.perf_counter()
+        in_engine = clock.seconds
+        worked = time.process_time()
         loss = self.take_step(batch, self.rate(self.fraction()))
         taken = time.perf_counter() - begun
         if taken > STOPPED_SECONDS and time.process_time() - worked < taken / 10:
@@ -326,7 +331,8 @@ class _Loop:
         self.optimizer.step()
         self.result.steps += 1
         self.update_average()
-        self.loss_sum, self.loss_count = self.loss_sum + value, self.loss_count + 1
+        self.loss_sum += value
+        self.loss_count += 1
         return value
 
     @torch.no_grad()

@@ -79,7 +79,8 @@ def stream(rounds: int = 9) -> dict[str, Any]:
     points: list[dict[str, Any]] = []
     for hidden in (64, 128, 256, 512):
         layer = layer_of("lstm", hidden)
-        full, x = layer.stream(), np.random.default_rng(0).standard_normal(hidden).astype(np.float32)
+        full = layer.stream()
+        x = np.random.default_rng(0).standard_normal(hidden).astype(np.float32)
         half = layer.stream(bfloat16=True)
         peers = peer_calls("lstm", layer, torch.from_numpy(x).reshape(1, 1, hidden), carry=True)
         check_equal_work(peers, full.step(x).reshape(1, 1, hidden))
@@ -139,7 +140,8 @@ def _ragged(rounds: int) -> dict[str, float]:
     """A bidirectional LSTM, B32 T100 H128, lengths uniform from 5 to 100: with lengths, padded, torch packed."""
     layer = LSTM(128, 128, bidirectional=True).eval()
     peer = layer.to_torch()
-    x, lengths = torch.randn(100, 32, 128), torch.from_numpy(np.random.default_rng(0).integers(5, 101, 32))
+    x = torch.randn(100, 32, 128)
+    lengths = torch.from_numpy(np.random.default_rng(0).integers(5, 101, 32))
     packed = nn.utils.rnn.pack_padded_sequence(x, lengths, enforce_sorted=False)
     taken = medians(
         {
@@ -160,8 +162,11 @@ def _turns(rounds: int) -> dict[str, float]:
 
     Threads of two teams would fight: those of the one spin for a while after their work, and the other waits for cores.
     """
-    layer, x, square = LSTM(64, 64).eval(), torch.randn(100, 16, 64), torch.randn(400, 400)
-    multiply, fold = without_gradient(lambda: square @ square), without_gradient(lambda: layer(x))
+    layer = LSTM(64, 64).eval()
+    x = torch.randn(100, 16, 64)
+    square = torch.randn(400, 400)
+    multiply = without_gradient(lambda: square @ square)
+    fold = without_gradient(lambda: layer(x))
     taken: dict[str, list[float]] = {"product": [], "product_alone": [], "memfold": [], "memfold_alone": []}
     for _ in range(rounds):
         for calls in ({"product_alone": multiply}, {"memfold_alone": fold}, {"product": multiply, "memfold": fold}):
@@ -175,7 +180,8 @@ def _bfloat16(rounds: int) -> dict[str, float]:
     layer = LSTM(512, 512).eval()
     weights = {name: w.detach().numpy() for name, w in layer.weights(0).items()}
     x = np.random.default_rng(0).standard_normal((100, 1, 512)).astype(np.float32)
-    single, half = engine.pack("lstm", weights), engine.pack("lstm", weights, bfloat16=True)
+    single = engine.pack("lstm", weights)
+    half = engine.pack("lstm", weights, bfloat16=True)
     taken = medians(
         {"float32": lambda: engine.fold("lstm", x, single), "bfloat16": lambda: engine.fold("lstm", x, half)}, rounds
     )

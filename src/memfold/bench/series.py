@@ -71,7 +71,8 @@ def _points(split: SeriesSplit, model: Forecaster, seconds: float, rounds: int) 
     }
     scores = _scores(model, split, {name: call() for name, call in calls.items()})
     taken = medians(calls, rounds)
-    training, count = model.training_, len(split.train.ids)
+    training = model.training_
+    count = len(split.train.ids)
     scores["memfold"] |= {
         "parameters": model.parameter_count,
         "steps": training.steps,
@@ -143,7 +144,8 @@ class _NeuralForecast:
                 self.begun = time.perf_counter()
 
             def on_train_batch_end(self, trainer: Trainer, *batch: object) -> None:
-                outer.steps, outer.seconds = outer.steps + 1, time.perf_counter() - self.begun
+                outer.steps += 1
+                outer.seconds = time.perf_counter() - self.begun
                 trainer.should_stop = outer.seconds >= seconds
 
         trainer: dict[str, Any] = {

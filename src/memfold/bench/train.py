@@ -140,7 +140,8 @@ def _jax(layer: Recurrent, x: Tensor, cotangent: Tensor) -> TimedCall:
         d_weights, dx = pull_back(cotangent)
         return y, dx, d_weights
 
-    compiled, given = jax.jit(derive), jax.device_put(cotangent.numpy())
+    compiled = jax.jit(derive)
+    given = jax.device_put(cotangent.numpy())
     return lambda: jax.block_until_ready(compiled(weights, ready, given))
 
 
@@ -163,7 +164,8 @@ def _ragged(rounds: int) -> dict[str, float]:
     """
     batch, steps, hidden = RAGGED
     layer = LSTM(hidden, hidden, bidirectional=True, init="torch")
-    x, cotangent = torch.randn(steps, batch, hidden), torch.randn(steps, batch, 2 * hidden)
+    x = torch.randn(steps, batch, hidden)
+    cotangent = torch.randn(steps, batch, 2 * hidden)
     lengths = torch.from_numpy(np.random.default_rng(0).integers(5, steps + 1, batch))
     pack = partial(pack_padded_sequence, lengths=lengths, enforce_sorted=False)
     packed, peer = pack(x), layer.to_torch()

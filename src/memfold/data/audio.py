@@ -100,7 +100,9 @@ class _Raw(io.RawIOBase):
 def _growing_wave(source: BinaryIO, rate: int) -> Iterator[Samples]:
     try:
         with wave.open(source, "rb") as file:
-            width, channels, file_rate = file.getsampwidth(), file.getnchannels(), file.getframerate()
+            width = file.getsampwidth()
+            channels = file.getnchannels()
+            file_rate = file.getframerate()
             if width not in WIDTHS:
                 raise InputError(f"standard input: {8 * width} bits a sample; 8, 16 or 32 can be read")
             resampler = None if file_rate == rate else soxr.ResampleStream(file_rate, rate, 1, dtype="float32")

@@ -117,7 +117,8 @@ class BoxedImages:
         """
         self.require(2)
         order = np.random.default_rng(0).permutation(len(self)).tolist()
-        boxed, empty = [row for row in order if self.labels[row]], [row for row in order if not self.labels[row]]
+        boxed = [row for row in order if self.labels[row]]
+        empty = [row for row in order if not self.labels[row]]
         held = self._spared(boxed, max(1, round(share * len(boxed)))) + empty[: round(share * len(empty))]
         return self.take([row for row in range(len(self)) if row not in held]), self.take(sorted(held))
 

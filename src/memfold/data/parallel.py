@@ -101,7 +101,9 @@ def _columns(path: str | Path, source: str | None, target: str | None) -> list[t
         for name in (source, target):
             if name not in header:
                 raise InputError(f"{path}, line 1: no column {name!r}; there is {', '.join(header)}")
-        left, right, first = header.index(source), header.index(target), 1
+        left = header.index(source)
+        right = header.index(target)
+        first = 1
     pairs = []
     for number, line in enumerate(lines[first:], first + 1):
         cells = line.split("\t")

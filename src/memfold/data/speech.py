@@ -52,7 +52,8 @@ class Utterances:
         """
         if len(self) < 2:
             raise InputError(f"{self.name}: holds {len(self)} recording; too few to learn from and to hold some out")
-        count, by_text = -(-len(self) // HELD_OUT), dict[str, list[int]]()
+        count = -(-len(self) // HELD_OUT)
+        by_text = dict[str, list[int]]()
         for row, text in enumerate(self.texts):
             by_text.setdefault(text, []).append(row)
         groups = list(by_text.values())

@@ -64,7 +64,8 @@ def account(layer: LayerTrace, step: int) -> Account:
         raise IndexError(f"the sequence has {len(kept)} steps, there is no step {step}")
     order = slice(None, None, -1) if layer.reverse else slice(None)
     read = (step % len(kept)) if not layer.reverse else len(kept) - 1 - step % len(kept)  # steps read before this one
-    kept, written = kept[order][: read + 1], written[order][: read + 1]
+    kept = kept[order][: read + 1]
+    written = written[order][: read + 1]
     later = np.concatenate([np.cumprod(kept[::-1], axis=0)[::-1][1:], np.ones_like(kept[:1])])  # product of f after k
     steps = np.zeros_like(layer.values[state])
     steps[: read + 1] = written * later

@@ -111,7 +111,8 @@ def _stepped(
     y = torch.cat([x, x.new_zeros(whole - steps, *x.shape[1:])])  # (T, 1, D*H)
     joined = tuple(torch.stack(parts) for parts in zip(*finals, strict=True))
     if unbatched:
-        y, joined = y.squeeze(1), tuple(s.squeeze(1) for s in joined)
+        y = y.squeeze(1)
+        joined = tuple(s.squeeze(1) for s in joined)
     elif layer.batch_first:
         y = y.transpose(0, 1)
     return y, (joined if len(joined) > 1 else joined[0])
@@ -126,7 +127,8 @@ def _fold(
     for t in reversed(range(len(x))) if reverse else range(len(x)):
         weights = plain
         for change in changes:
-            weights, state = change.weights(layer, weights, t), change.before(layer, state, t)
+            weights = change.weights(layer, weights, t)
+            state = change.before(layer, state, t)
         values = formula(composition.share(x[t], weights, "ih"), state[0], state, weights, clip=layer.clip)
         for change in changes:
             values = change.after(layer, values, t)

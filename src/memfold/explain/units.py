@@ -47,7 +47,9 @@ def text_features(pieces: Sequence[str]) -> dict[str, NDArray[np.float64]]:
     for place, piece in enumerate(pieces):
         for character in piece:
             if character == "\n":
-                quoted, column, indentation = False if column == 0 else quoted, 0, 0
+                quoted = False if column == 0 else quoted
+                column = 0
+                indentation = 0
                 continue
             if character in " \t" and column == indentation:
                 indentation += 1
@@ -83,7 +85,8 @@ def probe_scores(values: Array, feature: NDArray[np.float64]) -> tuple[str, Arra
             return "auc", np.full(values.shape[1], np.nan)
         ranks = _ranks(values)
         return "auc", (ranks[there].sum(0) - count * (count + 1) / 2) / (count * other)
-    centred, target = values - values.mean(0), feature - feature.mean()
+    centred = values - values.mean(0)
+    target = feature - feature.mean()
     with np.errstate(invalid="ignore", divide="ignore"):
         result: Array = (centred * target[:, None]).sum(0) / np.sqrt((centred**2).sum(0) * (target**2).sum())
     return "correlation", result

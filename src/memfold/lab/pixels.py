@@ -130,7 +130,8 @@ def fit(
     torch.manual_seed(seed)
     model = Reader(recurrent(cell, 1, recipe.hidden_size, init, STEPS), CLASSES)
     first = _training_count(digits)
-    training, valid = digits.rows(slice(None, first)), digits.rows(slice(first, None))
+    training = digits.rows(slice(None, first))
+    valid = digits.rows(slice(first, None))
     problem = PixelProblem(model, training, valid, recipe.batch_size, seed)
     title = f"pixels, {order}, {cell}, seed {seed}: {sum(p.numel() for p in model.parameters()):,} parameters"
     with Display(title) as display:

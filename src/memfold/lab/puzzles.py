@@ -73,7 +73,8 @@ class Adding(Puzzle):
         self.steps = lag
 
     def draw(self, batch: int, random: Generator) -> PuzzleBatch:
-        half, rows = self.steps // 2, torch.arange(batch)
+        half = self.steps // 2
+        rows = torch.arange(batch)
         numbers = torch.rand(self.steps, batch, generator=random)
         first = torch.randint(half, (batch,), generator=random)
         second = half + torch.randint(self.steps - half, (batch,), generator=random)
@@ -95,7 +96,9 @@ class Copy(Puzzle):
     (2016, arXiv 1511.06464). The loss is of the recalled symbols alone.
     """
 
-    inputs, outputs, ignorance = DIGITS + 2, DIGITS, math.log(DIGITS)
+    inputs = DIGITS + 2
+    outputs = DIGITS
+    ignorance = math.log(DIGITS)
 
     def __init__(self, lag: int) -> None:
         self.lag = lag
@@ -113,13 +116,16 @@ class TemporalOrder(Puzzle):
     Hochreiter & Schmidhuber 1997, sec. 5.6, task 6a: in 100 steps the two lie at 10 to 20 and 50 to 60.
     """
 
-    inputs, outputs, ignorance = NOISE + 2, 4, math.log(4)
+    inputs = NOISE + 2
+    outputs = 4
+    ignorance = math.log(4)
 
     def __init__(self, lag: int) -> None:
         self.steps = lag
 
     def draw(self, batch: int, random: Generator) -> PuzzleBatch:
-        rows, tenth = torch.arange(batch), self.steps // 10
+        rows = torch.arange(batch)
+        tenth = self.steps // 10
         symbols = torch.randint(NOISE, (self.steps, batch), generator=random)
         early, late = torch.randint(2, (2, batch), generator=random)
         symbols[tenth + torch.randint(tenth + 1, (batch,), generator=random), rows] = NOISE + early
@@ -186,7 +192,8 @@ class Reber(Puzzle):
             while True:
                 choices = list(self.INNER[state])
                 symbol = choices[int(torch.randint(len(choices), (), generator=random))]
-                text, state = text + symbol, self.INNER[state][symbol]
+                text += symbol
+                state = self.INNER[state][symbol]
                 if state == len(self.INNER):
                     break
                 legal.append("".join(self.INNER[state]))
@@ -197,7 +204,8 @@ class Reber(Puzzle):
     def draw(self, batch: int, random: Generator) -> PuzzleBatch:
         strings = [self.string(random) for _ in range(batch)]
         steps = max(len(text) for text, _ in strings) - 1
-        x, legal = torch.zeros(steps, batch, self.inputs), torch.zeros(steps, batch, self.outputs, dtype=torch.bool)
+        x = torch.zeros(steps, batch, self.inputs)
+        legal = torch.zeros(steps, batch, self.outputs, dtype=torch.bool)
         target = torch.full((steps, batch), PADDING)
         for row, (text, sets) in enumerate(strings):
             places = torch.tensor([self.SYMBOLS.index(symbol) for symbol in text])

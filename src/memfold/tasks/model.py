@@ -369,7 +369,8 @@ class Task(ABC):
         """
         if isinstance(y, str):
             raise InputError(f"y must be the answers to X, got {shown(y)}; the budget is given by name: budget={y!r}")
-        limit, place = Budget.parse(budget or self.budget), None if out is None else Path(out)
+        limit = Budget.parse(budget or self.budget)
+        place = None if out is None else Path(out)
         self.check()
         if place is not None:  # before anything is read
             check_place(place, resume=resume, overwrite=overwrite)
@@ -379,7 +380,8 @@ class Task(ABC):
         if valid is None:
             train, held_out = task.split(examples)
         else:
-            train, held_out = examples, task._examples(*(valid if y is not None else (valid, None)))
+            train = examples
+            held_out = task._examples(*(valid if y is not None else (valid, None)))
         data = FitData(examples, train, held_out, progress)
         ready = task._train(data, limit, place, resume)
         task.finish(data, ready)

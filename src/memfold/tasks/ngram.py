@@ -22,7 +22,8 @@ class NGram:
     """
 
     def __init__(self, text: Integers, vocabulary: int, order: int) -> None:
-        self.vocabulary, self.order = vocabulary, min(order, len(text))
+        self.vocabulary = vocabulary
+        self.order = min(order, len(text))
         self.grams: list[Integers] = []  # for each length the keys that occur, sorted, ...
         self.counts: list[Integers] = []  # ... and how often
         self.seen: list[Integers] = []  # how often a gram of one length less is a context

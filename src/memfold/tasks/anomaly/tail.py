@@ -36,7 +36,8 @@ class Tail:
         elif number < lower:
             least = _beyond(lower - number, lower - sum(known[:top]) / top, lower, top / count)
         else:
-            above, below = count - bisect_left(known, number), bisect_right(known, number)
+            above = count - bisect_left(known, number)
+            below = bisect_right(known, number)
             least = (min(above, below) + 1) / (count + 1)
         return min(1.0, 2 * least)
 

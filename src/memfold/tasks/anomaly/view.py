@@ -26,7 +26,8 @@ def view(model: AnomalyDetector, source: str, words: Words) -> Explanation:
     if len(series.times) < 2:
         raise InputError(f"{source}: two points are the least")
     judged = model.predict([series]).tail(SHOWN_POINTS)
-    features, network = Features(model.size_, series.day), model.network_
+    features = Features(model.size_, series.day)
+    network = model.network_
     rows = []
     for time, values in zip(series.times.tolist(), series.values.tolist(), strict=True):
         rows.append(features.next(time))

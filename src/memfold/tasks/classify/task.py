@@ -84,7 +84,8 @@ class ImageClassifier(ImageTask):
         from memfold.tasks.vision.neighbours import PrincipalNeighbours
 
         baseline = PrincipalNeighbours.fit(data.whole.pixels, self._numbers(data.whole), AXES, NEAREST)
-        self.network_.baseline, self.baseline_ = baseline, baseline.shape()
+        self.network_.baseline = baseline
+        self.baseline_ = baseline.shape()
 
     def complete(self, network: "ClassifyNetwork") -> None:
         from memfold.tasks.vision.neighbours import PrincipalNeighbours

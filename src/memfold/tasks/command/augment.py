@@ -82,7 +82,8 @@ class Recording:
         """
         frames = another_voice(self.frames, rng)
         pace = len(frames) / len(self.frames)
-        begin, end = round(self.begin * pace), round(self.end * pace)
+        begin = round(self.begin * pace)
+        end = round(self.end * pace)
         targets = np.full(len(frames), NONE)
         targets[begin : end + RELEASE] = IGNORED
         targets[(begin + end) // 2 : end + RELEASE // 2] = self.label

@@ -179,7 +179,8 @@ class CommandProblem(Problem):
             piece, start = self._command(int(row), rng), 0
             if rng.random() < CHAINED:
                 before = self._command(int(rng.integers(len(self.recordings))), rng)
-                piece, start = Piece.joined([before, piece]), len(before.frames)
+                piece = Piece.joined([before, piece])
+                start = len(before.frames)
             pieces.append(piece)
             starts.append(start)
             labels.append(self.recordings[row].label)

@@ -327,7 +327,8 @@ class CommandRecognizer(Task):
         return {MFCC: Answers(self.network_.baseline.answers(examples.statistics))}
 
     def details(self, examples: Heard, answers: Answers, seconds: float) -> Sequence[Any]:
-        numbers, stream = numbers_in(answers.classes), answers.stream
+        numbers = numbers_in(answers.classes)
+        stream = answers.stream
         shown: list[Any] = [confusion_table(self._numbers(examples), numbers, self.commands_, self.classes_)]
         if stream and stream.hours:
             alarms = f"{stream.alarms} in {stream.hours:.2f} hours of background"

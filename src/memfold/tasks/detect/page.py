@@ -52,7 +52,8 @@ def write_report(
     for kind, rows in _chosen(truth, predicted, answers).items():
         for row in rows:
             hits = int((answers[row] >= 0).sum())
-            missed, wrong = len(truth[row].labels) - hits, len(predicted[row].labels) - hits
+            missed = len(truth[row].labels) - hits
+            wrong = len(predicted[row].labels) - hits
             image = images.paths[row]
             figure = _picture(image, images.sizes[row], truth[row], predicted[row], answers[row], model.classes_)
             text = f"{hits} found, {missed} missed, {wrong} wrong. Tap a name below the picture to show or hide it."
@@ -146,6 +147,7 @@ def _curves(precision: Precision, classes: Iterable[str]) -> go.Figure:
     for k, label in enumerate(classes):
         if not np.isnan(precision.by_class50[k]):
             name = f"{label}: {precision.by_class50[k]:.3f}"
-            x, y = np.linspace(0, 1, precision.curves.shape[1]).tolist(), precision.curves[k].tolist()
+            x = np.linspace(0, 1, precision.curves.shape[1]).tolist()
+            y = precision.curves[k].tolist()
             figure.add_scatter(x=x, y=y, name=name, mode="lines", line_color=colors[k % len(colors)])
     return styled(figure, "precision", "recall")

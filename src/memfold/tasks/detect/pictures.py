@@ -106,7 +106,8 @@ def _moved(
     corners = np.stack([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], 1)  # (N, 2, 2)
     moved = (corners - middle) @ np.linalg.inv(matrix).T + out / 2
     low, high = moved.min(1), moved.max(1)
-    clipped_low, clipped_high = np.maximum(low, frame[:2]), np.minimum(high, frame[2:])
+    clipped_low = np.maximum(low, frame[:2])
+    clipped_high = np.minimum(high, frame[2:])
     area = np.clip(clipped_high - clipped_low, 0, None).prod(1)
     kept = area > SEEN * (high - low).prod(1)
     new = np.concatenate([clipped_low, clipped_high - clipped_low], 1)[kept]

@@ -95,8 +95,10 @@ def _nothing(*_: object) -> None:
 
 def overlaps(one: NDArray[np.float32], two: NDArray[np.float32]) -> NDArray[np.float64]:
     """Intersections over unions of boxes ``(N, 4)`` and ``(M, 4)``, (N, M)."""
-    a, b = one[:, None].astype(np.float64), two[None].astype(np.float64)
-    low, high = np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., :2] + a[..., 2:], b[..., :2] + b[..., 2:])
+    a = one[:, None].astype(np.float64)
+    b = two[None].astype(np.float64)
+    low = np.maximum(a[..., :2], b[..., :2])
+    high = np.minimum(a[..., :2] + a[..., 2:], b[..., :2] + b[..., 2:])
     shared = np.clip(high - low, 0, None).prod(-1)
     union = a[..., 2:].prod(-1) + b[..., 2:].prod(-1) - shared
     return np.asarray(shared / np.maximum(union, 1e-9))

@@ -47,15 +47,18 @@ def cells_of(
     """
     rows, columns = shape
     image = torch.repeat_interleave(torch.arange(len(boxes)), torch.tensor(list(map(len, boxes))))
-    scaled, kind = torch.cat(list(boxes)) / cell, torch.cat(list(labels))
+    scaled = torch.cat(list(boxes)) / cell
+    kind = torch.cat(list(labels))
     centres = scaled[:, :2] + scaled[:, 2:] / 2
     at = centres.floor().long()
-    column, row = at[:, 0].clamp(0, columns - 1), at[:, 1].clamp(0, rows - 1)
+    column = at[:, 0].clamp(0, columns - 1)
+    row = at[:, 1].clamp(0, rows - 1)
     off = centres - torch.stack([column, row], 1) - 0.5
     offsets = torch.cat([off, scaled[:, 2:].log()], 1)
     number, order = ((image * rows + row) * columns + column).sort(stable=True)
     counts = number.bincount()
-    cells, inverse = counts.nonzero()[:, 0], (counts > 0).cumsum(0)[number] - 1
+    cells = counts.nonzero()[:, 0]
+    inverse = (counts > 0).cumsum(0)[number] - 1
     place = torch.arange(len(number)) - (counts.cumsum(0) - counts)[number]  # among its cell's
     most = min(length, int(counts.max())) if len(counts) else 1
     kept = place < most
@@ -80,7 +83,8 @@ def matched(offsets: Tensor, targets: CellTargets) -> Tensor:
         offsets: of the targets' cells, (N, L, 4).
     """
     steps, most = offsets.shape[1], targets.boxes.shape[1]
-    one, two = offsets[:, :, None].double(), targets.boxes[:, None].double()
+    one = offsets[:, :, None].double()
+    two = targets.boxes[:, None].double()
     distance = (one - two).abs().sum(3)  # (N, L, M)
     outside = ((one[..., :2] - two[..., :2]).abs() > two[..., 2:].exp() / 2).any(3)
     rank = torch.arange(steps)[:, None]
@@ -126,7 +130,8 @@ def stitched(
         Scores of boxes that were left out are 0.
     """
     rows, columns = shape
-    classes, steps = logits.shape[2] - 1, logits.shape[1]
+    classes = logits.shape[2] - 1
+    steps = logits.shape[1]
     number = torch.arange(rows * columns)
     middles = torch.stack([number % columns, number // columns], 1) + 0.5  # (C/B, 2)
     by_cell = offsets.reshape(-1, rows * columns, steps, 4)
@@ -150,7 +155,8 @@ def suppressed(boxes: Tensor, labels: Tensor) -> Tensor:
         boxes: the highest scores first, (B, M, 4).
         labels: (B, M).
     """
-    low, high = boxes[..., :2], boxes[..., :2] + boxes[..., 2:]
+    low = boxes[..., :2]
+    high = boxes[..., :2] + boxes[..., 2:]
     shared = torch.minimum(high[:, :, None], high[:, None]) - torch.maximum(low[:, :, None], low[:, None])
     both = shared.clamp(min=0).prod(3)  # (B, M, M)
     area = boxes[..., 2:].prod(2)

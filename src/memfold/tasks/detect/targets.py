@@ -61,7 +61,8 @@ def targets_of(
     """
     height, width = shape
     image = torch.repeat_interleave(torch.arange(len(boxes)), torch.tensor(list(map(len, boxes))))  # (N,)
-    cells, kind = torch.cat(list(boxes)) / stride, torch.cat(list(labels))
+    cells = torch.cat(list(boxes)) / stride
+    kind = torch.cat(list(labels))
     sizes = cells[:, 2:]
     centres = cells[:, :2] + sizes / 2
     at = centres.floor().long()
@@ -99,7 +100,8 @@ def peaks(heat: Tensor, offsets: Tensor, stride: int, most: int) -> tuple[Tensor
     classes, height, width = heat.shape[1:]
     kept = heat * (F.max_pool2d(heat, 3, 1, 1) == heat)
     scores, index = kept.flatten(1).topk(min(most, classes * height * width))
-    labels, cell = index // (height * width), index % (height * width)
+    labels = index // (height * width)
+    cell = index % (height * width)
     chosen = offsets.flatten(2).gather(2, cell[:, None].expand(-1, 4, -1)).transpose(1, 2)  # (B, M, 4)
     sizes = chosen[..., 2:].exp()
     middle = torch.stack([cell % width, cell // width], 2) + 0.5 + chosen[..., :2]

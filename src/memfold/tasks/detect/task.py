@@ -209,7 +209,9 @@ class ObjectDetector(Task):
     def details(self, examples: BoxedImages, answers: Sequence[Boxes], seconds: float) -> Sequence[Any]:
         from memfold.tasks.detect.report import class_table
 
-        precision, truth, sure = self._precision(examples, answers), self._truth(examples), self._sure(answers)
+        precision = self._precision(examples, answers)
+        truth = self._truth(examples)
+        sure = self._sure(answers)
         table = class_table(precision, truth, sure, self.classes_, self.thresholds_)
         return [table, f"{len(answers) / seconds:.3g} images a second, reading apart"]
 
@@ -217,7 +219,8 @@ class ObjectDetector(Task):
         """Write the boxes that were found, missed and wrong in some images, and the precision at every recall."""
         from memfold.tasks.detect.page import write_report  # which loads what draws
 
-        precision, truth = self._precision(examples, answers), self._truth(examples)
+        precision = self._precision(examples, answers)
+        truth = self._truth(examples)
         write_report(path, self, report, precision, examples, truth, self._sure(answers))
 
     def _truth(self, examples: BoxedImages) -> list[Boxes]:
@@ -231,7 +234,9 @@ class ObjectDetector(Task):
     # -- models on disk --------------------------------------------------------------------------------------
 
     def check_restored(self) -> None:
-        boxes, labels, count = self.baseline_.boxes, self.baseline_.labels, len(self.classes_)
+        boxes = self.baseline_.boxes
+        labels = self.baseline_.labels
+        count = len(self.classes_)
         self.check_agree(
             ("thresholds", len(self.thresholds_), count),
             ("labels of the mean boxes", len(labels), len(boxes)),

@@ -23,7 +23,8 @@ def view(model: ObjectDetector, source: str, words: Words) -> Explanation:
     """A picture as a detector sees it, and what speaks for its likeliest centre or box."""
     check_picture(source)
     images = model.inputs(source)
-    network, things = model.network_, model.predict(images)
+    network = model.network_
+    things = model.predict(images)
     pixels = torch.from_numpy(images.pixels[0])[None]
     with torch.no_grad():
         likeliest = (_likeliest_box if model.head == "sequence" else _likeliest_centre)(model, pixels, words)
@@ -78,7 +79,8 @@ def _likeliest_box(model: ObjectDetector, pixels: Tensor, words: Words) -> _Like
     network, (height, width) = model.network_, pixels.shape[2:]
     whole = padded(list(pixels), network.mean)
     logits, offsets = network(whole)  # (C, L, K+1), (C, L, 4)
-    number, columns = torch.arange(len(logits)), grid_of(whole.shape[2], whole.shape[3])[1]
+    number = torch.arange(len(logits))
+    columns = grid_of(whole.shape[2], whole.shape[3])[1]
     corners = torch.stack([number % columns, number // columns], 1)[:, None]
     middles = (corners + 0.5 + offsets[..., :2]) * CELL  # (C, L, 2)
     inside = ((middles >= 0) & (middles < torch.tensor([width, height]))).all(2)
@@ -106,7 +108,8 @@ def cell_apart(decoder: BoxDecoder, cell: int) -> Iterator[None]:
 
     def decode(cells: Tensor) -> Tensor:
         seen = cells.expand(LENGTH, -1, -1)  # (L, C, D)
-        together, alone = decoder.lstm.forward(seen)[0], decoder.lstm(seen[:, cell : cell + 1])[0]
+        together = decoder.lstm.forward(seen)[0]
+        alone = decoder.lstm(seen[:, cell : cell + 1])[0]
         return torch.cat([together[:, :cell], alone, together[:, cell + 1 :]], 1)
 
     vars(decoder)["decode"] = decode

@@ -103,7 +103,8 @@ class FaceRecognizer(ImageTask):
         given = data.whole is data.train  # what to validate on, beside the whole
         whole = joined([data.train, data.valid]) if given else data.whole
         baseline = PrincipalNeighbours.fit(whole.pixels, self._numbers(whole), AXES, nearest=1)
-        self.enrolled_, self.axes_ = list(whole.labels), len(baseline.axes)
+        self.enrolled_ = list(whole.labels)
+        self.axes_ = len(baseline.axes)
         self.network_.gallery = torch.from_numpy(self.embeddings(whole.pixels))
         self.network_.baseline = baseline
 
@@ -112,7 +113,8 @@ class FaceRecognizer(ImageTask):
 
         from memfold.tasks.vision.neighbours import PrincipalNeighbours
 
-        count, pixels = len(self.enrolled_), self.colours_ * self.size**2
+        count = len(self.enrolled_)
+        pixels = self.colours_ * self.size**2
         network.gallery = torch.zeros(count, self.embedding_size)
         network.baseline = PrincipalNeighbours(count, pixels, self.axes_, nearest=1)
 

@@ -245,7 +245,8 @@ class Forecaster(Task):
     def check_restored(self) -> None:
         if self.horizon_ < 1 or min(self.seasons_, default=0) < 1:
             raise InputError(f"horizon {self.horizon_} and seasons {self.seasons_}, expected at least 1")
-        least, patch = max(*self.seasons_, self.horizon_), _patch(self.seasons_)
+        least = max(*self.seasons_, self.horizon_)
+        patch = _patch(self.seasons_)
         if not least <= self.context_ <= MOST_CONTEXT + patch or self.context_ % patch:
             raise InputError(f"context {self.context_}, expected whole patches that hold a season and the horizon")
         covariates = self.covariates_

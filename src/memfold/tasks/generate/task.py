@@ -140,8 +140,10 @@ class TextGenerator(Task):
         if self.tokens == "characters":
             self.characters_ = Characters.of(data.train).characters
         else:
-            self.characters_, self.subwords_ = None, Subwords.of(data.train, self.vocabulary_size).model
-        train, valid = self.vocabulary_.encode(data.train), self.vocabulary_.encode(data.valid)
+            self.characters_ = None
+            self.subwords_ = Subwords.of(data.train, self.vocabulary_size).model
+        train = self.vocabulary_.encode(data.train)
+        valid = self.vocabulary_.encode(data.valid)
         if len(valid) < LEAST_TOKENS:
             raise InputError(f"the text has {len(data.whole)} characters: too few to train and to validate on")
         self.counts_ = np.bincount(train, minlength=self.vocabulary_.size).tolist()
@@ -270,7 +272,8 @@ class TextGenerator(Task):
 
         def means(tokens: Tokens, window: int) -> tuple[float, float]:
             text = torch.from_numpy(tokens)
-            carried, apart = nats_carried(network, text[:, None]), nats_apart(network, text, window)
+            carried = nats_carried(network, text[:, None])
+            apart = nats_apart(network, text, window)
             return float(carried.mean()), float(apart.mean())
 
         with torch.no_grad():

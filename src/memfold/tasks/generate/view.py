@@ -27,7 +27,8 @@ def view(model: TextGenerator, source: str, words: Words) -> Explanation:
     if len(ids) < 2:
         raise InputError("give the model a text of two characters at least")
     pieces = list(model.vocabulary_.pieces(ids[:SOUGHT].tolist()))
-    network, shown = model.network_, torch.from_numpy(ids[:SHOWN_PIECES])[:, None]
+    network = model.network_
+    shown = torch.from_numpy(ids[:SHOWN_PIECES])[:, None]
 
     def run() -> Tensor:
         logits: Tensor = network(shown[:-1])[0]

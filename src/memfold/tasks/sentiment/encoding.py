@@ -61,7 +61,8 @@ class EncodedTexts:
         rows = [self.rows[row] for row in chosen]
         padded = nn.utils.rnn.pad_sequence([torch.tensor([BLANK]), *rows], batch_first=True, padding_value=BLANK)
         kinds, places = torch.unique(padded, return_inverse=True)  # the first row brings BLANK in, the least of all
-        begin, end = self.gram_starts[kinds], self.gram_starts[kinds + 1]
+        begin = self.gram_starts[kinds]
+        end = self.gram_starts[kinds + 1]
         starts = torch.cumsum(end - begin, 0) - (end - begin)
         shift = (begin - starts).repeat_interleave(end - begin)
         grams = self.grams[torch.arange(len(shift)) + shift]
@@ -78,7 +79,8 @@ class Encoder:
     """
 
     def __init__(self, vocabulary: Sequence[str], max_length: int) -> None:
-        self.vocabulary, self.max_length = list(vocabulary), max_length
+        self.vocabulary = list(vocabulary)
+        self.max_length = max_length
         self.places = {word: place for place, word in enumerate(self.vocabulary, start=UNKNOWN + 1)}
 
     @classmethod

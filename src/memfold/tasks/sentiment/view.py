@@ -29,7 +29,8 @@ def view(model: TextClassifier, source: str, words: Words) -> Explanation:
     pieces = tokens(text)[: len(encoded.rows[0])]
     if not pieces:
         raise InputError("the text holds no word")
-    batch, network = encoded.batch([0]), model.network_
+    batch = encoded.batch([0])
+    network = model.network_
     answer = model.predict([text]).row(0, named=True)
     place = model.classes_.index(answer["label"])
 

@@ -41,7 +41,8 @@ class Listener:
     """
 
     def __init__(self, front: Features, layers: Sequence[Layer], head: Mapping[str, Array]) -> None:
-        self.front, self.stream = front, Stream(layers, head)
+        self.front = front
+        self.stream = Stream(layers, head)
 
     def step(self, frame: Array) -> Array | None:
         """The outputs ``(O)`` that a frame ``(M)`` completes, if it does; the next step overwrites them."""

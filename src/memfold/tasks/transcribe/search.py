@@ -150,7 +150,8 @@ class PrefixBeam:
     def step(self, y: Sequence[float]) -> None:
         """Take the log-probabilities ``1 + V`` of one more step."""
         labels = [label for label, value in enumerate(y) if label != BLANK and value > UNLIKELY]
-        blank, grown = y[BLANK], dict[Prefix, tuple[float, float]]()
+        blank = y[BLANK]
+        grown = dict[Prefix, tuple[float, float]]()
         extra: dict[Prefix, float] = {}
         for prefix, (after_blank, after_label) in self.ending.items():
             total = _sum(after_blank, after_label)

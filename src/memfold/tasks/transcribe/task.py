@@ -132,7 +132,8 @@ class SpeechRecognizer(Task):
     # -- training --------------------------------------------------------------------------------------------
 
     def prepare(self, data: FitData) -> "tuple[Recordings, Recordings]":
-        self.alphabet_, self.texts_ = Alphabet.of(data.train.texts), data.train.texts
+        self.alphabet_ = Alphabet.of(data.train.texts)
+        self.texts_ = data.train.texts
         return self._recordings(data.train, "train on"), self._recordings(data.valid, "validate on")
 
     def network(self) -> "AcousticNetwork":
@@ -257,7 +258,9 @@ class SpeechRecognizer(Task):
         """
         if not self.causal:
             raise InputError("this model reads recordings in both directions; fit one with --set causal=true to stream")
-        listener, transcript, said = self.network_.listener(), self._transcript(), ""
+        listener = self.network_.listener()
+        transcript = self._transcript()
+        said = ""
         for frame in self.features.follow(listen(source, self.rate)):
             y = listener.step(frame.astype(np.float16).astype(np.float32))  # as whole recordings are kept
             if y is None:
@@ -274,7 +277,8 @@ class SpeechRecognizer(Task):
             yield self._line(segment)
 
     def _line(self, segment: Segment) -> str:
-        start, end = self._seconds(segment.first), self._seconds(segment.last + 1)
+        start = self._seconds(segment.first)
+        end = self._seconds(segment.last + 1)
         return TO_JSON({"start": start, "end": end, "text": segment.text})
 
     def _seconds(self, steps: int) -> float:

@@ -132,7 +132,8 @@ class Translator(Task):
 
     def labelled(self, X: Any, y: Any) -> ParallelText:
         """Pairs of sentences and their translations: a ``str`` each, or the lines of a ``Path``."""
-        sources, targets = texts_of(X, lines=True), texts_of(y, lines=True)
+        sources = texts_of(X, lines=True)
+        targets = texts_of(y, lines=True)
         if len(sources) != len(targets):
             raise InputError(f"{len(sources)} sentences in X and {len(targets)} translations in y")
         return _of_pairs(list(zip(sources, targets, strict=True)))

@@ -46,7 +46,8 @@ def occlusion_map(score: Callable[[Tensor], Tensor], pixels: Tensor) -> Occlusio
     rows, columns = _begins(height, side), _begins(width, side)
     mean = pixels.float().mean((0, 2, 3))
     colour = (mean if pixels.is_floating_point() else mean.round()).to(pixels.dtype)[:, None, None]
-    places, scores = [(row, column) for row in rows for column in columns], []
+    places = [(row, column) for row in rows for column in columns]
+    scores = []
     for start in range(0, len(places), COVERED_AT_ONCE):
         block = places[start : start + COVERED_AT_ONCE]
         covered = pixels.repeat(len(block), 1, 1, 1)

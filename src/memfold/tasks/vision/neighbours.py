@@ -44,7 +44,8 @@ class PrincipalNeighbours(nn.Module):
     ) -> "PrincipalNeighbours":
         """Fit to images ``(N, C, S, S)`` and their classes by number, ``(N,)``; of few images there are fewer axes."""
         rows = _rows(pixels)
-        axes, nearest = min(axes, *rows.shape), min(nearest, len(rows))
+        axes = min(axes, *rows.shape)
+        nearest = min(nearest, len(rows))
         model = cls(len(rows), rows.shape[1], axes, nearest)
         pca = PCA(axes, random_state=0).fit(rows)
         model.mean.copy_(torch.from_numpy(pca.mean_))

@@ -60,7 +60,8 @@ class ImageTask(Task):
 
         Files that cannot be read are left out with their class, and named on standard error.
         """
-        items, labels = several(X), [str(label) for label in y]
+        items = several(X)
+        labels = [str(label) for label in y]
         if len(items) != len(labels):
             raise InputError(f"{len(items)} images in X, but {len(labels)} labels in y")
         if _are_arrays(items):
