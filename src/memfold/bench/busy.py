@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from itertools import product
+from itertools import chain, product
 from typing import Any
 
 import numpy as np
@@ -122,7 +122,7 @@ def _at_once(calls: Sequence[TimedCall]) -> list[float]:
         thread.start()
     for thread in threads:
         thread.join()
-    return [seconds for times in taken for seconds in times]
+    return list(chain.from_iterable(taken))
 
 
 def _compared(taken: Mapping[str, Sequence[float]]) -> dict[str, float]:

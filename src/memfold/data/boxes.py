@@ -5,6 +5,7 @@ import xml.etree.ElementTree as ElementTree
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain, product
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
@@ -51,7 +52,7 @@ class BoxedImages:
     @property
     def classes(self) -> list[str]:
         """The distinct labels in order."""
-        return sorted({label for labels in self.labels for label in labels})
+        return sorted(set(chain.from_iterable(self.labels)))
 
     def take(self, rows: Sequence[int]) -> "BoxedImages":
         """Some of the images."""
@@ -347,10 +348,11 @@ def _voc_image(file: Path, name: str, places: Sequence[Path]) -> Path:
     """The image that an XML file names, or else one of the file's own name."""
     wanted = PureWindowsPath(name).name  # which splits at both kinds of slashes
     names = [wanted] if wanted else []
-    names += [file.stem + end for suffix in sorted(SUFFIXES) for end in (suffix, suffix.upper())]
-    candidates = (place / candidate for candidate in names for place in places if (place / candidate).is_file())
-    if (image := next(candidates, None)) is not None:
-        return image
+    for suffix in sorted(SUFFIXES):
+        names += [file.stem + suffix, file.stem + suffix.upper()]
+    for candidate, place in product(names, places):
+        if (place / candidate).is_file():
+            return place / candidate
     where = ", ".join(str(place) for place in places)
     raise InputError(
         f"{file}: its image {wanted or file.stem} is not in {where} (name the folder with --set images=FOLDER)"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import product
 from typing import Any
 
 import torch
@@ -70,10 +71,8 @@ def replayed(network: nn.Module, changes: Sequence[Change] = ()) -> Iterator[dic
 
 
 def _names(path: str, layer: Recurrent) -> list[str]:
-    parts = [
-        f"l{k}{direction}" for k in range(layer.num_layers) for direction in ("", "_reverse")[: layer.num_directions]
-    ]
-    return [f"{path}.{part}".lstrip(".") for part in parts]
+    directions = ("", "_reverse")[: layer.num_directions]
+    return [f"{path}.l{k}{direction}".lstrip(".") for k, direction in product(range(layer.num_layers), directions)]
 
 
 def _stepped(

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import torch
@@ -62,14 +63,14 @@ def run_gradient(
         InputError: an option that cannot be read.
     """
     listed = sorted(checked_lags(lags) or [10, 50, 100])
-    cases = [
-        Case(cell, start, bias, size)
-        for cell in checked_cells(cells)
-        for start in (INITS if init is None else [init])
-        for bias in _biases(cell, start, forget_bias)
-        for size in ([1.0, SMALL] if scale is None else [scale])
-        if not (cell == "rnn" and start == "chrono")  # which would be memfold's
-    ]
+    starts = INITS if init is None else [init]
+    scales = [1.0, SMALL] if scale is None else [scale]
+    cases = []
+    for cell, start in product(checked_cells(cells), starts):
+        if cell == "rnn" and start == "chrono":  # which would be memfold's
+            continue
+        for bias in _biases(cell, start, forget_bias):
+            cases += [Case(cell, start, bias, size) for size in scales]
     if not cases:
         raise InputError("a plain RNN has no gates: choose another --init than chrono")
     lines = {case: measured(case, listed[-1]) for case in cases}

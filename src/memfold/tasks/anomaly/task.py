@@ -359,12 +359,10 @@ class AnomalyDetector(Task):
     def details(self, examples: list[Readings], answers: Judged, seconds: float) -> Sequence[Any]:
         from memfold.tasks.anomaly.events import event_table, folder_table
 
-        events = [
-            (one, row, judgements[row])
-            for one, judgements, first in zip(examples, answers.judgements, answers.skipped, strict=True)
-            for row in range(first, len(judgements))
-            if self.is_alarm(judgements[row])
-        ]
+        events = []
+        for one, judgements, first in zip(examples, answers.judgements, answers.skipped, strict=True):
+            rows = range(first, len(judgements))
+            events += [(one, row, judgements[row]) for row in rows if self.is_alarm(judgements[row])]
         shown: list[Any] = [event_table(events, self.variables_)]
         if any(one.windows for one in examples) and any("/" in one.name for one in examples):
             scored = _scored(examples, answers.news, answers.skipped)

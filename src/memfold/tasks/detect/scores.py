@@ -58,11 +58,10 @@ def precision_of(truth: Sequence[Boxes], predicted: Sequence[Boxes], classes: in
     from faster_coco_eval import COCO, COCOeval_faster
 
     true = COCO(_as_coco(truth, classes))
-    rows = [
-        {"image_id": image, "category_id": int(label), "bbox": box.tolist(), "score": float(score)}
-        for image, boxes in enumerate(predicted, start=1)
-        for box, label, score in zip(boxes.boxes, boxes.labels, boxes.scores, strict=True)
-    ]
+    rows = []
+    for image, boxes in enumerate(predicted, start=1):
+        for box, label, score in zip(boxes.boxes, boxes.labels, boxes.scores, strict=True):
+            rows.append({"image_id": image, "category_id": int(label), "bbox": box.tolist(), "score": float(score)})
     if not rows:  # faster-coco-eval takes no empty list; a box of no area at the corner is found in no image
         rows = [{"image_id": 1, "category_id": 0, "bbox": [0.0, 0.0, 0.0, 0.0], "score": 0.0}]
     evaluation = COCOeval_faster(true, true.loadRes(rows), "bbox", print_function=_nothing)
@@ -77,11 +76,11 @@ def precision_of(truth: Sequence[Boxes], predicted: Sequence[Boxes], classes: in
 
 
 def _as_coco(truth: Sequence[Boxes], classes: int) -> dict[str, Any]:
-    rows = [
-        {"image_id": image, "category_id": int(label), "bbox": box.tolist(), "area": float(box[2] * box[3])}
-        for image, boxes in enumerate(truth, start=1)
-        for box, label in zip(boxes.boxes, boxes.labels, strict=True)
-    ]
+    rows: list[dict[str, Any]] = []
+    for image, boxes in enumerate(truth, start=1):
+        for box, label in zip(boxes.boxes, boxes.labels, strict=True):
+            area = float(box[2] * box[3])
+            rows.append({"image_id": image, "category_id": int(label), "bbox": box.tolist(), "area": area})
     return {
         "images": [{"id": image} for image in range(1, len(truth) + 1)],
         "categories": [{"id": number, "name": str(number)} for number in range(classes)],

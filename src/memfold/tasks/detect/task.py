@@ -165,7 +165,7 @@ class ObjectDetector(Task):
         boxes = np.concatenate([image.boxes for image in sure])
         return pl.DataFrame(
             {
-                "image": [str(path) for path, count in zip(examples.paths, counts, strict=True) for _ in range(count)],
+                "image": np.repeat([str(path) for path in examples.paths], counts).tolist(),
                 "label": [self.classes_[label] for image in sure for label in image.labels],
                 "score": np.concatenate([image.scores for image in sure]),
                 **{name: boxes[:, k] for k, name in enumerate(("x", "y", "width", "height"))},

@@ -4,6 +4,7 @@ import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -100,7 +101,7 @@ class Encoder:
         words = [self.places.get(token, UNKNOWN) for token, _, _ in kinds]
         grams = [_buckets(*key) for key in kinds]
         starts = torch.tensor([0, *map(len, grams)]).cumsum(0)
-        flat = torch.tensor([bucket for kind in grams for bucket in kind], dtype=torch.long)
+        flat = torch.tensor(list(chain.from_iterable(grams)), dtype=torch.long)
         classes = torch.tensor(labels) if labels is not None else torch.zeros(len(rows), dtype=torch.long)
         return EncodedTexts(torch.tensor(words), flat, starts, rows, classes)
 

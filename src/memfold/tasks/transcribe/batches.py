@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import jiwer
 import numpy as np
@@ -125,7 +126,7 @@ class SpeechProblem(Problem):
         return SpeechBatch(
             x,
             lengths,
-            torch.tensor([label for text in labels for label in text]),
+            torch.tensor(list(chain.from_iterable(labels))),
             torch.tensor([len(text) for text in labels]),
         )
 

@@ -51,7 +51,7 @@ class Alphabet:
     @classmethod
     def of(cls, texts: Iterable[str]) -> Self:
         """All characters of some texts."""
-        return cls("".join(sorted({character for text in texts for character in text})))
+        return cls("".join(sorted(set("".join(texts)))))
 
     def as_json(self) -> str:
         """For ``config.json``."""
