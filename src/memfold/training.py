@@ -271,10 +271,12 @@ class _Loop:
         for batch in self.batches():
             if self.done():
                 break
+            # Take a step, and show how much of the budget is used.
             loss = self.timed_step(batch)
             fraction = self.fraction()
             if self.progress:
                 self.progress.step(fraction, self.epoch, loss)
+            # Validate and save as often as the settings ask; in between, save from time to time.
             if self.due(fraction) > self.passed:
                 self.passed = self.due(fraction)
                 self.validate()
@@ -303,6 +305,7 @@ class _Loop:
     def timed_step(self, batch: Any) -> float:
         if self.threads:
             self.threads.follow_the_machine()
+        # Take the step, and note what it took by the clock, in the recurrent layers and on the processor.
         begun = time.perf_counter()
         in_engine = clock.seconds
         worked = time.process_time()
@@ -316,6 +319,7 @@ class _Loop:
         return loss
 
     def take_step(self, batch: Any, rate: float) -> float:
+        # The loss, and its gradient with a bounded norm; a training that diverges stops here.
         self.model.train()
         loss = self.problem.loss(batch)
         value = loss.item()
@@ -326,6 +330,7 @@ class _Loop:
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm).item()
         if not math.isfinite(norm):
             raise _NonFiniteError(self.explain(f"the gradient's norm became {norm} at a loss of {value:.4g}", rate))
+        # Move the weights at this moment's learning rate, and their running average after them.
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.step()
@@ -359,17 +364,20 @@ class _Loop:
     def validate(self) -> None:
         begun = time.monotonic()
         self.model.eval()
+        # Score the averaged weights, then put the current ones back.
         current = {name: value.clone() for name, value in self.model.state_dict().items()}
         self.model.load_state_dict(self.average)
         score = self.problem.validate()
         self.model.load_state_dict(current)
         result = self.result
+        # Keep the averaged weights where they are the best so far.
         better = score < result.best_score  # False for NaN
         if better:
             result.best_score, result.best_step, self.since_best = score, result.steps, 0
             self.best = {name: value.clone() for name, value in self.average.items()}
         else:
             self.since_best += 1
+        # Add a point to the curve, and start the mean of the training loss anew.
         row = Validation(result.steps, self.epoch, self.elapsed(), self.loss_sum / max(self.loss_count, 1), score)
         self.loss_sum, self.loss_count = 0.0, 0
         result.curve.append(row)
@@ -388,6 +396,7 @@ class _Loop:
     def save(self) -> None:
         if self.checkpoint is None:
             return
+        # Weights, their average, the best so far, the optimiser's and the problem's state, random numbers.
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         tensors |= {f"average.{name}": value for name, value in self.average.items()}
         tensors |= {f"best.{name}": value for name, value in (self.best or {}).items()}
@@ -395,6 +404,7 @@ class _Loop:
             tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
         tensors |= {f"carried.{name}": value for name, value in self.problem.carried().items()}
         tensors["random.torch"] = torch.get_rng_state()
+        # Where the training is.
         counters = {
             "identity": self.identity,
             "result": asdict(self.result),
@@ -418,13 +428,16 @@ class _Loop:
                 f"{self.checkpoint}: belongs to a training with other data or settings; "
                 "give the same ones to resume it, or another folder to start anew"
             )
+        # Sort the tensors by what they belong to.
         names = ("model", "average", "best", "optimizer", "carried", "random")
         parts: dict[str, dict[str, Tensor]] = {name: {} for name in names}
         for name, value in tensors.items():
             part, _, rest = name.partition(".")
             parts[part][rest] = value
+        # Weights, their average, and the best so far.
         self.model.load_state_dict(parts["model"])
         self.average, self.best = parts["average"], parts["best"] or None
+        # The optimiser's state, the problem's own, and the random numbers.
         optimizer = self.optimizer.state_dict()
         optimizer["state"] = {}
         for name, value in parts["optimizer"].items():
@@ -433,6 +446,7 @@ class _Loop:
         self.optimizer.load_state_dict(optimizer)
         self.problem.restore(parts["carried"])
         torch.set_rng_state(parts["random"]["torch"])
+        # Where the training was.
         result = counters["result"]
         result["curve"] = [Validation(**row) for row in result["curve"]]
         self.result = Result(**result)

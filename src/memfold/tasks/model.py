@@ -374,14 +374,17 @@ class Task(ABC):
         self.check()
         if place is not None:  # before anything is read
             check_place(place, resume=resume, overwrite=overwrite)
+        # Work on a copy, so that a fit that fails leaves this model as it was.
         task = type(self)(**self.get_params())
         task.progress = progress
+        # Read the examples, and hold some of them out to validate on.
         examples = task._examples(X, y)
         if valid is None:
             train, held_out = task.split(examples)
         else:
             train = examples
             held_out = task._examples(*(valid if y is not None else (valid, None)))
+        # Train the network, then find what needs a trained one, such as thresholds and baselines.
         data = FitData(examples, train, held_out, progress)
         ready = task._train(data, limit, place, resume)
         task.finish(data, ready)
@@ -410,10 +413,12 @@ class Task(ABC):
         from memfold.display import Display
 
         checkpoint = None if out is None else out / CHECKPOINT
+        # Find what the network's shapes depend on, then draw its first weights from the seed.
         ready = self.prepare(data)
         torch.manual_seed(self.seed)
         network = self.network()
         problem = self.problem(network, ready)
+        # The settings of the loop, and what a checkpoint must agree on to be resumed.
         special: dict[str, Any] = dict(self.loop)
         settings = training.Settings(limit, lr=self.lr, patience=self.patience, **special)
         identity = {"parameters": encode(self.get_params()), "budget": str(limit), "data": digest(ready)}
@@ -422,6 +427,7 @@ class Task(ABC):
             out.mkdir(parents=True, exist_ok=True)
         self.network_ = network
         options: dict[str, Any] = {"checkpoint": checkpoint, "resume": resume, "identity": text}
+        # Train, with a display or without.
         if data.progress:
             with Display(f"{self.name}: {self.parameter_count:,} parameters") as display:
                 result = training.train(problem, settings, progress=display, **options)
@@ -492,6 +498,7 @@ class Task(ABC):
         started = time.perf_counter()
         answers = self.answer(examples, **options)
         seconds = time.perf_counter() - started
+        # Score the model, and the baselines beside it.
         metrics = self.scores(examples, answers)
         beside = {other: self.scores(examples, its) for other, its in self.baselines(examples, answers).items()}
         better = {metric.name: metric.better for metric in self.metrics}

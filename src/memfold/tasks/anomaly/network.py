@@ -40,7 +40,7 @@ class Predictor(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Centres and log-scales, (T, B, V) each, from features (T, B, F)."""
-        centre, log_sigma = self.head(self.lstm(x)[0]).chunk(2, -1)
+        centre, log_sigma = self.head(self.lstm(x)[0]).chunk(2, -1)  # (T, B, V) each
         return centre, log_sigma.clamp(LEAST_LOG_SIGMA, MOST_LOG_SIGMA)
 
     def stream(self) -> Stream:
@@ -60,7 +60,7 @@ class WindowBatch:
 def error_loss(model: Predictor, batch: WindowBatch) -> Tensor:
     """The mean negative log-likelihood of a t distribution, but for a constant and each window's first steps."""
     centre, log_sigma = model(batch.x)
-    error = (batch.target - centre) * torch.exp(-log_sigma)
+    error = (batch.target - centre) * torch.exp(-log_sigma)  # (T, B, V)
     nats = log_sigma + (DEGREES + 1) / 2 * torch.log1p(error**2 / DEGREES)  # (T, B, V)
     loss: Tensor = nats[min(SETTLE, len(nats) - 1) :].mean()
     return loss
@@ -88,6 +88,7 @@ class AnomalyProblem(Problem):
     ) -> None:
         self.model: Predictor = model
         self.window, self.batch_size, self.seed = window, batch_size, seed
+        # Hold out the end of every series where nothing to validate on is given.
         train, held_out = list(series), list(valid or ())
         if valid is None:
             cuts = [len(x) - len(x) // 5 for x, _ in series]
@@ -96,6 +97,7 @@ class AnomalyProblem(Problem):
                 (x[max(cut - SETTLE, 0) :], y[max(cut - SETTLE, 0) :]) for (x, y), cut in zip(series, cuts, strict=True)
             ]
         self.valid = [WindowBatch(x[:, None], y[:, None]) for x, y in held_out if len(x) > SETTLE]
+        # Lay the series one behind another; a window may start wherever it fits into one series.
         lengths = torch.tensor([len(x) for x, _ in train])
         if not self.valid or int(lengths.max()) <= SETTLE:
             raise InputError(f"the longest series has {int(lengths.max())} points to train on: too few")
@@ -112,8 +114,8 @@ class AnomalyProblem(Problem):
     def batches(self, epoch: int) -> Iterator[WindowBatch]:
         generator = torch.Generator().manual_seed(1_000_003 * self.seed + epoch)
         for _ in range(self.steps_per_epoch):
-            chosen = self.starts[torch.randint(len(self.starts), (self.batch_size,), generator=generator)]
-            rows = chosen[None, :] + torch.arange(self.window)[:, None]
+            chosen = self.starts[torch.randint(len(self.starts), (self.batch_size,), generator=generator)]  # (B,)
+            rows = chosen[None, :] + torch.arange(self.window)[:, None]  # (T, B)
             yield WindowBatch(self.x[rows], self.target[rows])
 
     def count(self, batch: WindowBatch) -> int:

@@ -27,6 +27,7 @@ class ClassifyNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits ``(B, K)`` of normalised images ``(B, C, S, S)``."""
+        # The mean of the features over the image, then a linear layer.
         logits: Tensor = self.out(self.dropout(self.backbone(images).mean((2, 3))))
         return logits
 

@@ -53,10 +53,13 @@ class CommandNetwork(nn.Module):
     def __init__(self, size: CommandSize) -> None:
         super().__init__()
         self.size = size
+        # Strided convolutions: fewer and richer steps than frames.
         self.front = Front(size.bins, size.channels, size.convolutions)
+        # LSTM layers that only look back, so that a stream can do the same.
         between = size.dropout if size.layers > 1 else 0.0
         self.lstm = LSTM(size.channels, size.hidden_size, size.layers, batch_first=True, dropout=between)
         self.dropout = nn.Dropout(size.dropout)
+        # At every step a logit for each command, and one for no command.
         self.out = nn.Linear(size.hidden_size, size.commands + 1)
 
     @property
@@ -66,7 +69,7 @@ class CommandNetwork(nn.Module):
 
     def forward(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Logits ``(B, T', K + 1)`` of frames ``(B, T, M)``, the last one of no command, and the rows' steps."""
-        x, lengths = self.front(self.front.normalised(frames), lengths)
+        x, lengths = self.front(self.front.normalised(frames), lengths)  # (B, T', C)
         h = self.lstm(self.dropout(x), lengths=lengths)[0]  # (B, T', H)
         logits: Tensor = self.out(self.dropout(h))
         return logits, lengths
@@ -87,7 +90,7 @@ def pooled(logits: Tensor, inside: Tensor) -> Tensor:
         logits: ``(B, T', K + 1)``.
         inside: the steps that count, ``(B, T')``.
     """
-    log_p = logits.log_softmax(-1)[..., :-1].masked_fill(~inside[..., None], -1e4)
+    log_p = logits.log_softmax(-1)[..., :-1].masked_fill(~inside[..., None], -1e4)  # (B, T', K)
     return log_p.logsumexp(1).log_softmax(-1)
 
 

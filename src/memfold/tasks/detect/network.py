@@ -54,9 +54,11 @@ class DetectorNetwork(nn.Module):
         c = size.channels
         self.register_buffer("mean", torch.zeros(3))
         self.register_buffer("deviation", torch.ones(3))
+        # Three stages, each at half the resolution of the one before.
         self.fine = Sequencer(3, [(c, 1)], size.hidden_size, stem_stride=STRIDE)
         self.middle = Sequencer(c, [(2 * c, size.blocks)], size.hidden_size, stem_stride=2)
         self.coarse = Sequencer(2 * c, [(3 * c, size.blocks)], size.hidden_size, stem_stride=2)
+        # What brings the stages' maps to one width, and smooths their sums.
         self.lateral = nn.ModuleList(nn.Conv2d(n * c, c, 1) for n in (1, 2, 3))
         self.neck = nn.ModuleList(_convolution(c) for _ in range(2))
         if size.head == "sequence":
@@ -80,10 +82,12 @@ class DetectorNetwork(nn.Module):
         Args:
             pixels: 0 to 1, (B, 3, H, W), H and W multiples of 16.
         """
+        # Bottom up: features at a quarter, an eighth and a sixteenth of the pixels.
         x = (pixels - self.mean[:, None, None]) / self.deviation[:, None, None]
         fine = self.fine(x)  # (B, c, h, w)
-        middle = self.middle(fine)
-        coarse = self.coarse(middle)
+        middle = self.middle(fine)  # (B, 2c, h/2, w/2)
+        coarse = self.coarse(middle)  # (B, 3c, h/4, w/4)
+        # Top down: each coarser map is enlarged and added to the finer one.
         y = self.lateral[2](coarse)
         for lateral, neck, finer in ((self.lateral[1], self.neck[0], middle), (self.lateral[0], self.neck[1], fine)):
             y = neck(lateral(finer) + F.interpolate(y, scale_factor=2.0, mode="bilinear", align_corners=False))
@@ -106,7 +110,9 @@ class BoxDecoder(nn.Module):
         super().__init__()
         self.classes = classes
         side = CELL // STRIDE
+        # One vector for each cell of the grid.
         self.look = nn.Sequential(nn.Conv2d(channels, hidden_size, side, side), nn.GELU())
+        # It reads the same vector at every step, and each step writes one box.
         self.lstm = LSTM(hidden_size, hidden_size)
         self.output = nn.Linear(hidden_size, classes + 1 + 4)
         with torch.no_grad():
@@ -118,9 +124,10 @@ class BoxDecoder(nn.Module):
         Args:
             maps: (B, c, h, w), whose last cells need not be whole.
         """
+        # Fill the last row and column of cells up, then take a vector of every cell.
         missing = [-side % (CELL // STRIDE) for side in maps.shape[:1:-1]]
         cells = self.look(F.pad(maps, (0, missing[0], 0, missing[1]))).permute(0, 2, 3, 1).flatten(0, 2)  # (C, D)
-        outputs = self.output(self.decode(cells)).transpose(0, 1)
+        outputs = self.output(self.decode(cells)).transpose(0, 1)  # (C, L, K + 1 + 4)
         return outputs[..., : self.classes + 1], outputs[..., self.classes + 1 :]
 
     def decode(self, cells: Tensor) -> Tensor:

@@ -29,12 +29,14 @@ class FaceNetwork(nn.Module):
         super().__init__()
         self.backbone = ImageBackbone(size)
         side = -(-size.size // size.stem_stride)
+        # All features of the image to one point; where in the image they are counts.
         self.head = nn.Sequential(
             nn.Flatten(),
             nn.Dropout(dropout),
             nn.Linear(size.channels * side * side, embedding_size),
             nn.BatchNorm1d(embedding_size),
         )
+        # A centre for each person in training, and the embeddings of those that are enrolled.
         self.centres = nn.Parameter(torch.randn(people, embedding_size))
         self.register_buffer("gallery", torch.zeros(0, embedding_size))
 
@@ -52,7 +54,8 @@ def arcface_logits(cosines: Tensor, labels: Tensor, scale: float, margin: float)
         cosines: of the embeddings' angles to all centres, ``(B, K)``.
         margin: in radians.
     """
-    true = cosines.gather(1, labels[:, None])
+    true = cosines.gather(1, labels[:, None])  # (B, 1)
+    # Only the angle to the true centre is widened.
     angle = true.clamp(-1 + 1e-6, 1 - 1e-6).acos()
     widest = torch.pi - margin
     widened = torch.where(

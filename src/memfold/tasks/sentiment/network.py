@@ -77,14 +77,17 @@ class TextNetwork(nn.Module):
 
     def __init__(self, words: int, classes: int, width: int, hidden_size: int, dropout: float) -> None:
         super().__init__()
+        # A token is its word plus the mean of its n-grams.
         self.words = nn.Embedding(words + 1, width)  # the first one for what is unknown
         self.grams = nn.EmbeddingBag(BUCKETS, width, mode="mean")
         nn.init.normal_(self.words.weight, std=EMBEDDING_STD)
         nn.init.normal_(self.grams.weight, std=EMBEDDING_STD)
+        # It is read in both directions, and pooled by attention and by maxima.
         self.lstm = LSTM(width, hidden_size, batch_first=True, bidirectional=True)
         self.attention = nn.Linear(2 * hidden_size, 1)
         self.out = nn.Linear(4 * hidden_size, classes)
         self.dropout = nn.Dropout(dropout)
+        # In training each direction also guesses the next word it comes to.
         self.next_word = nn.Linear(hidden_size, width)
         self.last_word = nn.Linear(hidden_size, width)
         self.frequency = nn.Parameter(torch.zeros(words + 1))
@@ -95,18 +98,20 @@ class TextNetwork(nn.Module):
 
     def read(self, batch: TextBatch) -> Tensor:
         """What the LSTM makes of every token, forwards and backwards, (B, T, 2H)."""
+        # In training some words are only known by their n-grams, and some tokens are blank.
         words, kinds = batch.words, batch.kinds
         if self.training:
             words = torch.where(torch.rand(len(words)) < DROP_WORD, UNKNOWN, words)
             kinds = torch.where(torch.rand(kinds.shape) < DROP_TOKEN, BLANK, kinds)
+        # Embed every kind of token once, then put it wherever it stands.
         embedded = self.words(words) + self.grams(batch.grams, batch.gram_starts)  # (K, E)
         x = self.dropout(F.embedding(kinds, embedded))  # (B, T, E)
-        h: Tensor = self.lstm(x, lengths=batch.lengths)[0]
+        h: Tensor = self.lstm(x, lengths=batch.lengths)[0]  # (B, T, 2H)
         return h
 
     def classify(self, h: Tensor, lengths: Tensor) -> Tensor:
         """The classes' logits, (B, C)."""
-        weights = attention_weights(self.attention(h).squeeze(-1), lengths)
+        weights = attention_weights(self.attention(h).squeeze(-1), lengths)  # (B, T)
         outside = torch.arange(h.shape[1]) >= lengths[:, None]
         largest = h.masked_fill(outside[..., None], -1.0).amax(1)  # an LSTM's outputs are above -1
         pooled = torch.cat([(weights[..., None] * h).sum(1), largest], -1)  # (B, 4H)
@@ -118,15 +123,17 @@ class TextNetwork(nn.Module):
 
         Texts teach more than their labels (Dai & Le 2015; Rei 2017, sec. 3); words out of the vocabulary are not asked.
         """
+        # The words to choose from are those of the batch.
         words, place = torch.unique(batch.words, return_inverse=True)
         answers = place[batch.kinds]  # (B, T)
-        asked = (torch.arange(h.shape[1]) < batch.lengths[:, None]) & (batch.words != UNKNOWN)[batch.kinds]
+        asked = (torch.arange(h.shape[1]) < batch.lengths[:, None]) & (batch.words != UNKNOWN)[batch.kinds]  # (B, T)
         forward, backward = h.chunk(2, -1)
         losses = []
         for guess, state, target, wanted in (
             (self.next_word, forward[:, :-1], answers[:, 1:], asked[:, 1:]),
             (self.last_word, backward[:, 1:], answers[:, :-1], asked[:, :-1]),
         ):
+            # Ask some of the places only: the product with all words costs most.
             rows, steps = wanted.nonzero(as_tuple=True)
             some = torch.randperm(len(rows))[:ASKED]
             rows, steps = rows[some], steps[some]

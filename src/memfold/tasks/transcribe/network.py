@@ -41,7 +41,9 @@ class AcousticNetwork(nn.Module):
     def __init__(self, size: AcousticSize) -> None:
         super().__init__()
         self.size = size
+        # Some frames side by side make a step.
         self.front = Stacked(size.bins, size.stacked)
+        # The layers read the steps: in both directions, or forwards alone for a stream.
         self.lstm = LSTM(
             size.stacked * size.bins,
             size.hidden_size,
@@ -51,6 +53,7 @@ class AcousticNetwork(nn.Module):
             bidirectional=not size.causal,
         )
         self.dropout = nn.Dropout(size.dropout)
+        # At every step a logit for each character, and one for the blank of CTC.
         self.head = nn.Linear(size.hidden_size * (1 if size.causal else 2), 1 + size.characters)
 
     def steps(self, frames: int) -> int:

@@ -96,6 +96,7 @@ class ImageProblem(Problem):
         self.steps_per_epoch = -(-len(self.labels) // batch_size)
 
     def batches(self, epoch: int) -> Iterator[ImageBatch]:
+        # A new order for every epoch, cut into batches of nearly one size.
         order = torch.from_numpy(np.random.default_rng((self.seed, epoch)).permutation(len(self.labels)))
         for rows in order.chunk(self.steps_per_epoch):
             yield self.pixels[rows], self.labels[rows]
