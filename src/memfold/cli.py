@@ -161,7 +161,7 @@ def fit(
         typer.Option(help="Data to validate on; else a part of the training data. Once for each file."),
     ] = None,
     settings: Set = [],  # noqa: B006
-    seed: Annotated[int, typer.Option(help="Of the initial weights, the order of the data and dropout.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the initial weights, the order of the data and dropout.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the unfinished training in --out.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a finished model in --out.")] = False,
     as_json: Json = False,
@@ -286,8 +286,8 @@ def stream(model: Annotated[Path, typer.Argument(help="A model's folder.")]) -> 
     """Read from standard input and answer at once, until the input ends.
 
     A generator goes on from a line, a classifier labels it, a translator translates it. A detector of anomalies judges
-    readings, as CSV or JSON, in lines of JSON. A recogniser of speech or commands hears an audio file, or raw samples
-    (16 bits, little-endian, one channel, at the model's rate), and reports what and when in lines of JSON.
+    readings, as CSV or JSON, in lines of JSON. A recogniser of speech or commands takes an audio file, or raw samples
+    (16 bits, little-endian, one channel, at the model's rate), and writes what it hears and when in lines of JSON.
 
     Examples: memfold stream model < lines.txt; arecord -f S16_LE -r 16000 | memfold stream model
     """

@@ -114,7 +114,7 @@ class Task(ABC):
         least=1,
         kw_only=True,
     )
-    seed: int = parameter(0, "of the initial weights, the order of the data and dropout", least=0, kw_only=True)
+    seed: int = parameter(0, "seed of the initial weights, the order of the data and dropout", least=0, kw_only=True)
 
     network_: Any = fitted(stored=False)
     training_: "Result" = fitted(stored=False)

@@ -104,18 +104,18 @@ class AnomalyDetector(Task):
     warm_up: float = parameter(
         0.3, "share of every series at its start that is trained on and not scored", above=0, below=1
     )
-    most_warm_up: int = parameter(100_000, "points of it at most")
-    false_alarms: float = parameter(0.1, "how many a thousand points may bring by chance", above=0, below=1000)
+    most_warm_up: int = parameter(100_000, "points of that share, at most")
+    false_alarms: float = parameter(0.1, "false alarms that are allowed in a thousand points", above=0, below=1000)
     span: int = parameter(
         5,
-        "points over which errors are averaged; 1 for single spikes, more for what lasts",
+        "points over which errors are averaged; 1 for single spikes, more for changes that last",
         least=1,
         search=Search(1, 50, log=True),
     )
     rest: int = parameter(50, "points after an alarm during which only a more unusual one is an alarm too", least=1)
     hidden_size: int = parameter(32, "units of the LSTM", least=1, search=Search(8, 128, log=True))
-    online: bool = parameter(True, "go on training while watching", search=(False, True))
-    update_every: int = parameter(16, "points between two steps of that", least=1, most=10**6)
+    online: bool = parameter(True, "keep training while watching", search=(False, True))
+    update_every: int = parameter(16, "points between two training steps while watching", least=1, most=10**6)
     window: int = parameter(
         64, "points of a window that is trained on", least=1, most=REMEMBERED_POINTS, search=(32, 64, 128)
     )

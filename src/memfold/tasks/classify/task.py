@@ -42,7 +42,9 @@ class ImageClassifier(ImageTask):
     pages = True
 
     flip: bool = parameter(
-        False, "whether left and right mean the same, as for most photographs, but not for digits", search=(False, True)
+        False,
+        "whether to mirror images in training: right for most photographs, wrong for digits",
+        search=(False, True),
     )
     batch_size: int = parameter(128, "images in a step", least=1)
     lr: float = learning_rate(3e-3)

@@ -57,16 +57,18 @@ class CommandRecognizer(Task):
         None, "how a file's name is made up, such as ``{label}_{speaker}_{index}``; none takes a folder a command"
     )
     background: str | None = parameter(
-        None, 'folder or file with sound in which no command is spoken, a class of its own, "other"'
+        None, 'folder or file with sound without commands, which becomes the class "other"'
     )
     holdout: str | None = parameter(
         None, "speaker to train without and to test on; none holds out a tenth of speakers or recordings"
     )
-    fold: int = parameter(0, "which tenth of an own data set is held out", least=0, most=10**6)
-    rate: int = parameter(16000, "samples a second that recordings are brought to", least=4000, most=768_000)
+    fold: int = parameter(0, "which tenth of your own data is held out", least=0, most=10**6)
+    rate: int = parameter(16000, "samples a second that recordings are resampled to", least=4000, most=768_000)
     bins: int = parameter(40, "mel bands", least=3, most=1000, search=(20, 40, 80))
-    channels: int = parameter(64, "of the convolutions", least=1, search=Search(16, 128, log=True))
-    convolutions: int = parameter(2, "of which each halves the rate of steps", least=1, most=1000, search=(1, 2, 3))
+    channels: int = parameter(64, "channels of the convolutions", least=1, search=Search(16, 128, log=True))
+    convolutions: int = parameter(
+        2, "convolutions, each of which halves the rate of steps", least=1, most=1000, search=(1, 2, 3)
+    )
     hidden_size: int = parameter(128, "units of an LSTM layer", least=1, search=Search(32, 256, log=True))
     layers: int = parameter(1, "LSTM layers", least=1, most=1000, search=(1, 2))
     dropout: float = parameter(
@@ -74,7 +76,7 @@ class CommandRecognizer(Task):
     )
     window: float = parameter(0.2, "seconds over which a stream's log ratios are averaged", above=0, most=100_000)
     refractory: float = parameter(0.6, "seconds from one event to the next, at least", above=0, most=100_000)
-    false_alarms: float = parameter(1.0, "an hour, for which the threshold is set", least=0)
+    false_alarms: float = parameter(1.0, "false alarms an hour that the threshold is set for", least=0)
     lr: float = learning_rate(3e-3)
     batch_size: int = parameter(64, "recordings in a step", least=1)
 

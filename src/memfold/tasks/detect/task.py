@@ -49,15 +49,17 @@ class ObjectDetector(Task):
         search=("none", "horizontal", "all"),
     )
     head: Head = parameter(
-        "centres", "what finds the boxes, ``centres`` or ``sequence``", search=("centres", "sequence")
+        "centres", "what predicts the boxes, ``centres`` or ``sequence``", search=("centres", "sequence")
     )
     channels: int = parameter(
         32,
-        "at the finest resolution; twice and three times as many at the coarser ones",
+        "channels at the finest resolution; two and three times as many at the coarser ones",
         least=1,
         search=Search(16, 64, log=True),
     )
-    blocks: int = parameter(2, "of the coarser resolutions; the finest has one", least=1, most=1000, search=(1, 2, 4))
+    blocks: int = parameter(
+        2, "blocks at each of the coarser resolutions; the finest has one", least=1, most=1000, search=(1, 2, 4)
+    )
     hidden_size: int = parameter(32, "units of each direction of an LSTM", least=1, search=Search(16, 64, log=True))
     batch_size: int = parameter(8, "images in a step", least=1)
 

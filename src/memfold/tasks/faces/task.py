@@ -50,12 +50,10 @@ class FaceRecognizer(ImageTask):
     needs = ("pictures", "face.jpg")
 
     stem_stride: int = parameter(8, "pixels from one place to the next: 1, 2, 4 or 8", least=1, search=STRIDES)
-    dropout: float = parameter(0.3, "of the features", least=0, below=1, search=Search(0, 0.5))
-    embedding_size: int = parameter(128, "coordinates of the point", least=1, search=Search(32, 256, log=True))
-    scale: float = parameter(
-        16.0, "of ArcFace, by which cosines are multiplied", above=0, search=Search(8, 64, log=True)
-    )
-    margin: float = parameter(0.3, "of ArcFace, in radians", least=0, below=1.5, search=Search(0.1, 0.5))
+    dropout: float = parameter(0.3, "dropout of the features", least=0, below=1, search=Search(0, 0.5))
+    embedding_size: int = parameter(128, "dimensions of the embedding", least=1, search=Search(32, 256, log=True))
+    scale: float = parameter(16.0, "ArcFace's factor of the cosines", above=0, search=Search(8, 64, log=True))
+    margin: float = parameter(0.3, "ArcFace's margin, in radians", least=0, below=1.5, search=Search(0.1, 0.5))
     batch_size: int = parameter(40, "images in a step", least=1)
 
     people_: list[str] = fitted()

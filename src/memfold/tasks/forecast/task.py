@@ -93,7 +93,7 @@ class Forecaster(Task):
     dropout: float = parameter(0.1, "between layers and in the decoder", least=0, below=1, search=Search(0, 0.5))
     linear: bool = parameter(
         False,
-        "whether a linear map of the past adds to the forecast: for long series that go on much as they did",
+        "whether to add a linear map of the past to the forecast: for long series that change little",
         search=(False, True),
     )
     members: int = parameter(

@@ -94,9 +94,13 @@ class TextGenerator(Task):
         below=1,
         search=Search(0, 0.5),
     )
-    tied: bool = parameter(False, "one matrix for embedding and head (Press & Wolf 2017)", search=(False, True))
+    tied: bool = parameter(
+        False, "whether embedding and head share one matrix (Press & Wolf 2017)", search=(False, True)
+    )
     coupled: bool = parameter(
-        True, "f = 1 - i (Greff et al. 2017), which leaves three gates to compute instead of four", search=(False, True)
+        True,
+        "whether f = 1 - i (Greff et al. 2017), so that three gates are computed instead of four",
+        search=(False, True),
     )
     window: int = parameter(
         64, "tokens that a gradient goes back", least=1, most=100_000, search=Search(32, 256, log=True)

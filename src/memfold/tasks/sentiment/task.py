@@ -66,7 +66,7 @@ class TextClassifier(Task):
     )
     embedding_size: int = parameter(
         100,
-        "of words and n-grams; that of the vectors where there are some",
+        "dimensions of the embeddings of words and n-grams; with vectors, theirs",
         least=1,
         search=Search(32, 300, log=True),
     )

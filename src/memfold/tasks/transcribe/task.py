@@ -56,7 +56,7 @@ class SpeechRecognizer(Task):
     needs = ("audio files, a manifest, or @NAME", "recording.wav")
     hears = True
 
-    rate: int = parameter(16000, "samples a second at which recordings are heard", least=1, most=768_000)
+    rate: int = parameter(16000, "samples a second that recordings are resampled to", least=1, most=768_000)
     bins: int = parameter(80, "mel bands", least=4, most=1000, search=(40, 80))
     stacked: int = parameter(
         3, "frames that make a step of the LSTMs; there are 100 a second", least=1, search=(2, 3, 4)
@@ -71,12 +71,12 @@ class SpeechRecognizer(Task):
     dropout: float = parameter(0.1, "between layers and before the head", least=0, below=1, search=Search(0, 0.5))
     augment: bool = parameter(
         True,
-        "change the recordings a little each time: speed, masked bands and stretches (Park et al. 2019)",
+        "augment the recordings: changed speed, and SpecAugment's masks (Park et al. 2019)",
         search=(False, True),
     )
     batch_frames: int = parameter(3000, "frames in a step", least=1)
     beam: int = parameter(
-        16, "texts that the search follows; 1 takes the likeliest labels and no language model", least=1, most=10_000
+        16, "texts that the search keeps; 1 takes the likeliest labels and no language model", least=1, most=10_000
     )
     pause: float = parameter(1.0, "seconds without a character that end a segment", above=0)
 

@@ -19,7 +19,7 @@ class TranslationSize:
         source_vocabulary, target_vocabulary: V, subwords of each language.
         embedding_size: E.
         hidden_size: H, of the decoder's layers; half of it for each direction of the encoder.
-        encoder_layers: bidirectional ones.
+        encoder_layers: of the encoder, bidirectional.
         decoder_layers: the first, which asks the attention, and the others above it.
     """
 

@@ -91,24 +91,26 @@ class Translator(Task):
     vocabulary: int = parameter(
         4000, "subwords of each language, at most", least=8, search=Search(1000, 8000, log=True)
     )
-    embedding_size: int = parameter(256, "of a subword", least=1, search=Search(64, 512, log=True))
+    embedding_size: int = parameter(
+        256, "dimensions of a subword's embedding", least=1, search=Search(64, 512, log=True)
+    )
     hidden_size: int = parameter(
         256,
         "units of the decoder's layers; half as many in each direction of the encoder",
         least=2,
         search=(128, 256, 512),
     )
-    encoder_layers: int = parameter(1, "bidirectional ones", least=1, most=1000, search=(1, 2))
+    encoder_layers: int = parameter(1, "bidirectional layers of the encoder", least=1, most=1000, search=(1, 2))
     decoder_layers: int = parameter(
-        2, "at least 2; the attention stands above the first", least=2, most=1000, search=(2, 3)
+        2, "layers of the decoder, at least 2; the attention comes after the first", least=2, most=1000, search=(2, 3)
     )
     dropout: float = parameter(0.3, "of the embeddings and between layers", least=0, below=1, search=Search(0.1, 0.5))
-    smoothing: float = parameter(0.1, "of the labels", least=0, below=1, search=Search(0, 0.2))
+    smoothing: float = parameter(0.1, "label smoothing", least=0, below=1, search=Search(0, 0.2))
     lr: float = learning_rate(3e-3)
     batch_tokens: int = parameter(
         2400, "subwords of both languages in a step", least=1, search=Search(1200, 9600, log=True)
     )
-    beam: int = parameter(5, "translations followed by the search", least=1, most=10_000)
+    beam: int = parameter(5, "translations that the search keeps", least=1, most=10_000)
     length_penalty: float = parameter(1.4, "GNMT's alpha; greater for longer translations", least=0, most=100)
 
     source_subwords_: SentencePieceProcessor = fitted(stored=False)  # files of their own
