@@ -173,7 +173,7 @@ def pack(cell: str, weights: Mapping[str, ArrayLike], dtype: Any = np.float32, *
     if cell not in KEPT:
         raise ValueError(f"cell must be one of {', '.join(KEPT)}, got {cell!r}")
     if dtype not in (np.float32, np.float64) or (bfloat16 and dtype != np.float32):
-        raise TypeError(f"the engine computes in float32, with bfloat16 weights at wish, or float64; got {dtype}")
+        raise TypeError(f"the engine computes in float32, optionally with bfloat16 weights, or float64; got {dtype}")
     refuse_unnamed(weights)
     named = [{n: w for n, w in weights.items() if not n.endswith("_reverse")}]
     if len(named[0]) < len(weights):

@@ -224,7 +224,7 @@ class Stream:
 
         Raises:
             FileNotFoundError: no such file.
-            ValueError: a file that is truncated, altered or foreign; it names the file and the check that failed.
+            ValueError: a file that is truncated, changed or foreign; it names the file and the check that failed.
         """
         settle(Path(path))
         config_file, model_file = Path(path) / CONFIG, Path(path) / WEIGHTS

@@ -118,7 +118,7 @@ def accuracy(model: Reader, digits: Digits) -> float:
 
 
 def _training_count(digits: Digits) -> int:
-    """How many of the training part's digits are learnt; the others validate."""
+    """How many of the training part's digits are trained on; the others validate."""
     count = len(digits.labels)
     return count - min(VALID, count // 10)
 

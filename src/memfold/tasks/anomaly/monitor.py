@@ -71,7 +71,7 @@ class Monitor:
         stream: the network, step by step; its state becomes the monitor's.
         span: points over which errors are averaged: one that lasts weighs more than one that does not.
         rest: points after a score during which only a higher one is news.
-        learner: is given every point's features and targets, and returns the network's new stream when it has learnt.
+        learner: is given every point's features and targets, and returns the network's new stream after training.
     """
 
     def __init__(
