@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from memfold.data.delimited import decoded, read_delimited
+from memfold.data.delimited import Column, decoded, read_delimited
 from memfold.data.numbers import read_numbers
 from memfold.data.times import follow_clock, read_times
 from memfold.errors import InputError
@@ -77,19 +77,19 @@ def test_a_table_is_read_back_or_refused_with_both_readings(
     table = read_delimited(path)
     assert table.frame.columns == ["日期", "销量"]
     assert table.frame.height == days
-    y, _ = read_numbers(table.frame["销量"], "table", "销量", separator=table.separator)
+    y, _ = read_numbers(table.column("销量"))
     assert y.to_list() == pytest.approx(values[:days])
 
     two_ways = DATES[form] and all(t.day <= 12 for t in times)
     if two_ways and not all(t.day == t.month for t in times):
         with pytest.raises(InputError, match=r"day-first.*month-first"):
-            read_times(table.frame["日期"], "table", "日期")
+            read_times(table.column("日期"))
         order = "day-first" if form.startswith("%d") else "month-first"
-        ds, how = read_times(table.frame["日期"], "table", "日期", order)
+        ds, how = read_times(table.column("日期"), order)
     elif two_ways:
         return
     else:
-        ds, how = read_times(table.frame["日期"], "table", "日期")
+        ds, how = read_times(table.column("日期"))
     assert ds.to_list() == times
     assert how.written(ds).cast(pl.String).to_list() == texts
 
@@ -181,9 +181,9 @@ def test_times_are_read_and_written_back(
 ) -> None:
     if expected is None:
         with pytest.raises(InputError, match=r"row 3.*'02\|13\|2024' is not a date as in --set dates="):
-            read_times(pl.Series(column), "file", "ds", dates)
+            read_times(Column("file", "ds", pl.Series(column)), dates)
         return
-    times, how = read_times(pl.Series(column), "file", "ds", dates)
+    times, how = read_times(Column("file", "ds", pl.Series(column)), dates)
     assert times.to_list() == [datetime.fromisoformat(t) for t in expected]
     assert note in how.note
     assert how.written(times).to_list() == column
@@ -195,14 +195,14 @@ def test_of_two_orders_the_one_with_even_steps_is_taken() -> None:
     def even(times: pl.Series) -> bool:
         return times.dt.day().n_unique() == 1
 
-    times, how = read_times(quarters, "file", "ds", even=even)
+    times, how = read_times(Column("file", "ds", quarters), even=even)
     assert times.dt.month().to_list() == [1, 4, 7, 10]
     assert "month-first" in how.note
 
 
 def test_local_midnights_over_a_clock_change_stay_midnights() -> None:
     column = pl.Series(["2023-03-25T00:00:00+01:00", "2023-03-26T00:00:00+01:00", "2023-03-27T00:00:00+02:00"])
-    times, how = read_times(column, "file", "ds")
+    times, how = read_times(Column("file", "ds", column))
     assert times.dt.hour().to_list() == [0, 0, 0]
     assert how.written(times).to_list() == column.to_list()
 
@@ -211,7 +211,7 @@ def test_hours_over_a_clock_change_are_an_hour_apart() -> None:
     utc = pl.datetime_range(datetime(2023, 10, 28, 12), datetime(2023, 10, 29, 12), "1h", time_zone="UTC", eager=True)
     aware = utc.dt.convert_time_zone("America/New_York")
     for column in (aware, utc.dt.convert_time_zone("Europe/Berlin"), aware.dt.strftime("%Y-%m-%dT%H:%M:%S%:z")):
-        times, how = read_times(column, "file", "ds")
+        times, how = read_times(Column("file", "ds", column))
         assert times.diff().drop_nulls().n_unique() == 1
         assert how.written(times).to_list() == column.to_list()
 
@@ -230,7 +230,7 @@ def test_clocks_without_a_zone_are_followed_over_their_changes() -> None:
 
 def test_some_times_with_a_zone_and_some_without_are_refused() -> None:
     with pytest.raises(InputError, match=r"row 2 has a time zone.*row 3 has none"):
-        read_times(pl.Series(["2023-01-01T00:00:00Z", "2023-01-01 01:00"]), "file", "ds")
+        read_times(Column("file", "ds", pl.Series(["2023-01-01T00:00:00Z", "2023-01-01 01:00"])))
 
 
 @pytest.mark.parametrize(
@@ -247,7 +247,7 @@ def test_some_times_with_a_zone_and_some_without_are_refused() -> None:
     ],
 )
 def test_numbers_are_read(column: list[str], options: dict[str, str], expected: list[float]) -> None:
-    assert read_numbers(pl.Series(column), "file", "y", **options)[0].to_list() == expected  # type: ignore[arg-type]
+    assert read_numbers(Column("file", "y", pl.Series(column)), **options)[0].to_list() == expected  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -263,4 +263,4 @@ def test_numbers_are_read(column: list[str], options: dict[str, str], expected: 
 )
 def test_what_is_no_number_or_may_be_two_is_refused(column: list[str], separator: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        read_numbers(pl.Series(column), "file", "y", separator=separator)
+        read_numbers(Column("file", "y", pl.Series(column), separator=separator))

@@ -15,7 +15,7 @@ import polars as pl
 
 from memfold.errors import InputError
 
-__all__ = ["MISSING", "Table", "decoded", "read_delimited", "unpacked"]
+__all__ = ["MISSING", "Column", "Table", "decoded", "read_delimited", "unpacked"]
 
 MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"]
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes", " ": "spaces"}
@@ -23,6 +23,40 @@ SAMPLE = 200  # records that are looked at
 _CONSISTENT = 0.9  # of them have as many fields as the header
 _BYTES = 1 << 20  # that an encoding is guessed from
 _NAMED = 2  # lines that are left out, by their text
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table, which says where it stands.
+
+    Attributes:
+        name: of the file.
+        title: of the column.
+        values: in it.
+        rows, separator: as of the table.
+    """
+
+    name: str
+    title: str
+    values: pl.Series
+    rows: pl.Series | None = None
+    separator: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name}: column {self.title!r}"
+
+    @property
+    def short(self) -> str:
+        """The column alone, for what is said of a file that is named before."""
+        return f"column {self.title!r}"
+
+    def row(self, place: int) -> int:
+        """The file's row of one of the values, from 0."""
+        return place + 2 if self.rows is None else int(self.rows[place])
+
+    def cell(self, place: int) -> str:
+        """Where one of the values stands."""
+        return f"{self.name}: row {self.row(place)}, column {self.title!r}"
 
 
 @dataclass(frozen=True)
@@ -42,6 +76,10 @@ class Table:
     notes: tuple[str, ...] = ()
     rows: pl.Series | None = None
     separator: str = ""
+
+    def column(self, title: str) -> "Column":
+        """One of the columns, with its place for errors."""
+        return Column(self.name, title, self.frame[title], self.rows, self.separator)
 
     def row(self, place: int) -> int:
         """The file's row of a row of the frame, from 0."""

@@ -4,7 +4,7 @@ from typing import Literal
 
 import polars as pl
 
-from memfold.data.delimited import MISSING
+from memfold.data.delimited import MISSING, Column
 from memfold.errors import InputError
 
 __all__ = ["Decimal", "read_numbers"]
@@ -18,17 +18,13 @@ _SPACES = r"(?P<a>\d)[\s\x{00a0}\x{202f}'’](?P<b>\d{3})"
 _GROUPS = {",": r"^\d{1,3}(,\d{3})+$", ".": r"^\d{1,3}(\.\d{3})+$"}
 
 
-def read_numbers(
-    column: pl.Series, name: str, title: str, decimal: Decimal | None = None, *, separator: str = "", first_row: int = 2
-) -> tuple[pl.Series, str]:
+def read_numbers(at: Column, decimal: Decimal | None = None) -> tuple[pl.Series, str]:
     """The numbers of a column, and how they were read where that is worth a word.
 
     Args:
-        column: numbers, or texts.
-        name, title: of the file and of the column, for errors.
+        at: a column of numbers, or of texts; where semicolons are between the fields of its file, a point may hold
+            thousands together.
         decimal: the sign before a fraction; None finds it, for the column as a whole.
-        separator: of the file's fields: with semicolons a point may hold thousands together.
-        first_row: the row of the file that the column begins in, for errors.
 
     Returns:
         Float64; empty cells and those of nan are null.
@@ -36,17 +32,22 @@ def read_numbers(
     Raises:
         InputError: naming the row of what is no finite number, or both readings of what can be read in two ways.
 
-    >>> read_numbers(pl.Series(["1.507,54", "12,5"]), "sales.csv", "y")[0].to_list()
+    >>> read_numbers(Column("sales.csv", "y", pl.Series(["1.507,54", "12,5"])))[0].to_list()
     [1507.54, 12.5]
     """
+    column = at.values
     if column.dtype == pl.Boolean:
         column = column.cast(pl.Int8)
     note = ""
     if column.dtype == pl.String:
         column = column.str.strip_chars()
         column = column.set(column.is_in(MISSING), None)
-        if decimal == "," or not column.drop_nulls().str.contains(_PLAIN).all() or _may_be_thousands(column, separator):
-            plain, note = _plain(column, name, title, decimal, separator)
+        if (
+            decimal == ","
+            or not column.drop_nulls().str.contains(_PLAIN).all()
+            or _may_be_thousands(column, at.separator)
+        ):
+            plain, note = _plain(column, decimal, at)
         else:
             plain = column
     else:
@@ -55,16 +56,14 @@ def read_numbers(
     unread = (numbers.is_null() & column.is_not_null()).arg_true()
     if len(unread):
         row = int(unread[0])
-        raise InputError(
-            f"{name}: row {row + first_row}, column {title!r}: {column[row]!r} is not a number such as 12.5"
-        )
+        raise InputError(f"{at.cell(row)}: {column[row]!r} is not a number such as 12.5")
     infinite = numbers.is_infinite().fill_null(False).arg_true()
     if len(infinite):
-        raise InputError(f"{name}: row {infinite[0] + first_row}, column {title!r}: not a finite number")
+        raise InputError(f"{at.cell(int(infinite[0]))}: not a finite number")
     return numbers.fill_nan(None), note
 
 
-def _plain(column: pl.Series, name: str, title: str, decimal: Decimal | None, separator: str) -> tuple[pl.Series, str]:
+def _plain(column: pl.Series, decimal: Decimal | None, at: Column) -> tuple[pl.Series, str]:
     """Texts of numbers without signs and thousands, with a point before the fraction."""
     bare = column.str.replace_all(_SIGNS, "").str.strip_chars()
     percent = bare.str.contains(r"\d\s*%$").fill_null(False)
@@ -76,30 +75,26 @@ def _plain(column: pl.Series, name: str, title: str, decimal: Decimal | None, se
     if percent.any():
         if not (percent | column.is_null()).all():
             row = (~percent & column.is_not_null()).arg_true()[0]
-            raise InputError(
-                f"{name}: column {title!r}: some numbers have a per cent sign, {column[int(row)]!r} has none"
-            )
+            raise InputError(f"{at}: some numbers have a per cent sign, {column[int(row)]!r} has none")
         found = ["read as per cent"]
     digits = bare.str.strip_chars_start("+-").drop_nulls()
-    sign = decimal or _decimal(digits, name, title, separator)
+    sign = decimal or _decimal(digits, at)
     other = "," if sign == "." else "."
     if digits.str.contains(other, literal=True).any():
         grouped = digits.filter(digits.str.contains(other, literal=True))
         whole = grouped.str.split(sign).list.first()
         if not whole.str.contains(_GROUPS[other]).all():
             odd = grouped.filter(~whole.str.contains(_GROUPS[other]))[0]
-            raise InputError(
-                f"{name}: column {title!r}: {odd!r}, where others have {sign!r} before the fraction; correct it"
-            )
+            raise InputError(f"{at}: {odd!r}, where others have {sign!r} before the fraction; correct it")
         bare = bare.str.replace_all(other, "", literal=True)
         found.append("thousands with commas" if other == "," else "thousands with points")
     if sign == "," and digits.str.contains(",", literal=True).any():
         bare = bare.str.replace_all(",", ".", literal=True)
         found.append("decimal comma")
-    return bare, f"column {title!r}: {', '.join(found)}" if found else ""
+    return bare, f"{at.short}: {', '.join(found)}" if found else ""
 
 
-def _decimal(digits: pl.Series, name: str, title: str, separator: str) -> Decimal:
+def _decimal(digits: pl.Series, at: Column) -> Decimal:
     """The sign before a fraction.
 
     Raises:
@@ -110,7 +105,7 @@ def _decimal(digits: pl.Series, name: str, title: str, separator: str) -> Decima
     if len(both):  # the later of the two
         return "," if both.str.contains(r"\..*,").all() else "."
     for sign, counts, other in ((",", commas, "."), (".", points, ",")):
-        if not (counts > 0).any() or (sign == "." and separator != ";" and (counts < 2).all()):
+        if not (counts > 0).any() or (sign == "." and at.separator != ";" and (counts < 2).all()):
             continue
         if (counts > 1).any():
             return other  # type: ignore[return-value]
@@ -119,7 +114,7 @@ def _decimal(digits: pl.Series, name: str, title: str, separator: str) -> Decima
         text = digits.filter(counts > 0)[0]
         fraction, thousands = text.replace(sign, "."), text.replace(sign, "")
         raise InputError(
-            f"{name}: column {title!r}: {text} can be {fraction} or {thousands}; say which sign is before a fraction "
+            f"{at}: {text} can be {fraction} or {thousands}; say which sign is before a fraction "
             "with --set decimal=, or --set decimal=."
         )
     return "."

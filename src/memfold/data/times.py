@@ -10,6 +10,7 @@ from typing import Literal
 
 import polars as pl
 
+from memfold.data.delimited import Column
 from memfold.errors import InputError
 
 __all__ = ["Times", "follow_clock", "read_times"]
@@ -117,23 +118,15 @@ class Times:
 
 
 def read_times(
-    column: pl.Series,
-    name: str,
-    title: str,
-    dates: str | None = None,
-    *,
-    even: Callable[[pl.Series], bool] | None = None,
-    first_row: int = 2,
+    at: Column, dates: str | None = None, *, even: Callable[[pl.Series], bool] | None = None
 ) -> tuple[pl.Series, Times]:
     """The times of a column, and how they are written.
 
     Args:
-        column: texts, whole numbers, or dates of a data frame.
-        name, title: of the file and of the column, for errors.
+        at: a column of texts, whole numbers, or dates of a data frame.
         dates: ``"day-first"``, ``"month-first"`` or a format of strptime; None looks at the column.
         even: whether times that were read are evenly apart: of two orders that fit, the one that alone gives such times
             is taken.
-        first_row: the row of the file that the column begins in, for errors.
 
     Returns:
         Datetime in microseconds without a zone, or Int64 where the column holds plain whole numbers; empty cells stay
@@ -142,44 +135,45 @@ def read_times(
     Raises:
         InputError: naming the row of what is no time, or both readings of what can be read in two ways.
 
-    >>> read_times(pl.Series(["31.12.2023", "01.01.2024"]), "sales.csv", "day")[0].dt.date().to_list()
+    >>> read_times(Column("sales.csv", "day", pl.Series(["31.12.2023", "01.01.2024"])))[0].dt.date().to_list()
     [datetime.date(2023, 12, 31), datetime.date(2024, 1, 1)]
     """
+    column = at.values
     if column.dtype == pl.Date or column.dtype == pl.Datetime:
-        return _of_a_frame(column, name, title, first_row)
+        return _of_a_frame(column, at)
     if column.dtype != pl.String and not column.dtype.is_integer():
-        raise InputError(f"{name}: column {title!r} holds {column.dtype}; expected dates or integers")
+        raise InputError(f"{at} holds {column.dtype}; expected dates or integers")
     if column.dtype == pl.String:
         column = column.str.strip_chars().replace("", None)
     by_format = dates is not None and dates not in _ORDERS
     numbers = column.cast(pl.Int64, strict=False)
     if numbers.null_count() == column.null_count() and not by_format:
-        return _numbers(numbers, name, title, first_row)
+        return _numbers(numbers, at)
     if column.dtype != pl.String:
         if not by_format:
-            raise InputError(f"{name}: column {title!r}: a number of more than 63 bits is not a time")
+            raise InputError(f"{at}: a number of more than 63 bits is not a time")
         column = column.cast(pl.String)
-    return _texts(column, name, title, dates, even, first_row)
+    return _texts(column, dates, even, at)
 
 
-def _of_a_frame(column: pl.Series, name: str, title: str, first_row: int) -> tuple[pl.Series, Times]:
+def _of_a_frame(column: pl.Series, at: Column) -> tuple[pl.Series, Times]:
     if column.dtype == pl.Date:
         return column.cast(pl.Datetime("us")), Times("datetime", "date")
     unit, zone = str(column.dtype.time_unit), column.dtype.time_zone  # type: ignore[attr-defined]
     times = column.cast(pl.Datetime("us", zone))
     if zone is None:
-        return _within_years(times, name, title, first_row), Times("datetime", unit=unit)
+        return _within_years(times, at), Times("datetime", unit=unit)
     local = times.dt.replace_time_zone(None)
     if local.dt.time().n_unique() > 1:  # not once a day: then the clock's own changes must not show
         local = times.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
-        return _within_years(local, name, title, first_row), Times("datetime", unit=unit, zone=zone, utc=True)
-    return _within_years(local, name, title, first_row), Times("datetime", unit=unit, zone=zone)
+        return _within_years(local, at), Times("datetime", unit=unit, zone=zone, utc=True)
+    return _within_years(local, at), Times("datetime", unit=unit, zone=zone)
 
 
 # -- whole numbers -------------------------------------------------------------------------------------------
 
 
-def _numbers(numbers: pl.Series, name: str, title: str, first_row: int) -> tuple[pl.Series, Times]:
+def _numbers(numbers: pl.Series, at: Column) -> tuple[pl.Series, Times]:
     known = numbers.drop_nulls()
     if len(known) == 0:
         return numbers, Times("integer")
@@ -189,15 +183,15 @@ def _numbers(numbers: pl.Series, name: str, title: str, first_row: int) -> tuple
             read = numbers.cast(pl.String) + ("" if form == "%Y%m%d" else "01" if form == "%Y%m" else "0101")
             times = read.str.to_datetime("%Y%m%d", strict=False, time_unit="us")
             if times.null_count() == numbers.null_count():
-                return times, Times("number", form, note=f"column {title!r}: whole numbers read as {called}")
+                return times, Times("number", form, note=f"{at.short}: whole numbers read as {called}")
     for unit, ticks in _UNIX.items():
         if _UNIX_FROM * ticks <= least and most <= _UNIX_TO * ticks:
             us = numbers * (10**6 // ticks) if ticks <= 10**6 else numbers // (ticks // 10**6)
-            note = f"column {title!r}: whole numbers read as {_UNIX_NAMES[unit]} since 1970"
+            note = f"{at.short}: whole numbers read as {_UNIX_NAMES[unit]} since 1970"
             return us.cast(pl.Datetime("us")), Times("unix", unit=unit, note=note)
     outside = (numbers < -_FARTHEST) | (numbers > _FARTHEST)
     expected = f"an integer time from {-_FARTHEST} to {_FARTHEST}"
-    _refuse_outside(numbers, outside, name, title, expected, first_row)
+    _refuse_outside(numbers, outside, expected, at)
     return numbers, Times("integer")
 
 
@@ -205,35 +199,30 @@ def _numbers(numbers: pl.Series, name: str, title: str, first_row: int) -> tuple
 
 
 def _texts(
-    column: pl.Series,
-    name: str,
-    title: str,
-    dates: str | None,
-    even: Callable[[pl.Series], bool] | None,
-    first_row: int,
+    column: pl.Series, dates: str | None, even: Callable[[pl.Series], bool] | None, at: Column
 ) -> tuple[pl.Series, Times]:
     if dates is not None and dates not in _ORDERS:
         times = _parsed(column, (dates,))[0]
-        _refuse_unread(column, times, name, title, f"a date as in --set dates={dates}", first_row)
-        return _within_years(times, name, title, first_row), Times("text", dates)
-    base, zone = _without_zone(column, name, title, first_row)
+        _refuse_unread(column, times, f"a date as in --set dates={dates}", at)
+        return _within_years(times, at), Times("text", dates)
+    base, zone = _without_zone(column, at)
     readings: dict[str, tuple[pl.Series, str]] = {}
     for called, forms in _forms(base, dates):
         times, form = _parsed(base, forms)
         if times.null_count() == base.null_count() and form:
             readings[called] = (times, form)
     if not readings:
-        _refuse_text(base, column, name, title, dates, first_row)
+        _refuse_text(base, column, dates, at)
     note = ""
     if len(readings) > 1:
-        readings, note = _one_of(readings, base, name, title, even)
+        readings, note = _one_of(readings, base, even, at)
     elif next(iter(readings)) in _ORDERS:
-        note = _why(next(iter(readings)), base, title, dates, first_row)
+        note = _why(next(iter(readings)), base, dates, at)
     ((times, form),) = readings.values()
     if "T" in (column.drop_nulls()[0] if len(column.drop_nulls()) else "") and " %H" in form:
         form = form.replace(" %H", "T%H")
-    times = _within_years(times, name, title, first_row)
-    return _zoned(times, zone, Times("text", _trimmed(form, base), note=note), name, title)
+    times = _within_years(times, at)
+    return _zoned(times, zone, Times("text", _trimmed(form, base), note=note))
 
 
 def _trimmed(form: str, base: pl.Series) -> str:
@@ -294,9 +283,8 @@ def _parsed(base: pl.Series, forms: Sequence[str]) -> tuple[pl.Series, str]:
 def _one_of(
     readings: dict[str, tuple[pl.Series, str]],
     base: pl.Series,
-    name: str,
-    title: str,
     even: Callable[[pl.Series], bool] | None,
+    at: Column,
 ) -> tuple[dict[str, tuple[pl.Series, str]], str]:
     """The only reading that gives even times.
 
@@ -308,19 +296,18 @@ def _one_of(
     fits = [called for called, (times, _) in readings.items() if even is not None and even(times)]
     if len(fits) == 1:
         other = next(called for called in readings if called != fits[0])
-        note = f"column {title!r}: {fits[0]} dates; read {other} they would not be evenly apart"
+        note = f"{at.short}: {fits[0]} dates; read {other} they would not be evenly apart"
         return {fits[0]: readings[fits[0]]}, note
     told = " or ".join(
         f"{times.drop_nulls()[0]:%Y-%m-%d} to {times.drop_nulls()[-1]:%Y-%m-%d} ({called})"
         for called, (times, _) in readings.items()
     )
     raise InputError(
-        f"{name}: column {title!r}: {first} to {last} can be {told}; say which with "
-        f"--set dates={DAY_FIRST} or --set dates={MONTH_FIRST}"
+        f"{at}: {first} to {last} can be {told}; say which with --set dates={DAY_FIRST} or --set dates={MONTH_FIRST}"
     )
 
 
-def _why(order: str, base: pl.Series, title: str, dates: str | None, first_row: int) -> str:
+def _why(order: str, base: pl.Series, dates: str | None, at: Column) -> str:
     """What a column in one of the two orders was found by."""
     if dates is not None:
         return ""
@@ -328,11 +315,11 @@ def _why(order: str, base: pl.Series, title: str, dates: str | None, first_row: 
     part = base.str.extract(r"^(\d+)[/.-](\d+)", place + 1).cast(pl.Int64, strict=False)
     rows = (part > 12).fill_null(False).arg_true()
     if len(rows) == 0:
-        return f"column {title!r}: {order} dates, as is usual with points: {base.drop_nulls()[0]}"
-    return f"column {title!r}: {order} dates, by row {rows[0] + first_row}: {base[int(rows[0])]}"
+        return f"{at.short}: {order} dates, as is usual with points: {base.drop_nulls()[0]}"
+    return f"{at.short}: {order} dates, by row {at.row(int(rows[0]))}: {base[int(rows[0])]}"
 
 
-def _refuse_text(base: pl.Series, column: pl.Series, name: str, title: str, dates: str | None, first_row: int) -> None:
+def _refuse_text(base: pl.Series, column: pl.Series, dates: str | None, at: Column) -> None:
     """Name the first row that is none of what most of the column is."""
     best = max((_parsed(base, forms)[0] for _, forms in _forms(base, dates)), key=lambda t: len(t) - t.null_count())
     expected = "a date such as 2014-07-01 00:30:00, or an integer; another form is read with --set dates=FORMAT, as in "
@@ -341,7 +328,7 @@ def _refuse_text(base: pl.Series, column: pl.Series, name: str, title: str, date
         expected = f"a {dates} date"
     if len(best) > best.null_count() and dates is None and set(_ORDERS) <= {c for c, _ in _forms(base, dates)}:
         expected = "a date in the order of the others"
-    _refuse_unread(column, best, name, title, expected, first_row)
+    _refuse_unread(column, best, expected, at)
 
 
 # -- zones and clocks ----------------------------------------------------------------------------------------
@@ -359,7 +346,7 @@ def _offset(zone: pl.Series) -> pl.Series:
     return (seconds * 1_000_000).cast(pl.Duration("us"))
 
 
-def _without_zone(column: pl.Series, name: str, title: str, first_row: int) -> tuple[pl.Series, pl.Series | None]:
+def _without_zone(column: pl.Series, at: Column) -> tuple[pl.Series, pl.Series | None]:
     """The texts with a space between date and time and without a zone, and the zones; None where there are none."""
     spaced = column.str.replace(r"^(\S+\d)T(\d)", "${1} ${2}")
     has_clock = spaced.str.contains(r"\d:\d\d")
@@ -370,13 +357,13 @@ def _without_zone(column: pl.Series, name: str, title: str, first_row: int) -> t
     if len(lacks):
         has = zone.is_not_null().arg_true()[0]
         raise InputError(
-            f"{name}: column {title!r}: row {has + first_row} has a time zone ({column[int(has)]}), row "
-            f"{lacks[0] + first_row} has none ({column[int(lacks[0])]}); give all of them one"
+            f"{at}: row {at.row(int(has))} has a time zone ({column[int(has)]}), row "
+            f"{at.row(int(lacks[0]))} has none ({column[int(lacks[0])]}); give all of them one"
         )
     return spaced.str.replace(_ZONE, ""), zone
 
 
-def _zoned(local: pl.Series, zone: pl.Series | None, read: Times, name: str, title: str) -> tuple[pl.Series, Times]:
+def _zoned(local: pl.Series, zone: pl.Series | None, read: Times) -> tuple[pl.Series, Times]:
     """The times to go on with: those of the column's clock, or of UTC where the clock's changes would show."""
     if zone is None:
         return local, read
@@ -430,22 +417,20 @@ def _with(read: Times, *, zone: str, utc: bool = False) -> Times:
 # -- errors --------------------------------------------------------------------------------------------------
 
 
-def _within_years(times: pl.Series, name: str, title: str, first_row: int) -> pl.Series:
+def _within_years(times: pl.Series, at: Column) -> pl.Series:
     years = times.dt.year()
-    _refuse_outside(times, (years < 1) | (years > 9999), name, title, "a date of the years 1 to 9999", first_row)
+    _refuse_outside(times, (years < 1) | (years > 9999), "a date of the years 1 to 9999", at)
     return times
 
 
-def _refuse_outside(times: pl.Series, outside: pl.Series, name: str, title: str, expected: str, first_row: int) -> None:
+def _refuse_outside(times: pl.Series, outside: pl.Series, expected: str, at: Column) -> None:
     rows = outside.fill_null(False).arg_true()
     if len(rows):
         read = times.cast(pl.String)[int(rows[0])]
-        raise InputError(f"{name}: row {rows[0] + first_row}, column {title!r}: {read} is not {expected}; correct it")
+        raise InputError(f"{at.cell(int(rows[0]))}: {read} is not {expected}; correct it")
 
 
-def _refuse_unread(before: pl.Series, after: pl.Series, name: str, title: str, expected: str, first_row: int) -> None:
+def _refuse_unread(before: pl.Series, after: pl.Series, expected: str, at: Column) -> None:
     rows = (after.is_null() & before.is_not_null()).arg_true()
     if len(rows):
-        raise InputError(
-            f"{name}: row {rows[0] + first_row}, column {title!r}: {before[int(rows[0])]!r} is not {expected}"
-        )
+        raise InputError(f"{at.cell(int(rows[0]))}: {before[int(rows[0])]!r} is not {expected}")
