@@ -11,7 +11,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from memfold.data.datasets import find
-from memfold.data.tables import TIME, as_numbers, as_times, raw_table, refuse_null
+from memfold.data.columns import TIME_NAMES, VALUE_NAMES, by_name, choose, holds_numbers, holds_times
+from memfold.data.numbers import Decimal, read_numbers
+from memfold.data.sources import read_table
+from memfold.data.tables import TIME, refuse_null
+from memfold.data.times import Times, read_times
 from memfold.errors import InputError
 
 __all__ = ["ID", "TIME_NAMES", "Readings", "load_nab", "read_readings"]
@@ -19,8 +23,6 @@ __all__ = ["ID", "TIME_NAMES", "Readings", "load_nab", "read_readings"]
 ID = "unique_id"
 DAY = 86_400.0  # seconds
 MOST_A_DAY = 5000  # points; more often, yesterday is too long ago to be kept
-TIME_NAMES = ("ds", "timestamp", "time", "date", "datetime")
-VALUE_NAMES = ("y", "value")
 LABEL_NAMES = ("label", "anomaly", "is_anomaly")
 
 
@@ -36,6 +38,8 @@ class Readings:
         variables: their names.
         windows: first and last row of every labelled anomaly, in order; None without labels.
         rows: the place of each in the table that it was read from, (N,).
+        written: how the times were.
+        notes: how it was read, where that is worth a word; each a sentence.
     """
 
     name: str
@@ -45,6 +49,8 @@ class Readings:
     variables: tuple[str, ...]
     windows: tuple[tuple[int, int], ...] | None = None
     rows: NDArray[np.int64] | None = None
+    written: Times = Times("datetime")
+    notes: tuple[str, ...] = ()
 
     @property
     def step(self) -> float:
@@ -73,14 +79,21 @@ def read_readings(
     values: Sequence[str] = (),
     label: str | None = None,
     id: str = ID,
+    dates: str | None = None,
+    decimal: Decimal | None = None,
+    encoding: str | None = None,
 ) -> list[Readings]:
-    """Read series from a CSV or Parquet file or a data frame.
+    """Read series of readings.
 
     Args:
-        time: column with dates or integers; None looks for ds, timestamp, time ...
-        values: columns with the values; none looks for y or value.
+        source: what `memfold.data.sources.read_table` takes: a path, or a data frame.
+        time: column with dates or integers; None looks for ds, timestamp, time ..., then for one that holds dates.
+        values: columns with the values; none looks for y or value, then for the only other column of numbers.
         label: column that is 1 in an anomaly and 0 elsewhere; None looks for label, anomaly ...
         id: column with the series' names; a table without it holds one series.
+        dates: as `memfold.data.times.read_times` takes it.
+        decimal: as `memfold.data.numbers.read_numbers` takes it.
+        encoding: of a text file; None finds it.
 
     Raises:
         InputError: naming file, row and column of what cannot be read.
@@ -89,32 +102,35 @@ def read_readings(
     >>> read_readings(table)[0].windows
     ((2, 2),)
     """
-    name, raw = raw_table(source)
-    if raw.height == 0:
-        raise InputError(f"{name}: holds no rows")
-    time = time or _likely(raw, TIME_NAMES)
-    columns = tuple(values) or tuple(c for c in [_likely(raw, VALUE_NAMES)] if c)
-    label = label or _likely(raw, LABEL_NAMES)
-    for column, option in ((time, "time"), *((c, "values") for c in columns or (None,)), (label, "label")):
-        if (option != "label" and column is None) or (column is not None and column not in raw.columns):
-            wanted = f"no column {column!r}" if column else f"no column for the {option}"
-            has = ", ".join(map(repr, raw.columns))
-            raise InputError(f"{name}: {wanted}; it has {has} (name the right one with --set {option}=COLUMN)")
-    assert time is not None
-    names = raw[id].cast(pl.String) if id in raw.columns else pl.Series([Path(name).stem] * raw.height)
-    read = {TIME: as_times(raw[time], name, time)}
-    read |= {f"v{k}": as_numbers(raw[column], name, column) for k, column in enumerate(columns)}
-    if label:
-        read["label"] = as_numbers(raw[label], name, label).fill_null(0.0)
-    frame = pl.DataFrame({ID: names, **read}).with_row_index("row")
-    refuse_null(frame, TIME, name, time)
+    raw = read_table(source, encoding)
+    if raw.frame.height == 0:
+        raise InputError(f"{raw.name}: holds no rows")
+    named = {id, label or by_name(raw.frame.columns, LABEL_NAMES) or id, *values}
+    time = choose(raw, time, "time", TIME_NAMES, holds_times, named)
+    columns = tuple(choose(raw, column, "values", ()) for column in values)
+    if not columns:
+        columns = (choose(raw, None, "values", VALUE_NAMES, holds_numbers, {*named, time}),)
+    if label is not None:
+        choose(raw, label, "label", ())
+    label = label or by_name(raw.frame.columns, LABEL_NAMES)
+    height = raw.frame.height
+    names = raw.frame[id].cast(pl.String) if id in raw.frame.columns else pl.Series([Path(raw.name).stem] * height)
+    refuse_null(raw.column(time))
+    times, written = read_times(raw.column(time), dates)
+    notes = [*raw.notes, *([written.note] if written.note else [])]
+    read = {ID: names, TIME: times}
     for k, column in enumerate(columns):
-        if frame[f"v{k}"].null_count():
-            row = frame[f"v{k}"].is_null().arg_max()
-            assert row is not None
-            raise InputError(f"{name}: row {row + 2}, column {column!r}: empty; leave such rows out")
-    dates = not frame.schema[TIME].is_integer()
-    seconds = pl.col(TIME).dt.epoch("us") / 1e6 if dates else pl.col(TIME).cast(pl.Float64)
+        read[f"v{k}"], note = read_numbers(raw.column(column), decimal)
+        notes += [note] if note else []
+        if read[f"v{k}"].null_count():
+            place = read[f"v{k}"].is_null().arg_max()
+            assert place is not None
+            raise InputError(f"{raw.column(column).cell(place)}: empty; leave such rows out")
+    if label:
+        read["label"] = read_numbers(raw.column(label))[0].fill_null(0.0)
+    frame = pl.DataFrame([column.alias(title) for title, column in read.items()]).with_row_index("row")
+    is_dates = not frame.schema[TIME].is_integer()
+    seconds = pl.col(TIME).dt.epoch("us") / 1e6 if is_dates else pl.col(TIME).cast(pl.Float64)
     result = []
     for (series,), part in (
         frame.with_columns(seconds).sort(TIME, maintain_order=True).group_by(ID, maintain_order=True)
@@ -122,7 +138,10 @@ def read_readings(
         marked = _runs(part["label"].to_numpy() > 0) if label else None
         matrix = part.select(f"v{k}" for k in range(len(columns))).to_numpy()
         rows = part["row"].to_numpy().astype(np.int64)
-        result.append(Readings(str(series), part[TIME].to_numpy(), dates, matrix, columns, marked, rows))
+        moments = part[TIME].to_numpy()
+        result.append(
+            Readings(str(series), moments, is_dates, matrix, columns, marked, rows, written, tuple(notes))
+        )
     return result
 
 
@@ -150,11 +169,6 @@ def load_nab(folder: Path | None = None) -> list[Readings]:
         )
         result.append(Readings(path, series.times, series.dates, series.values, series.variables, tuple(rows)))
     return result
-
-
-def _likely(raw: pl.DataFrame, common: Sequence[str]) -> str | None:
-    likely = [column for column in raw.columns if column.strip().lower() in common]
-    return min(likely, key=lambda column: common.index(column.strip().lower())) if likely else None
 
 
 def _runs(marked: NDArray[np.bool_]) -> tuple[tuple[int, int], ...]:

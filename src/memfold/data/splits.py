@@ -8,7 +8,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from memfold.data.tables import ID, TIME, as_times
+from memfold.data.delimited import Column
+from memfold.data.tables import ID, TIME
+from memfold.data.times import read_times
 from memfold.errors import InputError
 
 __all__ = ["TimeSplit", "with_column"]
@@ -48,7 +50,7 @@ class TimeSplit:
         if self.time not in frame.columns:
             raise InputError(f"the table has no column {self.time!r} with times; it has {', '.join(frame.columns)}")
         names = frame[self.id] if self.id in frame.columns else pl.repeat("", frame.height, eager=True)
-        rows = pl.DataFrame({ID: names, TIME: as_times(frame[self.time], "the table", self.time)})
+        rows = pl.DataFrame({ID: names, TIME: read_times(Column("the table", self.time, frame[self.time]))[0]})
         rows = (
             rows.with_row_index("row")
             .sort(ID, TIME)

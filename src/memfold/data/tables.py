@@ -1,23 +1,26 @@
 """Long tables of series -- one row a series and a time -- from CSV, Parquet or any data frame, checked cell by cell."""
 
-import csv
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-import narwhals as nw
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from memfold.data.columns import TIME_NAMES, VALUE_NAMES, choose, holds_numbers, holds_times
+from memfold.data.delimited import MISSING, Column, Table
+from memfold.data.numbers import Decimal, read_numbers
+from memfold.data.sources import read_table
+from memfold.data.times import ZONES, Times, follow_clock, read_times
 from memfold.errors import InputError
 
-__all__ = ["ID", "TARGET", "TIME", "SeriesTable", "as_numbers", "as_times", "raw_table", "read_series", "refuse_null"]
+__all__ = ["ID", "TARGET", "TIME", "SeriesTable", "read_series", "refuse_null"]
 
 ID, TIME, TARGET = "unique_id", "ds", "y"
 FROM_END = pl.int_range(pl.len()).reverse().over(ID)  # 0 for the last row of a series
@@ -25,8 +28,6 @@ FROM_END = pl.int_range(pl.len()).reverse().over(ID)  # 0 for the last row of a 
 _LEAST_GRID = 100_000  # rows
 _MOST_GRID = 100  # rows for every row of the table
 _GRID_BYTES = 200  # that a row of the grid takes while it is filled, measured
-_FARTHEST = (1 << 62) - 1  # of an integer time: the difference of two fits 64 bits
-_MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"]
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,20 @@ class SeriesTable:
         step: the time between two rows: a Polars interval such as ``30m`` or ``1mo``, or ``1`` for integer times.
         covariates: names of the other columns.
         static: columns ``unique_id`` and those that are the same in all rows of a series, as text; a row a series.
+        times: how the times were written.
+        titles: of the columns of names and of times, as they were given.
+        notes: how it was read, where that is worth a word, and what was left out; each a sentence.
+        name: of the file.
     """
 
     frame: pl.DataFrame
     step: str
     covariates: tuple[str, ...] = ()
     static: pl.DataFrame | None = None
+    times: Times = Times("datetime")
+    titles: tuple[str, str] = (ID, TIME)
+    notes: tuple[str, ...] = ()
+    name: str = ""
 
     @cached_property
     def known(self) -> pl.DataFrame:
@@ -109,22 +118,28 @@ def read_series(
     source: Any,
     *,
     id: str = ID,
-    time: str = TIME,
-    target: str = TARGET,
+    time: str | None = None,
+    target: str | None = None,
     missing: Literal["error", "interpolate"] = "error",
     covariates: Sequence[str] | None = None,
     static: Sequence[str] = (),
+    dates: str | None = None,
+    decimal: Decimal | None = None,
+    encoding: str | None = None,
 ) -> SeriesTable:
     """Read a long table of series.
 
     Args:
-        source: path of a CSV or Parquet file, or a data frame that narwhals knows (pandas, Polars, PyArrow ...).
+        source: what `memfold.data.sources.read_table` takes: a path, or a data frame (pandas, Polars, PyArrow ...).
         id: column with the series' names; a table without it holds one series.
-        time: column with dates or integers.
-        target: column with the values.
+        time: column with dates or integers; None looks for ds, timestamp, time, date ..., then for one that holds dates.
+        target: column with the values; None looks for y and value, then for the only other column of numbers.
         missing: what to do about a value or a row that is not there: stop and name it, or interpolate linearly.
         covariates: further columns of numbers to read; None reads no other column.
         static: columns of numbers or texts that are the same in all rows of a series, where they are not empty.
+        dates: as `memfold.data.times.read_times` takes it.
+        decimal: as `memfold.data.numbers.read_numbers` takes it.
+        encoding: of a text file; None finds it.
 
     Raises:
         InputError: naming file, row and column of what cannot be read.
@@ -135,46 +150,52 @@ def read_series(
     """
     if isinstance(source, SeriesTable):
         return source
-    name, raw = raw_table(source)
-    if raw.height == 0:
+    raw = read_table(source, encoding)
+    name, notes = raw.name, list(raw.notes)
+    if raw.frame.height == 0:
         raise InputError(f"{name}: holds no rows")
-    rename = {time: TIME, target: TARGET} | ({id: ID} if id in raw.columns else {})
-    if id not in raw.columns and id != ID:
-        rename[id] = ID
     wanted = tuple(covariates or ())
+    named = {c for c in (*wanted, *static, id) if c in raw.frame.columns}
+    time = choose(raw, time, "time", TIME_NAMES, holds_times, named)
+    target = choose(raw, target, "target", VALUE_NAMES, holds_numbers, {*named, time})
     roles: dict[str, str] = {}
     others = (*((c, "covariates") for c in wanted), *((c, "static") for c in static))
     for column, option in ((time, "time"), (target, "target"), *others, (id, "id")):
-        if column not in raw.columns and not (column == id == ID):
+        if column not in raw.frame.columns and not (column == id == ID):
             raise InputError(
-                f"{name}: no column {column!r}; it has {', '.join(map(repr, raw.columns))} "
+                f"{name}: no column {column!r}; it has {', '.join(map(repr, raw.frame.columns))} "
                 f"(name the right one with --set {option}=COLUMN)"
             )
         if column in roles:
             raise InputError(f"{name}: column {column!r} is named twice, as {roles[column]} and as {option}")
         roles[column] = option
-    whole = raw.with_columns(pl.lit(target).alias(ID)) if id not in raw.columns else raw
-    frame = whole.select(*rename, *wanted, *(() if id in raw.columns else (ID,))).rename(rename)
-    frame = frame.with_columns(pl.col(ID).cast(pl.String))
-    frame = frame.with_columns(
-        as_times(frame[TIME], name, time), *(as_numbers(frame[c], name, c) for c in (TARGET, *wanted))
-    )
-    frame = frame.select(ID, TIME, TARGET, *wanted)
-    refuse_null(frame, ID, name, id)
-    refuse_null(frame, TIME, name, time)
-    features = _static(whole.select(frame[ID], *static), name) if static else None
-    frame = frame.with_row_index("row").sort(ID, TIME)
-    _refuse_duplicates(frame, name)
+    if id in raw.frame.columns:
+        refuse_null(raw.column(id))
+        ids = raw.frame[id].cast(pl.String).alias(ID)
+    else:
+        ids = pl.Series(ID, [target] * raw.frame.height, dtype=pl.String)
+    refuse_null(raw.column(time))
+    times, how = read_times(raw.column(time), dates, even=_even(ids))
+    read = {ID: ids, TIME: times}
+    for title, column in ((TARGET, target), *((c, c) for c in wanted)):
+        read[title], note = read_numbers(raw.column(column), decimal)
+        notes += [note] if note else []
+    features = _static(pl.DataFrame([ids, *(raw.frame[c] for c in static)]), name) if static else None
+    frame = pl.DataFrame(list(column.alias(title) for title, column in read.items())).with_row_index("row")
+    frame, how = _by_clock(frame, how)
+    frame = frame.sort(ID, TIME)
+    _refuse_duplicates(frame, raw)
     step = _step(frame, name)
-    _refuse_far_times(frame, step, name, time)
+    _refuse_far_times(frame, step, raw, time)
     frame = _fill(frame.drop("row"), step, name, missing, wanted)
-    return SeriesTable(frame, step, wanted, features)
+    notes = [*([how.note] if how.note else []), *notes]
+    return SeriesTable(frame, step, wanted, features, how, (id, time), tuple(notes), name)
 
 
 def _static(frame: pl.DataFrame, name: str) -> pl.DataFrame:
     """A row a series of columns that are the same in all its rows, as text."""
     columns = frame.columns[1:]
-    texts = frame.select(ID, pl.col(columns).cast(pl.String).str.strip_chars().replace(_MISSING, None))
+    texts = frame.select(ID, pl.col(columns).cast(pl.String).str.strip_chars().replace(MISSING, None))
     distinct = texts.group_by(ID).agg(pl.col(columns).drop_nulls().unique(maintain_order=True)).sort(ID)
     for column in columns:
         for series, values in distinct.select(ID, column).iter_rows():
@@ -188,137 +209,79 @@ def _static(frame: pl.DataFrame, name: str) -> pl.DataFrame:
     return distinct.with_columns(pl.col(columns).list.first())
 
 
-# -- from a file to columns of text or numbers ---------------------------------------------------------------
+# -- times ---------------------------------------------------------------------------------------------------
 
 
-def raw_table(source: Any) -> tuple[str, pl.DataFrame]:
-    if not isinstance(source, str | Path):
-        try:
-            return "data frame", nw.from_native(source, eager_only=True).to_polars()
-        except TypeError:
-            raise InputError(f"a {type(source).__name__} is neither a path nor a data frame") from None
-    path = Path(source)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    if path.stat().st_size == 0:
-        raise InputError(f"{path}: the file is empty")
-    if path.suffix == ".parquet":
-        try:
-            with open(path, "rb") as file:  # not the path, which Polars would take for a pattern
-                return str(path), pl.read_parquet(file)
-        except (pl.exceptions.PolarsError, OSError) as error:
-            raise InputError(f"{path}: not readable as Parquet ({_first_line(error)})") from None
-    with open(path, "rb") as file:
-        header = file.readline()
-    separator = chr(max(b",;\t", key=header.count))
-    _refuse_other_encoding(path, [header])
-    try:
-        with open(path, "rb") as file:
-            return str(path), pl.read_csv(file, infer_schema=False, separator=separator, null_values=_MISSING)
-    except pl.exceptions.PolarsError as error:
-        with open(path, "rb") as file:
-            _refuse_other_encoding(path, file)
-        _refuse_longer_row(path, separator)
-        raise InputError(f"{path}: not readable as CSV ({_first_line(error)})") from None
+def _even(ids: pl.Series) -> Callable[[pl.Series], bool]:
+    """Whether times are evenly apart in each series, months and years aside, whose lengths differ."""
+
+    def even(times: pl.Series) -> bool:
+        frame = pl.DataFrame({ID: ids, TIME: times}).drop_nulls().sort(ID, TIME)
+        gaps = frame.select(pl.col(TIME).diff().over(ID).alias("gap"))["gap"].drop_nulls()
+        return gaps.n_unique() == 1 or _calendar_step(gaps) is not None
+
+    return even
 
 
-def _refuse_other_encoding(path: Path, lines: Iterable[bytes]) -> None:
-    for row, line in enumerate(lines, start=1):
-        try:
-            line.decode("utf-8")
-        except UnicodeDecodeError:
-            raise InputError(f"{path}: row {row}: not UTF-8 text; save the file as UTF-8") from None
+def _by_clock(frame: pl.DataFrame, how: Times) -> tuple[pl.DataFrame, Times]:
+    """The frame with times of UTC where its own follow clocks that were changed without saying so.
+
+    That shows by an hour that comes twice in autumn, or that is not there in spring, on a night when the clocks of some
+    zone are changed.
+    """
+    if frame.schema[TIME].is_integer() or how.zone:
+        return frame, how
+    ordered = frame.sort(ID, "row")
+    again = ordered.select(pl.int_range(pl.len()).over(ID, TIME) > 0).to_series()
+    gaps = frame.sort(ID, TIME).select(pl.col(TIME).diff().over(ID).alias("gap"))["gap"].drop_nulls()
+    usual = gaps.filter(gaps > timedelta(0)).mode().min()
+    if usual is None or usual >= timedelta(days=1):
+        return frame, how
+    jumps = {usual + timedelta(minutes=30), usual + timedelta(hours=1)}
+    if not again.any() and not gaps.is_in(list(jumps)).any():
+        return frame, how
+
+    def odd(times: pl.Series) -> int:
+        there = pl.DataFrame({ID: ordered[ID], TIME: times}).sort(ID, TIME)
+        return int((there.select(pl.col(TIME).diff().over(ID).alias("gap"))["gap"].drop_nulls() != usual).sum())
+
+    best, least = None, odd(ordered[TIME])
+    for zone in ZONES:
+        followed = follow_clock(ordered[TIME], again, [zone])
+        if followed is not None and (count := odd(followed[0])) < least:
+            best, least = followed, count
+    if best is None:
+        return frame, how
+    changed = ordered[TIME].filter(again)
+    by = f"{changed[0]} comes twice" if len(changed) else "an hour in spring is not there"
+    note = f"the times follow the clocks of {best[1]}: {by}"
+    how = replace(how, zone=best[1], utc=True, clock=True, note=f"{how.note}; {note}" if how.note else note)
+    return ordered.with_columns(best[0].alias(TIME)), how
 
 
-def _refuse_longer_row(path: Path, separator: str) -> None:
-    with open(path, encoding="utf-8", newline="") as file:
-        rows = csv.reader(file, delimiter=separator)
-        columns = len(next(rows))
-        for row, fields in enumerate(rows, start=2):
-            if len(fields) > columns:
-                raise InputError(f"{path}: row {row}: {len(fields)} fields, the header has {columns}")
+# -- row numbers are those of the file, its header being row 1 where nothing precedes it ----------------------
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]
+def refuse_null(column: Column) -> None:
+    """Refuse an empty cell.
+
+    Raises:
+        InputError: naming the first one.
+    """
+    if column.values.null_count():
+        place = column.values.is_null().arg_max()
+        assert place is not None
+        raise InputError(f"{column.cell(place)}: empty")
 
 
-# -- from text to times and numbers; row numbers are those of the file, its header being row 1 ---------------
-
-
-def as_numbers(column: pl.Series, name: str, title: str) -> pl.Series:
-    if column.dtype == pl.Boolean:
-        column = column.cast(pl.Int8)
-    if column.dtype == pl.String:
-        column = column.str.strip_chars().replace(_MISSING, None)
-    numbers = column.cast(pl.Float64, strict=False)
-    _refuse_unread(column, numbers, name, title, "a number such as 12.5")
-    infinite = numbers.is_infinite().fill_null(False).arg_true()
-    if len(infinite):
-        raise InputError(f"{name}: row {infinite[0] + 2}, column {title!r}: not a finite number")
-    return numbers.fill_nan(None)
-
-
-def as_times(column: pl.Series, name: str, title: str) -> pl.Series:
-    if column.dtype == pl.Date or column.dtype == pl.Datetime:
-        return _within_years(column.cast(pl.Datetime("us")).dt.replace_time_zone(None), name, title)
-    if column.dtype.is_integer():
-        return _within_reach(column.cast(pl.Int64), name, title)
-    if column.dtype != pl.String:
-        raise InputError(f"{name}: column {title!r} holds {column.dtype}; expected dates or integers")
-    text = column.str.strip_chars()
-    integers = text.cast(pl.Int64, strict=False)
-    if integers.null_count() == text.null_count():
-        return _within_reach(integers, name, title)
-    try:
-        times = text.str.to_datetime(strict=False, time_unit="us", time_zone=None)
-    except pl.exceptions.PolarsError:
-        times = pl.Series(text.name, [None] * len(text), dtype=pl.Datetime("us"))
-    _refuse_unread(text, times, name, title, "a date such as 2014-07-01 00:30:00, or an integer")
-    return _within_years(times.dt.replace_time_zone(None), name, title)
-
-
-def _within_years(times: pl.Series, name: str, title: str) -> pl.Series:
-    years = times.dt.year()
-    _refuse_outside(times, (years < 1) | (years > 9999), name, title, "a date of the years 1 to 9999")
-    return times
-
-
-def _within_reach(times: pl.Series, name: str, title: str) -> pl.Series:
-    outside = (times < -_FARTHEST) | (times > _FARTHEST)
-    _refuse_outside(times, outside, name, title, f"an integer time from {-_FARTHEST} to {_FARTHEST}")
-    return times
-
-
-def _refuse_outside(times: pl.Series, outside: pl.Series, name: str, title: str, expected: str) -> None:
-    rows = outside.fill_null(False).arg_true()
-    if len(rows):
-        read = times.cast(pl.String)[rows[0]]
-        raise InputError(f"{name}: row {rows[0] + 2}, column {title!r}: {read} is not {expected}; correct it")
-
-
-def _refuse_unread(before: pl.Series, after: pl.Series, name: str, title: str, expected: str) -> None:
-    unread = after.is_null() & before.is_not_null()
-    if unread.any():
-        row = unread.arg_max()
-        assert row is not None
-        raise InputError(f"{name}: row {row + 2}, column {title!r}: {before[row]!r} is not {expected}")
-
-
-def refuse_null(frame: pl.DataFrame, column: str, name: str, title: str) -> None:
-    row = frame[column].is_null().arg_max()
-    if frame[column].null_count() and row is not None:
-        raise InputError(f"{name}: row {row + 2}, column {title!r}: empty")
-
-
-def _refuse_duplicates(frame: pl.DataFrame, name: str) -> None:
+def _refuse_duplicates(frame: pl.DataFrame, raw: Table) -> None:
     twice = frame.filter((pl.col(TIME) == pl.col(TIME).shift(1).over(ID)).fill_null(False))
     if twice.height:
         first = twice.sort("row").row(0, named=True)
         hint = (
             "" if frame[ID].n_unique() > 1 else " (several series in one table need a column of names: --set id=COLUMN)"
         )
-        raise InputError(f"{name}: row {first['row'] + 2}: series {first[ID]!r} has {first[TIME]} twice{hint}")
+        raise InputError(f"{raw.name}: row {raw.row(first['row'])}: series {first[ID]!r} has {first[TIME]} twice{hint}")
 
 
 # -- the grid ------------------------------------------------------------------------------------------------
@@ -333,9 +296,8 @@ def _step(frame: pl.DataFrame, name: str) -> str:
     if isinstance(gap, int):
         return str(gap)
     assert isinstance(gap, timedelta)
-    for low, high, interval in ((28, 31, "1mo"), (89, 92, "3mo"), (365, 366, "1y")):
-        if ((gaps >= timedelta(days=low)) & (gaps <= timedelta(days=high))).all():
-            return interval
+    if (interval := _calendar_step(gaps)) is not None:
+        return interval
     seconds = gap.total_seconds()
     for size, unit in ((604800, "w"), (86400, "d"), (3600, "h"), (60, "m"), (1, "s")):
         if seconds % size == 0:
@@ -343,7 +305,17 @@ def _step(frame: pl.DataFrame, name: str) -> str:
     return f"{round(seconds * 1e6)}us"
 
 
-def _refuse_far_times(frame: pl.DataFrame, step: str, name: str, title: str) -> None:
+def _calendar_step(gaps: pl.Series) -> str | None:
+    """The months or years that every gap is long; None where it is not."""
+    if not isinstance(gaps.dtype, pl.Duration):
+        return None
+    for low, high, interval in ((28, 31, "1mo"), (89, 92, "3mo"), (365, 366, "1y")):
+        if ((gaps >= timedelta(days=low)) & (gaps <= timedelta(days=high))).all():
+            return interval
+    return None
+
+
+def _refuse_far_times(frame: pl.DataFrame, step: str, raw: Table, title: str) -> None:
     """Refuse a table whose grid would be out of all proportion to its rows: one time is mistyped, most likely.
 
     Nothing of the grid's size is made. The time named is the one on the smaller side of the widest gap.
@@ -364,14 +336,14 @@ def _refuse_far_times(frame: pl.DataFrame, step: str, name: str, title: str) -> 
     gap = gaps.sort("gap", descending=True, nulls_last=True).row(0, named=True)
     if gap["gap"] / shortest < grid / 2:
         raise InputError(
-            f"{name}: column {title!r}: rows are most often {step} apart; with one at every {step} there would be "
+            f"{raw.name}: column {title!r}: rows are most often {step} apart; with one at every {step} there would be "
             f"{grid:,.0f} in place of {frame.height:,}; give rows that are evenly apart"
         )
     odd, other, row = gap[TIME], gap["before"], gap["row"]
     if gap["earlier"] < gap["rows"] - gap["earlier"]:
         odd, other, row = other, odd, gap["row before"]
     raise InputError(
-        f"{name}: row {row + 2}, column {title!r}: {odd} is {gap['gap'] / shortest:,.0f} steps of {step} away from "
+        f"{raw.name}: row {raw.row(row)}, column {title!r}: {odd} is {gap['gap'] / shortest:,.0f} steps of {step} away from "
         f"{other}, the nearest time of series {gap[ID]!r}; correct the time, or leave the row out"
     )
 

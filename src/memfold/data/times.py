@@ -13,7 +13,7 @@ import polars as pl
 from memfold.data.delimited import Column
 from memfold.errors import InputError
 
-__all__ = ["Times", "follow_clock", "read_times"]
+__all__ = ["ZONES", "Times", "follow_clock", "read_times"]
 
 Kind = Literal["integer", "number", "unix", "text", "datetime"]
 
@@ -37,7 +37,7 @@ _UNIX_NAMES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns":
 _UNIX_FROM, _UNIX_TO = 10**8, 41 * 10**8  # seconds: 1973 to 2099
 _ZONE = r"\s?(Z|UTC|GMT|[+-]\d{2}:?\d{2}|[+-]\d{2})$"
 # Zones that are tried for offsets or clock changes, those of the most people first; others have the same changes.
-_ZONES = (
+ZONES = (
     *("Europe/Berlin", "America/New_York", "Europe/London", "America/Chicago", "America/Los_Angeles"),
     *("America/Denver", "Europe/Helsinki", "Australia/Sydney", "America/Halifax", "America/St_Johns"),
     *("America/Anchorage", "Australia/Adelaide", "Pacific/Auckland", "America/Sao_Paulo", "America/Mexico_City"),
@@ -371,7 +371,7 @@ def _zoned(local: pl.Series, zone: pl.Series | None, read: Times) -> tuple[pl.Se
     if len(offsets) == 1:
         return local, _with(read, zone=offsets[0])
     utc = local - _offset(zone)
-    named = next((z for z in _ZONES if _is_of(local, utc, z)), None)
+    named = next((z for z in ZONES if _is_of(local, utc, z)), None)
     if local.dt.time().n_unique() == 1 and named:
         return local, _with(read, zone=named)
     return utc, _with(read, zone=named or "Z", utc=True)
@@ -382,7 +382,7 @@ def _is_of(local: pl.Series, utc: pl.Series, zone: str) -> bool:
     return bool((there == local).all())
 
 
-def follow_clock(times: pl.Series, again: pl.Series, zones: Sequence[str] = _ZONES) -> tuple[pl.Series, str] | None:
+def follow_clock(times: pl.Series, again: pl.Series, zones: Sequence[str] = ZONES) -> tuple[pl.Series, str] | None:
     """Times of clocks that were changed, in UTC: an hour in autumn that comes twice, one in spring that does not come.
 
     Args:

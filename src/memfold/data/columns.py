@@ -1,0 +1,76 @@
+"""Which column of a table is which: by its name, and where no name says it, by what it holds."""
+
+from collections.abc import Callable, Collection, Sequence
+
+from memfold.data.delimited import Column, Table
+from memfold.data.numbers import read_numbers
+from memfold.data.times import read_times
+from memfold.errors import InputError
+
+__all__ = ["TIME_NAMES", "VALUE_NAMES", "by_name", "choose", "holds_numbers", "holds_times"]
+
+TIME_NAMES = ("ds", "timestamp", "time", "date", "datetime", "ts", "datum", "zeit", "日期", "时间", "fecha")
+VALUE_NAMES = ("y", "value")
+_SAMPLE = 200  # values that are looked at
+
+
+def by_name(columns: Collection[str], common: Sequence[str]) -> str | None:
+    """The column with a name that is among common ones, the earliest of them; letters' case does not matter."""
+    named = [column for column in columns if column.strip().lower() in common]
+    return min(named, key=lambda column: common.index(column.strip().lower())) if named else None
+
+
+def choose(
+    table: Table,
+    given: str | None,
+    option: str,
+    common: Sequence[str],
+    holds: Callable[[Column], bool] | None = None,
+    taken: Collection[str] = (),
+) -> str:
+    """The column for an option: the one given, one of a common name, or the only one that holds such values.
+
+    Args:
+        given: as the option says; None to look for it.
+        option: the parameter's name, for errors.
+        taken: columns that are something else.
+
+    Raises:
+        InputError: there is none, or there are several.
+    """
+    columns = table.frame.columns
+    if given in columns:
+        return str(given)
+    free = [column for column in columns if column not in taken]
+    if given is None and (column := by_name(free, common)):
+        return column
+    if given is None and holds is not None:
+        holding = [column for column in free if holds(table.column(column))]
+        if len(holding) == 1:
+            return holding[0]
+    wanted = f"no column {given!r}" if given else f"no column for the {option}"
+    has = ", ".join(map(repr, columns))
+    raise InputError(f"{table.name}: {wanted}; it has {has} (name the right one with --set {option}=COLUMN)")
+
+
+def holds_times(column: Column) -> bool:
+    """Whether a column's first values are dates, be it that they can be read in two ways."""
+    sample = _sample(column)
+    try:
+        return len(sample.values) > 0 and read_times(sample)[1].kind != "integer"
+    except InputError as error:
+        return " can be " in str(error)
+
+
+def holds_numbers(column: Column) -> bool:
+    """Whether a column's first values are numbers, be it that they can be read in two ways."""
+    sample = _sample(column)
+    try:
+        return len(read_numbers(sample)[0]) > 0
+    except InputError as error:
+        return " can be " in str(error)
+
+
+def _sample(column: Column) -> Column:
+    values = column.values.drop_nulls().head(_SAMPLE)
+    return Column(column.name, column.title, values, None, column.separator)
