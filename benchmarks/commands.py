@@ -29,17 +29,17 @@ HOUR = 3600.0  # seconds
 
 def hours(folder: Path, count: int) -> list[tuple[Excerpt, ...]]:
     """So many hours of a folder's files, drawn at random: names put one speaker after another."""
-    found: list[list[Excerpt]] = [[] for _ in range(count)]
+    parts: list[list[Excerpt]] = [[] for _ in range(count)]
     seconds = 0.0
     files = audio_files(folder)
     for path in random.Random(0).sample(files, len(files)):
         if seconds >= count * HOUR:
             break
-        found[int(seconds / HOUR)].append(Excerpt(path))
+        parts[int(seconds / HOUR)].append(Excerpt(path))
         seconds += soundfile.info(path).duration
     if seconds < (count - 1) * HOUR:
         raise typer.BadParameter(f"{folder}: has {seconds / HOUR:.1f} hours; more than {count - 1} are needed")
-    return [tuple(own) for own in found]
+    return [tuple(excerpts) for excerpts in parts]
 
 
 def scored(
@@ -57,8 +57,8 @@ def scored(
     report = model.evaluate(test, "@fsdd")
     steps = f"{model.training_.steps} steps, threshold {model.threshold_:.2f}"
     ours = ", ".join(f"{name} {value:.2f}" for name, value in report.metrics.items())
-    told = "; ".join(text for text in report.shown if isinstance(text, str))
-    print(f"  {ours}; baseline {report.baselines[MFCC]['accuracy']:.2f}; {steps}; {told}", flush=True)
+    details = "; ".join(text for text in report.shown if isinstance(text, str))
+    print(f"  {ours}; baseline {report.baselines[MFCC]['accuracy']:.2f}; {steps}; {details}", flush=True)
     return report
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from memfold.data.images import Images, load_mnist
 from memfold.nn import LSTM
 from memfold.tasks import ImageClassifier
-from memfold.tasks.vision.network import Batch, ImageProblem, Normaliser
+from memfold.tasks.vision.network import ImageBatch, ImageProblem, Normaliser
 from memfold.training import Budget, Settings, train
 
 SIDE, CLASSES = 28, 10
@@ -53,7 +53,7 @@ class RowProblem(ImageProblem):
         return F.cross_entropy(self.answers(pixels), labels).item()
 
 
-def tensors(images: Images) -> Batch:
+def tensors(images: Images) -> ImageBatch:
     return torch.from_numpy(images.pixels), torch.from_numpy(np.array(images.labels).astype(int))
 
 

@@ -27,7 +27,7 @@ def main(
     seeds: Annotated[int, typer.Option(help="Fits from so many seeds.")] = 1,
     heldout: Annotated[int, typer.Option(min=0, max=38, help="People to leave out of the training.")] = 0,
 ) -> None:
-    found: list[dict[str, float]] = []
+    scores: list[dict[str, float]] = []
     for seed in range(seeds):
         model = FaceRecognizer(seed=seed)
         train, test = load_orl(model.size)
@@ -35,14 +35,14 @@ def main(
         strangers = set(np.random.default_rng(seed).permutation(train.classes)[:heldout].tolist())
         model.fit(of(train, people - strangers), budget=budget, progress=False)
         for person in sorted(strangers):
-            own = of(train, {person})
-            model.enrol(person, own.files)
+            enrolled = of(train, {person})
+            model.enrol(person, enrolled.files)
         report = model.evaluate(of(test, strangers) if strangers else test, "@orl-faces")
         ours, theirs = report.metrics, report.baselines[EIGENFACES]
-        found.append({**ours, **{f"{EIGENFACES} {name}": value for name, value in theirs.items()}})
-        print(f"seed {seed}: {found[-1]}; {model.training_.speed('images')}", flush=True)
+        scores.append({**ours, **{f"{EIGENFACES} {name}": value for name, value in theirs.items()}})
+        print(f"seed {seed}: {scores[-1]}; {model.training_.speed('images')}", flush=True)
         print("\n".join(f"  {text}" for text in report.shown), flush=True)
-    means = ", ".join(f"{name} {np.mean([own[name] for own in found]):.2f}" for name in found[0])
+    means = ", ".join(f"{name} {np.mean([row[name] for row in scores]):.2f}" for name in scores[0])
     print(f"@orl-faces, {budget}, {heldout} people held out, {seeds} fits: {means}")
 
 

@@ -49,7 +49,7 @@ SERIES_HEAD = """
 
 The forecaster and neuralforecast's LSTM, fitted to the 414 series of M4 hourly for {budget_seconds:.0f} seconds each,
 the one as `memfold fit forecast @m4-hourly` sets it, the other at its defaults with the same horizon, past and
-quantiles; the last 48 hours are scored once. *Windows* are those learnt from in a second of the budget, *series* those
+quantiles; the last 48 hours are scored once. *Windows* are those trained on in a second of the budget, *series* those
 forecast in a second, from a data frame to a data frame. The networks differ, one layer over 56 patches and two layers
 over 336 hours: these are no ratios of engines.
 

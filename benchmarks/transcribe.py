@@ -62,7 +62,7 @@ def main(
     def recordings(part) -> Recordings:
         heard = hear(part, task.features, show=True)
         frames, labels = heard.frames, [alphabet.encode(text) for text in heard.texts]
-        kept = [i for i, own in enumerate(frames) if network.steps(len(own)) >= least_steps(labels[i])]
+        kept = [i for i, recording in enumerate(frames) if network.steps(len(recording)) >= least_steps(labels[i])]
         return Recordings([frames[i] for i in kept], [labels[i] for i in kept])
 
     learnt = recordings(learn)
@@ -72,9 +72,9 @@ def main(
         result = train(problem, Settings(Budget.parse(budget), lr=task.lr), progress=display)
         display.finished(f"{result.steps:,} steps in {result.seconds:.0f} s")
     test = hear(parts.test, task.features)
-    found = [alphabet.decode(greedy(own.numpy())) for own in log_probabilities(network, test.frames)]  # type: ignore[arg-type]
+    written = [alphabet.decode(greedy(log_p.numpy())) for log_p in log_probabilities(network, test.frames)]  # type: ignore[arg-type]
     texts = test.texts
-    print(f"{data}, {budget}: torch.nn CER {jiwer.cer(texts, found):.3f}, WER {jiwer.wer(texts, found):.3f}")
+    print(f"{data}, {budget}: torch.nn CER {jiwer.cer(texts, written):.3f}, WER {jiwer.wer(texts, written):.3f}")
 
 
 if __name__ == "__main__":

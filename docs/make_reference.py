@@ -194,7 +194,7 @@ def with_table(page: str, task: str, language: str) -> str:
     Raises:
         ValueError: it has no markers, or several.
     """
-    found, count = re.subn(
+    written, count = re.subn(
         f"{BEGIN}.*?{END}",
         lambda _: f"{BEGIN}\n\n{parameter_table(task, language)}\n\n{END}",
         page,
@@ -202,7 +202,7 @@ def with_table(page: str, task: str, language: str) -> str:
     )
     if count != 1:
         raise ValueError(f"the guide of {task} ({language}) has {count} pairs of markers {BEGIN} … {END}, not one")
-    return found
+    return written
 
 
 def pages() -> dict[Path, str]:

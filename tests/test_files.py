@@ -196,7 +196,7 @@ def test_the_current_folder_is_written_and_stays_the_same_folder(
         ("/proc/self/model", "/proc/self: nothing can be written there"),
     ],
 )
-def test_a_place_that_cannot_be_written_is_told_before_the_work(tmp_path: Path, name: str, message: str) -> None:
+def test_a_place_that_cannot_be_written_is_reported_before_the_work(tmp_path: Path, name: str, message: str) -> None:
     (tmp_path / "dangling").symlink_to("nowhere")
     (tmp_path / "loop").symlink_to("loop")
     (tmp_path / "file").touch()
@@ -220,7 +220,7 @@ def test_a_file_is_written_through_its_symlink(tmp_path: Path) -> None:
         ("/proc/self/page", "nothing can be written there"),
     ],
 )
-def test_a_file_that_cannot_be_written_is_told_before_the_work(tmp_path: Path, name: str, message: str) -> None:
+def test_a_file_that_cannot_be_written_is_reported_before_the_work(tmp_path: Path, name: str, message: str) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(InputError, match=message):
         check_file(tmp_path / name)

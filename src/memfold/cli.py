@@ -161,7 +161,7 @@ def fit(
         typer.Option(help="Data to validate on; else a part of the training data. Once for each file."),
     ] = None,
     settings: Set = [],  # noqa: B006
-    seed: Annotated[int, typer.Option(help="Of the initial weights, the order of the data and dropout.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the initial weights, the order of the data and dropout.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the unfinished training in --out.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a finished model in --out.")] = False,
     as_json: Json = False,
@@ -286,8 +286,8 @@ def stream(model: Annotated[Path, typer.Argument(help="A model's folder.")]) -> 
     """Read from standard input and answer at once, until the input ends.
 
     A generator goes on from a line, a classifier labels it, a translator translates it. A detector of anomalies judges
-    readings, as CSV or JSON, in lines of JSON. A recogniser of speech or commands hears an audio file, or raw samples
-    (16 bits, little-endian, one channel, at the model's rate), and tells what and when in lines of JSON.
+    readings, as CSV or JSON, in lines of JSON. A recogniser of speech or commands takes an audio file, or raw samples
+    (16 bits, little-endian, one channel, at the model's rate), and writes what it hears and when in lines of JSON.
 
     Examples: memfold stream model < lines.txt; arecord -f S16_LE -r 16000 | memfold stream model
     """
@@ -336,12 +336,12 @@ def explain(
     if out.suffix not in (".html", ".htm", ".npz", ".json"):
         raise InputError(f"{out}: expected a name that ends in .html, .npz or .json")
     check_file(out)
-    found = load(model).explain(source, lang)
+    explanation = load(model).explain(source, lang)
     if out.suffix in (".npz", ".json"):
-        found.trace.save(out)
+        explanation.trace.save(out)
     else:
-        write_explanation(out, found, lang)
-    say(f"{out} shows what the model made of {found.source.splitlines()[0][:60]}")
+        write_explanation(out, explanation, lang)
+    say(f"{out} shows what the model made of {explanation.source.splitlines()[0][:60]}")
 
 
 @app.command()
@@ -395,7 +395,7 @@ def lab(
 
     adding, copy, order, timing and reber are the classical puzzles, over growing lags, each training ended as soon as
     the puzzle is solved. pixels reads MNIST's digits pixel by pixel. gradient measures how far a gradient reaches back.
-    Where a paper says otherwise than what came out here, that is printed. Seeds are fixed.
+    Where a paper reports another result, that is printed. Seeds are fixed.
 
     Example: memfold lab adding --lags 100,200,400,800 --out adding.html
     """

@@ -86,7 +86,7 @@ def run_demo(budget: str, out: Path, quiet: bool = False) -> dict[str, Any]:
 
 
 def _watch(budget: str, console: Terminal) -> tuple[dict[str, Any], Section]:
-    """Watch the same series point by point, from its first weeks on, without being told what to look for."""
+    """Watch the same series point by point, from its first weeks on, without knowing what to look for."""
     (series,) = read_readings(find("nyc-taxi") / "nyc_taxi.csv")
     detector = AnomalyDetector(**dataset("nab").parameters)
     warm = detector.warm_rows(series)
@@ -94,12 +94,12 @@ def _watch(budget: str, console: Terminal) -> tuple[dict[str, Any], Section]:
     judged = detector.predict([series])
     alarms = judged[warm:].filter("alarm")
     table = Table("what happened", "first alarm", "score", title="What was unusual", title_justify="left")
-    found = {}
+    first_alarms = {}
     for name, (first, last) in EVENTS.items():
         during = alarms.filter(pl.col("ds").is_between(first, last))
         if during.height:
-            found[name] = during["ds"][0]
-            table.add_row(name, f"{found[name]:%Y-%m-%d %H:%M}", f"{during['score'].to_numpy().max():.2f}")
+            first_alarms[name] = during["ds"][0]
+            table.add_row(name, f"{first_alarms[name]:%Y-%m-%d %H:%M}", f"{during['score'].to_numpy().max():.2f}")
         else:
             table.add_row(name, "missed", "")
     known = pl.any_horizontal(pl.col("ds").is_between(first, last) for first, last in EVENTS.values())
@@ -109,12 +109,12 @@ def _watch(budget: str, console: Terminal) -> tuple[dict[str, Any], Section]:
     console.print(table)
     days = (judged.height - warm) / series.day
     text = (
-        f"Learnt from the first {warm / series.day:.0f} days, then watched for {days:.0f}, half-hour by half-hour: "
-        f"{len(found)} of {len(EVENTS)} known events found, {false.height} false alarms."
+        f"Trained on the first {warm / series.day:.0f} days, then watched for {days:.0f}, half-hour by half-hour: "
+        f"{len(first_alarms)} of {len(EVENTS)} known events found, {false.height} false alarms."
     )
     console.print(f"{text}\n")
     shown = judged[warm:]
     values, (variable,) = series.values[warm:, 0].tolist(), series.variables
     section = watched_section("What was unusual", f"{text} Drag to look closer.", shown, values, variable, EVENTS)
-    missed = [name for name in EVENTS if name not in found]
-    return {"found": list(found), "missed": missed, "false_alarms": false.height}, section
+    missed = [name for name in EVENTS if name not in first_alarms]
+    return {"found": list(first_alarms), "missed": missed, "false_alarms": false.height}, section

@@ -32,7 +32,7 @@ def plain(text: str) -> str:
     >>> print(plain("a\x1b[31mred"))
     a\x1b[31mred
     """
-    return _COMMANDS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    return _COMMANDS.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def say(text: str) -> None:

@@ -134,8 +134,8 @@ def quota_of(groups: Path, root: Path) -> int:
         if controllers and "cpu" not in controllers.split(","):
             continue
         mount = root / controllers if controllers else root
-        own = mount / path.lstrip("/")
-        for folder in (own, *own.parents):
+        group = mount / path.lstrip("/")
+        for folder in (group, *group.parents):
             if folder.is_relative_to(mount):
                 shares += _share(folder)
     return max(1, math.ceil(min(shares))) if shares else sys.maxsize
@@ -174,7 +174,7 @@ def pack(cell: str, weights: Mapping[str, ArrayLike], dtype: Any = np.float32, *
     if cell not in KEPT:
         raise ValueError(f"cell must be one of {', '.join(KEPT)}, got {cell!r}")
     if dtype not in (np.float32, np.float64) or (bfloat16 and dtype != np.float32):
-        raise TypeError(f"the engine computes in float32, with bfloat16 weights at wish, or float64; got {dtype}")
+        raise TypeError(f"the engine computes in float32, optionally with bfloat16 weights, or float64; got {dtype}")
     refuse_unnamed(weights)
     named = [{n: w for n, w in weights.items() if not n.endswith("_reverse")}]
     if len(named[0]) < len(weights):
@@ -185,7 +185,7 @@ def pack(cell: str, weights: Mapping[str, ArrayLike], dtype: Any = np.float32, *
         if np.ndim(weights[name]) != 2:
             raise ValueError(f"{name} must have two axes, got shape {np.shape(weights[name])}")
     input_size, hidden = np.shape(weights["weight_ih"])[-1], np.shape(weights["weight_hh"])[-1]
-    directions = tuple(_packed_direction(cell, own, input_size, hidden, dtype, bfloat16) for own in named)
+    directions = tuple(_packed_direction(cell, direction, input_size, hidden, dtype, bfloat16) for direction in named)
     _refuse_unlike(named[0], named[-1])
     return Packed(cell, dtype, input_size, hidden, directions)
 
@@ -309,12 +309,12 @@ def _run(
         cuts = cuts.copy()
 
     borrow_threads()
-    own = (directions, batch, hidden)
+    full_shape = (directions, batch, hidden)
     call = described(
         NUMPY,
         cell,
         x,
-        [part.reshape(own) for part in first or ()],
+        [part.reshape(full_shape) for part in first or ()],
         y,
         hidden=hidden,
         directions=directions,

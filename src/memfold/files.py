@@ -69,11 +69,11 @@ def read_json(file: Path) -> Any:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    entries = dict(pairs)
+    if len(entries) < len(pairs):
         names = [name for name, _ in pairs]
         raise ValueError(f"{shown(next(name for name in names if names.count(name) > 1))} is given twice")
-    return found
+    return entries
 
 
 def check_file(path: Path) -> None:
@@ -82,7 +82,7 @@ def check_file(path: Path) -> None:
     Raises:
         InputError: its folder is not there or not writable, or something else than a file has its name.
     """
-    with _told(path):
+    with _as_input_errors(path):
         if path.exists() and not path.is_file():
             what = "a folder" if path.is_dir() else "no ordinary file"
             raise InputError(f"{path}: is {what}; give the name of a file to write")
@@ -100,7 +100,7 @@ def check_folder(path: Path, kind: FolderKind) -> None:
     Raises:
         InputError: something else is there, or it cannot be written.
     """
-    with _told(path):
+    with _as_input_errors(path):
         if path.is_symlink() and not path.exists():
             raise InputError(
                 f"{path}: is a symlink to {os.readlink(path)}, which is not there; make that folder, or choose another"
@@ -200,7 +200,7 @@ def settle(path: Path) -> None:
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _as_input_errors(path: Path) -> Iterator[None]:
     """What the system refuses while a path is looked at, as an `InputError`."""
     try:
         yield
@@ -210,13 +210,13 @@ def _told(path: Path) -> Iterator[None]:
 
 def _refuse_foreign(path: Path, kind: FolderKind) -> None:
     left = {file.name for file in _leftovers(path, {*kind.names, _WRITING})}
-    found = {file.name for file in path.iterdir()} - left
-    if _WRITTEN in found and not (path / _WRITTEN).is_symlink() and (path / _WRITTEN).is_dir():
-        found.remove(_WRITTEN)
-        found |= {file.name.removesuffix(_REMOVED) for file in (path / _WRITTEN).iterdir()}
-    foreign = sorted(found - kind.names)
-    if not foreign and found and kind.unfinished not in found and not _is_owned(path, kind):
-        foreign = [CONFIG if CONFIG in found else min(found)]
+    present = {file.name for file in path.iterdir()} - left
+    if _WRITTEN in present and not (path / _WRITTEN).is_symlink() and (path / _WRITTEN).is_dir():
+        present.remove(_WRITTEN)
+        present |= {file.name.removesuffix(_REMOVED) for file in (path / _WRITTEN).iterdir()}
+    foreign = sorted(present - kind.names)
+    if not foreign and present and kind.unfinished not in present and not _is_owned(path, kind):
+        foreign = [CONFIG if CONFIG in present else min(present)]
     if foreign:
         raise InputError(f"{path}: holds {foreign[0]!r}, which is not part of a {kind.what}; choose another folder")
 

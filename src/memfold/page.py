@@ -83,7 +83,8 @@ def styled(figure: go.Figure, y_title: str, x_title: str) -> go.Figure:
 
 def scores_table(heading: str, scores: Mapping[str, Mapping[str, float]]) -> str:
     """Scores by model and flat name, a row a model, as HTML; the first model is the one that the page is about."""
-    first, names = next(iter(scores)), list(dict.fromkeys(name for row in scores.values() for name in row))
+    first = next(iter(scores))
+    names = list(dict.fromkeys(name for row in scores.values() for name in row))
     head = "".join(f"<th>{escape(name)}</th>" for name in names)
     rows = []
     for model, row in scores.items():

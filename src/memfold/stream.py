@@ -169,8 +169,8 @@ class Stream:
         if len(state) != len(self.layers):
             raise ValueError(f"the state must have {len(self.layers)} layers, got {len(state)}")
         checked = [
-            checked_state(own, names, [(self.streams, packed.hidden_size)] * len(names), self.dtype)
-            for own, packed in zip(state, self._packed, strict=True)
+            checked_state(given, names, [(self.streams, packed.hidden_size)] * len(names), self.dtype)
+            for given, packed in zip(state, self._packed, strict=True)
             for names in [CELLS[packed.cell].state]
         ]
         for k, arrays in enumerate(checked):
@@ -224,24 +224,25 @@ class Stream:
 
         Raises:
             FileNotFoundError: no such file.
-            ValueError: a file that is truncated, altered or foreign; it names the file and the check that failed.
+            ValueError: a file that is truncated, changed or foreign; it names the file and the check that failed.
         """
         settle(Path(path))
         config_file, model_file = Path(path) / CONFIG, Path(path) / WEIGHTS
         try:
             config = read_json(config_file)
-            found = config["format"]
+            version = config["format"]
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{config_file}: not the description of a stream") from error
-        if found != FORMAT:
-            raise ValueError(f"{config_file}: the format is {found!r}, expected {FORMAT!r}")
+        if version != FORMAT:
+            raise ValueError(f"{config_file}: the format is {version!r}, expected {FORMAT!r}")
         if sha256(model_file) != config["sha256"]:
             raise ValueError(f"{model_file}: the hash is not the one that {config_file.name} names")
         tensors = _read(model_file, config["shapes"], np.dtype(config["dtype"]))
         layers = []
-        for k, own in enumerate(config["layers"]):
-            zoneout = own["zoneout"] if isinstance(own["zoneout"], float) else tuple(own["zoneout"])
-            layers.append(Layer(own["cell"], _below(f"layers.{k}.", tensors), own["clip"], zoneout, own["bfloat16"]))
+        for k, entry in enumerate(config["layers"]):
+            zoneout = entry["zoneout"] if isinstance(entry["zoneout"], float) else tuple(entry["zoneout"])
+            weights = _below(f"layers.{k}.", tensors)
+            layers.append(Layer(entry["cell"], weights, entry["clip"], zoneout, entry["bfloat16"]))
         return cls(layers, _below("head.", tensors) or None, streams=streams, dtype=config["dtype"])
 
 
@@ -269,10 +270,10 @@ def _read(file: Path, shapes: Mapping[str, Sequence[int]], dtype: np.dtype[Any])
     """The tensors of a file whose header names exactly these shapes."""
     try:
         with safe_open(file, "numpy") as opened:
-            found = {name: opened.get_slice(name).get_shape() for name in opened.keys()}  # noqa: SIM118
-            if found != {name: list(shape) for name, shape in shapes.items()}:
+            stored = {name: opened.get_slice(name).get_shape() for name in opened.keys()}  # noqa: SIM118
+            if stored != {name: list(shape) for name, shape in shapes.items()}:
                 raise ValueError(f"{file}: its tensors are not those that config.json names")
-            tensors: dict[str, Array] = {name: opened.get_tensor(name) for name in found}
+            tensors: dict[str, Array] = {name: opened.get_tensor(name) for name in stored}
     except (SafetensorError, struct.error) as error:
         raise ValueError(f"{file}: not a safetensors file ({error})") from error
     for name, tensor in tensors.items():

@@ -116,7 +116,7 @@ class Result:
     Attributes:
         stopped: "budget", "patience", "solved", "interrupted" or "non-finite".
         message: for a person, when it did not end as planned.
-        units: how much the steps' batches held, as `Problem.count` tells.
+        units: how much the steps' batches held, by `Problem.count`.
         step_seconds: the time of the steps alone, without validations and checkpoints.
         engine_seconds: the part of it that was spent in the recurrent layers.
     """
@@ -136,13 +136,14 @@ class Result:
         """In words: how much a second, and how much of the time in the recurrent layers."""
         if not self.step_seconds:
             return "no step was made"
-        rate, share = self.units / self.step_seconds, self.engine_seconds / self.step_seconds
+        rate = self.units / self.step_seconds
+        share = self.engine_seconds / self.step_seconds
         text = f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}"
         return f"{text} {unit} a second, {100 * share:.0f} % of the time in the recurrent layers"
 
 
 class Progress(Protocol):
-    """Where the loop tells how far it is."""
+    """Receives the loop's progress."""
 
     def step(self, fraction: float, epoch: int, loss: float) -> None: ...
     def validated(self, row: Validation, metric: str, best: bool) -> None: ...
@@ -163,7 +164,7 @@ def train(
         checkpoint: file to keep a checkpoint in; None keeps none.
         resume: go on from that file when it is there.
         identity: what a checkpoint must agree on to be resumed, such as a hash of the data and the settings.
-        progress: told after every step and every validation.
+        progress: called after every step and every validation.
 
     Returns:
         What happened. Ctrl-C and a loss that is not finite end the training early, with the best weights so far
@@ -180,7 +181,8 @@ def train(
     except KeyboardInterrupt:
         loop.result.stopped, loop.result.message = "interrupted", f"interrupted at step {loop.result.steps}"
     except _NonFiniteError as error:
-        loop.result.stopped, loop.result.message = "non-finite", str(error)
+        loop.result.stopped = "non-finite"
+        loop.result.message = str(error)
     finally:
         if loop.threads:
             loop.threads.restore()
@@ -269,10 +271,12 @@ class _Loop:
         for batch in self.batches():
             if self.done():
                 break
+            # Take a step, and show how much of the budget is used.
             loss = self.timed_step(batch)
             fraction = self.fraction()
             if self.progress:
                 self.progress.step(fraction, self.epoch, loss)
+            # Validate and save as often as the settings ask; in between, save from time to time.
             if self.due(fraction) > self.passed:
                 self.passed = self.due(fraction)
                 self.validate()
@@ -295,12 +299,16 @@ class _Loop:
             for batch in islice(self.problem.batches(self.epoch), self.step_in_epoch, None):
                 self.step_in_epoch += 1
                 yield batch
-            self.epoch, self.step_in_epoch = self.epoch + 1, 0
+            self.epoch += 1
+            self.step_in_epoch = 0
 
     def timed_step(self, batch: Any) -> float:
         if self.threads:
             self.threads.follow_the_machine()
-        begun, in_engine, worked = time.perf_counter(), clock.seconds, time.process_time()
+        # Take the step, and note what it took by the clock, in the recurrent layers and on the processor.
+        begun = time.perf_counter()
+        in_engine = clock.seconds
+        worked = time.process_time()
         loss = self.take_step(batch, self.rate(self.fraction()))
         taken = time.perf_counter() - begun
         if taken > STOPPED_SECONDS and time.process_time() - worked < taken / 10:
@@ -311,6 +319,7 @@ class _Loop:
         return loss
 
     def take_step(self, batch: Any, rate: float) -> float:
+        # The loss, and its gradient with a bounded norm; a training that diverges stops here.
         self.model.train()
         loss = self.problem.loss(batch)
         value = loss.item()
@@ -321,12 +330,14 @@ class _Loop:
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm).item()
         if not math.isfinite(norm):
             raise _NonFiniteError(self.explain(f"the gradient's norm became {norm} at a loss of {value:.4g}", rate))
+        # Move the weights at this moment's learning rate, and their running average after them.
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.step()
         self.result.steps += 1
         self.update_average()
-        self.loss_sum, self.loss_count = self.loss_sum + value, self.loss_count + 1
+        self.loss_sum += value
+        self.loss_count += 1
         return value
 
     @torch.no_grad()
@@ -353,17 +364,20 @@ class _Loop:
     def validate(self) -> None:
         begun = time.monotonic()
         self.model.eval()
+        # Score the averaged weights, then put the current ones back.
         current = {name: value.clone() for name, value in self.model.state_dict().items()}
         self.model.load_state_dict(self.average)
         score = self.problem.validate()
         self.model.load_state_dict(current)
         result = self.result
+        # Keep the averaged weights where they are the best so far.
         better = score < result.best_score  # False for NaN
         if better:
             result.best_score, result.best_step, self.since_best = score, result.steps, 0
             self.best = {name: value.clone() for name, value in self.average.items()}
         else:
             self.since_best += 1
+        # Add a point to the curve, and start the mean of the training loss anew.
         row = Validation(result.steps, self.epoch, self.elapsed(), self.loss_sum / max(self.loss_count, 1), score)
         self.loss_sum, self.loss_count = 0.0, 0
         result.curve.append(row)
@@ -382,6 +396,7 @@ class _Loop:
     def save(self) -> None:
         if self.checkpoint is None:
             return
+        # Weights, their average, the best so far, the optimiser's and the problem's state, random numbers.
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         tensors |= {f"average.{name}": value for name, value in self.average.items()}
         tensors |= {f"best.{name}": value for name, value in (self.best or {}).items()}
@@ -389,6 +404,7 @@ class _Loop:
             tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
         tensors |= {f"carried.{name}": value for name, value in self.problem.carried().items()}
         tensors["random.torch"] = torch.get_rng_state()
+        # Where the training is.
         counters = {
             "identity": self.identity,
             "result": asdict(self.result),
@@ -412,13 +428,16 @@ class _Loop:
                 f"{self.checkpoint}: belongs to a training with other data or settings; "
                 "give the same ones to resume it, or another folder to start anew"
             )
+        # Sort the tensors by what they belong to.
         names = ("model", "average", "best", "optimizer", "carried", "random")
         parts: dict[str, dict[str, Tensor]] = {name: {} for name in names}
         for name, value in tensors.items():
             part, _, rest = name.partition(".")
             parts[part][rest] = value
+        # Weights, their average, and the best so far.
         self.model.load_state_dict(parts["model"])
         self.average, self.best = parts["average"], parts["best"] or None
+        # The optimiser's state, the problem's own, and the random numbers.
         optimizer = self.optimizer.state_dict()
         optimizer["state"] = {}
         for name, value in parts["optimizer"].items():
@@ -427,6 +446,7 @@ class _Loop:
         self.optimizer.load_state_dict(optimizer)
         self.problem.restore(parts["carried"])
         torch.set_rng_state(parts["random"]["torch"])
+        # Where the training was.
         result = counters["result"]
         result["curve"] = [Validation(**row) for row in result["curve"]]
         self.result = Result(**result)

@@ -125,7 +125,7 @@ def test_several_sources_are_joined_and_a_strange_class_is_named() -> None:
     both = joined([named([["a"]]), named([["b"], []])])
     assert both.labels == [["a"], ["b"], []]
     assert [own.tolist() for own in both.numbers(["a", "b"])] == [[0], [1], []]
-    with pytest.raises(InputError, match=r"0\.png: the class 'b' was not learnt; known are a"):
+    with pytest.raises(InputError, match=r"0\.png: the class 'b' was not trained on; known are a"):
         both.numbers(["a"])
 
 
@@ -149,7 +149,7 @@ def objects(text: str) -> Callable[[Path], None]:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "message"),
+    ("damage", "message"),
     [
         (broken_xml, r"000\.xml, line 3: not readable as XML \(mismatched tag"),
         (no_image, r"001\.xml: its image 001\.png is not in .*JPEGImages"),
@@ -160,9 +160,9 @@ def objects(text: str) -> Callable[[Path], None]:
     ],
 )
 def test_bad_xml_and_images_are_named(
-    made: list[Scene], tmp_path: Path, spoil: Callable[[Path], None], message: str
+    made: list[Scene], tmp_path: Path, damage: Callable[[Path], None], message: str
 ) -> None:
-    spoil(write_voc(tmp_path, made))
+    damage(write_voc(tmp_path, made))
     with pytest.raises(InputError, match=message):
         read_boxes(tmp_path)
 
@@ -176,7 +176,7 @@ def without(part: str, key: str | None = None) -> Callable[[dict[str, Any]], Non
 
 
 @pytest.mark.parametrize(
-    ("spoil", "message"),
+    ("damage", "message"),
     [
         (changed("annotations", image_id=5), "annotation 1: is for the image 5, which is not among the images"),
         (changed("annotations", category_id=1), "annotation 1: is of the category 1, which is not among"),
@@ -192,10 +192,10 @@ def without(part: str, key: str | None = None) -> Callable[[dict[str, Any]], Non
     ],
 )
 def test_bad_coco_files_are_named(
-    made: list[Scene], tmp_path: Path, spoil: Callable[[dict[str, Any]], None], message: str
+    made: list[Scene], tmp_path: Path, damage: Callable[[dict[str, Any]], None], message: str
 ) -> None:
     file, content = write_coco(tmp_path, made), coco_of(made)
-    spoil(content)
+    damage(content)
     file.write_text(json.dumps(content))
     with pytest.raises(InputError, match=message):
         read_boxes(file)

@@ -25,7 +25,7 @@ def test_files_of_a_kind_are_found_below_in_order(root: Path) -> None:
     assert files_below(root / "a", {".txt", ".wav"}) == [root / "a/1.wav", root / "a/notes.txt"]
 
 
-def test_a_folder_names_what_is_in_it_and_an_empty_one_is_told(root: Path) -> None:
+def test_a_folder_names_what_is_in_it_and_an_empty_one_is_refused(root: Path) -> None:
     found = dict(labelled_folders(root, {".wav"}))
     assert list(found) == ["a", "b", "empty"]
     assert found["b"] == files_below(root / "b", {".wav"})

@@ -121,10 +121,10 @@ def test_broken_images_are_left_out_and_named(tmp_path: Path, capsys: pytest.Cap
     (tmp_path / "b" / "1.png").write_text("no image")
     images = read_classes(tmp_path, 20)
     assert [Path(file).name for file in images.files] == ["0.png", "0.png"]
-    told = capsys.readouterr().err
-    assert told.count("\n") == 1
-    assert told.startswith(f"2 of 4 images cannot be read and are left out: {tmp_path / 'a' / '1.png'} (")
-    assert f"{tmp_path / 'b' / '1.png'} (not an image)" in told
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert err.startswith(f"2 of 4 images cannot be read and are left out: {tmp_path / 'a' / '1.png'} (")
+    assert f"{tmp_path / 'b' / '1.png'} (not an image)" in err
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ def test_idx_files_that_are_no_such_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"images-idx3-ubyte\.gz: not readable"):
         read_classes(images, 28)
     images.write_bytes(gzip.compress(gzip.decompress(whole)[:1000]))
-    with pytest.raises(InputError, match="1000 bytes, 4720 expected; truncated or altered"):
+    with pytest.raises(InputError, match="1000 bytes, 4720 expected; truncated or damaged"):
         read_classes(images, 28)
     images.write_bytes(gzip.compress(b"something else"))
     with pytest.raises(InputError, match="not an idx file of bytes with 3 dimensions"):

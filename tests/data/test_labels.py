@@ -14,6 +14,6 @@ def test_a_label_becomes_its_place_among_the_classes() -> None:
     assert numbers_of([], ["a"], "a.csv").shape == (0,)
 
 
-def test_a_label_that_was_not_learnt_is_named() -> None:
-    with pytest.raises(InputError, match=r"a\.csv: the label 'fair' was not learnt; the model knows bad, good"):
+def test_a_label_that_was_not_trained_on_is_named() -> None:
+    with pytest.raises(InputError, match=r"a\.csv: the label 'fair' was not trained on; the model knows bad, good"):
         numbers_of(["good", "odd", "fair"], ["bad", "good"], "a.csv", "label")

@@ -91,6 +91,6 @@ def test_a_decoders_cell_is_traced_and_the_network_tells_the_same() -> None:
         trace = traced(decoder, lambda: decoder(maps))
     h = torch.from_numpy(trace.layers["lstm.l0"].values["h"])  # (L, H)
     with torch.no_grad():
-        told = torch.cat(expected, 2)[3]
-        torch.testing.assert_close(decoder.tell(h), told)
+        expected_outputs = torch.cat(expected, 2)[3]
+        torch.testing.assert_close(decoder.output(h), expected_outputs)
     assert not vars(decoder).get("decode")

@@ -174,24 +174,27 @@ def test_covers_find_the_square_that_tells_a_class(made: Callable[[str], Made]) 
     assert down[-1] == "y 22"
 
 
-def test_who_is_told_is_who_is_identified(made: Callable[[str], Made], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_is_shown_is_who_is_identified(made: Callable[[str], Made], monkeypatch: pytest.MonkeyPatch) -> None:
     model, source = made("faces")
-    told = model.identify([source]).row(0, named=True)  # type: ignore[attr-defined]
-    similarity = f"{told['similarity']:.3f}"
-    for threshold, answer in ((-1.0, f"{told['person']}, similarity {similarity}"), (1.1, "nobody of the gallery")):
+    identified = model.identify([source]).row(0, named=True)  # type: ignore[attr-defined]
+    similarity = f"{identified['similarity']:.3f}"
+    for threshold, answer in (
+        (-1.0, f"{identified['person']}, similarity {similarity}"),
+        (1.1, "nobody of the gallery"),
+    ):
         monkeypatch.setattr(model, "threshold_", threshold)
         assert explained(model, source).answer.startswith(answer)
 
 
-def test_every_box_that_is_told_is_drawn(made: Callable[[str], Made], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_predicted_box_is_drawn(made: Callable[[str], Made], monkeypatch: pytest.MonkeyPatch) -> None:
     model, source = made("detect")
     monkeypatch.setattr(model, "thresholds_", np.zeros(2))
-    told = model.predict([source])  # type: ignore[attr-defined]
+    predicted = model.predict([source])  # type: ignore[attr-defined]
     found = explained(model, source)
-    assert found.answer.count(",") == told.height - 1 > 0
+    assert found.answer.count(",") == predicted.height - 1 > 0
     scale = 80 / 72  # pixels of the file for one of the model
     drawn = [(box.x0, box.y1) for box in found.pictures[0].figure.layout.shapes]
-    corners = [(x / scale - 0.5, (y + h) / scale - 0.5) for x, y, h in told[["x", "y", "height"]].rows()]
+    corners = [(x / scale - 0.5, (y + h) / scale - 0.5) for x, y, h in predicted[["x", "y", "height"]].rows()]
     np.testing.assert_allclose(drawn, corners, atol=1e-4)
 
 
@@ -312,17 +315,17 @@ def test_the_command_writes_a_page_and_a_trace(
     model, source = made("translate")
     model.save(tmp_path / "model")
 
-    def told(*arguments: str) -> str:
+    def output(*arguments: str) -> str:
         monkeypatch.setattr("sys.argv", ["memfold", "explain", str(tmp_path / "model"), source, *arguments])
         code = run()
         said = capsys.readouterr().err
         assert code == (0 if "shows" in said else 2)
         return said
 
-    assert "shows what the model made of ten fox" in told("--out", str(tmp_path / "a.html"), "--lang", "zh")
+    assert "shows what the model made of ten fox" in output("--out", str(tmp_path / "a.html"), "--lang", "zh")
     assert "解码器的注意力" in (tmp_path / "a.html").read_text(encoding="utf-8")
-    told("--out", str(tmp_path / "a.npz"))
+    output("--out", str(tmp_path / "a.npz"))
     assert "encoder.l0_reverse" in Trace.load(tmp_path / "a.npz").layers
-    assert "expected a name that ends in .html, .npz or .json" in told("--out", str(tmp_path / "a.pdf"))
-    assert "there is no folder" in told("--out", str(tmp_path / "none" / "a.html"))
-    assert "there is en and zh" in told("--lang", "fr")
+    assert "expected a name that ends in .html, .npz or .json" in output("--out", str(tmp_path / "a.pdf"))
+    assert "there is no folder" in output("--out", str(tmp_path / "none" / "a.html"))
+    assert "there is en and zh" in output("--lang", "fr")

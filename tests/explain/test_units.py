@@ -81,5 +81,5 @@ def test_the_unit_of_a_classifiers_class_is_found() -> None:
     found = sentiment_units(model, texts[:40], labels[:40])
     assert set(found) == {"members.0.lstm.l0", "members.0.lstm.l0_reverse"}
     assert max(follower.score for follower in found.values()) > 0.9
-    with pytest.raises(InputError, match="tells two classes apart"):
+    with pytest.raises(InputError, match="separates two classes"):
         sentiment_units(model, texts[:2], ["good", "good"])

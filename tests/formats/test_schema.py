@@ -112,16 +112,16 @@ def test_a_mutant_of_a_models_configuration_is_refused_in_one_line_or_answers(
         for mutant in mutants(whole):
             file.write_text(mutant)
             begun = time.perf_counter()
-            told = outcome(folder, table)
+            got = outcome(folder, table)
             assert time.perf_counter() - begun < SECONDS, mutant[:2000]
-            if isinstance(told, str):
-                assert "\n" not in told, mutant[:2000]
-                assert len(told) < 2000
+            if isinstance(got, str):
+                assert "\n" not in got, mutant[:2000]
+                assert len(got) < 2000
                 refused += 1
             else:
-                assert told.shape == before.shape, mutant[:2000]
+                assert got.shape == before.shape, mutant[:2000]
                 if json.loads(mutant)["fitted"] == fitted:
-                    assert told.equals(before), mutant[:2000]
+                    assert got.equals(before), mutant[:2000]
                 accepted += 1
     finally:
         file.write_text(whole)

@@ -15,9 +15,9 @@ from memfold.errors import InputError
 from memfold.lab import run_lab
 from memfold.lab.experiments import PUZZLES, Claim, findings
 from memfold.lab.gradient import gradient_by_lag
-from memfold.lab.networks import CELLS, Reader, recurrent
+from memfold.lab.networks import COMPARED_CELLS, Reader, recurrent
 from memfold.lab.pixels import Digits, PixelRecipe, fit, load_digits
-from memfold.lab.puzzles import Adding, Batch
+from memfold.lab.puzzles import Adding, PuzzleBatch
 from memfold.lab.trial import EXAMINED, Outcome, Recipe, attempt, examined
 from memfold.nn import LSTM
 from memfold.training import Budget
@@ -34,7 +34,7 @@ def test_a_claim_is_held_against_what_came_out() -> None:
     assert findings([claim], [outcome("lstm", 50, True), outcome("gru", 100, True)])[0].endswith("not tried here")
     assert findings([claim], [outcome("lstm", 100, False)])[0].endswith("so it is here (at 100)")
     against = findings([claim], [outcome("lstm", 100, True), outcome("lstm", 200, False)])[0]
-    assert "NOT FOUND here: 1 of 2 runs came out the other way (at 100)" in against
+    assert "NOT FOUND here: 1 of 2 runs went the other way (at 100)" in against
     assert findings([Claim("Paper", "gru", True, 8, 8)], [outcome("gru", 8, True)]) == [
         "Paper: gru solves it at 8; so it is here (at 8)"
     ]
@@ -63,7 +63,7 @@ def test_an_examination_counts_the_wrong_sequences() -> None:
 
 def test_a_training_ends_when_it_is_solved_and_repeats_itself() -> None:
     class Easy(Adding):
-        def right(self, y: torch.Tensor, batch: Batch) -> torch.Tensor:
+        def right(self, y: torch.Tensor, batch: PuzzleBatch) -> torch.Tensor:
             return torch.ones(len(y[0]), dtype=torch.bool)
 
     first, second = (attempt(Easy(10), "gru", 10, 3, "chrono", QUICK) for _ in range(2))
@@ -76,9 +76,11 @@ def test_a_training_ends_when_it_is_solved_and_repeats_itself() -> None:
     assert [sequences for sequences, _ in other.curve] == [960, 1920]
 
 
-def test_a_training_that_leaves_the_finite_numbers_is_told_and_not_solved(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_training_that_diverges_is_reported_and_not_solved(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     class Broken(Adding):
-        def loss(self, y: torch.Tensor, batch: Batch) -> torch.Tensor:
+        def loss(self, y: torch.Tensor, batch: PuzzleBatch) -> torch.Tensor:
             return super().loss(y, batch) * float("nan")
 
     found = attempt(Broken(10), "gru", 10, 0, "chrono", QUICK)
@@ -114,8 +116,8 @@ def test_every_puzzle_runs_with_every_cell(name: str, monkeypatch: pytest.Monkey
     experiment = PUZZLES[name]
     monkeypatch.setitem(PUZZLES, name, replace(experiment, recipe=Recipe(8, 8, limit=16, every=16)))
     record = run_lab(name, lags="12")
-    assert [row["cell"] for row in record.rows] == list(CELLS)
-    assert list(record.curves["lag 12"]) == list(CELLS)
+    assert [row["cell"] for row in record.rows] == list(COMPARED_CELLS)
+    assert list(record.curves["lag 12"]) == list(COMPARED_CELLS)
     assert len(record.findings) == len(experiment.claims)
 
 
@@ -145,9 +147,9 @@ def test_the_plain_rnns_gradient_vanishes_where_it_is_said_to_and_only_there() -
     assert lstm / share["rnn", "torch", None, 1.0] >= 1e4
     assert share["lstm", "torch", 3.0, 0.01] / share["rnn", "orthogonal", None, 0.01] < 1e4
     assert share["lstm", "torch", 3.0, 0.01] / share["rnn", "memfold", None, 0.01] < 1
-    told = "\n".join(record.findings)
-    assert "[rnn, torch, inputs 1]" in told
-    assert told.count("does NOT hold") == 2
+    findings = "\n".join(record.findings)
+    assert "[rnn, torch, inputs 1]" in findings
+    assert findings.count("does NOT hold") == 2
     assert len(record.findings) == 6
 
 
@@ -222,7 +224,7 @@ def test_the_validation_part_is_not_learnt_from() -> None:
     assert result.stopped == "budget"
 
 
-def told(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, Any]:
+def answer_of(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sys.argv", ["memfold", *arguments])
         return run(), capsys.readouterr()
@@ -232,7 +234,9 @@ def test_the_command_prints_one_json_object_and_writes_a_page(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page = tmp_path / "gradient.html"
-    code, output = told(["lab", "gradient", "--cells", "rnn,gru", "--lags", "10", "--out", str(page), "--json"], capsys)
+    code, output = answer_of(
+        ["lab", "gradient", "--cells", "rnn,gru", "--lags", "10", "--out", str(page), "--json"], capsys
+    )
     assert code == 0
     record = json.loads(output.out)
     assert {row["cell"] for row in record["rows"]} == {"rnn", "gru"}
@@ -259,7 +263,7 @@ def test_the_command_prints_one_json_object_and_writes_a_page(
     ],
 )
 def test_wrong_usage_is_one_line(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
-    code, output = told(arguments, capsys)
+    code, output = answer_of(arguments, capsys)
     assert code == 2
     assert message in output.err
     assert "Traceback" not in output.err

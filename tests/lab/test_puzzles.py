@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from memfold.lab.puzzles import DIGITS, PADDING, Adding, Batch, Copy, Puzzle, Reber, TemporalOrder, Timing
+from memfold.lab.puzzles import DIGITS, PADDING, Adding, Copy, Puzzle, PuzzleBatch, Reber, TemporalOrder, Timing
 
 
-def drawn(puzzle: Puzzle, batch: int = 400) -> Batch:
+def drawn(puzzle: Puzzle, batch: int = 400) -> PuzzleBatch:
     return puzzle.draw(batch, torch.Generator().manual_seed(0))
 
 
@@ -18,7 +18,7 @@ def test_adding_marks_one_number_in_either_half_and_asks_for_their_sum() -> None
 
 
 def test_adding_is_right_within_the_bound_of_1997() -> None:
-    batch = Batch(torch.zeros(1, 3, 2), torch.tensor([[1.0, 1.0, 1.0]]))
+    batch = PuzzleBatch(torch.zeros(1, 3, 2), torch.tensor([[1.0, 1.0, 1.0]]))
     assert Adding(8).right(torch.tensor([[[1.039], [1.041], [0.95]]]), batch).tolist() == [True, False, False]
 
 
@@ -30,7 +30,7 @@ def test_copy_asks_for_the_symbols_after_the_silence() -> None:
     assert (batch.x[30:].argmax(-1) == DIGITS + 1).all()
 
 
-def test_temporal_order_can_be_told_from_the_two_symbols() -> None:
+def test_temporal_order_can_be_read_from_the_two_symbols() -> None:
     batch = drawn(TemporalOrder(100))
     marked = batch.x[..., -2:].argmax(-1) + 2 * batch.x[..., -2:].sum(-1).long()  # 2 for X, 3 for Y
     assert ((marked > 0).sum(0) == 2).all()

@@ -85,7 +85,7 @@ void test_one_thread() {
     check(seen.each(200) && seen.by_helpers == 0, "one thread is the caller's");
 }
 
-// Helpers come when a core is free for them: on a busy machine that is not sure, so it is told and not required.
+// Helpers come when a core is free for them: on a busy machine that is not sure, so it is printed and not required.
 void test_steps() {
     Pool::set_step_threads(3);
     Pool::of_process().start(most);

@@ -86,7 +86,7 @@ def test_a_parameter_of_a_wrong_type_is_refused_before_the_data_are_read(small: 
         small.model(lr=0.0).fit(object(), budget="1ep")
 
 
-def test_a_budget_in_the_place_of_the_answers_is_told(small: Small) -> None:
+def test_a_budget_in_the_place_of_the_answers_is_refused(small: Small) -> None:
     with pytest.raises(InputError, match="the budget is given by name: budget='2ep'"):
         small.model().fit(small.X, "2ep")
 

@@ -18,7 +18,7 @@ from torch import nn
 
 from memfold import engine
 from memfold.bench.busy import busy
-from memfold.bench.peers import Call, check_equal_work, peer_calls, version_of, without_gradient
+from memfold.bench.peers import TimedCall, check_equal_work, peer_calls, version_of, without_gradient
 from memfold.bench.timing import (
     GATES,
     GRID,
@@ -79,11 +79,12 @@ def stream(rounds: int = 9) -> dict[str, Any]:
     points: list[dict[str, Any]] = []
     for hidden in (64, 128, 256, 512):
         layer = layer_of("lstm", hidden)
-        own, x = layer.stream(), np.random.default_rng(0).standard_normal(hidden).astype(np.float32)
+        full = layer.stream()
+        x = np.random.default_rng(0).standard_normal(hidden).astype(np.float32)
         half = layer.stream(bfloat16=True)
         peers = peer_calls("lstm", layer, torch.from_numpy(x).reshape(1, 1, hidden), carry=True)
-        check_equal_work(peers, own.step(x).reshape(1, 1, hidden))
-        calls: dict[str, Call] = {"memfold": partial(own.step, x), "memfold_bfloat16": partial(half.step, x)}
+        check_equal_work(peers, full.step(x).reshape(1, 1, hidden))
+        calls: dict[str, TimedCall] = {"memfold": partial(full.step, x), "memfold_bfloat16": partial(half.step, x)}
         taken = medians(calls | peers, rounds)
         times = {f"{name}_us": seconds * 1e6 for name, seconds in taken.items()}
         points.append({"cell": "lstm", "hidden": hidden, **times, **ratios_to_peers(taken)})
@@ -117,10 +118,10 @@ BENCHMARKS: dict[str, Callable[..., dict[str, Any]]] = {
 def _point(cell: str, batch: int, steps: int, hidden: int, peak_gflops: float, rounds: int) -> dict[str, Any]:
     layer = layer_of(cell, hidden)
     x = torch.randn(steps, batch, hidden)
-    own: Call = without_gradient(lambda: layer(x)[0])
+    call: TimedCall = without_gradient(lambda: layer(x)[0])
     peers = peer_calls(cell, layer, x)
-    check_equal_work(peers, own().numpy())
-    taken = medians({"memfold": own, **peers}, rounds)
+    check_equal_work(peers, call().numpy())
+    taken = medians({"memfold": call, **peers}, rounds)
     ratios = ratios_to_peers(taken)
     operations = 2 * GATES[cell] * hidden * (2 * hidden) * batch * steps
     return {
@@ -139,7 +140,8 @@ def _ragged(rounds: int) -> dict[str, float]:
     """A bidirectional LSTM, B32 T100 H128, lengths uniform from 5 to 100: with lengths, padded, torch packed."""
     layer = LSTM(128, 128, bidirectional=True).eval()
     peer = layer.to_torch()
-    x, lengths = torch.randn(100, 32, 128), torch.from_numpy(np.random.default_rng(0).integers(5, 101, 32))
+    x = torch.randn(100, 32, 128)
+    lengths = torch.from_numpy(np.random.default_rng(0).integers(5, 101, 32))
     packed = nn.utils.rnn.pack_padded_sequence(x, lengths, enforce_sorted=False)
     taken = medians(
         {
@@ -160,8 +162,11 @@ def _turns(rounds: int) -> dict[str, float]:
 
     Threads of two teams would fight: those of the one spin for a while after their work, and the other waits for cores.
     """
-    layer, x, square = LSTM(64, 64).eval(), torch.randn(100, 16, 64), torch.randn(400, 400)
-    multiply, fold = without_gradient(lambda: square @ square), without_gradient(lambda: layer(x))
+    layer = LSTM(64, 64).eval()
+    x = torch.randn(100, 16, 64)
+    square = torch.randn(400, 400)
+    multiply = without_gradient(lambda: square @ square)
+    fold = without_gradient(lambda: layer(x))
     taken: dict[str, list[float]] = {"product": [], "product_alone": [], "memfold": [], "memfold_alone": []}
     for _ in range(rounds):
         for calls in ({"product_alone": multiply}, {"memfold_alone": fold}, {"product": multiply, "memfold": fold}):
@@ -175,7 +180,8 @@ def _bfloat16(rounds: int) -> dict[str, float]:
     layer = LSTM(512, 512).eval()
     weights = {name: w.detach().numpy() for name, w in layer.weights(0).items()}
     x = np.random.default_rng(0).standard_normal((100, 1, 512)).astype(np.float32)
-    single, half = engine.pack("lstm", weights), engine.pack("lstm", weights, bfloat16=True)
+    single = engine.pack("lstm", weights)
+    half = engine.pack("lstm", weights, bfloat16=True)
     taken = medians(
         {"float32": lambda: engine.fold("lstm", x, single), "bfloat16": lambda: engine.fold("lstm", x, half)}, rounds
     )

@@ -8,14 +8,14 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from itertools import product
+from itertools import chain, product
 from typing import Any
 
 import numpy as np
 import torch
 
 from memfold import _engine, engine
-from memfold.bench.peers import Call, without_gradient
+from memfold.bench.peers import TimedCall, without_gradient
 from memfold.bench.timing import describe_machine, geometric_mean, layer_of, timed_turn
 from memfold.bench.train import derived
 
@@ -78,12 +78,12 @@ class _Peers:
 
     def __init__(self, cell: str, size: tuple[int, int, int], mode: str) -> None:
         batch, steps, hidden = size
-        own = layer_of(cell, hidden)
+        compiled = layer_of(cell, hidden)
         x, cotangent = torch.randn(2, steps, batch, hidden)
-        calls: list[Call] = []
-        for layer in (own, own.to_torch()):
+        calls: list[TimedCall] = []
+        for layer in (compiled, compiled.to_torch()):
             calls.append(derived(layer, x, cotangent) if mode == "train" else without_gradient(partial(layer, x)))
-        self.calls: dict[str, Call] = dict(zip(self.names, (calls[0], *calls), strict=True))
+        self.calls: dict[str, TimedCall] = dict(zip(self.names, (calls[0], *calls), strict=True))
 
     @staticmethod
     @contextmanager
@@ -102,11 +102,11 @@ def _taken(cell: str, size: tuple[int, int, int], mode: str, rounds: int, caller
     taken: dict[str, list[float]] = {name: [] for name in _Peers.names}
     for _, name in product(range(rounds), _Peers.names):
         with _Peers.threads(name):
-            taken[name] += _at_once([own.calls[name] for own in peers])
+            taken[name] += _at_once([peer.calls[name] for peer in peers])
     return taken
 
 
-def _at_once(calls: Sequence[Call]) -> list[float]:
+def _at_once(calls: Sequence[TimedCall]) -> list[float]:
     """Seconds of each call, made over and over by a thread for each."""
     if len(calls) == 1:
         return timed_turn({"": calls[0]}, TURN)[""]
@@ -122,7 +122,7 @@ def _at_once(calls: Sequence[Call]) -> list[float]:
         thread.start()
     for thread in threads:
         thread.join()
-    return [seconds for own in taken for seconds in own]
+    return list(chain.from_iterable(taken))
 
 
 def _compared(taken: Mapping[str, Sequence[float]]) -> dict[str, float]:
@@ -130,11 +130,11 @@ def _compared(taken: Mapping[str, Sequence[float]]) -> dict[str, float]:
     for name, seconds in taken.items():
         result[f"{name}_ms"] = statistics.median(seconds) * 1e3
         result[f"{name}_p99_ms"] = float(np.quantile(seconds, 0.99)) * 1e3
-    own, one, torchs = (f"{name}_ms" for name in _Peers.names)
+    ours, one, torchs = (f"{name}_ms" for name in _Peers.names)
     return result | {
-        "ratio_one_thread": result[own] / result[one],
+        "ratio_one_thread": result[ours] / result[one],
         "p99_one_thread": result["memfold_p99_ms"] / result["memfold_one_thread_p99_ms"],
-        "ratio_torch": result[torchs] / result[own],
+        "ratio_torch": result[torchs] / result[ours],
     }
 
 
@@ -184,11 +184,11 @@ def _side_by_side(cell: str, size: tuple[int, int, int], mode: str, rounds: int)
         taken.setdefault(name, []).extend(beside)
     here.send(None)
     other.join()
-    return _compared(taken) | {f"{name}_share": statistics.median(own) for name, own in shares.items()}
+    return _compared(taken) | {f"{name}_share": statistics.median(share) for name, share in shares.items()}
 
 
 def _serve(pipe: Any, cell: str, size: tuple[int, int, int], mode: str) -> None:
-    """The second process: a turn of the peer that it is told, and the mean seconds of its calls back."""
+    """The second process: a turn of the named peer, and the mean seconds of its calls back."""
     peers = _Peers(cell, size, mode)
     pipe.send(None)
     while (name := pipe.recv()) is not None:

@@ -14,15 +14,15 @@ import torch
 from memfold import engine
 from memfold.nn.layer import Recurrent
 
-__all__ = ["Array", "Call", "check_equal_work", "jax_scan", "peer_calls", "version_of", "without_gradient"]
+__all__ = ["Array", "TimedCall", "check_equal_work", "jax_scan", "peer_calls", "version_of", "without_gradient"]
 
 Array = np.ndarray[Any, Any]
-Call = Callable[[], Any]
+TimedCall = Callable[[], Any]
 # A peer of another gate order is wrong by 0.1 and more, one of the same by rounding alone: 1e-5.
 TOLERANCE = 1e-3
 
 
-def peer_calls(cell: str, layer: Recurrent, x: torch.Tensor, *, carry: bool = False) -> dict[str, Call]:
+def peer_calls(cell: str, layer: Recurrent, x: torch.Tensor, *, carry: bool = False) -> dict[str, TimedCall]:
     """A call of each peer that has this cell, which returns the output ``(T, B, H)``.
 
     Args:
@@ -31,7 +31,7 @@ def peer_calls(cell: str, layer: Recurrent, x: torch.Tensor, *, carry: bool = Fa
         x: (T, B, I), float32.
         carry: each call starts from the state that the last one left. JAX and Keras have no such call here.
     """
-    calls: dict[str, Call] = {}
+    calls: dict[str, TimedCall] = {}
     if cell != "peephole":
         calls["torch"] = _torch(layer, x, carry)
     if version_of("onnxruntime") and version_of("onnx"):
@@ -43,21 +43,21 @@ def peer_calls(cell: str, layer: Recurrent, x: torch.Tensor, *, carry: bool = Fa
     return calls
 
 
-def check_equal_work(calls: Mapping[str, Call], expected: Array, what: str = "outputs") -> None:
+def check_equal_work(calls: Mapping[str, TimedCall], expected: Array, what: str = "outputs") -> None:
     """Call every peer once and compare what it returns with memfold's.
 
     Raises:
         RuntimeError: one of them does not compute what memfold does.
     """
     for name, call in calls.items():
-        found = np.asarray(call())
-        if found.shape != expected.shape:
-            raise RuntimeError(f"{name} returns {found.shape} where memfold returns {expected.shape}")
-        if not (difference := float(np.abs(found - expected).max())) <= TOLERANCE:
+        result = np.asarray(call())
+        if result.shape != expected.shape:
+            raise RuntimeError(f"{name} returns {result.shape} where memfold returns {expected.shape}")
+        if not (difference := float(np.abs(result - expected).max())) <= TOLERANCE:
             raise RuntimeError(f"{name} computes something else than memfold: {what} differ by {difference:.1e}")
 
 
-def _torch(layer: Recurrent, x: torch.Tensor, carry: bool) -> Call:
+def _torch(layer: Recurrent, x: torch.Tensor, carry: bool) -> TimedCall:
     reference = layer.to_torch()
     state: list[Any] = [None]
 
@@ -70,23 +70,23 @@ def _torch(layer: Recurrent, x: torch.Tensor, carry: bool) -> Call:
     return without_gradient(run)
 
 
-def _onnxruntime(layer: Recurrent, x: Array, carry: bool) -> Call:
+def _onnxruntime(layer: Recurrent, x: Array, carry: bool) -> TimedCall:
     """One ONNX node with the layer's weights, reordered from i f g o to i o f c and from r z n to z r h."""
     import onnx
     import onnxruntime  # type: ignore[import-untyped]
     from onnx import helper, numpy_helper
 
-    own = {name: w.detach().numpy() for name, w in layer.weights(0).items()}
+    ours = {name: w.detach().numpy() for name, w in layer.weights(0).items()}
     order = {"lstm": [0, 3, 1, 2], "gru": [1, 0, 2]}.get(layer.cell, [0])
 
     def reordered(weight: Array) -> Array:
         return np.concatenate([np.split(weight, len(order))[gate] for gate in order])[None]
 
     operator = {"lstm": "LSTM", "gru": "GRU"}.get(layer.cell, "RNN")
-    weights = {"W": reordered(own["weight_ih"]), "R": reordered(own["weight_hh"])}
-    weights["B"] = np.concatenate([reordered(own["bias_ih"]), reordered(own["bias_hh"])], axis=1)
-    if "weight_ph" in own:
-        i, f, o = np.split(own["weight_ph"], 3)
+    weights = {"W": reordered(ours["weight_ih"]), "R": reordered(ours["weight_hh"])}
+    weights["B"] = np.concatenate([reordered(ours["bias_ih"]), reordered(ours["bias_hh"])], axis=1)
+    if "weight_ph" in ours:
+        i, f, o = np.split(ours["weight_ph"], 3)
         weights["P"] = np.concatenate([i, o, f])[None]
     states = ["h"] if operator != "LSTM" else ["h", "c"]
     zeros = np.zeros((1, x.shape[1], layer.hidden_size), np.float32)
@@ -120,7 +120,7 @@ def _onnxruntime(layer: Recurrent, x: Array, carry: bool) -> Call:
     return run
 
 
-def _jax(layer: Recurrent, x: Array) -> Call:
+def _jax(layer: Recurrent, x: Array) -> TimedCall:
     fold, weights, ready = jax_scan(layer, x)
     import jax
 
@@ -138,12 +138,12 @@ def jax_scan(layer: Recurrent, x: Array) -> tuple[Callable[[Any, Any], Any], Any
     from jax import lax
     from jax import numpy as jnp
 
-    own = {name: w.detach().numpy() for name, w in layer.weights(0).items()}
-    peephole = "weight_ph" in own
-    peep = np.split(own["weight_ph"], 3) if peephole else None
+    ours = {name: w.detach().numpy() for name, w in layer.weights(0).items()}
+    peephole = "weight_ph" in ours
+    peep = np.split(ours["weight_ph"], 3) if peephole else None
     # (I, G*H), (H, G*H), (G*H,), (G*H,), three of (H,)
     weights = jax.device_put(
-        (own["weight_ih"].T.copy(), own["weight_hh"].T.copy(), own["bias_ih"], own["bias_hh"], peep)
+        (ours["weight_ih"].T.copy(), ours["weight_hh"].T.copy(), ours["bias_ih"], ours["bias_hh"], peep)
     )
 
     def fold(weights: Any, x: Any) -> Any:
@@ -178,26 +178,26 @@ def jax_scan(layer: Recurrent, x: Array) -> tuple[Callable[[Any, Any], Any], Any
     return fold, weights, jax.device_put(x)
 
 
-def _keras(layer: Recurrent, x: torch.Tensor) -> Call:
+def _keras(layer: Recurrent, x: torch.Tensor) -> TimedCall:
     """Keras' layer on its torch backend; gates are reordered from r z n to z r h, those of an LSTM need not be."""
     os.environ["KERAS_BACKEND"] = "torch"
     import keras
 
-    own = {name: w.detach().numpy() for name, w in layer.weights(0).items()}
+    ours = {name: w.detach().numpy() for name, w in layer.weights(0).items()}
     if layer.cell == "gru":
-        own = {name: np.concatenate([np.split(w, 3)[gate] for gate in (1, 0, 2)]) for name, w in own.items()}
-        peer, bias = keras.layers.GRU, np.stack([own["bias_ih"], own["bias_hh"]])  # reset after is its default
+        ours = {name: np.concatenate([np.split(w, 3)[gate] for gate in (1, 0, 2)]) for name, w in ours.items()}
+        peer, bias = keras.layers.GRU, np.stack([ours["bias_ih"], ours["bias_hh"]])  # reset after is its default
     else:
         peer = keras.layers.LSTM if layer.cell == "lstm" else keras.layers.SimpleRNN
-        bias = own["bias_ih"] + own["bias_hh"]
+        bias = ours["bias_ih"] + ours["bias_hh"]
     reference = peer(layer.hidden_size, return_sequences=True)
     rows = x.transpose(0, 1).contiguous()  # (B, T, I)
     reference.build(tuple(rows.shape))
-    reference.set_weights([own["weight_ih"].T, own["weight_hh"].T, bias])
+    reference.set_weights([ours["weight_ih"].T, ours["weight_hh"].T, bias])
     return without_gradient(lambda: reference(rows).transpose(0, 1))
 
 
-def without_gradient(call: Call) -> Call:
+def without_gradient(call: TimedCall) -> TimedCall:
     def run() -> object:
         with torch.no_grad():
             return call()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from memfold.bench.peers import Call
+from memfold.bench.peers import TimedCall
 from memfold.bench.timing import describe_machine, medians
 from memfold.budget import Budget
 from memfold.data.datasets import SeriesSplit, dataset, load_split
@@ -38,13 +38,13 @@ def series(budget: str = "60s", rounds: int = 5) -> dict[str, Any]:
     learns from all and keeps the last weights: to validate and stop early is for those who ask for it.
 
     Args:
-        budget: time to learn for each, from the first step to the last, validation included.
+        budget: time to train for each, from the first step to the last, validation included.
         rounds: turns that each has at forecasting.
 
     Returns:
         ``machine``; ``data``; ``budget_seconds``; ``points``, one for each measure with its value for ``memfold``,
         ``neuralforecast`` and, where it has one, ``Naive2``: the scores of the 48 hours, the weights, the steps made,
-        the windows learnt from in a second of the budget, and the series forecast in a second, from a data frame to a
+        the windows trained on in a second of the budget, and the series forecast in a second, from a data frame to a
         data frame of quantiles (the median call). The two speeds have a ``ratio``, memfold's to neuralforecast's.
 
     Raises:
@@ -65,10 +65,14 @@ def _points(split: SeriesSplit, model: Forecaster, seconds: float, rounds: int) 
     train = split.train.known.select(ID, TIME, TARGET)
     model.fit(split.train, budget=f"{seconds}s", progress=False)
     peer = _NeuralForecast(train, split.train.step, model, seconds)
-    calls: dict[str, Call] = {"memfold": lambda: model.predict(train), "neuralforecast": lambda: peer.predict(train)}
+    calls: dict[str, TimedCall] = {
+        "memfold": lambda: model.predict(train),
+        "neuralforecast": lambda: peer.predict(train),
+    }
     scores = _scores(model, split, {name: call() for name, call in calls.items()})
     taken = medians(calls, rounds)
-    training, count = model.training_, len(split.train.ids)
+    training = model.training_
+    count = len(split.train.ids)
     scores["memfold"] |= {
         "parameters": model.parameter_count,
         "steps": training.steps,
@@ -82,11 +86,11 @@ def _points(split: SeriesSplit, model: Forecaster, seconds: float, rounds: int) 
         "series_per_second": round(count / taken["neuralforecast"]),
     }
     points: list[dict[str, Any]] = []
-    for measure, own in scores["memfold"].items():
+    for measure, ours in scores["memfold"].items():
         point: dict[str, Any] = {"measure": measure}
         point |= {name: values[measure] for name, values in scores.items() if measure in values}
         if measure in SPEEDS:
-            point["ratio"] = own / scores["neuralforecast"][measure]
+            point["ratio"] = ours / scores["neuralforecast"][measure]
         points.append(point)
     return points
 
@@ -140,7 +144,8 @@ class _NeuralForecast:
                 self.begun = time.perf_counter()
 
             def on_train_batch_end(self, trainer: Trainer, *batch: object) -> None:
-                outer.steps, outer.seconds = outer.steps + 1, time.perf_counter() - self.begun
+                outer.steps += 1
+                outer.seconds = time.perf_counter() - self.begun
                 trainer.should_stop = outer.seconds >= seconds
 
         trainer: dict[str, Any] = {

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from memfold import _engine, engine
-from memfold.bench.peers import Call, version_of
+from memfold.bench.peers import TimedCall, version_of
 from memfold.nn import GRU, LSTM, RNN
 from memfold.nn.layer import Recurrent
 
@@ -84,7 +84,7 @@ def layer_of(cell: str, hidden: int) -> Recurrent:
     return LSTM(hidden, hidden, peephole=cell == "peephole", init="torch").eval()
 
 
-def medians(calls: Mapping[str, Call], rounds: int) -> dict[str, float]:
+def medians(calls: Mapping[str, TimedCall], rounds: int) -> dict[str, float]:
     """Median seconds of each call, over turns that they have one after the other."""
     taken: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
@@ -93,7 +93,7 @@ def medians(calls: Mapping[str, Call], rounds: int) -> dict[str, float]:
     return {name: statistics.median(seconds) for name, seconds in taken.items()}
 
 
-def timed_turn(calls: Mapping[str, Call], seconds: float = 0.05) -> dict[str, list[float]]:
+def timed_turn(calls: Mapping[str, TimedCall], seconds: float = 0.05) -> dict[str, list[float]]:
     """Seconds of each call, made one after the other over and over for the given time.
 
     It begins with a pause, in which the threads of the turn before stop spinning (ONNX Runtime's go on for over 5 ms,

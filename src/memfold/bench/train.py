@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from memfold.bench.peers import Call, check_equal_work, jax_scan, version_of
+from memfold.bench.peers import TimedCall, check_equal_work, jax_scan, version_of
 from memfold.bench.timing import GATES, GRID, describe_machine, geometric_mean, layer_of, medians, ratios_to_peers
 from memfold.nn import LSTM, dispatch
 from memfold.nn.layer import Recurrent
@@ -67,10 +67,10 @@ def train(cells: Sequence[str] = tuple(GATES), rounds: int = 5) -> dict[str, Any
 def _point(cell: str, batch: int, steps: int, hidden: int, peak_gflops: float, rounds: int) -> dict[str, Any]:
     layer = layer_of(cell, hidden)
     x, cotangent = torch.randn(2, steps, batch, hidden)
-    own = derived(layer, x, cotangent)
+    call = derived(layer, x, cotangent)
     peers = _peers(cell, layer, x, cotangent)
-    _check_equal_gradients(peers, own())
-    taken = medians({"memfold": own, **peers}, rounds)
+    _check_equal_gradients(peers, call())
+    taken = medians({"memfold": call, **peers}, rounds)
     ratios = ratios_to_peers(taken)
     operations = 3 * 2 * GATES[cell] * hidden * (2 * hidden) * batch * steps
     return {
@@ -85,9 +85,9 @@ def _point(cell: str, batch: int, steps: int, hidden: int, peak_gflops: float, r
     }
 
 
-def _peers(cell: str, layer: Recurrent, x: Tensor, cotangent: Tensor) -> dict[str, Call]:
+def _peers(cell: str, layer: Recurrent, x: Tensor, cotangent: Tensor) -> dict[str, TimedCall]:
     """A call of each peer that has this cell, which returns the output and the gradient of x, ``(T, B, ·)`` each."""
-    calls: dict[str, Call] = {}
+    calls: dict[str, TimedCall] = {}
     if cell == "peephole":
         calls["eager"] = derived(layer, x, cotangent, partial(_composed, layer))
         steps, batch, hidden = x.shape
@@ -110,7 +110,7 @@ def _composed(layer: Recurrent, x: Tensor) -> tuple[Tensor, Any]:
 
 def derived(
     module: nn.Module, x: Tensor, cotangent: Tensor, forward: Callable[[Any], tuple[Any, Any]] | None = None
-) -> Call:
+) -> TimedCall:
     """A call of forward and backward that returns the output and the gradient of x.
 
     Args:
@@ -130,7 +130,7 @@ def derived(
     return run
 
 
-def _jax(layer: Recurrent, x: Tensor, cotangent: Tensor) -> Call:
+def _jax(layer: Recurrent, x: Tensor, cotangent: Tensor) -> TimedCall:
     """The jitted gradient of the ``lax.scan``, by the weights and x."""
     fold, weights, ready = jax_scan(layer, x.numpy())
     import jax
@@ -140,19 +140,20 @@ def _jax(layer: Recurrent, x: Tensor, cotangent: Tensor) -> Call:
         d_weights, dx = pull_back(cotangent)
         return y, dx, d_weights
 
-    compiled, given = jax.jit(derive), jax.device_put(cotangent.numpy())
+    compiled = jax.jit(derive)
+    given = jax.device_put(cotangent.numpy())
     return lambda: jax.block_until_ready(compiled(weights, ready, given))
 
 
-def _check_equal_gradients(calls: Mapping[str, Call], expected: Sequence[Tensor]) -> None:
+def _check_equal_gradients(calls: Mapping[str, TimedCall], expected: Sequence[Tensor]) -> None:
     """Call every peer once and compare its output and its gradient of x with memfold's.
 
     Raises:
         RuntimeError: one of them does not compute what memfold does.
     """
-    found = {name: call() for name, call in calls.items()}
+    results = {name: call() for name, call in calls.items()}
     for part, what in enumerate(("outputs", "gradients of x")):
-        returned = {name: partial(itemgetter(part), own) for name, own in found.items()}
+        returned = {name: partial(itemgetter(part), result) for name, result in results.items()}
         check_equal_work(returned, expected[part].numpy(), what)
 
 
@@ -163,7 +164,8 @@ def _ragged(rounds: int) -> dict[str, float]:
     """
     batch, steps, hidden = RAGGED
     layer = LSTM(hidden, hidden, bidirectional=True, init="torch")
-    x, cotangent = torch.randn(steps, batch, hidden), torch.randn(steps, batch, 2 * hidden)
+    x = torch.randn(steps, batch, hidden)
+    cotangent = torch.randn(steps, batch, 2 * hidden)
     lengths = torch.from_numpy(np.random.default_rng(0).integers(5, steps + 1, batch))
     pack = partial(pack_padded_sequence, lengths=lengths, enforce_sorted=False)
     packed, peer = pack(x), layer.to_torch()
@@ -172,11 +174,11 @@ def _ragged(rounds: int) -> dict[str, float]:
         y, state = peer(packed._replace(data=data))
         return y.data, state
 
-    own = derived(layer, x, cotangent, partial(layer, lengths=lengths))
+    ours = derived(layer, x, cotangent, partial(layer, lengths=lengths))
     torch_packed = derived(peer, packed.data, pack(cotangent).data, forward)
     pad = partial(pad_packed_sequence, total_length=steps)
-    _check_equal_gradients({"torch_packed": lambda: [pad(packed._replace(data=p))[0] for p in torch_packed()]}, own())
-    calls = {"memfold": own, "memfold_padded": derived(layer, x, cotangent), "torch_packed": torch_packed}
+    _check_equal_gradients({"torch_packed": lambda: [pad(packed._replace(data=p))[0] for p in torch_packed()]}, ours())
+    calls = {"memfold": ours, "memfold_padded": derived(layer, x, cotangent), "torch_packed": torch_packed}
     taken = medians(calls, rounds)
     return {f"{name}_ms": seconds * 1e3 for name, seconds in taken.items()} | {
         "of_padded": taken["memfold"] / taken["memfold_padded"],
@@ -211,7 +213,7 @@ def _step(rounds: int) -> dict[str, float]:
     layer = LSTM(EMBEDDING, HIDDEN, init="torch")
     text = torch.randint(CHARACTERS, (WINDOW + 1, BATCH))
 
-    def stepping(model: nn.Module) -> Call:
+    def stepping(model: nn.Module) -> TimedCall:
         adam = torch.optim.Adam(model.parameters(), fused=True)
 
         def run() -> Tensor:

@@ -56,8 +56,8 @@ class Folding:
             raise ValueError(f"x must be (T, B, I), got shape {x.shape}")
         steps, batch, input_size = x.shape
         refuse_unnamed(weights)
-        own = _checked_weights(cell, {k: np.asarray(w, x.dtype) for k, w in weights.items()}, input_size)
-        hidden, output = sizes(own)
+        arrays = _checked_weights(cell, {k: np.asarray(w, x.dtype) for k, w in weights.items()}, input_size)
+        hidden, output = sizes(arrays)
         shapes = [(batch, output), (batch, hidden)]
         start = checked_state(state, CELLS[cell].state, shapes, x.dtype)
         valid = np.arange(steps)[:, None] < checked_lengths(lengths, steps, batch)
@@ -65,7 +65,7 @@ class Folding:
         if reverse:  # a cut between t-1 and t comes before step t-1
             cut = np.concatenate([cut[1:], np.zeros_like(cut[:1])])
         order = range(steps - 1, -1, -1) if reverse else range(steps)
-        return cls(CELLS[cell], np.where(valid[..., None], x, 0), own, start, valid, cut, order)
+        return cls(CELLS[cell], np.where(valid[..., None], x, 0), arrays, start, valid, cut, order)
 
 
 def sizes(weights: Weights) -> tuple[int, int]:

@@ -188,10 +188,10 @@ def bidirectional(
         {name.removesuffix("_reverse"): w for name, w in weights.items() if name.endswith("_reverse")},
     ]
     outputs, finals = [], []
-    for d, own in enumerate(directions):
+    for d, direction in enumerate(directions):
         start = None if state is None else [np.asarray(s)[d] for s in state]
         y, final = fold(
-            cell, x, own, start, lengths=lengths, resets=resets, reverse=bool(d), clip=clip, zoneout=zoneout
+            cell, x, direction, start, lengths=lengths, resets=resets, reverse=bool(d), clip=clip, zoneout=zoneout
         )
         outputs.append(y)
         finals.append(final)

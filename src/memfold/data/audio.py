@@ -40,7 +40,7 @@ def read_audio(source: str | Path | BinaryIO, rate: int, name: str = "") -> Samp
     if isinstance(source, str | Path) and not Path(source).is_file():
         raise InputError(f"{name}: no such file")
     try:
-        samples, found = soundfile.read(source, dtype="float32", always_2d=True)
+        samples, file_rate = soundfile.read(source, dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, OSError) as error:
         reason = getattr(error, "error_string", error)  # libsndfile's, without the file's name
         raise InputError(f"{name}: not readable as audio ({reason})") from None
@@ -49,7 +49,7 @@ def read_audio(source: str | Path | BinaryIO, rate: int, name: str = "") -> Samp
     mono: Samples = samples.mean(1)
     if not np.isfinite(mono).all():
         raise InputError(f"{name}: holds samples that are not finite")
-    return mono if found == rate else soxr.resample(mono, found, rate)
+    return mono if file_rate == rate else soxr.resample(mono, file_rate, rate)
 
 
 def listen(source: BinaryIO, rate: int) -> Iterator[Samples]:
@@ -100,12 +100,14 @@ class _Raw(io.RawIOBase):
 def _growing_wave(source: BinaryIO, rate: int) -> Iterator[Samples]:
     try:
         with wave.open(source, "rb") as file:
-            width, channels, found = file.getsampwidth(), file.getnchannels(), file.getframerate()
+            width = file.getsampwidth()
+            channels = file.getnchannels()
+            file_rate = file.getframerate()
             if width not in WIDTHS:
                 raise InputError(f"standard input: {8 * width} bits a sample; 8, 16 or 32 can be read")
-            resampler = None if found == rate else soxr.ResampleStream(found, rate, 1, dtype="float32")
+            resampler = None if file_rate == rate else soxr.ResampleStream(file_rate, rate, 1, dtype="float32")
             heard = False
-            while block := file.readframes(round(BLOCK * found)):
+            while block := file.readframes(round(BLOCK * file_rate)):
                 heard = True
                 whole = len(block) // (width * channels) * width * channels
                 samples = np.frombuffer(block[:whole], WIDTHS[width]).astype(np.float32).reshape(-1, channels).mean(1)

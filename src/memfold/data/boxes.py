@@ -5,6 +5,7 @@ import xml.etree.ElementTree as ElementTree
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain, product
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
@@ -51,7 +52,7 @@ class BoxedImages:
     @property
     def classes(self) -> list[str]:
         """The distinct labels in order."""
-        return sorted({label for own in self.labels for label in own})
+        return sorted(set(chain.from_iterable(self.labels)))
 
     def take(self, rows: Sequence[int]) -> "BoxedImages":
         """Some of the images."""
@@ -96,8 +97,8 @@ class BoxedImages:
         for path, labels in zip(self.paths, self.labels, strict=True):
             for label in labels:
                 if label not in places:
-                    raise InputError(f"{path}: the class {label!r} was not learnt; known are {', '.join(classes)}")
-        return [np.array([places[label] for label in own], np.int64) for own in self.labels]
+                    raise InputError(f"{path}: the class {label!r} was not trained on; known are {', '.join(classes)}")
+        return [np.array([places[label] for label in names], np.int64) for names in self.labels]
 
     def require(self, images: int = 1) -> None:
         """Raise InputError unless so many images have boxes, one or two."""
@@ -117,13 +118,14 @@ class BoxedImages:
         """
         self.require(2)
         order = np.random.default_rng(0).permutation(len(self)).tolist()
-        boxed, empty = [row for row in order if self.labels[row]], [row for row in order if not self.labels[row]]
+        boxed = [row for row in order if self.labels[row]]
+        empty = [row for row in order if not self.labels[row]]
         held = self._spared(boxed, max(1, round(share * len(boxed)))) + empty[: round(share * len(empty))]
         return self.take([row for row in range(len(self)) if row not in held]), self.take(sorted(held))
 
     def _spared(self, rows: Sequence[int], count: int) -> list[int]:
         """The first so many rows without which every class remains."""
-        left = Counter(label for own in self.labels for label in set(own))
+        left = Counter(label for labels in self.labels for label in set(labels))
         spared: list[int] = []
         for row in rows:
             if len(spared) < count and all(left[label] > 1 for label in self.labels[row]):
@@ -161,12 +163,12 @@ def boxed(paths: Sequence[Path], boxes: Sequence[Any]) -> BoxedImages:
         InputError: a box of another form, or none of the images can be read.
     """
     gathered = _Gathered("the images")
-    for number, (path, own) in enumerate(zip(paths, boxes, strict=True)):
+    for number, (path, given) in enumerate(zip(paths, boxes, strict=True)):
         where = f"boxes of image {number}"
         try:
-            things = [(str(label), numbers) for label, *numbers in own]
+            things = [(str(label), numbers) for label, *numbers in given]
         except (TypeError, ValueError):
-            raise InputError(f"{where}: expected a list of (label, x, y, width, height), got {shown(own)}") from None
+            raise InputError(f"{where}: expected a list of (label, x, y, width, height), got {shown(given)}") from None
         gathered.add(path, None, [(label, _corners(numbers, where)) for label, numbers in things], where)
     return gathered.finished()
 
@@ -194,11 +196,11 @@ def read_boxes(source: str | Path, images: str | Path | None = None) -> BoxedIma
         raise InputError(f"{path}: no such file or folder")
     if names := _voc_names(path):
         return _read_voc(path, names, images)
-    found = sorted(path.glob("*.json"))
-    if len(found) != 1:
-        holds = "several JSON files: name one of them" if found else "no boxes: neither XML nor JSON files"
+    files = sorted(path.glob("*.json"))
+    if len(files) != 1:
+        holds = "several JSON files: name one of them" if files else "no boxes: neither XML nor JSON files"
         raise InputError(f"{path}: holds {holds}")
-    return _read_coco(found[0], images)
+    return _read_coco(files[0], images)
 
 
 def read_splits(source: str | Path, images: str | Path | None = None) -> dict[str, BoxedImages]:
@@ -292,9 +294,9 @@ class _Gathered:
             InputError: none of the images can be read.
         """
         leave_out(self.broken, len(self.broken) + len(self.images), "images")
-        told = [f"{count} {'box' if count == 1 else 'boxes'} {what}" for what, count in self.counts.items() if count]
-        if told:
-            say(f"{self.images.name}: {', '.join(told)}")
+        changes = [f"{count} {'box' if count == 1 else 'boxes'} {what}" for what, count in self.counts.items() if count]
+        if changes:
+            say(f"{self.images.name}: {', '.join(changes)}")
         return self.images
 
 
@@ -346,10 +348,11 @@ def _voc_image(file: Path, name: str, places: Sequence[Path]) -> Path:
     """The image that an XML file names, or else one of the file's own name."""
     wanted = PureWindowsPath(name).name  # which splits at both kinds of slashes
     names = [wanted] if wanted else []
-    names += [file.stem + end for suffix in sorted(SUFFIXES) for end in (suffix, suffix.upper())]
-    found = (place / own for own in names for place in places if (place / own).is_file())
-    if (image := next(found, None)) is not None:
-        return image
+    for suffix in sorted(SUFFIXES):
+        names += [file.stem + suffix, file.stem + suffix.upper()]
+    for candidate, place in product(names, places):
+        if (place / candidate).is_file():
+            return place / candidate
     where = ", ".join(str(place) for place in places)
     raise InputError(
         f"{file}: its image {wanted or file.stem} is not in {where} (name the folder with --set images=FOLDER)"
@@ -358,8 +361,8 @@ def _voc_image(file: Path, name: str, places: Sequence[Path]) -> Path:
 
 def _voc_size(tree: ElementTree.Element) -> tuple[int, int] | None:
     """As written in the file; None where nothing is, or 0."""
-    found = [tree.findtext(f"size/{name}") or "" for name in ("width", "height")]
-    width, height = (int(text) if text.strip().isdigit() else 0 for text in found)
+    texts = [tree.findtext(f"size/{name}") or "" for name in ("width", "height")]
+    width, height = (int(text) if text.strip().isdigit() else 0 for text in texts)
     return (width, height) if width and height else None
 
 
@@ -378,31 +381,32 @@ def _voc_entries(file: Path, tree: ElementTree.Element) -> Iterator[Entry]:
 def _read_coco(path: Path, images: str | Path | None) -> BoxedImages:
     content = _coco_content(path)
     names = {
-        _value(own, "id", path, "category"): _value(own, "name", path, "category") for own in content["categories"]
+        _value(entry, "id", path, "category"): _value(entry, "name", path, "category")
+        for entry in content["categories"]
     }
-    files = {_value(own, "id", path, "image"): own for own in content["images"]}
+    files = {_value(entry, "id", path, "image"): entry for entry in content["images"]}
     entries: dict[Any, list[Entry]] = {key: [] for key in files}
     gathered = _Gathered(str(path))
-    for number, own in enumerate(content["annotations"], start=1):
+    for number, annotation in enumerate(content["annotations"], start=1):
         where = f"{path}, annotation {number}"
-        image, kind = (_value(own, key, path, "annotation") for key in ("image_id", "category_id"))
+        image, kind = (_value(annotation, key, path, "annotation") for key in ("image_id", "category_id"))
         if image not in files:
             raise InputError(f"{where}: is for the image {image}, which is not among the images")
         if kind not in names:
             raise InputError(f"{where}: is of the category {kind}, which is not among the categories")
-        if own.get("iscrowd"):
+        if annotation.get("iscrowd"):
             gathered.counts["around crowds left out"] += 1
             continue
-        entries[image].append((names[kind], _corners(_value(own, "bbox", path, "annotation"), where)))
+        entries[image].append((names[kind], _corners(_value(annotation, "bbox", path, "annotation"), where)))
     places = [path.parent / place for place in COCO_FOLDERS] if images is None else [Path(images)]
-    for key, own in files.items():
-        file = str(_value(own, "file_name", path, "image"))
-        found = next((place / file for place in places if (place / file).is_file()), None)
-        if found is None:
+    for key, entry in files.items():
+        file = str(_value(entry, "file_name", path, "image"))
+        image_file = next((place / file for place in places if (place / file).is_file()), None)
+        if image_file is None:
             where = ", ".join(str(place) for place in places)
             raise InputError(f"{path}: the image {file} is not in {where} (name the folder with --set images=FOLDER)")
-        declared = (own["width"], own["height"]) if own.get("width") and own.get("height") else None
-        gathered.add(found, declared, entries[key], f"{path}, image {file}")
+        declared = (entry["width"], entry["height"]) if entry.get("width") and entry.get("height") else None
+        gathered.add(image_file, declared, entries[key], f"{path}, image {file}")
     return gathered.finished()
 
 
@@ -413,8 +417,8 @@ def _coco_content(path: Path) -> dict[str, list[Mapping[str, Any]]]:
         where = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
         raise InputError(f"{path}{where}: not readable as JSON ({error})") from None
     for name in ("images", "annotations", "categories"):
-        own = content.get(name) if isinstance(content, dict) else None
-        if not isinstance(own, list) or not all(isinstance(entry, dict) for entry in own):
+        entries = content.get(name) if isinstance(content, dict) else None
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             raise InputError(f"{path}: is no COCO file; expected a list of objects {name!r}")
     if not content["images"]:
         raise InputError(f"{path}: names no image")

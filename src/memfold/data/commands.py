@@ -1,4 +1,4 @@
-"""Recordings of spoken commands: a folder for each command, or files whose names tell command and speaker."""
+"""Recordings of spoken commands: a folder for each command, or files whose names hold command and speaker."""
 
 import re
 from collections import Counter
@@ -129,16 +129,16 @@ class Recordings:
         if speaker not in known:
             has = ", ".join(known) if known else "no speaker is known; name files with a pattern that holds {speaker}"
             raise InputError(f"{self.name}: no recording of the speaker {speaker!r}; known: {has}")
-        rest, own = self._parted({row for row, found in enumerate(self.speakers) if found == speaker})
+        rest, held = self._parted({row for row, other in enumerate(self.speakers) if other == speaker})
         if not rest.paths:
             raise InputError(f"{self.name}: {speaker!r} is the only speaker")
-        return rest, own
+        return rest, held
 
     def _parted(self, test: set[int]) -> tuple[Self, Self]:
         rest = self.take([row for row in range(len(self.paths)) if row not in test])
         held = self.take(sorted(test))
-        learnt, kept = split_background(self.background)
-        return replace(rest, background=learnt), replace(held, background=kept)
+        training, kept = split_background(self.background)
+        return replace(rest, background=training), replace(held, background=kept)
 
 
 def split_background(background: Sequence[Excerpt], share: float = 0.2) -> tuple[tuple[Excerpt, ...], ...]:
@@ -170,7 +170,7 @@ def read_commands(source: str | Path, pattern: str | None = None, background: st
 
     Args:
         source: a folder with a folder for each command, or with files that the pattern describes. Of the former, a
-            folder ``_background_noise_`` is background, and names such as ``<speaker>_nohash_0.wav`` tell the speaker.
+            folder ``_background_noise_`` is background, and names such as ``<speaker>_nohash_0.wav`` hold the speaker.
         pattern: how command, speaker and number make up a file's name without its suffix, as in
             ``{label}_{speaker}_{index}``; with the folders below ``source`` where it holds a ``/``.
         background: a folder or a file with sound in which no command is spoken.
@@ -188,10 +188,10 @@ def read_commands(source: str | Path, pattern: str | None = None, background: st
     if (root / BACKGROUND).is_dir():
         noise += background_of(root / BACKGROUND)
     apart = {excerpt.path.resolve() for excerpt in noise}
-    found = _by_folder(root, apart) if pattern is None else _by_pattern(root, pattern, apart)
-    if not found:
+    recordings = _by_folder(root, apart) if pattern is None else _by_pattern(root, pattern, apart)
+    if not recordings:
         raise InputError(f"{root}: holds no audio files")
-    paths, labels, speakers = (list(column) for column in zip(*found, strict=True))
+    paths, labels, speakers = (list(column) for column in zip(*recordings, strict=True))
     if OTHER in labels:
         raise InputError(f"{root}: {OTHER!r} is what a model calls background; give these files as --set background=")
     return Recordings(str(root), paths, labels, speakers, tuple(dict.fromkeys(noise)))
@@ -215,8 +215,8 @@ def load_fsdd(holdout: str | None = None, background: str | Path | None = None) 
     Raises:
         InputError: the files are not there, or there is no such speaker.
     """
-    found = read_commands(find("fsdd") / "recordings", "{label}_{speaker}_{index}", background)
-    everything = replace(found, name="@fsdd")
+    recordings = read_commands(find("fsdd") / "recordings", "{label}_{speaker}_{index}", background)
+    everything = replace(recordings, name="@fsdd")
     if holdout is not None:
         return everything.hold_out(holdout)
     test = {row for row, path in enumerate(everything.paths) if int(path.stem.rsplit("_", 1)[1]) < OFFICIAL_TEST}
@@ -236,18 +236,18 @@ def audio_files(path: Path) -> list[Path]:
 
 
 def _by_folder(root: Path, apart: set[Path]) -> list[Found]:
-    found = []
+    recordings = []
     for label, files in labelled_folders(root, SUFFIXES):
         for path in files:
             if label != BACKGROUND and path.resolve() not in apart:
                 named = SPEECH_COMMANDS.fullmatch(path.stem)
-                found.append((path, label, named["speaker"] if named else ""))
-    if not found and files_below(root, SUFFIXES):
+                recordings.append((path, label, named["speaker"] if named else ""))
+    if not recordings and files_below(root, SUFFIXES):
         raise InputError(
-            f"{root}: expected a folder for each command; where the files' names tell it, say how: "
+            f"{root}: expected a folder for each command; where the files' names hold it, say how: "
             "--set pattern={label}_{speaker}_{index}"
         )
-    return found
+    return recordings
 
 
 def _by_pattern(root: Path, pattern: str, apart: set[Path]) -> list[Found]:
@@ -255,7 +255,7 @@ def _by_pattern(root: Path, pattern: str, apart: set[Path]) -> list[Found]:
     files = [
         path for path in files_below(root, SUFFIXES) if path.resolve() not in apart and BACKGROUND not in path.parts
     ]
-    found, others = [], []
+    recordings, others = [], []
     for path in files:
         named = path.relative_to(root).with_suffix("").as_posix() if "/" in pattern else path.stem
         match = form.fullmatch(named)
@@ -263,12 +263,12 @@ def _by_pattern(root: Path, pattern: str, apart: set[Path]) -> list[Found]:
             others.append(path)
         else:
             groups = match.groupdict()
-            found.append((path, groups["label"], groups.get("speaker", "")))
+            recordings.append((path, groups["label"], groups.get("speaker", "")))
     if others:
-        count = "no file's name" if not found else f"{len(others)} of {len(files)} names do not"
-        fits = "has the form" if not found else "have the form"
+        count = "no file's name" if not recordings else f"{len(others)} of {len(files)} names do not"
+        fits = "has the form" if not recordings else "have the form"
         raise InputError(f"{root}: {count} {fits} {pattern}, such as {others[0].name}")
-    return found
+    return recordings
 
 
 def _compiled(pattern: str) -> re.Pattern[str]:

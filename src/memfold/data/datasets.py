@@ -56,13 +56,13 @@ class DataSet:
 
 
 def _registry() -> dict[str, dict[str, tuple[str, str]]]:
-    found: dict[str, dict[str, tuple[str, str]]] = {}
+    registry: dict[str, dict[str, tuple[str, str]]] = {}
     for line in (files("memfold.data") / "registry.txt").read_text(encoding="utf-8").splitlines():
         if not line.startswith("#"):
             path, digest, address = line.split()
             name, _, file = path.partition("/")
-            found.setdefault(name, {})[file] = address, digest
-    return found
+            registry.setdefault(name, {})[file] = address, digest
+    return registry
 
 
 REGISTRY = _registry()  # set -> file -> (address, SHA-256); not those that are shipped, or must be had by hand

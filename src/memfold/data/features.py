@@ -36,12 +36,14 @@ class LogMel:
 
     def count(self, samples: int) -> int:
         """How many frames so many samples make."""
-        length, shift = round(LENGTH * self.rate), round(SHIFT * self.rate)
+        length = round(LENGTH * self.rate)
+        shift = round(SHIFT * self.rate)
         return max(0, 1 + (samples - length) // shift)
 
     def follow(self, blocks: Iterable[NDArray[np.float32]]) -> Iterator[Frames]:
         """Each frame ``(M,)`` as soon as the sound for it has come."""
-        online, done = knf.OnlineFbank(self._options()), 0
+        online = knf.OnlineFbank(self._options())
+        done = 0
         for block in blocks:
             online.accept_waveform(self.rate, 32768 * block)  # Kaldi's scale, for which its floor is made
             ready = online.num_frames_ready

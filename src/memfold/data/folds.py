@@ -16,6 +16,6 @@ def held_out_rows(labels: Sequence[str], fold: int = 0, folds: int = 10) -> set[
     shuffled = np.random.default_rng(0).permutation(len(labels))
     held: set[int] = set()
     for label in sorted(set(labels)):
-        own = [int(row) for row in shuffled if labels[row] == label]
-        held.update(own[fold % min(folds, len(own)) :: min(folds, len(own))])
+        rows = [int(row) for row in shuffled if labels[row] == label]
+        held.update(rows[fold % min(folds, len(rows)) :: min(folds, len(rows))])
     return held

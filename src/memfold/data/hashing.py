@@ -29,10 +29,10 @@ def digest(*parts: Any) -> str:
     >>> digest(["a"], np.zeros(2)) == digest(("a",), np.zeros(2))
     True
     """
-    found = hashlib.sha256()
+    sha = hashlib.sha256()
     for piece in _pieces(parts):
-        found.update(piece)
-    return found.hexdigest()
+        sha.update(piece)
+    return sha.hexdigest()
 
 
 def _pieces(value: Any) -> Iterator[bytes]:
@@ -57,8 +57,8 @@ def _pieces(value: Any) -> Iterator[bytes]:
             yield from _pieces(value[key])
     elif isinstance(value, Sequence):
         yield b"l%d:" % len(value)
-        for own in value:
-            yield from _pieces(own)
+        for entry in value:
+            yield from _pieces(entry)
     elif is_dataclass(value) and not isinstance(value, type):
         yield f"d{type(value).__qualname__}:".encode()
         yield from _pieces({field.name: getattr(value, field.name) for field in fields(value)})

@@ -96,7 +96,8 @@ class Images:
 def joined(parts: Sequence[Images]) -> Images:
     """All images of several, in colour where one of them is."""
     channels = max(part.pixels.shape[1] for part in parts)
-    pixels = [np.broadcast_to(own, (len(own), channels, *own.shape[2:])) for own in (part.pixels for part in parts)]
+    arrays = [part.pixels for part in parts]
+    pixels = [np.broadcast_to(array, (len(array), channels, *array.shape[2:])) for array in arrays]
     return Images(
         " ".join(dict.fromkeys(part.name for part in parts)),
         np.concatenate(pixels),
@@ -125,25 +126,25 @@ def read_classes(source: str | Path, size: int, channels: int | None = None) -> 
         raise InputError(f"{root}: no such folder")
     if idx := sorted(path.name for path in root.iterdir() if IDX_IMAGES in path.name):
         raise InputError(f"{root}: holds idx files; name one of them, such as {root / idx[-1]}")
-    found: list[tuple[Path, str]] = []
+    entries: list[tuple[Path, str]] = []
     for label, files in labelled_folders(root, SUFFIXES):
         if not files:
             raise InputError(f"{root / label}: holds no images; add some, or remove the folder")
-        found += [(path, label) for path in files]
-    if not found:
+        entries += [(path, label) for path in files]
+    if not entries:
         raise InputError(f"{root}: expected a folder for each class, with its images")
-    pixels, kept = read_pixels([path for path, _ in found], size, channels)
-    labels = [found[row][1] for row in kept]
-    if broken := sorted({label for _, label in found} - set(labels)):
+    pixels, kept = read_pixels([path for path, _ in entries], size, channels)
+    labels = [entries[row][1] for row in kept]
+    if broken := sorted({label for _, label in entries} - set(labels)):
         raise InputError(f"{root / broken[0]}: none of its images can be read")
-    return Images(str(root), pixels, labels, [str(found[row][0]) for row in kept])
+    return Images(str(root), pixels, labels, [str(entries[row][0]) for row in kept])
 
 
 def read_pixels(paths: Sequence[Path], size: int, channels: int | None = None) -> tuple[Pixels, list[int]]:
     """Read image files; those that cannot be read are left out, and named on standard error.
 
     Every image is turned as its camera noted, scaled to fit into a square without a change of its proportions, centred
-    in it, and surrounded by its mean colour. What is transparent becomes white.
+    in it, with its mean colour around it. What is transparent becomes white.
 
     Args:
         paths: files of any kind that Pillow reads (PNG, JPEG, WebP, TIFF, BMP, PGM, ...).
@@ -168,8 +169,8 @@ def read_pixels(paths: Sequence[Path], size: int, channels: int | None = None) -
             continue
         kept.append(place)
     leave_out(broken, len(paths), "images")
-    most = channels or max(own.shape[0] for own in squares)
-    return np.stack([np.broadcast_to(own, (most, size, size)) for own in squares]), kept
+    most = channels or max(square.shape[0] for square in squares)
+    return np.stack([np.broadcast_to(square, (most, size, size)) for square in squares]), kept
 
 
 def pixels_of(arrays: Iterable[Any], size: int, channels: int | None = None) -> Images:
@@ -184,8 +185,8 @@ def pixels_of(arrays: Iterable[Any], size: int, channels: int | None = None) -> 
             squares.append(_square(_image_of(array), size, channels))
         except (*UNREADABLE, TypeError) as error:
             raise InputError(f"image {place}: expected bytes of (H, W) or (H, W, C), got {error}") from None
-    most = channels or max(own.shape[0] for own in squares)
-    pixels = np.stack([np.broadcast_to(own, (most, size, size)) for own in squares])
+    most = channels or max(square.shape[0] for square in squares)
+    pixels = np.stack([np.broadcast_to(square, (most, size, size)) for square in squares])
     return Images("the images", pixels, [], [f"image {place}" for place in range(len(pixels))])
 
 
@@ -231,10 +232,10 @@ def several(data: Any) -> list[Any]:
     Raises:
         InputError: there is none.
     """
-    found = [data] if isinstance(data, str | Path | Image.Image) else list(data)
-    if not found:
+    images = [data] if isinstance(data, str | Path | Image.Image) else list(data)
+    if not images:
         raise InputError("no images given")
-    return found
+    return images
 
 
 def paths_in(data: Any) -> list[Path]:
@@ -279,7 +280,7 @@ def _read_idx(path: Path, size: int, channels: int | None) -> Images:
         raise InputError(f"{path}: holds no images")
     pixels = images[:, None]
     if images.shape[1:] != (size, size):
-        pixels = np.stack([_square(Image.fromarray(own), size, 1) for own in images])
+        pixels = np.stack([_square(Image.fromarray(image), size, 1) for image in images])
     pixels = np.repeat(pixels, channels or 1, axis=1)
     files = [f"{path}:{number}" for number in range(len(pixels))]
     return Images(str(path), pixels, [str(label) for label in labels], files)
@@ -298,7 +299,7 @@ def _idx_array(path: Path, rank: int) -> Pixels:
         raise InputError(f"{path}: not an idx file of bytes with {rank} dimension{'s' if rank > 1 else ''}")
     shape = np.frombuffer(content[4:head], ">u4").astype(int)
     if len(content) != head + shape.prod():
-        raise InputError(f"{path}: {len(content)} bytes, {head + shape.prod()} expected; truncated or altered")
+        raise InputError(f"{path}: {len(content)} bytes, {head + shape.prod()} expected; truncated or damaged")
     return np.frombuffer(content[head:], np.uint8).reshape(shape)
 
 

@@ -170,9 +170,9 @@ def _order(label: str) -> tuple[float, str]:
 
 
 def _column(frame: pl.DataFrame, name: str, given: str | None, option: str, common: Sequence[str]) -> str:
-    found = [column for column in frame.columns if column.strip().lower() in common]
-    if given is None and found:
-        return min(found, key=lambda column: common.index(column.strip().lower()))
+    likely = [column for column in frame.columns if column.strip().lower() in common]
+    if given is None and likely:
+        return min(likely, key=lambda column: common.index(column.strip().lower()))
     if given in frame.columns:
         return str(given)
     wanted = f"no column {given!r}" if given else f"no column for the {option}"

@@ -25,5 +25,5 @@ def numbers_of(labels: Sequence[str], classes: Sequence[str], name: str, what: s
     """
     places = {label: place for place, label in enumerate(classes)}
     if unknown := sorted(set(labels) - places.keys()):
-        raise InputError(f"{name}: the {what} {unknown[0]!r} was not learnt; the model knows {', '.join(classes)}")
+        raise InputError(f"{name}: the {what} {unknown[0]!r} was not trained on; the model knows {', '.join(classes)}")
     return np.array([places[label] for label in labels], np.int64)

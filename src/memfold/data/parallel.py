@@ -40,10 +40,10 @@ class ParallelText:
 
     def references(self) -> tuple[list[str], list[list[str]]]:
         """Every distinct source sentence, and all its translations."""
-        found: dict[str, list[str]] = {}
+        translations: dict[str, list[str]] = {}
         for source, target in zip(self.source, self.target, strict=True):
-            found.setdefault(source, []).append(target)
-        return list(found), list(found.values())
+            translations.setdefault(source, []).append(target)
+        return list(translations), list(translations.values())
 
     def split(self) -> tuple[Self, Self]:
         """Most of it, and a part to hold out: a tenth of the distinct source sentences, at most 1,000, always the same.
@@ -101,7 +101,9 @@ def _columns(path: str | Path, source: str | None, target: str | None) -> list[t
         for name in (source, target):
             if name not in header:
                 raise InputError(f"{path}, line 1: no column {name!r}; there is {', '.join(header)}")
-        left, right, first = header.index(source), header.index(target), 1
+        left = header.index(source)
+        right = header.index(target)
+        first = 1
     pairs = []
     for number, line in enumerate(lines[first:], first + 1):
         cells = line.split("\t")

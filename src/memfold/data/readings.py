@@ -92,9 +92,9 @@ def read_readings(
     name, raw = raw_table(source)
     if raw.height == 0:
         raise InputError(f"{name}: holds no rows")
-    time = time or _found(raw, TIME_NAMES)
-    columns = tuple(values) or tuple(c for c in [_found(raw, VALUE_NAMES)] if c)
-    label = label or _found(raw, LABEL_NAMES)
+    time = time or _likely(raw, TIME_NAMES)
+    columns = tuple(values) or tuple(c for c in [_likely(raw, VALUE_NAMES)] if c)
+    label = label or _likely(raw, LABEL_NAMES)
     for column, option in ((time, "time"), *((c, "values") for c in columns or (None,)), (label, "label")):
         if (option != "label" and column is None) or (column is not None and column not in raw.columns):
             wanted = f"no column {column!r}" if column else f"no column for the {option}"
@@ -152,9 +152,9 @@ def load_nab(folder: Path | None = None) -> list[Readings]:
     return result
 
 
-def _found(raw: pl.DataFrame, common: Sequence[str]) -> str | None:
-    found = [column for column in raw.columns if column.strip().lower() in common]
-    return min(found, key=lambda column: common.index(column.strip().lower())) if found else None
+def _likely(raw: pl.DataFrame, common: Sequence[str]) -> str | None:
+    likely = [column for column in raw.columns if column.strip().lower() in common]
+    return min(likely, key=lambda column: common.index(column.strip().lower())) if likely else None
 
 
 def _runs(marked: NDArray[np.bool_]) -> tuple[tuple[int, int], ...]:

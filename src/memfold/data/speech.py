@@ -52,7 +52,8 @@ class Utterances:
         """
         if len(self) < 2:
             raise InputError(f"{self.name}: holds {len(self)} recording; too few to learn from and to hold some out")
-        count, by_text = -(-len(self) // HELD_OUT), dict[str, list[int]]()
+        count = -(-len(self) // HELD_OUT)
+        by_text = dict[str, list[int]]()
         for row, text in enumerate(self.texts):
             by_text.setdefault(text, []).append(row)
         groups = list(by_text.values())
@@ -103,14 +104,14 @@ def _entry(where: str, line: str) -> tuple[str, str]:
         raise InputError(f"{where}: not readable as JSON ({error}); {example}") from None
     if not isinstance(row, dict):
         raise InputError(f"{where}: {example}")
-    found = []
+    entry = []
     for names in (AUDIO_NAMES, TEXT_NAMES):
         values = [row[name] for name in names if isinstance(row.get(name), str)]
         if not values:
             has = ", ".join(map(repr, row)) or "nothing"
             raise InputError(f"{where}: no {names[0]!r} that is text; it has {has}; {example}")
-        found.append(values[0])
-    return found[0], found[1]
+        entry.append(values[0])
+    return entry[0], entry[1]
 
 
 def load_mboshi() -> tuple[Utterances, Utterances]:

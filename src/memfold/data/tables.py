@@ -175,9 +175,9 @@ def _static(frame: pl.DataFrame, name: str) -> pl.DataFrame:
     """A row a series of columns that are the same in all its rows, as text."""
     columns = frame.columns[1:]
     texts = frame.select(ID, pl.col(columns).cast(pl.String).str.strip_chars().replace(_MISSING, None))
-    found = texts.group_by(ID).agg(pl.col(columns).drop_nulls().unique(maintain_order=True)).sort(ID)
+    distinct = texts.group_by(ID).agg(pl.col(columns).drop_nulls().unique(maintain_order=True)).sort(ID)
     for column in columns:
-        for series, values in found.select(ID, column).iter_rows():
+        for series, values in distinct.select(ID, column).iter_rows():
             if not values:
                 raise InputError(f"{name}: series {series!r} has no {column!r}")
             if len(values) > 1:
@@ -185,7 +185,7 @@ def _static(frame: pl.DataFrame, name: str) -> pl.DataFrame:
                     f"{name}: series {series!r} has both {values[0]!r} and {values[1]!r} in column {column!r}; "
                     "a static column is the same in all rows of a series"
                 )
-    return found.with_columns(pl.col(columns).list.first())
+    return distinct.with_columns(pl.col(columns).list.first())
 
 
 # -- from a file to columns of text or numbers ---------------------------------------------------------------

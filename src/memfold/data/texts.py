@@ -58,12 +58,12 @@ def texts_of(data: Any, *, lines: bool = False) -> list[str]:
         data = [data]
     if not isinstance(data, Iterable) or hasattr(data, "columns"):  # a data frame would give its columns' names
         raise InputError(f"got a {type(data).__name__}; expected texts, each a str, or files, each a Path")
-    found: list[str] = []
+    texts: list[str] = []
     for place, item in enumerate(data, 1):
         if isinstance(item, Path):
-            found += read_lines(item) if lines else [read_text(item)]
+            texts += read_lines(item) if lines else [read_text(item)]
         elif isinstance(item, str):
-            found.append(str(item))
+            texts.append(str(item))
         else:
             raise InputError(f"item {place} is a {type(item).__name__}; expected a text as a str, or a file as a Path")
-    return found
+    return texts

@@ -54,12 +54,12 @@ def occlusion(score: Score, x: Tensor, baseline: Tensor | None = None) -> Tensor
 @torch.no_grad()
 def inputs_of(layers: Sequence[Recurrent], run: Callable[[], Any]) -> Tensor:
     """What some layers read in a call of one row, features side by side: (T, all their I)."""
-    found: dict[int, Tensor] = {}
+    inputs: dict[int, Tensor] = {}
     hooks = []
     for place, layer in enumerate(layers):
 
         def hook(module: Any, arguments: Any, place: int = place) -> None:
-            found[place] = arguments[0]
+            inputs[place] = arguments[0]
 
         hooks.append(layer.register_forward_pre_hook(hook))
     try:
@@ -67,17 +67,17 @@ def inputs_of(layers: Sequence[Recurrent], run: Callable[[], Any]) -> Tensor:
     finally:
         for handle in hooks:
             handle.remove()
-    return torch.cat([found[place].reshape(-1, layer.input_size) for place, layer in enumerate(layers)], -1)
+    return torch.cat([inputs[place].reshape(-1, layer.input_size) for place, layer in enumerate(layers)], -1)
 
 
 @contextmanager
 def substituted(layers: Sequence[Recurrent], x: Tensor) -> Iterator[None]:
     """While open, the layers read x, as `inputs_of` gives it, whatever they are given."""
     hooks = []
-    for layer, own in zip(layers, torch.split(x, [layer.input_size for layer in layers], -1), strict=True):
+    for layer, part in zip(layers, torch.split(x, [layer.input_size for layer in layers], -1), strict=True):
 
-        def hook(module: Any, arguments: Any, own: Tensor = own) -> Any:
-            return (own.reshape(arguments[0].shape), *arguments[1:])
+        def hook(module: Any, arguments: Any, part: Tensor = part) -> Any:
+            return (part.reshape(arguments[0].shape), *arguments[1:])
 
         hooks.append(layer.register_forward_pre_hook(hook))
     try:

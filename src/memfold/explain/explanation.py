@@ -1,4 +1,4 @@
-"""What is told of one input: the trace, what the answer owes to each step, and the task's own pictures."""
+"""What a report shows of one input: the trace, what the answer owes to each step, and the task's own pictures."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

@@ -36,7 +36,7 @@ def kept_and_written(layer: LayerTrace) -> tuple[str, Array, Array]:
     An LSTM's cell is c_t = f_t c_{t-1} + i_t g_t, a GRU's h_t = z_t h_{t-1} + (1 - z_t) n_t.
 
     Raises:
-        ValueError: the state is no such sum: that of a plain RNN, whose steps each bend all that came before, or of a
+        ValueError: the state is no such sum: that of a plain RNN, whose steps each bend all before them, or of a
             layer with zoneout or resets.
     """
     values = layer.values
@@ -46,7 +46,7 @@ def kept_and_written(layer: LayerTrace) -> tuple[str, Array, Array]:
         return "c", values["f"], values["i"] * values["g"]
     if "z" in values:
         return "h", values["z"], (1 - values["z"]) * values["n"]
-    raise ValueError("a plain RNN's state has no account: every step puts all that came before through its tanh")
+    raise ValueError("a plain RNN's state has no account: every step puts all before it through its tanh")
 
 
 def account(layer: LayerTrace, step: int) -> Account:
@@ -64,7 +64,8 @@ def account(layer: LayerTrace, step: int) -> Account:
         raise IndexError(f"the sequence has {len(kept)} steps, there is no step {step}")
     order = slice(None, None, -1) if layer.reverse else slice(None)
     read = (step % len(kept)) if not layer.reverse else len(kept) - 1 - step % len(kept)  # steps read before this one
-    kept, written = kept[order][: read + 1], written[order][: read + 1]
+    kept = kept[order][: read + 1]
+    written = written[order][: read + 1]
     later = np.concatenate([np.cumprod(kept[::-1], axis=0)[::-1][1:], np.ones_like(kept[:1])])  # product of f after k
     steps = np.zeros_like(layer.values[state])
     steps[: read + 1] = written * later

@@ -37,7 +37,7 @@ def write_explanation(path: str | Path, explanation: Explanation, language: str 
         f"<p><strong>{escape(words(key))}:</strong> {escape(text)}</p>"
         for key, text in (("read", explanation.source), ("answered", explanation.answer))
     )
-    sections: list[Section] = [(own.heading, own.text, own.figure) for own in explanation.pictures]
+    sections: list[Section] = [(picture.heading, picture.text, picture.figure) for picture in explanation.pictures]
     if explanation.shares is not None:
         sections.append((words("shares"), explanation.shares.score, _shares(explanation.shares, words)))
     if explanation.flow:
@@ -77,8 +77,8 @@ def _viewer(explanation: Explanation, words: Words) -> str:
         "joint": explanation.joint,
         "layers": {name: _packed(layer) for name, layer in explanation.trace.layers.items()},
         "followers": {
-            name: [vars(follower) | {"label": words(f"feature {follower.feature}")} for follower in found]
-            for name, found in explanation.followers.items()
+            name: [vars(follower) | {"label": words(f"feature {follower.feature}")} for follower in followers]
+            for name, followers in explanation.followers.items()
         },
         "words": {key: words(key) for key in TABLE},
     }

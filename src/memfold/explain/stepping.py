@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import product
 from typing import Any
 
 import torch
@@ -70,10 +71,8 @@ def replayed(network: nn.Module, changes: Sequence[Change] = ()) -> Iterator[dic
 
 
 def _names(path: str, layer: Recurrent) -> list[str]:
-    parts = [
-        f"l{k}{direction}" for k in range(layer.num_layers) for direction in ("", "_reverse")[: layer.num_directions]
-    ]
-    return [f"{path}.{part}".lstrip(".") for part in parts]
+    directions = ("", "_reverse")[: layer.num_directions]
+    return [f"{path}.l{k}{direction}".lstrip(".") for k, direction in product(range(layer.num_layers), directions)]
 
 
 def _stepped(
@@ -100,9 +99,9 @@ def _stepped(
     finals: list[State] = []
     for row, name in enumerate(_names(path, layer)):
         direction = row % layer.num_directions
-        own = [change for change in changes if change.layer == name]
+        of_layer = [change for change in changes if change.layer == name]
         start = tuple(s[row] for s in state)
-        values, final = _fold(layer, row, x, start, own, reverse=direction == 1)
+        values, final = _fold(layer, row, x, start, of_layer, reverse=direction == 1)
         kept[name] = values
         finals.append(final)
         if direction == layer.num_directions - 1:
@@ -111,7 +110,8 @@ def _stepped(
     y = torch.cat([x, x.new_zeros(whole - steps, *x.shape[1:])])  # (T, 1, D*H)
     joined = tuple(torch.stack(parts) for parts in zip(*finals, strict=True))
     if unbatched:
-        y, joined = y.squeeze(1), tuple(s.squeeze(1) for s in joined)
+        y = y.squeeze(1)
+        joined = tuple(s.squeeze(1) for s in joined)
     elif layer.batch_first:
         y = y.transpose(0, 1)
     return y, (joined if len(joined) > 1 else joined[0])
@@ -126,7 +126,8 @@ def _fold(
     for t in reversed(range(len(x))) if reverse else range(len(x)):
         weights = plain
         for change in changes:
-            weights, state = change.weights(layer, weights, t), change.before(layer, state, t)
+            weights = change.weights(layer, weights, t)
+            state = change.before(layer, state, t)
         values = formula(composition.share(x[t], weights, "ih"), state[0], state, weights, clip=layer.clip)
         for change in changes:
             values = change.after(layer, values, t)
@@ -155,8 +156,8 @@ def gradient_flow(network: nn.Module, score: Callable[[], Tensor]) -> dict[str, 
     for name, steps in kept.items():
         for part in ("h", "c"):
             if part in steps[0]:
-                found = [v[part].grad for v in steps]
+                gradients = [v[part].grad for v in steps]
                 norms[name if part == "h" else f"{name}/c"] = torch.stack(
-                    [torch.tensor(0.0) if g is None else g.norm() for g in found]
+                    [torch.tensor(0.0) if g is None else g.norm() for g in gradients]
                 )
     return norms

@@ -26,7 +26,7 @@ from memfold.files import write_file
 from memfold.nn import composition
 from memfold.nn.layer import Recurrent
 
-__all__ = ["Array", "Call", "LayerTrace", "Trace", "calls_of", "recurrent_layers", "traced"]
+__all__ = ["Array", "LayerCall", "LayerTrace", "Trace", "calls_of", "recurrent_layers", "traced"]
 
 Array = NDArray[np.floating[Any]]
 SCHEMA = 1
@@ -148,7 +148,7 @@ def _check_schema(content: dict[str, Any]) -> None:
 
 
 @dataclass(frozen=True)
-class Call:
+class LayerCall:
     """A layer's call: its name within the network, and what it was given."""
 
     name: str
@@ -168,14 +168,14 @@ def recurrent_layers(network: nn.Module) -> dict[str, Recurrent]:
 
 
 @contextmanager
-def calls_of(network: nn.Module) -> Iterator[list[Call]]:
+def calls_of(network: nn.Module) -> Iterator[list[LayerCall]]:
     """While open, every call of a recurrent layer of the network is added to the list."""
-    calls: list[Call] = []
+    calls: list[LayerCall] = []
     hooks = []
     for name, layer in recurrent_layers(network).items():
 
         def hook(module: nn.Module, arguments: Any, options: Any, name: str = name, layer: Recurrent = layer) -> None:
-            calls.append(Call(name, layer, arguments, options))
+            calls.append(LayerCall(name, layer, arguments, options))
 
         hooks.append(layer.register_forward_pre_hook(hook, with_kwargs=True))
     try:
@@ -202,15 +202,15 @@ def traced(
         run()
     layers: dict[str, LayerTrace] = {}
     for call in calls:
-        for part, found in _of_call(call, labels or (lambda _, steps: [str(t) for t in range(steps)])):
+        for part, trace in _of_call(call, labels or (lambda _, steps: [str(t) for t in range(steps)])):
             name = f"{call.name}.{part}".lstrip(".")
             if name in layers:
                 raise ValueError(f"the layer {name!r} was called more than once")
-            layers[name] = found
+            layers[name] = trace
     return Trace(layers)
 
 
-def _of_call(call: Call, labels: Callable[[str, int], Sequence[str]]) -> Iterator[tuple[str, LayerTrace]]:
+def _of_call(call: LayerCall, labels: Callable[[str, int], Sequence[str]]) -> Iterator[tuple[str, LayerTrace]]:
     layer, state = call.layer, call.state
     lengths = call.options.get("lengths")
     plain = call.options.get("resets") is None and not any(layer.zoneouts)
@@ -224,6 +224,6 @@ def _of_call(call: Call, labels: Callable[[str, int], Sequence[str]]) -> Iterato
         names = composition.CELLS[layer.cell].state
         start = {name: np.zeros(arrays[name].shape[1], arrays[name].dtype) for name in names}
         if states is not None:
-            start = {name: own[row].reshape(-1).numpy().copy() for name, own in zip(names, states, strict=True)}
+            start = {name: initial[row].reshape(-1).numpy().copy() for name, initial in zip(names, states, strict=True)}
         named = list(labels(call.name, steps))
         yield part, LayerTrace(layer.cell, part.endswith("_reverse"), arrays, start, named, plain)

@@ -12,7 +12,7 @@ from memfold.explain.trace import Array
 __all__ = ["Follower", "find_units", "probe_scores", "text_features"]
 
 OPENING, CLOSING = "“«「『", "”»」』"
-LEAST = 5  # steps of either kind that a probe needs on both halves
+LEAST_STEPS = 5  # steps of either kind that a probe needs on both halves
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,9 @@ def text_features(pieces: Sequence[str]) -> dict[str, NDArray[np.float64]]:
     for place, piece in enumerate(pieces):
         for character in piece:
             if character == "\n":
-                quoted, column, indentation = False if column == 0 else quoted, 0, 0
+                quoted = False if column == 0 else quoted
+                column = 0
+                indentation = 0
                 continue
             if character in " \t" and column == indentation:
                 indentation += 1
@@ -67,10 +69,10 @@ def _in_word(character: str) -> bool:
 
 
 def probe_scores(values: Array, feature: NDArray[np.float64]) -> tuple[str, Array]:
-    """How well each unit tells a feature: the kind of score, and the scores (H,).
+    """How well each unit follows a feature: the kind of score, and the scores (H,).
 
     The area under the ROC curve of a feature of 0 and 1 (by ranks, Mann & Whitney 1947), else Pearson's correlation;
-    NaN where there is nothing to tell.
+    NaN where there is nothing to follow.
 
     Args:
         values: (T, H).
@@ -79,11 +81,12 @@ def probe_scores(values: Array, feature: NDArray[np.float64]) -> tuple[str, Arra
     if set(np.unique(feature)) <= {0.0, 1.0}:
         there = feature == 1
         count, other = int(there.sum()), int((~there).sum())
-        if min(count, other) < LEAST:
+        if min(count, other) < LEAST_STEPS:
             return "auc", np.full(values.shape[1], np.nan)
         ranks = _ranks(values)
         return "auc", (ranks[there].sum(0) - count * (count + 1) / 2) / (count * other)
-    centred, target = values - values.mean(0), feature - feature.mean()
+    centred = values - values.mean(0)
+    target = feature - feature.mean()
     with np.errstate(invalid="ignore", divide="ignore"):
         result: Array = (centred * target[:, None]).sum(0) / np.sqrt((centred**2).sum(0) * (target**2).sum())
     return "correlation", result
@@ -106,7 +109,7 @@ def find_units(values: Array, features: Mapping[str, NDArray[np.float64]]) -> li
         features: by name, (T,).
     """
     half = len(values) // 2
-    found = []
+    followers = []
     for name, feature in features.items():
         kind, first = probe_scores(values[:half], feature[:half])
         other, second = probe_scores(values[half:], feature[half:])
@@ -116,5 +119,5 @@ def find_units(values: Array, features: Mapping[str, NDArray[np.float64]]) -> li
         unit = int(np.nanargmax(np.abs(first - chance)))
         sign = 1 if first[unit] >= chance else -1
         scores = [float(chance + sign * (half_score[unit] - chance)) for half_score in (first, second)]
-        found.append(Follower(name, kind, unit, sign, *scores))
-    return found
+        followers.append(Follower(name, kind, unit, sign, *scores))
+    return followers

@@ -97,23 +97,23 @@ TABLE: dict[str, dict[str, str]] = {
         "zh": "得分是预测中位数的均值，以窗口尺度为单位。",
     },
     # -- anomaly
-    "anomaly": {"en": "What was expected, and what came", "zh": "预期与实际"},
+    "anomaly": {"en": "Expected and actual", "zh": "预期与实际"},
     "anomaly text": {
         "en": "{points} points of {variable}, {alarms} alarms. The band should hold four of five points.",
         "zh": "{variable} 的 {points} 个点，{alarms} 次警报。带状区间应包含五分之四的点。",
     },
-    "came": {"en": "what came", "zh": "实际值"},
+    "actual": {"en": "actual", "zh": "实际值"},
     "anomaly score": {"en": "score, right axis", "zh": "得分（右轴）"},
     "alarm": {"en": "alarm", "zh": "警报"},
     "score anomaly": {
-        "en": "The score is what the network foretells for the last point, in the series' running units.",
+        "en": "The score is what the network predicts for the last point, in the series' running units.",
         "zh": "得分是网络对最后一点的预测值，以序列的滑动尺度为单位。",
     },
     # -- text
     "surprise": {"en": "How surprising each piece was", "zh": "每个字符有多意外"},
     "surprise text": {
-        "en": "−ln of the probability that the model gave to what came; lower is better foretold.",
-        "zh": "模型给实际字符的概率取 −ln；越低说明预测得越准。",
+        "en": "−ln of the probability that the model gave to the actual character; lower is better.",
+        "zh": "模型赋予实际字符的概率取 −ln；越低说明预测得越准。",
     },
     "nats": {"en": "nats", "zh": "奈特"},
     "next": {"en": "likeliest next: {pieces}", "zh": "最可能的下一个：{pieces}"},
@@ -177,9 +177,9 @@ TABLE: dict[str, dict[str, str]] = {
     },
     "covered": {"en": "What covering each part does", "zh": "遮住各处的影响"},
     "covered text": {
-        "en": "The colour tells what it loses when the mean colour covers {side} by {side} pixels there: blue speaks "
-        "for the answer, orange against it. The viewer below reads the dotted row, y {row}, from left to right and "
-        "back, and the dotted column, x {column}, down and up.",
+        "en": "The colour shows how far the score drops when the mean colour hides {side} by {side} pixels there: blue "
+        "speaks for the answer, orange against it. The viewer below reads the dotted row, y {row}, from left to right "
+        "and back, and the dotted column, x {column}, down and up.",
         "zh": "颜色表示用平均颜色遮住该处 {side} × {side} 像素时得分损失多少：蓝色支持答案，橙色反对答案。"
         "下方的查看器沿虚线所示的行 y {row} 从左到右再返回读取，沿虚线所示的列 x {column} 从上到下再返回读取。",
     },

@@ -84,7 +84,7 @@ def read_config(path: Path) -> dict[str, Any]:
     """Read and check ``config.json``, and the size and hash of the weights and the encoder's files.
 
     Raises:
-        InputError: the folder is no memfold model, or one of its files is missing, truncated or altered.
+        InputError: the folder is no memfold model, or one of its files is missing, truncated or changed.
     """
     if not path.is_dir():
         raise InputError(f"{path}: no such model folder")
@@ -95,13 +95,13 @@ def read_config(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         hint = "an unfinished training: go on with --resume" if (path / CHECKPOINT).exists() else "not a memfold model"
         raise InputError(f"{path}: has no {CONFIG}; {hint}") from None
-    found = config.get("format") if isinstance(config, dict) else None
-    if found == EARLIER:
+    version = config.get("format") if isinstance(config, dict) else None
+    if version == EARLIER:
         raise InputError(f"{path}: was written by memfold 0.1.0, whose models this memfold does not read; fit it again")
-    if type(found) is not int:
-        raise InputError(f"{file}: not a memfold model (its 'format' is {shown(found)}, expected {FORMAT})")
-    if found != FORMAT:
-        raise InputError(f"{file}: format {found}, this memfold reads {FORMAT}; it takes a later memfold")
+    if type(version) is not int:
+        raise InputError(f"{file}: not a memfold model (its 'format' is {shown(version)}, expected {FORMAT})")
+    if version != FORMAT:
+        raise InputError(f"{file}: format {version}, this memfold reads {FORMAT}; it takes a later memfold")
     noted = config.get("files")
     if not isinstance(noted, dict) or not {WEIGHTS} <= noted.keys() <= {WEIGHTS, *ENCODERS}:
         raise InputError(
@@ -120,7 +120,7 @@ def _check(file: Path, expected: Mapping[str, Any]) -> None:
     if (size := file.stat().st_size) != expected.get("bytes"):
         raise InputError(f"{file}: {size} bytes, {shown(expected.get('bytes'))} expected; truncated or replaced")
     if _fingerprint(file) != expected:
-        raise InputError(f"{file}: its SHA-256 differs from the one in {CONFIG}; altered")
+        raise InputError(f"{file}: its SHA-256 differs from the one in {CONFIG}; it was changed")
 
 
 def read_files(path: Path, config: Mapping[str, Any]) -> dict[str, bytes]:

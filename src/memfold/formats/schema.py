@@ -54,14 +54,14 @@ def decode(value: Any, hint: Any) -> Any:
     if hasattr(hint, "from_json"):
         return hint.from_json(value)
     if isinstance(hint, type) and is_dataclass(hint):
-        own = get_type_hints(hint)
-        return hint(**{name: decode(entry, own[name]) for name, entry in value.items()})
+        field_hints = get_type_hints(hint)
+        return hint(**{name: decode(entry, field_hints[name]) for name, entry in value.items()})
     kind: Any = get_origin(hint)
     if kind in (Union, types.UnionType):
         return None if value is None else decode(value, next(o for o in inner if o is not types.NoneType))
     if kind is tuple:
         hints = inner[:1] * len(value) if inner[-1] is Ellipsis else inner
-        return tuple(decode(entry, own) for entry, own in zip(value, hints, strict=True))
+        return tuple(decode(entry, hint) for entry, hint in zip(value, hints, strict=True))
     if kind in (list, Sequence):
         return [decode(entry, inner[0]) for entry in value]
     if kind in (dict, Mapping):
@@ -71,14 +71,14 @@ def decode(value: Any, hint: Any) -> Any:
 
 def _fits(value: Any, hint: Any, place: str) -> bool:
     if isinstance(hint, dict):
-        needed = {name for name, own in hint.items() if not _may_be_missing(own)}
+        needed = {name for name, entry in hint.items() if not _may_be_missing(entry)}
         return _has_entries(value, hint, needed, place)
     if hasattr(hint, "json_types"):
         return _fits(value, hint.json_types(), place)
     if isinstance(hint, type) and is_dataclass(hint):
-        own = get_type_hints(hint)
+        field_hints = get_type_hints(hint)
         needed = {f.name for f in fields(hint) if f.default is MISSING and f.default_factory is MISSING}
-        return _has_entries(value, {f.name: own[f.name] for f in fields(hint)}, needed, place)
+        return _has_entries(value, {f.name: field_hints[f.name] for f in fields(hint)}, needed, place)
     kind: Any = get_origin(hint)
     inner = get_args(hint)
     if _may_be_missing(hint):
@@ -114,10 +114,10 @@ def _has_entries(value: Any, hints: Mapping[str, Any], needed: set[str], place: 
         return False
     for name in sorted(needed - value.keys()):
         raise InputError(f"{place} has no {name!r}")
-    for name, own in value.items():
+    for name, entry in value.items():
         if name not in hints:
             raise InputError(f"{place} has {shown(name)}, which is unknown there")
-        check(own, hints[name], f"{place}.{name}")
+        check(entry, hints[name], f"{place}.{name}")
     return True
 
 

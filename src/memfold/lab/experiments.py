@@ -94,7 +94,7 @@ PUZZLES = {
     ),
     "reber": Experiment(
         Reber,
-        "What may come next in the embedded Reber grammar? Right where that is told at every step of a string.",
+        "What may come next in the embedded Reber grammar? Right where that is predicted at every step of a string.",
         (8, 16, 32),
         Recipe(),
         (Claim(HS97, "lstm", True, 8, 8),),
@@ -103,8 +103,8 @@ PUZZLES = {
 
 
 def findings(claims: Sequence[Claim], outcomes: Sequence[Outcome]) -> list[str]:
-    """Each claim, and whether what came agrees with it."""
-    found = []
+    """Each claim, and whether the outcomes agree with it."""
+    lines = []
     for claim in claims:
         tried = [o for o in outcomes if o.cell == claim.cell and claim.shortest <= o.lag <= claim.longest]
         against = [o for o in tried if o.solved != claim.solves]
@@ -113,11 +113,9 @@ def findings(claims: Sequence[Claim], outcomes: Sequence[Outcome]) -> list[str]:
         elif not against:
             verdict = f"so it is here (at {_lags(tried)})"
         else:
-            verdict = (
-                f"NOT FOUND here: {len(against)} of {len(tried)} runs came out the other way (at {_lags(against)})"
-            )
-        found.append(f"{claim}; {verdict}")
-    return found
+            verdict = f"NOT FOUND here: {len(against)} of {len(tried)} runs went the other way (at {_lags(against)})"
+        lines.append(f"{claim}; {verdict}")
+    return lines
 
 
 def _lags(outcomes: Sequence[Outcome]) -> str:

@@ -2,13 +2,14 @@
 
 import math
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from memfold.errors import InputError
-from memfold.lab.networks import CELLS, INITS, recurrent
+from memfold.lab.networks import COMPARED_CELLS, INITS, recurrent
 from memfold.lab.options import checked_cells, checked_lags
 from memfold.lab.record import Record
 from memfold.nn import composition
@@ -44,7 +45,7 @@ class Case:
 def run_gradient(
     name: str,
     lags: str | None = None,
-    cells: str = ",".join(CELLS),
+    cells: str = ",".join(COMPARED_CELLS),
     init: str | None = None,
     forget_bias: float | None = None,
     scale: float | None = None,
@@ -53,7 +54,7 @@ def run_gradient(
 
     Args:
         lags: to be listed; the last one is the farthest that is measured.
-        cells: of `CELLS`, with commas between.
+        cells: of `COMPARED_CELLS`, with commas between.
         init: of `INITS`; all of them when None.
         forget_bias: see `Case`; the init's own, 1 and 3 when None.
         scale: of the inputs; 1 and 0.01 when None.
@@ -62,14 +63,14 @@ def run_gradient(
         InputError: an option that cannot be read.
     """
     listed = sorted(checked_lags(lags) or [10, 50, 100])
-    cases = [
-        Case(cell, start, bias, size)
-        for cell in checked_cells(cells)
-        for start in (INITS if init is None else [init])
-        for bias in _biases(cell, start, forget_bias)
-        for size in ([1.0, SMALL] if scale is None else [scale])
-        if not (cell == "rnn" and start == "chrono")  # which would be memfold's
-    ]
+    starts = INITS if init is None else [init]
+    scales = [1.0, SMALL] if scale is None else [scale]
+    cases = []
+    for cell, start in product(checked_cells(cells), starts):
+        if cell == "rnn" and start == "chrono":  # which would be memfold's
+            continue
+        for bias in _biases(cell, start, forget_bias):
+            cases += [Case(cell, start, bias, size) for size in scales]
     if not cases:
         raise InputError("a plain RNN has no gates: choose another --init than chrono")
     lines = {case: measured(case, listed[-1]) for case in cases}
@@ -145,7 +146,7 @@ def gradient_by_lag(layer: Recurrent, x: Tensor, direction: Tensor) -> dict[str,
 
 def compared(lines: dict[Case, list[float]], lag: int) -> list[str]:
     """The plain RNN beside the LSTM with a forget bias of 3, torch's first values and the same inputs."""
-    found = []
+    findings = []
     for case, line in lines.items():
         other = Case("lstm", "torch", BIASED, case.scale)
         if case.cell != "rnn" or other not in lines:
@@ -153,8 +154,8 @@ def compared(lines: dict[Case, list[float]], lag: int) -> list[str]:
         ratio = lines[other][lag] / line[lag] if line[lag] > 0 else math.inf
         verdict = f"{ratio:.2g} times smaller" if ratio >= 1 else f"{1 / ratio:.2g} times greater"
         holds = "holds" if ratio >= FACTOR else "does NOT hold"
-        found.append(
+        findings.append(
             f"[{case}]: its gradient at lag {lag} is {verdict} than that of [{other}]; "
             f"that it is at least {FACTOR:,.0f} times smaller {holds}"
         )
-    return found
+    return findings

@@ -1,4 +1,4 @@
-"""The networks that are compared: one recurrent layer of a kind, and a linear layer that tells the answer."""
+"""The networks that are compared: one recurrent layer of a kind, and a linear layer for the answer."""
 
 import torch
 from torch import Tensor, nn
@@ -7,9 +7,9 @@ from memfold.errors import InputError
 from memfold.nn import GRU, LSTM, RNN
 from memfold.nn.layer import Recurrent
 
-__all__ = ["CELLS", "INITS", "Reader", "recurrent"]
+__all__ = ["COMPARED_CELLS", "INITS", "Reader", "recurrent"]
 
-CELLS = ("rnn", "lstm", "peephole", "gru")
+COMPARED_CELLS = ("rnn", "lstm", "peephole", "gru")
 INITS = ("chrono", "memfold", "torch", "orthogonal")
 
 
@@ -17,7 +17,7 @@ def recurrent(cell: str, inputs: int, hidden: int, init: str, lag: int) -> Recur
     """One recurrent layer.
 
     Args:
-        cell: of `CELLS`.
+        cell: of `COMPARED_CELLS`.
         init: of `INITS`. ``chrono`` prepares the gates for ``lag`` steps; a plain RNN, which has none, starts as
             memfold starts it, with an orthogonal matrix. ``orthogonal`` is torch's but for the recurrent matrices.
 

@@ -1,7 +1,7 @@
 """The cells and lags that a person asks for, checked."""
 
 from memfold.errors import InputError
-from memfold.lab.networks import CELLS
+from memfold.lab.networks import COMPARED_CELLS
 
 __all__ = ["checked_cells", "checked_lags"]
 
@@ -14,8 +14,8 @@ def checked_cells(names: str) -> list[str]:
     """
     cells = [name.strip() for name in names.split(",")]
     for cell in cells:
-        if cell not in CELLS:
-            raise InputError(f"--cells: there is no {cell!r}; there is {', '.join(CELLS)}")
+        if cell not in COMPARED_CELLS:
+            raise InputError(f"--cells: there is no {cell!r}; there is {', '.join(COMPARED_CELLS)}")
     return cells
 
 

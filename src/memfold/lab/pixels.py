@@ -11,7 +11,7 @@ from torch import Tensor
 
 from memfold.display import Display
 from memfold.errors import InputError
-from memfold.lab.networks import CELLS, Reader, recurrent
+from memfold.lab.networks import COMPARED_CELLS, Reader, recurrent
 from memfold.lab.options import checked_cells
 from memfold.lab.record import Record
 from memfold.training import Budget, Problem, Result, Settings, train
@@ -88,16 +88,16 @@ class PixelProblem(Problem):
     metric = "valid error, per cent"
     unit = "images"
 
-    def __init__(self, model: Reader, learnt: Digits, valid: Digits, batch_size: int, seed: int) -> None:
+    def __init__(self, model: Reader, training: Digits, valid: Digits, batch_size: int, seed: int) -> None:
         self.model: Reader = model
-        self.learnt, self.valid, self.batch_size, self.seed = learnt, valid, batch_size, seed
-        self.steps_per_epoch = len(learnt.labels) // batch_size
+        self.training, self.valid, self.batch_size, self.seed = training, valid, batch_size, seed
+        self.steps_per_epoch = len(training.labels) // batch_size
 
     def batches(self, epoch: int) -> Iterator[Digits]:
         generator = torch.Generator().manual_seed(1_000_003 * self.seed + epoch)
-        order = torch.randperm(len(self.learnt.labels), generator=generator)
+        order = torch.randperm(len(self.training.labels), generator=generator)
         for start in range(self.steps_per_epoch):
-            yield self.learnt.rows(order[start * self.batch_size :][: self.batch_size])
+            yield self.training.rows(order[start * self.batch_size :][: self.batch_size])
 
     def count(self, batch: Digits) -> int:
         return len(batch.labels)
@@ -113,12 +113,12 @@ class PixelProblem(Problem):
 def accuracy(model: Reader, digits: Digits) -> float:
     """In per cent."""
     blocks = torch.split(torch.arange(len(digits.labels)), SCORED_AT_ONCE)
-    right = sum(int((model(own.x)[0].argmax(-1) == own.labels).sum()) for own in map(digits.rows, blocks))
+    right = sum(int((model(part.x)[0].argmax(-1) == part.labels).sum()) for part in map(digits.rows, blocks))
     return 100 * right / len(digits.labels)
 
 
-def _learnt_of(digits: Digits) -> int:
-    """How many of the training part's digits are learnt; the others validate."""
+def _training_count(digits: Digits) -> int:
+    """How many of the training part's digits are trained on; the others validate."""
     count = len(digits.labels)
     return count - min(VALID, count // 10)
 
@@ -129,9 +129,10 @@ def fit(
     """Train a network on all digits but the last 2,000, which validate it; returns it and what the training did."""
     torch.manual_seed(seed)
     model = Reader(recurrent(cell, 1, recipe.hidden_size, init, STEPS), CLASSES)
-    first = _learnt_of(digits)
-    learnt, valid = digits.rows(slice(None, first)), digits.rows(slice(first, None))
-    problem = PixelProblem(model, learnt, valid, recipe.batch_size, seed)
+    first = _training_count(digits)
+    training = digits.rows(slice(None, first))
+    valid = digits.rows(slice(first, None))
+    problem = PixelProblem(model, training, valid, recipe.batch_size, seed)
     title = f"pixels, {order}, {cell}, seed {seed}: {sum(p.numel() for p in model.parameters()):,} parameters"
     with Display(title) as display:
         result = train(problem, Settings(budget, lr=recipe.lr), progress=display)
@@ -143,7 +144,7 @@ def fit(
 
 def run_pixels(
     name: str,
-    cells: str = ",".join(CELLS),
+    cells: str = ",".join(COMPARED_CELLS),
     orders: str = ",".join(ORDERS),
     seeds: int = 1,
     init: str = "chrono",
@@ -153,7 +154,7 @@ def run_pixels(
     """Train each cell on each order within a budget, and score it once on MNIST's test part.
 
     Args:
-        cells: of `CELLS`, with commas between.
+        cells: of `COMPARED_CELLS`, with commas between.
         orders: ``sequential``, ``permuted``, or both with a comma between.
         seeds: trainings of each, of the seeds 0, 1 ...
         init: first weights, see `memfold.lab.networks.recurrent`.
@@ -173,7 +174,7 @@ def run_pixels(
             for seed in range(seeds):
                 begun = time.monotonic()
                 model, result = fit(cell, order, digits, limit, seed, init, recipe)
-                row = {"order": order, "cell": cell, "seed": seed, "epochs": result.units / _learnt_of(digits)}
+                row = {"order": order, "cell": cell, "seed": seed, "epochs": result.units / _training_count(digits)}
                 row |= {"minutes": (time.monotonic() - begun) / 60, "accuracy": accuracy(model, test)}
                 rows.append(row | {"published": PUBLISHED.get((order, cell))})
                 curves.setdefault(order, {})[f"{cell}, seed {seed}" if seed else cell] = _curve(result)
@@ -196,12 +197,12 @@ def _curve(result: Result) -> tuple[list[float], list[float]]:
 
 def _compared(rows: list[dict[str, Any]]) -> list[str]:
     """Each accuracy beside the published one of the same cell."""
-    found = []
+    findings = []
     for row in rows:
         if row["published"] is not None:
             least = "at least as good here" if row["accuracy"] >= row["published"] else "NOT reached here"
-            found.append(
+            findings.append(
                 f"Bai, Kolter & Koltun 2018, {row['order']}, {row['cell']}: {row['published']} %; {least}, "
                 f"{row['accuracy']:.2f} % after {row['epochs']:.1f} epochs"
             )
-    return found
+    return findings

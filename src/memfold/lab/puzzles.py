@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-__all__ = ["Adding", "Batch", "Copy", "Puzzle", "Reber", "TemporalOrder", "Timing"]
+__all__ = ["Adding", "Copy", "Puzzle", "PuzzleBatch", "Reber", "TemporalOrder", "Timing"]
 
 OFF = 0.04  # an answer this far from the truth is wrong (Hochreiter & Schmidhuber 1997, sec. 5.4)
 DIGITS, REMEMBERED = 8, 10  # of the copy task: symbols, and how many of them are to be recalled
@@ -18,8 +18,8 @@ PADDING = -1  # as a target
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Sequences and what is to be told of them.
+class PuzzleBatch:
+    """Sequences and their right answers.
 
     Attributes:
         x: (T, B, I).
@@ -47,14 +47,14 @@ class Puzzle(ABC):
     ignorance: float
 
     @abstractmethod
-    def draw(self, batch: int, random: Generator) -> Batch:
+    def draw(self, batch: int, random: Generator) -> PuzzleBatch:
         """Fresh sequences."""
 
-    def loss(self, y: Tensor, batch: Batch) -> Tensor:
+    def loss(self, y: Tensor, batch: PuzzleBatch) -> Tensor:
         """The mean loss of answers y (K, B, outputs): the cross-entropy in nats, unless the puzzle has another."""
         return F.cross_entropy(y.flatten(0, 1), batch.target.flatten(), ignore_index=PADDING)
 
-    def right(self, y: Tensor, batch: Batch) -> Tensor:
+    def right(self, y: Tensor, batch: PuzzleBatch) -> Tensor:
         """Which sequences are answered rightly at every step that is asked, (B,) bool."""
         return ((y.argmax(-1) == batch.target) | (batch.target == PADDING)).all(0)
 
@@ -72,19 +72,20 @@ class Adding(Puzzle):
     def __init__(self, lag: int) -> None:
         self.steps = lag
 
-    def draw(self, batch: int, random: Generator) -> Batch:
-        half, rows = self.steps // 2, torch.arange(batch)
+    def draw(self, batch: int, random: Generator) -> PuzzleBatch:
+        half = self.steps // 2
+        rows = torch.arange(batch)
         numbers = torch.rand(self.steps, batch, generator=random)
         first = torch.randint(half, (batch,), generator=random)
         second = half + torch.randint(self.steps - half, (batch,), generator=random)
         marks = torch.zeros(self.steps, batch)
         marks[first, rows] = marks[second, rows] = 1
-        return Batch(torch.stack([numbers, marks], -1), (numbers[first, rows] + numbers[second, rows])[None])
+        return PuzzleBatch(torch.stack([numbers, marks], -1), (numbers[first, rows] + numbers[second, rows])[None])
 
-    def loss(self, y: Tensor, batch: Batch) -> Tensor:
+    def loss(self, y: Tensor, batch: PuzzleBatch) -> Tensor:
         return F.mse_loss(y[..., 0], batch.target)
 
-    def right(self, y: Tensor, batch: Batch) -> Tensor:
+    def right(self, y: Tensor, batch: PuzzleBatch) -> Tensor:
         return ((y[..., 0] - batch.target).abs() < OFF).all(0)
 
 
@@ -95,16 +96,18 @@ class Copy(Puzzle):
     (2016, arXiv 1511.06464). The loss is of the recalled symbols alone.
     """
 
-    inputs, outputs, ignorance = DIGITS + 2, DIGITS, math.log(DIGITS)
+    inputs = DIGITS + 2
+    outputs = DIGITS
+    ignorance = math.log(DIGITS)
 
     def __init__(self, lag: int) -> None:
         self.lag = lag
 
-    def draw(self, batch: int, random: Generator) -> Batch:
+    def draw(self, batch: int, random: Generator) -> PuzzleBatch:
         digits = torch.randint(DIGITS, (REMEMBERED, batch), generator=random)
         silence = torch.full((self.lag, batch), DIGITS)
         signal = torch.full((REMEMBERED, batch), DIGITS + 1)
-        return Batch(F.one_hot(torch.cat([digits, silence, signal]), self.inputs).float(), digits)
+        return PuzzleBatch(F.one_hot(torch.cat([digits, silence, signal]), self.inputs).float(), digits)
 
 
 class TemporalOrder(Puzzle):
@@ -113,25 +116,29 @@ class TemporalOrder(Puzzle):
     Hochreiter & Schmidhuber 1997, sec. 5.6, task 6a: in 100 steps the two lie at 10 to 20 and 50 to 60.
     """
 
-    inputs, outputs, ignorance = NOISE + 2, 4, math.log(4)
+    inputs = NOISE + 2
+    outputs = 4
+    ignorance = math.log(4)
 
     def __init__(self, lag: int) -> None:
         self.steps = lag
 
-    def draw(self, batch: int, random: Generator) -> Batch:
-        rows, tenth = torch.arange(batch), self.steps // 10
+    def draw(self, batch: int, random: Generator) -> PuzzleBatch:
+        rows = torch.arange(batch)
+        tenth = self.steps // 10
         symbols = torch.randint(NOISE, (self.steps, batch), generator=random)
         early, late = torch.randint(2, (2, batch), generator=random)
         symbols[tenth + torch.randint(tenth + 1, (batch,), generator=random), rows] = NOISE + early
         symbols[5 * tenth + torch.randint(tenth + 1, (batch,), generator=random), rows] = NOISE + late
-        return Batch(F.one_hot(symbols, self.inputs).float(), (2 * early + late)[None])
+        return PuzzleBatch(F.one_hot(symbols, self.inputs).float(), (2 * early + late)[None])
 
 
 class Timing(Puzzle):
     """Spikes come every ``lag`` steps, or every ``lag - 1``: which is it?
 
-    After Gers & Schmidhuber 2000 (and Gers, Schraudolph & Schmidhuber 2002), whose networks were to tell intervals of
-    50 from those of 49 without being shown shorter ones. A train has four spikes and starts at a random step.
+    After Gers & Schmidhuber 2000 (and Gers, Schraudolph & Schmidhuber 2002), whose networks were to distinguish
+    intervals of 50 from those of 49 without being shown shorter ones. A train has four spikes and starts at a random
+    step.
     """
 
     inputs, outputs, ignorance = 1, 2, math.log(2)
@@ -139,7 +146,7 @@ class Timing(Puzzle):
     def __init__(self, lag: int) -> None:
         self.lag = lag
 
-    def draw(self, batch: int, random: Generator) -> Batch:
+    def draw(self, batch: int, random: Generator) -> PuzzleBatch:
         shorter = torch.randint(2, (batch,), generator=random)
         start = torch.randint(self.lag, (batch,), generator=random)
         interval = self.lag - shorter
@@ -149,7 +156,7 @@ class Timing(Puzzle):
         lengths = start + INTERVALS * interval + 1  # the last spike is the last step
         target = torch.full(x.shape[:2], PADDING)
         target[lengths - 1, torch.arange(batch)] = shorter
-        return Batch(x, target, lengths)
+        return PuzzleBatch(x, target, lengths)
 
 
 class Reber(Puzzle):
@@ -185,7 +192,8 @@ class Reber(Puzzle):
             while True:
                 choices = list(self.INNER[state])
                 symbol = choices[int(torch.randint(len(choices), (), generator=random))]
-                text, state = text + symbol, self.INNER[state][symbol]
+                text += symbol
+                state = self.INNER[state][symbol]
                 if state == len(self.INNER):
                     break
                 legal.append("".join(self.INNER[state]))
@@ -193,10 +201,11 @@ class Reber(Puzzle):
             if torch.rand((), generator=random) >= self.another:
                 return text + outer + "E", [*legal, "E"]
 
-    def draw(self, batch: int, random: Generator) -> Batch:
+    def draw(self, batch: int, random: Generator) -> PuzzleBatch:
         strings = [self.string(random) for _ in range(batch)]
         steps = max(len(text) for text, _ in strings) - 1
-        x, legal = torch.zeros(steps, batch, self.inputs), torch.zeros(steps, batch, self.outputs, dtype=torch.bool)
+        x = torch.zeros(steps, batch, self.inputs)
+        legal = torch.zeros(steps, batch, self.outputs, dtype=torch.bool)
         target = torch.full((steps, batch), PADDING)
         for row, (text, sets) in enumerate(strings):
             places = torch.tensor([self.SYMBOLS.index(symbol) for symbol in text])
@@ -204,9 +213,9 @@ class Reber(Puzzle):
             target[: len(text) - 1, row] = places[1:]
             for t, symbols in enumerate(sets):
                 legal[t, row, [self.SYMBOLS.index(symbol) for symbol in symbols]] = True
-        return Batch(x, target, torch.tensor([len(text) - 1 for text, _ in strings]), legal)
+        return PuzzleBatch(x, target, torch.tensor([len(text) - 1 for text, _ in strings]), legal)
 
-    def right(self, y: Tensor, batch: Batch) -> Tensor:
+    def right(self, y: Tensor, batch: PuzzleBatch) -> Tensor:
         """Whether at every step the legal symbols are the likeliest ones, each above every other."""
         assert batch.legal is not None
         least = y.masked_fill(~batch.legal, torch.inf).amin(-1)

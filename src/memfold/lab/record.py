@@ -16,7 +16,7 @@ class Record:
     Attributes:
         what: what was asked.
         rows: of the table, each a name and its values.
-        findings: in words, computed from what came out.
+        findings: in words, computed from the rows.
         curves: by title of the picture, by name of the line, x and y.
         axes: of each picture: x, y, whether y is logarithmic.
     """
@@ -45,9 +45,9 @@ class Record:
 
 def _finite(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _finite(own) for key, own in value.items()}
+        return {key: _finite(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(own) for own in value]
+        return [_finite(entry) for entry in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -21,10 +21,10 @@ def write_record(path: Path, record: Record) -> Path:
         f"<tr>{''.join(f'<td>{escape(shown(row.get(name)))}</td>' for name in names)}</tr>" for row in record.rows
     )
     table = f'<p>{escape(record.what)}</p><div class="scroll"><table><tr>{head}</tr>{body}</table></div>'
-    found = "".join(f"<li>{escape(finding)}</li>" for finding in record.findings)
+    findings = "".join(f"<li>{escape(finding)}</li>" for finding in record.findings)
     sections = [(title, "", _figure(record, title)) for title in record.curves]
     settings = ", ".join(f"{name} {value}" for name, value in record.settings.items() if value is not None)
-    return write_page(path, f"memfold lab {record.name}", [table, f"<ul>{found}</ul>"], sections, settings)
+    return write_page(path, f"memfold lab {record.name}", [table, f"<ul>{findings}</ul>"], sections, settings)
 
 
 def _figure(record: Record, title: str) -> go.Figure:

@@ -11,7 +11,7 @@ from memfold.budget import Budget
 from memfold.display import say
 from memfold.errors import InputError
 from memfold.lab.experiments import PUZZLES, findings
-from memfold.lab.networks import CELLS
+from memfold.lab.networks import COMPARED_CELLS
 from memfold.lab.options import checked_cells, checked_lags
 from memfold.lab.record import Record
 from memfold.lab.trial import EXAMINED, Outcome, attempt
@@ -54,7 +54,7 @@ def _experiments() -> dict[str, Callable[..., Record]]:
 def run_puzzle(
     name: str,
     lags: str | None = None,
-    cells: str = ",".join(CELLS),
+    cells: str = ",".join(COMPARED_CELLS),
     seeds: int = 1,
     init: str = "chrono",
     budget: str | None = None,
@@ -64,7 +64,7 @@ def run_puzzle(
 
     Args:
         lags: whole numbers with commas between; the experiment's own when None.
-        cells: of `CELLS`, with commas between.
+        cells: of `COMPARED_CELLS`, with commas between.
         seeds: trainings of each cell at each lag, of the seeds 0, 1 ...
         init: first weights, see `memfold.lab.networks.recurrent`.
         budget: time of each training at most, such as ``2m``; None leaves it at a number of sequences.
@@ -87,7 +87,7 @@ def run_puzzle(
                 outcomes.append(attempt(puzzle, cell, lag, seed, init, recipe, seconds))
                 _tell(name, outcomes[-1])
     settings = {**asdict(recipe), "init": init, "budget": budget, "examined": EXAMINED}
-    curves = {f"lag {lag}": _curves(own) for lag, own in groupby(outcomes, key=lambda outcome: outcome.lag)}
+    curves = {f"lag {lag}": _curves(group) for lag, group in groupby(outcomes, key=lambda outcome: outcome.lag)}
     axes = ("sequences", "loss of the last examination", True)
     return Record(name, experiment.what, _rows(outcomes), findings(experiment.claims, outcomes), curves, axes, settings)
 

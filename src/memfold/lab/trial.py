@@ -11,14 +11,14 @@ from torch import Generator, Tensor
 
 from memfold.display import say
 from memfold.lab.networks import Reader, recurrent
-from memfold.lab.puzzles import Batch, Puzzle
+from memfold.lab.puzzles import Puzzle, PuzzleBatch
 from memfold.training import Budget, Problem, Settings, train
 
 __all__ = ["EXAMINED", "SOLVED", "Examination", "Outcome", "PuzzleProblem", "Recipe", "attempt", "examined"]
 
 EXAMINED = 2000  # fresh sequences of an examination
 SOLVED = 0.99  # of them are right: then it is solved
-AT_ONCE = 250  # sequences of an examination that are read together
+SEQUENCES_AT_ONCE = 250  # sequences of an examination that are read together
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Recipe:
 
 @dataclass
 class Outcome:
-    """What came of one training.
+    """The outcome of one training.
 
     Attributes:
         sequences: that were read when it ended, solved or not.
@@ -123,17 +123,17 @@ class PuzzleProblem(Problem):
         self.model: Reader = network
         self.puzzle, self.batch_size = puzzle, recipe.batch_size
         self.steps_per_epoch = -(-recipe.limit // recipe.batch_size)
-        self.random = Generator().manual_seed(1_000_003 * seed + 1)  # of what is learnt and what is examined
+        self.random = Generator().manual_seed(1_000_003 * seed + 1)  # of the training and of the examination
         self.examination = Examination()
 
-    def batches(self, epoch: int) -> Iterator[Batch]:
+    def batches(self, epoch: int) -> Iterator[PuzzleBatch]:
         while True:
             yield self.puzzle.draw(self.batch_size, self.random)
 
-    def count(self, batch: Batch) -> int:
+    def count(self, batch: PuzzleBatch) -> int:
         return self.batch_size
 
-    def loss(self, batch: Batch) -> Tensor:
+    def loss(self, batch: PuzzleBatch) -> Tensor:
         return self.puzzle.loss(answers(self.model, batch), batch)
 
     def validate(self) -> float:
@@ -144,7 +144,7 @@ class PuzzleProblem(Problem):
         return self.examination.wrong <= (1 - SOLVED) * EXAMINED
 
 
-def answers(network: Reader, batch: Batch) -> Tensor:
+def answers(network: Reader, batch: PuzzleBatch) -> Tensor:
     """A network's answers (K, B, outputs) at the steps that are asked."""
     y: Tensor = network(batch.x, batch.lengths, len(batch.target))
     return y
@@ -158,11 +158,11 @@ def examined(network: Reader, puzzle: Puzzle, random: Generator) -> Examination:
     """
     losses, wrong, read = [], 0, 0
     while read < EXAMINED:
-        batch = puzzle.draw(AT_ONCE, random)
+        batch = puzzle.draw(SEQUENCES_AT_ONCE, random)
         y = answers(network, batch)
         losses.append(puzzle.loss(y, batch).item())
         wrong += int((~puzzle.right(y, batch)).sum())
-        read += AT_ONCE
+        read += SEQUENCES_AT_ONCE
         if wrong > (1 - SOLVED) * EXAMINED:
             break
     return Examination(sum(losses) / len(losses), round(wrong * EXAMINED / read))

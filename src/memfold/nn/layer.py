@@ -193,6 +193,6 @@ class Recurrent(Stack):
 def _with_weights_of(source: nn.Module, layer: Layer) -> Layer:
     """``layer``, made on the meta device, with copies of the source's weights and its mode."""
     layer.load_state_dict({name: weight.clone() for name, weight in source.state_dict().items()}, assign=True)
-    for own, other in zip(layer.parameters(), source.parameters(), strict=True):
-        own.requires_grad_(other.requires_grad)
+    for parameter, other in zip(layer.parameters(), source.parameters(), strict=True):
+        parameter.requires_grad_(other.requires_grad)
     return layer.train(source.training)

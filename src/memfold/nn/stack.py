@@ -116,9 +116,9 @@ class Stack(nn.Module):
 
     def weights(self, row: int) -> Weights:
         """Parameters of one layer and direction by their names without the suffix."""
-        own = self._parameters  # not getattr alone, which is slow; a parametrized weight is not among them
+        parameters = self._parameters  # not getattr alone, which is slow; a parametrized weight is not among them
         return {
-            short: getattr(self, name) if (weight := own.get(name)) is None else weight
+            short: getattr(self, name) if (weight := parameters.get(name)) is None else weight
             for short, name in self.weight_names[row].items()
         }
 

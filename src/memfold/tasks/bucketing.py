@@ -47,7 +47,10 @@ def pooled(sizes: Sequence[int], rows: int, pool: int, generator: torch.Generato
     lengths = torch.tensor(sizes)
     order = torch.randperm(len(lengths), generator=generator)
     pools = torch.split(order, pool * rows)
-    batches = [batch.tolist() for own in pools for batch in torch.split(own[torch.argsort(lengths[own])], rows)]
+    batches = []
+    for group in pools:
+        by_length = group[torch.argsort(lengths[group])]
+        batches += [batch.tolist() for batch in torch.split(by_length, rows)]
     return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
 
 

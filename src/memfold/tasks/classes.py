@@ -1,4 +1,4 @@
-"""What the tasks that tell classes apart share: columns of a table, scores, which classes are taken for which."""
+"""What the classification tasks share: columns of a table, scores, which classes are taken for which."""
 
 from collections.abc import Sequence
 from typing import Any

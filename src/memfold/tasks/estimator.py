@@ -89,7 +89,7 @@ class Estimator:
         """The probability of every class for every input, ``(N, C)``."""
         self.task.check_fitted()
         inputs = self.task.inputs(X)
-        found = self.task.table(inputs, self.task.answer(inputs)).select("^p_.*$")
-        if not found.columns:
+        probabilities = self.task.table(inputs, self.task.answer(inputs)).select("^p_.*$")
+        if not probabilities.columns:
             raise AttributeError(f"a {self.task.name} model gives no probabilities of classes")
-        return found.to_numpy()
+        return probabilities.to_numpy()

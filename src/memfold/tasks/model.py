@@ -114,7 +114,7 @@ class Task(ABC):
         least=1,
         kw_only=True,
     )
-    seed: int = parameter(0, "of the initial weights, the order of the data and dropout", least=0, kw_only=True)
+    seed: int = parameter(0, "seed of the initial weights, the order of the data and dropout", least=0, kw_only=True)
 
     network_: Any = fitted(stored=False)
     training_: "Result" = fitted(stored=False)
@@ -132,8 +132,9 @@ class Task(ABC):
             Raises:
                 NotFittedError: which is an AttributeError, so that ``hasattr`` works.
             """
-            found = {field.name for field in fields(self) if not field.init}
-            if name in found or (not name.startswith("__") and hasattr(type(self), name)):  # a property that needs it
+            fitted_names = {field.name for field in fields(self) if not field.init}
+            needs_them = not name.startswith("__") and hasattr(type(self), name)  # a property
+            if name in fitted_names or needs_them:
                 raise NotFittedError(f"this {type(self).__name__} is not fitted yet: call fit first")
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
@@ -220,16 +221,16 @@ class Task(ABC):
         Raises:
             InputError: none of them can be read.
         """
-        found, broken = [], []
+        parts, broken = [], []
         for path in paths:
             try:
-                found.append((read or self.read)(Path(path)))
+                parts.append((read or self.read)(Path(path)))
             except InputError as error:
                 broken.append(str(error))
-        if not found:
+        if not parts:
             raise InputError(broken[0] + (f"; nor can the {len(broken) - 1} others be read" if broken[1:] else ""))
         leave_out(broken, len(paths), "files")
-        return found
+        return parts
 
     def known_parts(self, known: DataSet) -> Parts:
         """The parts of a known data set, as its loader gives them."""
@@ -368,17 +369,22 @@ class Task(ABC):
         """
         if isinstance(y, str):
             raise InputError(f"y must be the answers to X, got {shown(y)}; the budget is given by name: budget={y!r}")
-        limit, place = Budget.parse(budget or self.budget), None if out is None else Path(out)
+        limit = Budget.parse(budget or self.budget)
+        place = None if out is None else Path(out)
         self.check()
         if place is not None:  # before anything is read
             check_place(place, resume=resume, overwrite=overwrite)
+        # Work on a copy, so that a fit that fails leaves this model as it was.
         task = type(self)(**self.get_params())
         task.progress = progress
+        # Read the examples, and hold some of them out to validate on.
         examples = task._examples(X, y)
         if valid is None:
             train, held_out = task.split(examples)
         else:
-            train, held_out = examples, task._examples(*(valid if y is not None else (valid, None)))
+            train = examples
+            held_out = task._examples(*(valid if y is not None else (valid, None)))
+        # Train the network, then find what needs a trained one, such as thresholds and baselines.
         data = FitData(examples, train, held_out, progress)
         ready = task._train(data, limit, place, resume)
         task.finish(data, ready)
@@ -407,10 +413,12 @@ class Task(ABC):
         from memfold.display import Display
 
         checkpoint = None if out is None else out / CHECKPOINT
+        # Find what the network's shapes depend on, then draw its first weights from the seed.
         ready = self.prepare(data)
         torch.manual_seed(self.seed)
         network = self.network()
         problem = self.problem(network, ready)
+        # The settings of the loop, and what a checkpoint must agree on to be resumed.
         special: dict[str, Any] = dict(self.loop)
         settings = training.Settings(limit, lr=self.lr, patience=self.patience, **special)
         identity = {"parameters": encode(self.get_params()), "budget": str(limit), "data": digest(ready)}
@@ -419,6 +427,7 @@ class Task(ABC):
             out.mkdir(parents=True, exist_ok=True)
         self.network_ = network
         options: dict[str, Any] = {"checkpoint": checkpoint, "resume": resume, "identity": text}
+        # Train, with a display or without.
         if data.progress:
             with Display(f"{self.name}: {self.parameter_count:,} parameters") as display:
                 result = training.train(problem, settings, progress=display, **options)
@@ -489,15 +498,16 @@ class Task(ABC):
         started = time.perf_counter()
         answers = self.answer(examples, **options)
         seconds = time.perf_counter() - started
+        # Score the model, and the baselines beside it.
         metrics = self.scores(examples, answers)
         beside = {other: self.scores(examples, its) for other, its in self.baselines(examples, answers).items()}
         better = {metric.name: metric.better for metric in self.metrics}
-        found = Report(self.name, name, metrics, beside, self.parameter_count, self.seed, better=better)
-        found.shown, found.signatures = self.details(examples, answers, seconds), self.signatures(examples, answers)
+        result = Report(self.name, name, metrics, beside, self.parameter_count, self.seed, better=better)
+        result.shown, result.signatures = self.details(examples, answers, seconds), self.signatures(examples, answers)
         if report is not None:
-            self.write_page(Path(report), found, examples, answers)
-        found.seconds = time.monotonic() - begun
-        return found
+            self.write_page(Path(report), result, examples, answers)
+        result.seconds = time.monotonic() - begun
+        return result
 
     # -- the command line ------------------------------------------------------------------------------------
 
@@ -549,8 +559,8 @@ class Task(ABC):
         from memfold.explain.words import Words
 
         self.network_.eval()
-        found: Explanation = _view_module(type(self)).view(self, source, Words(language))
-        return found
+        explanation: Explanation = _view_module(type(self)).view(self, source, Words(language))
+        return explanation
 
     # -- models on disk --------------------------------------------------------------------------------------
 
@@ -656,9 +666,9 @@ class Task(ABC):
         Raises:
             InputError: naming the first that differs.
         """
-        for what, found, expected in counts:
-            if found != expected:
-                raise InputError(f"{what}: {found}, expected {expected}")
+        for what, actual, expected in counts:
+            if actual != expected:
+                raise InputError(f"{what}: {actual}, expected {expected}")
 
     def check_fitted(self) -> None:
         """Raise NotFittedError unless the model is fitted."""
@@ -699,8 +709,8 @@ def _view_module(task: type[Task]) -> ModuleType:
     Raises:
         InputError: the task has none.
     """
-    for own in task.__mro__:
-        package = own.__module__.rpartition(".")[0]
-        if issubclass(own, Task) and package and importlib.util.find_spec(f"{package}.view"):
+    for base in task.__mro__:
+        package = base.__module__.rpartition(".")[0]
+        if issubclass(base, Task) and package and importlib.util.find_spec(f"{package}.view"):
             return importlib.import_module(f"{package}.view")
     raise InputError(f"a {task.name} model cannot be explained: there is no module view beside {task.__name__}")

@@ -22,7 +22,8 @@ class NGram:
     """
 
     def __init__(self, text: Integers, vocabulary: int, order: int) -> None:
-        self.vocabulary, self.order = vocabulary, min(order, len(text))
+        self.vocabulary = vocabulary
+        self.order = min(order, len(text))
         self.grams: list[Integers] = []  # for each length the keys that occur, sorted, ...
         self.counts: list[Integers] = []  # ... and how often
         self.seen: list[Integers] = []  # how often a gram of one length less is a context
@@ -61,12 +62,12 @@ class NGram:
             keys = context * self.vocabulary + rows[:, here]
             at = np.searchsorted(self.grams[length], keys).clip(max=len(self.grams[length]) - 1)
             known = context != UNSEEN
-            found = known & (self.grams[length][at] == keys)
+            counted = known & (self.grams[length][at] == keys)
             seen = np.where(known, self.seen[length][context], 0)
             kinds = np.where(known, self.kinds[length][context], 0)
-            count = np.where(found, self.counts[length][at], 0)
+            count = np.where(counted, self.counts[length][at], 0)
             mixed = (count + kinds * probability[:, here]) / np.maximum(seen + kinds, 1)
             probability[:, here] = np.where(seen > 0, mixed, probability[:, here])
-            context = np.where(found, at, UNSEEN)[:, :-1]
+            context = np.where(counted, at, UNSEEN)[:, :-1]
         nats: NDArray[np.float64] = -np.log(probability[:, 1:])
         return nats

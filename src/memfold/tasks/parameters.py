@@ -155,8 +155,8 @@ def fitted(*, stored: bool = True, init: Literal[False] = False) -> Any:
 
 def parameters_of(task: type) -> list[Parameter]:
     """The parameters of a task's class, in the order of its constructor."""
-    found = [field for field in dataclasses.fields(task) if field.init]
-    ordered = sorted(found, key=lambda field: bool(field.kw_only))
+    init_fields = [field for field in dataclasses.fields(task) if field.init]
+    ordered = sorted(init_fields, key=lambda field: bool(field.kw_only))
     return [Parameter(field.name, field.type, field.default, **field.metadata) for field in ordered]
 
 

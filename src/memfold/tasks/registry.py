@@ -42,18 +42,18 @@ def task_class(name: str) -> "type[Task]":
         raise InputError(f"no task {name!r}; there is {', '.join(TASKS)}")
     module, _, attribute = TASKS[name].partition(":")
     try:
-        found: type[Task] = getattr(importlib.import_module(module), attribute)
+        task: type[Task] = getattr(importlib.import_module(module), attribute)
     except ModuleNotFoundError as error:
         extra = next(extra for extra, names in EXTRAS.items() if name in names)
         raise InputError(f"{name} needs {error.name}: pip install 'memfold[train,{extra}]'") from None
-    return found
+    return task
 
 
 def load(path: str | Path) -> "Task":
     """Load a model that a task saved; everything is checked before anything is allocated.
 
     Raises:
-        InputError: the folder holds no model, or one that is truncated, altered or of another version.
+        InputError: the folder holds no model, or one that is truncated, changed or of another version.
     """
     from memfold.formats.directory import read_config
 

@@ -11,7 +11,7 @@ __all__ = ["Metric", "Parts", "Report"]
 
 @dataclass(frozen=True)
 class Metric:
-    """A number that tells how good answers are, by its flat name, and which way is better, if one is."""
+    """A measure of how good answers are, by its flat name, and which way is better, if one is."""
 
     name: str
     better: Literal["higher", "lower", "neither"]

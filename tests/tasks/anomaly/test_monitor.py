@@ -10,7 +10,7 @@ from memfold.tasks.anomaly.features import Features, FeatureSize, Scale
 from memfold.tasks.anomaly.learning import Learner
 from memfold.tasks.anomaly.monitor import Monitor
 from memfold.tasks.anomaly.network import Predictor
-from memfold.tasks.anomaly.tail import KEPT, Tail, joint
+from memfold.tasks.anomaly.tail import KEPT_NUMBERS, Tail, joint
 
 
 def predictor(features: int, variables: int = 1) -> Predictor:
@@ -62,7 +62,7 @@ def test_a_tail_is_calibrated_on_both_sides() -> None:
         assert np.mean(late < level) == pytest.approx(level, rel=0.3)
     assert tail.probability(100.0) < 1e-15
     assert tail.probability(-100.0) < 1e-15
-    assert len(tail.sorted) == len(tail.order) == KEPT
+    assert len(tail.sorted) == len(tail.order) == KEPT_NUMBERS
     assert tail.sorted == sorted(tail.order)
 
 

@@ -66,7 +66,7 @@ def test_a_model_of_grey_images_takes_colour_and_any_size(
 
 
 def test_colour_is_learnt_where_there_is_some(tmp_path: Path) -> None:
-    """The same grey, so that only colour tells."""
+    """The same grey, so that only colour decides."""
     for name, colour in (("red", (200, 60, 60)), ("blue", (60, 60, 200))):
         (tmp_path / name).mkdir()
         for number in range(12):
@@ -102,10 +102,10 @@ def test_the_report_shows_the_worst_mistakes_as_pictures(fitted: ImageClassifier
 def test_mistakes_come_in_order_and_pairs_are_counted() -> None:
     images = Images("x", np.zeros((4, 1, 2, 2), np.uint8), ["a", "a", "b", "a"], ["0", "1", "2", "3"])
     probabilities = np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.1, 0.9]], np.float32)
-    told = Answers(images, ["a", "b"], np.array([0, 0, 1, 0]), probabilities)
-    assert told.worst() == [3, 1]
-    assert told.confusion().tolist() == [[1, 2], [0, 1]]
-    assert told.confused() == [(2, "a", "b")]
+    answers = Answers(images, ["a", "b"], np.array([0, 0, 1, 0]), probabilities)
+    assert answers.worst() == [3, 1]
+    assert answers.confusion().tolist() == [[1, 2], [0, 1]]
+    assert answers.confused() == [(2, "a", "b")]
 
 
 def test_macro_f1_is_that_of_scikit_learn(fitted: ImageClassifier, folder: Path) -> None:
@@ -152,12 +152,12 @@ def test_parameters_out_of_range_are_named(folder: Path, changes: dict[str, obje
         small(**changes).fit(folder, budget="1ep", progress=False)
 
 
-def test_what_cannot_be_told_is_named(fitted: ImageClassifier, tmp_path: Path) -> None:
+def test_what_cannot_be_predicted_is_named(fitted: ImageClassifier, tmp_path: Path) -> None:
     strange = tmp_path / "strange"
     for name in ("bar", "cross"):
         (strange / name).mkdir(parents=True)
         Image.new("L", (8, 8)).save(strange / name / "0.png")
-    with pytest.raises(InputError, match="the class 'cross' was not learnt; the model knows bar, disc, post"):
+    with pytest.raises(InputError, match="the class 'cross' was not trained on; the model knows bar, disc, post"):
         fitted.evaluate(read_classes(strange, SIZE))
     with pytest.raises(InputError, match="the class 'bar' has 1 image; 2 are needed"):
         small().fit(strange, budget="1ep", progress=False)
@@ -166,7 +166,7 @@ def test_what_cannot_be_told_is_named(fitted: ImageClassifier, tmp_path: Path) -
 
 
 def write_digits(folder: Path) -> None:
-    """Files in MNIST's form, of two classes that brightness tells."""
+    """Files in MNIST's form, of two classes that differ in brightness."""
     rng = np.random.default_rng(0)
     for part, count in (("train", 40), ("t10k", 12)):
         labels = (np.arange(count) % 2).astype(np.uint8)
@@ -193,8 +193,8 @@ def test_the_command_line_from_end_to_end(
     out = json.loads(call("fit", "classify", "@mnist", "--out", model, "--budget", "6ep", "--json", *sets))
     assert out["baseline"]["name"] == PCA
     page = tmp_path / "page.html"
-    told = json.loads(call("evaluate", model, "@mnist", "--report", str(page), "--json"))
-    assert told["metrics"] == out["metrics"]
+    evaluated = json.loads(call("evaluate", model, "@mnist", "--report", str(page), "--json"))
+    assert evaluated["metrics"] == out["metrics"]
     assert page.stat().st_size > 1000
     idx = str(tmp_path / "mnist" / "t10k-images-idx3-ubyte.gz")
     assert json.loads(call("evaluate", model, idx, "--json"))["metrics"] == out["metrics"]

@@ -22,7 +22,7 @@ from memfold.errors import InputError
 from memfold.tasks import CommandRecognizer
 from memfold.tasks.command.baselines import MFCC, CepstralRegression
 from memfold.tasks.command.hearing import mfcc_statistics
-from memfold.tasks.command.spotting import LEAST
+from memfold.tasks.command.spotting import FIRST_THRESHOLD
 from tasks.command.sounds import COMMANDS, RATE, sentence, spoken, write_commands, write_noise
 
 SAID = ["up", "down", "flat", "up", "flat", "down"]
@@ -115,9 +115,9 @@ def test_statistics_of_a_recording_of_one_frame_are_finite() -> None:
 
 
 def test_a_stream_tells_what_is_said_and_when(fitted: CommandRecognizer) -> None:
-    told = [json.loads(line) for line in fitted.listen(wav(sentence(SAID)))]
-    assert [event["command"] for event in told] == SAID
-    for k, event in enumerate(told):
+    events = [json.loads(line) for line in fitted.listen(wav(sentence(SAID)))]
+    assert [event["command"] for event in events] == SAID
+    for k, event in enumerate(events):
         begin = 0.8 + k * 1.15
         assert begin < event["time"] < begin + 0.7
         assert 1 / (1 + np.exp(-fitted.threshold_)) - 1e-4 <= event["probability"] <= 1
@@ -194,8 +194,8 @@ def test_no_more_false_alarms_than_asked_for_in_what_the_threshold_was_set_on(fo
         model = small(background=str(tmp_path / "said.wav"), false_alarms=allowed)
         model.fit(folder, budget="8ep", progress=False)
         thresholds.append(model.threshold_)
-    assert thresholds[0] == LEAST
-    assert thresholds[1] >= LEAST
+    assert thresholds[0] == FIRST_THRESHOLD
+    assert thresholds[1] >= FIRST_THRESHOLD
 
 
 # -- fitting -----------------------------------------------------------------------------------------------------
@@ -278,7 +278,7 @@ def test_background_that_cannot_be_heard_is_left_out(tmp_path: Path, capsys: pyt
 def test_what_cannot_be_worked_with_is_named(fitted: CommandRecognizer, tmp_path: Path) -> None:
     (tmp_path / "strange" / "sideways").mkdir(parents=True)
     soundfile.write(tmp_path / "strange" / "sideways" / "1.wav", np.zeros(4000), RATE)
-    with pytest.raises(InputError, match="the command 'sideways' was not learnt; the model knows down, flat, up"):
+    with pytest.raises(InputError, match="the command 'sideways' was not trained on; the model knows down, flat, up"):
         fitted.evaluate(read_commands(tmp_path / "strange"))
     with pytest.raises(InputError, match=r"none\.wav: no such file"):
         fitted.predict([tmp_path / "none.wav"])

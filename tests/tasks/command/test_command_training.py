@@ -1,4 +1,4 @@
-"""What is learnt from: recordings changed, what their steps should tell, and how steps are pooled."""
+"""Training data: recordings augmented, the targets of their steps, and how steps are pooled."""
 
 import numpy as np
 import pytest
@@ -6,9 +6,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memfold.tasks.command.augment import IGNORED, NONE, Recording, another_voice, surrounded, warped
+from memfold.tasks.command.augment import IGNORED, NONE, Recording, another_voice, augmented_piece, warped
 from memfold.tasks.command.hearing import FLOOR
-from memfold.tasks.command.network import CommandNetwork, CommandProblem, NetworkSize, padded, peaks, pooled
+from memfold.tasks.command.network import CommandNetwork, CommandProblem, CommandSize, padded, peaks, pooled
 from memfold.tasks.command.spotting import log_ratios, smoothed
 
 BINS = 12
@@ -24,7 +24,7 @@ def recording(frames: int = 40, label: int = 1, quiet: int = 10) -> Recording:
 
 def problem(convolutions: int = 1, background: int = 0) -> CommandProblem:
     torch.manual_seed(0)
-    network = CommandNetwork(NetworkSize(BINS, 6, convolutions, 8, 1, 2, 0.0))
+    network = CommandNetwork(CommandSize(BINS, 6, convolutions, 8, 1, 2, 0.0))
     made = [recording(frames, frames % 2) for frames in (30, 41, 52, 37)]
     data = [own.frames for own in made], np.array([own.label for own in made])
     noise = np.random.default_rng(1).normal(8, 1, (90, BINS)).astype(np.float16)
@@ -39,7 +39,7 @@ def test_the_command_is_found_between_the_quiet() -> None:
 def test_a_changed_recording_is_finite_and_tells_its_command(frames: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     own = recording(frames, quiet=min(10, frames // 3))
-    piece = surrounded(own.changed(rng), own.quiet, [np.ones((3, BINS), np.float16)], rng)
+    piece = augmented_piece(own.changed(rng), own.quiet, [np.ones((3, BINS), np.float16)], rng)
     assert piece.frames.dtype == np.float32
     assert piece.frames.shape == (len(piece.targets), BINS)
     assert np.isfinite(piece.frames).all()
@@ -50,11 +50,11 @@ def test_a_changed_recording_is_finite_and_tells_its_command(frames: int, seed: 
 
 def test_nothing_is_asked_until_the_middle_of_a_command() -> None:
     own = recording(80, quiet=20)
-    told = own.changed(np.random.default_rng(0)).targets
-    first = int(np.flatnonzero(told == own.label)[0])
-    assert 0.45 < first / len(told) < 0.55
-    assert set(told[: first // 3]) == {NONE}
-    assert IGNORED in told[first // 3 : first]
+    targets = own.changed(np.random.default_rng(0)).targets
+    first = int(np.flatnonzero(targets == own.label)[0])
+    assert 0.45 < first / len(targets) < 0.55
+    assert set(targets[: first // 3]) == {NONE}
+    assert IGNORED in targets[first // 3 : first]
 
 
 def test_a_warp_of_1_changes_nothing_and_another_moves_a_peak() -> None:

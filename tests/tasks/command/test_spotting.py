@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memfold.tasks.command.spotting import (
-    LEAST,
+    FIRST_THRESHOLD,
     Spotter,
     Spotting,
     log_ratios,
@@ -31,18 +31,18 @@ def test_an_event_begins_where_the_threshold_is_reached_and_has_its_greatest_sco
     assert event.probability == pytest.approx(1 / (1 + np.exp(-12)))
 
 
-def test_what_is_still_going_on_at_the_end_is_told() -> None:
+def test_what_is_still_going_on_at_the_end_is_reported() -> None:
     assert [e.step for e in Spotter(Spotting(4, 8, 5.0), 2).follow(logits((10, 2), (3, 0)))] == [12]
     assert list(Spotter(Spotting(4, 8, 5.0), 2).follow(logits((10, 2), (2, 0)))) == []
 
 
-def test_nothing_is_told_in_the_refractory_time() -> None:
+def test_nothing_is_reported_in_the_refractory_time() -> None:
     twice = logits((4, 2), (4, 0), (5, 2), (4, 1), (9, 2))
     assert [e.command for e in Spotter(Spotting(2, 5, 5.0), 2).follow(twice)] == [0, 1]
     assert [e.command for e in Spotter(Spotting(2, 15, 5.0), 2).follow(twice)] == [0]
 
 
-def test_a_command_that_goes_on_is_told_once() -> None:
+def test_a_command_that_goes_on_is_reported_once() -> None:
     assert len(list(Spotter(Spotting(2, 3, 5.0), 2).follow(logits((4, 2), (60, 0), (4, 2))))) == 1
 
 
@@ -72,7 +72,7 @@ def rows(*levels: float) -> np.ndarray:
 def test_the_threshold_is_the_least_with_no_more_false_alarms_than_allowed() -> None:
     heard = [(rows(1.5, 3.2, 30.0), 0), (rows(99.0), 1)]  # in the last one a command is said: it is no alarm
     found = [threshold_for(heard, allowed, Spotting(1, 1)) for allowed in (0, 1, 2, 3)]
-    assert found[3] == LEAST
+    assert found[3] == FIRST_THRESHOLD
     assert all(0 < threshold - level < 0.051 for threshold, level in zip(found, (30.0, 3.2, 1.5), strict=False))
 
 
@@ -81,7 +81,7 @@ def test_what_follows_a_command_that_is_said_is_a_false_alarm() -> None:
 
 
 def test_without_anything_heard_the_least_threshold_stays() -> None:
-    assert threshold_for([], 0, Spotting(1, 1)) == LEAST
+    assert threshold_for([], 0, Spotting(1, 1)) == FIRST_THRESHOLD
 
 
 def test_a_score_does_not_depend_on_the_other_commands() -> None:

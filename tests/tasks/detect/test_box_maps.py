@@ -30,20 +30,20 @@ def boxes_apart(draw: st.DrawFn) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def maps_of(batch: list[tuple[torch.Tensor, torch.Tensor]]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Clean maps: the targets' own heat, and at every centre what it should tell."""
+    """Clean maps: the targets' own heat, and at every centre its target."""
     targets = targets_of(*zip(*batch, strict=True), CLASSES, SHAPE, STRIDE)
-    told = torch.zeros(len(batch), 4, *SHAPE)
+    offsets = torch.zeros(len(batch), 4, *SHAPE)
     at_centre = targets.weights == 1
     image, row, column = targets.places[at_centre].T
-    told[image, :, row, column] = targets.boxes[at_centre]
-    return targets.heat, told
+    offsets[image, :, row, column] = targets.boxes[at_centre]
+    return targets.heat, offsets
 
 
 @settings(deadline=None, max_examples=25)
 @given(st.lists(boxes_apart(), min_size=1, max_size=3))
 def test_the_peaks_of_clean_maps_are_the_boxes(batch: list[tuple[torch.Tensor, torch.Tensor]]) -> None:
-    heat, told = maps_of(batch)
-    for found, labels, scores, (boxes, truth) in zip(*peaks(heat, told, STRIDE, 20), batch, strict=True):
+    heat, offsets = maps_of(batch)
+    for found, labels, scores, (boxes, truth) in zip(*peaks(heat, offsets, STRIDE, 20), batch, strict=True):
         certain = scores == 1
         assert certain.sum() == len(boxes)
         nearest = torch.cdist(found[certain], boxes).argmin(1)
@@ -99,11 +99,11 @@ def test_the_heat_loss_is_its_formula() -> None:
 def test_the_losses_of_clean_maps_are_least() -> None:
     batch = [(torch.tensor([[8.0, 8, 12, 16], [40, 20, 8, 8]]), torch.tensor([0, 2]))]
     targets = targets_of(*zip(*batch, strict=True), CLASSES, SHAPE, STRIDE)
-    told = torch.zeros(1, 4, *SHAPE)
+    offsets = torch.zeros(1, 4, *SHAPE)
     image, row, column = targets.places.T
-    told[image, :, row, column] = targets.boxes
-    assert box_loss(told, targets).item() == 0
-    assert box_loss(told + 0.5, targets).item() == pytest.approx(2)
+    offsets[image, :, row, column] = targets.boxes
+    assert box_loss(offsets, targets).item() == 0
+    assert box_loss(offsets + 0.5, targets).item() == pytest.approx(2)
     sharp = torch.where(targets.heat == 1, 20.0, -20.0)
     assert heat_loss(sharp, targets.heat) < 1e-6 < heat_loss(-sharp, targets.heat)
     assert heat_loss(torch.full((1, 3, 4, 4), -9.0), torch.zeros(1, 3, 4, 4)).isfinite()

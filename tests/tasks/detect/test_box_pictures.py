@@ -1,4 +1,4 @@
-"""Pictures altered at random: their boxes stay around the same things."""
+"""Pictures augmented at random: their boxes stay around the same things."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from PIL import Image
 from memfold.data.boxes import BoxedImages
 from memfold.tasks.detect import pictures
 from memfold.tasks.detect.choices import Flips
-from memfold.tasks.detect.pictures import Picture, altered, canvas_of, pictures_of
+from memfold.tasks.detect.pictures import Picture, augmented_picture, canvas_of, pictures_of
 
 COLOURS = torch.tensor([[k >> bit & 1 for bit in range(3)] for k in range(1, 7)])
 
@@ -37,7 +37,7 @@ def test_boxes_move_with_their_things(flips: Flips, monkeypatch: pytest.MonkeyPa
     seen = set()
     for seed in range(40):
         rng = np.random.default_rng(seed)
-        pixels, boxes, labels = altered(two(rng), (64, 96), flips, rng)
+        pixels, boxes, labels = augmented_picture(two(rng), (64, 96), flips, rng)
         assert pixels.shape == (3, 64, 96)
         assert pixels.dtype == torch.float32
         for box, label in zip(boxes, labels.tolist(), strict=True):
@@ -56,7 +56,7 @@ def test_only_what_is_allowed_is_exchanged(flips: Flips, mirrored: int, upright:
     left_of, beside, seen = [], [], 0
     for seed in range(60):
         rng = np.random.default_rng(seed)
-        _, boxes, labels = altered(two(rng), (64, 96), flips, rng)
+        _, boxes, labels = augmented_picture(two(rng), (64, 96), flips, rng)
         if sorted(labels.tolist()) != [0, 1, 2]:
             continue
         middles = (boxes[:, :2] + boxes[:, 2:] / 2)[labels.argsort()]

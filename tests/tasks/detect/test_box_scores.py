@@ -35,7 +35,7 @@ def plain_average_precision(truth: list[Boxes], found: list[Boxes], label: int, 
     wanted = sum(int((own.labels == label).sum()) for own in truth)
     free = [{row for row, kind in enumerate(own.labels) if kind == label} for own in truth]
     hits, points = 0, []
-    for told, (_, image, box) in enumerate(sorted(rows, key=lambda row: -row[0]), start=1):
+    for predicted, (_, image, box) in enumerate(sorted(rows, key=lambda row: -row[0]), start=1):
         best, best_overlap = None, least
         for row in sorted(free[image]):
             shared = overlaps(box[None], truth[image].boxes[row][None]).item()
@@ -44,7 +44,7 @@ def plain_average_precision(truth: list[Boxes], found: list[Boxes], label: int, 
         if best is not None:
             free[image].remove(best)
             hits += 1
-        points.append((hits / wanted, hits / told))
+        points.append((hits / wanted, hits / predicted))
     recalls = np.linspace(0, 1, 101)
     return float(np.mean([max((p for r, p in points if r >= recall), default=0.0) for recall in recalls]))
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
-from memfold.tasks.detect.network import CELL, LENGTH, DetectorNetwork, NetworkSize, grid_of
+from memfold.tasks.detect.network import CELL, LENGTH, DetectorNetwork, DetectorSize, grid_of
 from memfold.tasks.detect.scores import overlaps
 from memfold.tasks.detect.sequence import (
     BOX_WEIGHT,
@@ -41,22 +41,22 @@ def targets_in(batch: Batch, length: int = 4) -> CellTargets:
 
 
 def perfect(targets: CellTargets, cells: int, length: int = 4) -> tuple[torch.Tensor, torch.Tensor]:
-    """What a network that knows everything tells: the true boxes in their order, then none."""
-    logits, told = torch.zeros(cells, length, CLASSES + 1), torch.zeros(cells, length, 4)
+    """What a network that knows everything predicts: the true boxes in their order, then none."""
+    logits, offsets = torch.zeros(cells, length, CLASSES + 1), torch.zeros(cells, length, 4)
     kinds = torch.full((cells, length), CLASSES)
     row, place = targets.there.nonzero(as_tuple=True)
     kinds[targets.cells[row], place] = targets.labels[row, place]
-    told[targets.cells[row], place] = targets.boxes[row, place]
-    return logits.scatter(2, kinds[..., None], 30.0), told
+    offsets[targets.cells[row], place] = targets.boxes[row, place]
+    return logits.scatter(2, kinds[..., None], 30.0), offsets
 
 
 @settings(deadline=None, max_examples=25)
 @given(pictures_of_boxes())
-def test_what_a_perfect_network_tells_is_the_boxes(batch: Batch) -> None:
+def test_what_a_perfect_network_predicts_is_the_boxes(batch: Batch) -> None:
     targets = targets_in(batch)
-    logits, told = perfect(targets, len(batch) * COUNT[0] * COUNT[1])
-    assert sequence_loss(logits, told, targets) < 1e-6
-    for found, labels, scores, (boxes, truth) in zip(*stitched(logits, told, COUNT, SIZE, 40), batch, strict=True):
+    logits, offsets = perfect(targets, len(batch) * COUNT[0] * COUNT[1])
+    assert sequence_loss(logits, offsets, targets) < 1e-6
+    for found, labels, scores, (boxes, truth) in zip(*stitched(logits, offsets, COUNT, SIZE, 40), batch, strict=True):
         certain = scores > 0.5
         assert certain.sum() == len(boxes)
         assert (scores.diff() <= 0).all()
@@ -74,13 +74,13 @@ def test_the_matching_is_scipys(length: int, seed: int) -> None:
     counts = rng.integers(1, length + 1, size=6)
     there = np.arange(counts.max()) < counts[:, None]
     boxes = rng.normal(0, 0.4, (6, counts.max(), 4)).astype(np.float32)
-    told = rng.normal(0, 0.4, (6, length, 4)).astype(np.float32)
+    offsets = rng.normal(0, 0.4, (6, length, 4)).astype(np.float32)
     targets = CellTargets(
         torch.arange(6), *(torch.from_numpy(own) for own in (boxes, np.zeros(there.shape, np.int64), there))
     )
-    answers = matched(torch.from_numpy(told), targets).numpy()
+    answers = matched(torch.from_numpy(offsets), targets).numpy()
     for cell, count in enumerate(counts):
-        one, two = told[cell][:, None].astype(float), boxes[cell][None, :count].astype(float)
+        one, two = offsets[cell][:, None].astype(float), boxes[cell][None, :count].astype(float)
         away = np.abs(one - two)
         outside = (away[..., :2] > np.exp(two[..., 2:]) / 2).any(2)
         cost = 1e8 * outside + 1e4 * np.arange(length)[:, None] + away.sum(2)
@@ -102,24 +102,24 @@ def test_the_loss_is_its_formula() -> None:
     batch = [(torch.tensor([[2.0, 2, 8, 8], [3, 5, 9, 10], [60, 30, 16, 20]]), torch.tensor([0, 2, 1]))]
     targets, cells = targets_in(batch), COUNT[0] * COUNT[1]
     rng = np.random.default_rng(0)
-    logits, told = (torch.from_numpy(rng.normal(size=(cells, 4, n))) for n in (CLASSES + 1, 4))
+    logits, offsets = (torch.from_numpy(rng.normal(size=(cells, 4, n))) for n in (CLASSES + 1, 4))
     p, total = torch.log_softmax(logits, 2).numpy(), 0.0
-    steps = matched(told[targets.cells], targets)
+    steps = matched(offsets[targets.cells], targets)
     kinds = np.full((cells, 4), CLASSES)
     for row, place in targets.there.nonzero().tolist():
         cell, step = int(targets.cells[row]), int(steps[row, place])
         kinds[cell, step] = targets.labels[row, place]
-        total += BOX_WEIGHT * np.abs(told[cell, step].numpy() - targets.boxes[row, place].numpy()).sum()
+        total += BOX_WEIGHT * np.abs(offsets[cell, step].numpy() - targets.boxes[row, place].numpy()).sum()
     total -= sum(p[cell, step, kinds[cell, step]] for cell in range(cells) for step in range(4))
-    assert sequence_loss(logits, told, targets).item() == pytest.approx(total / 3)
+    assert sequence_loss(logits, offsets, targets).item() == pytest.approx(total / 3)
 
 
 def test_a_picture_without_boxes_teaches_that_there_is_none() -> None:
     nothing = torch.zeros(0, 4), torch.zeros(0, dtype=torch.long)
     targets, cells = targets_in([nothing, nothing]), 2 * COUNT[0] * COUNT[1]
-    logits, told = perfect(targets, cells)
-    assert sequence_loss(logits, told, targets) < 1e-6
-    assert sequence_loss(logits.roll(1, 2), told, targets) > 10
+    logits, offsets = perfect(targets, cells)
+    assert sequence_loss(logits, offsets, targets) < 1e-6
+    assert sequence_loss(logits.roll(1, 2), offsets, targets) > 10
 
 
 def test_a_full_cell_leaves_boxes_out_and_one_outside_goes_to_the_nearest_cell() -> None:
@@ -147,14 +147,14 @@ def test_boxes_are_suppressed_one_after_another(seed: int) -> None:
 
 def test_every_cell_of_every_picture_has_its_sequence() -> None:
     torch.manual_seed(0)
-    network = DetectorNetwork(NetworkSize(CLASSES, 8, 1, 8, "sequence")).eval()
+    network = DetectorNetwork(DetectorSize(CLASSES, 8, 1, 8, "sequence")).eval()
     pixels = torch.rand(2, 3, 48, 80)
     cells = grid_of(48, 80)
     assert cells == (-(-48 // CELL), -(-80 // CELL))
     with torch.no_grad():
-        logits, told = network(pixels)
+        logits, offsets = network(pixels)
         second = network(pixels[1:])
     assert logits.shape == (2 * cells[0] * cells[1], LENGTH, CLASSES + 1)
-    assert told.shape == (*logits.shape[:2], 4)
+    assert offsets.shape == (*logits.shape[:2], 4)
     torch.testing.assert_close(logits[cells[0] * cells[1] :], second[0], atol=1e-4, rtol=1e-4)
     assert logits.softmax(2)[..., :CLASSES].sum(2).max() < 0.5  # few of them have a box

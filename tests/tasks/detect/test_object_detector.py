@@ -1,4 +1,4 @@
-"""The detector: it learns, tells boxes, is saved and loaded, reports, and names what it cannot work with."""
+"""The detector: it learns, predicts boxes, is saved and loaded, reports, and names what it cannot work with."""
 
 import io
 import json
@@ -34,12 +34,12 @@ def small(**changes: object) -> ObjectDetector:
 def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     """``call("fit", ...)`` runs the command and gives what it printed."""
 
-    def told(*arguments: str) -> str:
+    def output(*arguments: str) -> str:
         monkeypatch.setattr(sys, "argv", ["memfold", *arguments])
         assert run() == 0
         return capsys.readouterr().out
 
-    return told
+    return output
 
 
 @pytest.fixture(scope="module")
@@ -92,9 +92,9 @@ def test_a_threshold_says_how_sure_a_box_must_be(fitted: ObjectDetector, folder:
     counts = [fitted.predict(images, threshold).height for threshold in (0.0, 0.3, 0.6, 1.0)]
     assert counts == sorted(counts, reverse=True)
     assert counts[0] > counts[2] > counts[3] == 0
-    told = fitted.predict(images)
+    things = fitted.predict(images)
     for label, least in zip(fitted.classes_, fitted.thresholds_, strict=True):
-        assert told.filter(pl.col("label") == label)["score"].min() >= least
+        assert things.filter(pl.col("label") == label)["score"].min() >= least
     with pytest.raises(InputError, match=r"threshold must be from 0 to 1, got 1\.5"):
         fitted.predict(images, 1.5)
 
@@ -155,7 +155,7 @@ def test_official_parts_are_used(folder: Path, tmp_path: Path) -> None:
     (lists / "train.txt").write_text("004\n")
     file = own / "Annotations" / "005.xml"
     file.write_text(file.read_text().replace("disc", "ring").replace("square", "ring"))
-    with pytest.raises(InputError, match=r"005\.png: the class 'ring' was not learnt; known are"):
+    with pytest.raises(InputError, match=r"005\.png: the class 'ring' was not trained on; known are"):
         small().parts([str(own)])
 
 
@@ -204,9 +204,9 @@ def test_images_that_cannot_be_read_are_left_out_and_named(
     expected = {"000.png", "002.png", "004.png"}
     for read, source in ((fitted.inputs, tmp_path), (fitted.read, file)):
         assert {path.name for path in read(source).paths} == expected
-        told = capsys.readouterr().err
-        assert f"1 of 5 images cannot be read and are left out: {tmp_path / '003.png'} (not an image)" in told
-        assert f"1 of 4 images cannot be read and are left out: {tmp_path / '001.png'} (" in told
+        err = capsys.readouterr().err
+        assert f"1 of 5 images cannot be read and are left out: {tmp_path / '003.png'} (not an image)" in err
+        assert f"1 of 4 images cannot be read and are left out: {tmp_path / '001.png'} (" in err
     assert {Path(image).name for image in fitted.predict(tmp_path, threshold=0.0)["image"]} == expected
 
 

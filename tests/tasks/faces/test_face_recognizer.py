@@ -58,10 +58,10 @@ def test_it_knows_people_again(fitted: FaceRecognizer, tmp_path: Path) -> None:
     assert set(report.metrics) == set(report.baselines[EIGENFACES]) == {"rank1", "eer"}
     assert report.metrics["rank1"] > 85
     assert report.metrics["eer"] < min(20, report.baselines[EIGENFACES]["eer"])
-    told = " ".join(map(str, report.shown))
-    assert "of 48 pairs of one person refused" in told
-    assert "of 448 pairs of two accepted" in told
-    assert "gallery: 40 pictures of 8 people" in told
+    text = " ".join(map(str, report.shown))
+    assert "of 48 pairs of one person refused" in text
+    assert "of 448 pairs of two accepted" in text
+    assert "gallery: 40 pictures of 8 people" in text
 
 
 def test_strangers_join_without_training(fitted: FaceRecognizer, tmp_path: Path) -> None:
@@ -142,12 +142,12 @@ def test_one_picture_of_everybody_cannot_be_learnt_from(tmp_path: Path) -> None:
     assert small().fit(people, budget="1ep", valid=others, progress=False).people_ == ["p0", "p1", "p2"]
 
 
-def test_one_person_alone_cannot_be_told_from_another(folder: Path, tmp_path: Path) -> None:
+def test_one_person_alone_is_not_enough(folder: Path, tmp_path: Path) -> None:
     people = write_people(tmp_path, range(1), 4)
     with pytest.raises(InputError, match="'p0' is the only class; two at least are needed"):
         small().fit(people, budget="1ep", valid=people, progress=False)
     two = write_people(tmp_path, range(8, 9), 4)
-    with pytest.raises(InputError, match="the person 'p1' was not learnt; the model knows p0, p8"):
+    with pytest.raises(InputError, match="the person 'p1' was not trained on; the model knows p0, p8"):
         small().fit(two, budget="1ep", valid=folder, progress=False)
 
 

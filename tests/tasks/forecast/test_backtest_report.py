@@ -98,7 +98,7 @@ def test_the_report_draws_and_another_series_can_be_chosen(page: Path, width: in
         assert tab.locator(".js-plotly-plot").count() == 4
         assert tab.evaluate("document.documentElement.scrollWidth") <= width
         first = tab.locator(".js-plotly-plot").first
-        assert first.locator(".scatterlayer .trace").count() == 3  # the band, what came, memfold
+        assert first.locator(".scatterlayer .trace").count() == 3  # the band, actual values, memfold
         before = first.locator(".ytitle").text_content()
         tab.locator(".updatemenu-header").click()
         best = tab.locator(".updatemenu-dropdown-button").nth(2)

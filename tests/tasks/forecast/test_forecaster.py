@@ -23,7 +23,7 @@ from memfold.tasks.forecast.network import (
 from memfold.tasks.forecast.size import NetworkSize
 from memfold.tasks.forecast.windows import SeriesTensors
 
-SEASON = np.array([10.0, 20.0, 30.0, 20.0, 15.0, 10.0, 25.0, 5.0])  # twice the season the model is told of
+SEASON = np.array([10.0, 20.0, 30.0, 20.0, 15.0, 10.0, 25.0, 5.0])  # twice the season that the model is given
 
 
 def table(series: int = 3, seasons: int = 15) -> pl.DataFrame:
@@ -44,7 +44,7 @@ def fitted() -> Forecaster:
     return small(lr=1e-2).fit(table(), budget="60ep", progress=False)
 
 
-def test_it_learns_a_season_that_it_was_not_told_of(fitted: Forecaster) -> None:
+def test_it_learns_a_season_that_it_was_not_given(fitted: Forecaster) -> None:
     report = fitted.evaluate(table(), origins=3)
     assert report.metrics["mase"] < report.baselines["SeasonalNaive"]["mase"] / 2
     assert set(report.metrics) == {"smape", "mase", "owa", "crps", "coverage80"}
@@ -69,9 +69,9 @@ def test_a_forecast_follows_scale_and_level(fitted: Forecaster) -> None:
 
 def test_the_future_does_not_reach_a_backtest(fitted: Forecaster) -> None:
     frame = table()
-    spoiled = frame.with_columns(y=pl.when(pl.col("ds") >= 116).then(1e6).otherwise("y"))
+    changed = frame.with_columns(y=pl.when(pl.col("ds") >= 116).then(1e6).otherwise("y"))
     before = fitted.backtest(frame, baselines=False)["forecast"].to_list()
-    assert fitted.backtest(spoiled, baselines=False)["forecast"].to_list() == before
+    assert fitted.backtest(changed, baselines=False)["forecast"].to_list() == before
 
 
 def test_origins_are_a_horizon_apart_and_can_be_closer(fitted: Forecaster) -> None:
@@ -103,7 +103,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not() -> None:
 
 
 def test_a_covariate_known_ahead_is_used() -> None:
-    """The values are the covariate's, which no past can tell."""
+    """The values are the covariate's, which no past can predict."""
     rng = np.random.default_rng(0)
     x = rng.integers(0, 2, 400).astype(float)
     frame = pl.DataFrame({"ds": np.arange(400), "y": 10 + x, "x": x})
@@ -127,7 +127,7 @@ def test_a_covariate_of_the_past_is_read_and_not_needed_ahead() -> None:
 def promoted(feature: Mapping[str, str | float], length: int = 400) -> pl.DataFrame:
     """Noise, but for rare promotions that raise the values of some series and lower those of others.
 
-    No window holds two of them, so that the past does not tell which series it is.
+    No window holds two of them, so that the past does not show which series it is.
     """
     rng = np.random.default_rng(0)
     promotion = (np.arange(length) % 20 == 17).astype(float)

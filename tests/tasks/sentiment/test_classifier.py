@@ -19,28 +19,28 @@ from memfold.errors import InputError
 from memfold.tasks import TextClassifier
 from memfold.tasks.sentiment.baselines import NgramRegression
 from memfold.tasks.sentiment.encoding import Encoder
+from memfold.tasks.sentiment.influence import influential_words, units, weights_of
 from memfold.tasks.sentiment.network import ClassifyProblem, Ensemble
 from memfold.tasks.sentiment.ngrams import counted_by_character
 from memfold.tasks.sentiment.task import ALONE, BLENDED, MAJORITY, TFIDF, best_share, blended
-from memfold.tasks.sentiment.telling import telling_words, units, weights_of
 from memfold.tasks.sentiment.tokens import tokens
 
 NEUTRAL = ["the", "room", "was", "it", "and", "film", "we", "saw", "there", "then"]
 
 
 def table(rows: int = 240, classes: int = 2) -> pl.DataFrame:
-    """A class has a word of its own, somewhere in the text; "not" before it, which no word alone tells, swaps two."""
+    """A class has a word of its own, somewhere in the text; "not" before it, which no word alone decides, swaps two."""
     rng = np.random.default_rng(0)
     words = ["awful", "lovely", "late"][:classes]
     texts, labels = [], []
     for index in range(rows):
-        told = index % classes
+        true = index % classes
         swapped = classes == 2 and index % 3 == 0
         text = list(rng.choice(NEUTRAL, rng.integers(3, 8)))
         place = rng.integers(0, len(text))
-        text[place:place] = ["not", words[1 - told]] if swapped else [words[told]]
+        text[place:place] = ["not", words[1 - true]] if swapped else [words[true]]
         texts.append(" ".join(text))
-        labels.append(["bad", "good", "slow"][told])
+        labels.append(["bad", "good", "slow"][true])
     return pl.DataFrame({"text": texts, "label": labels})
 
 
@@ -54,7 +54,7 @@ def fitted() -> TextClassifier:
     return small().fit(table(), budget="20ep", progress=False)
 
 
-def test_it_learns_what_no_word_alone_tells(fitted: TextClassifier) -> None:
+def test_it_learns_what_no_word_alone_decides(fitted: TextClassifier) -> None:
     report = fitted.evaluate(table(300)[240:], "made up")
     assert report.metrics["accuracy"] > 95
     assert set(report.metrics) == {"accuracy", "macro_f1"}
@@ -104,7 +104,7 @@ def test_a_prediction_has_a_probability_a_class(fitted: TextClassifier) -> None:
     assert list(fitted.respond(" ")) == [""]
 
 
-def test_a_form_never_seen_is_told_by_its_parts(fitted: TextClassifier) -> None:
+def test_a_form_never_seen_is_known_by_its_parts(fitted: TextClassifier) -> None:
     assert fitted.predict(["awfully", "loveliest"])["label"].to_list() == ["bad", "good"]
 
 
@@ -159,12 +159,12 @@ def test_the_linear_model_has_the_share_that_suits_what_neither_learnt_from() ->
     assert half[0].tolist() == pytest.approx([0.5, 0.5])
 
 
-# -- what told -----------------------------------------------------------------------------------------------
+# -- influence -----------------------------------------------------------------------------------------------
 
 
-def test_the_telling_words_are_those_that_tell(fitted: TextClassifier) -> None:
+def test_the_influential_words_are_those_that_decide(fitted: TextClassifier) -> None:
     texts = [text for text in table()["text"] if "not" not in text]
-    bad, good = telling_words(fitted.network_, fitted.encoder_, texts, 2)
+    bad, good = influential_words(fitted.network_, fitted.encoder_, texts, 2)
     assert (bad[0][0], good[0][0]) == ("awful", "lovely")
     assert bad[0][1] > 1
 
@@ -201,7 +201,7 @@ def test_a_terminal_shows_confusions_and_words(fitted: TextClassifier) -> None:
 def test_bad_requests_are_refused(fitted: TextClassifier) -> None:
     with pytest.raises(InputError, match="every row has the label 'good'"):
         small().fit(table().filter(label="good"), budget="1ep")
-    with pytest.raises(InputError, match="the label 'fair' was not learnt; the model knows bad, good"):
+    with pytest.raises(InputError, match="the label 'fair' was not trained on; the model knows bad, good"):
         fitted.evaluate(pl.DataFrame({"text": ["so so"], "label": ["fair"]}))
     with pytest.raises(InputError, match="members must be at least 1, got 0"):
         small(members=0).fit(table(), budget="1ep")

@@ -37,13 +37,15 @@ def test_a_batch_holds_what_each_text_holds_alone(texts: list[str]) -> None:
             kinds = batch.kinds[place]
             assert not kinds[length:].any()
             ends = torch.cat([batch.gram_starts[1:], torch.tensor([len(batch.grams)])])
-            told = [(int(batch.words[k]), batch.grams[batch.gram_starts[k] : ends[k]].tolist()) for k in kinds[:length]]
+            contents = [
+                (int(batch.words[k]), batch.grams[batch.gram_starts[k] : ends[k]].tolist()) for k in kinds[:length]
+            ]
             if batch is alone:
-                first = told
-        assert told == first
+                first = contents
+        assert contents == first
 
 
-def test_a_rare_word_is_told_by_its_ngrams_and_forms_share_them() -> None:
+def test_a_rare_word_is_encoded_by_its_ngrams_and_forms_share_them() -> None:
     encoder = Encoder.of(["seen seen once"], min_count=2, max_length=10)
     assert encoder.vocabulary == ["seen"]
     batch = encoder.encode(["seen boredom boring"]).batch([0])
@@ -54,7 +56,7 @@ def test_a_rare_word_is_told_by_its_ngrams_and_forms_share_them() -> None:
     assert not boredom & grams[int(batch.kinds[0, 0])]
 
 
-def test_a_character_is_told_by_its_neighbours_too() -> None:
+def test_a_character_is_encoded_by_its_neighbours_too() -> None:
     encoder = Encoder.of(["很好不好"], min_count=1, max_length=10)
     encoded = encoder.encode(["很好", "不好", "很好"])
     assert torch.equal(encoded.rows[0], encoded.rows[2])

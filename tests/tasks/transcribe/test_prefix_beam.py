@@ -6,10 +6,10 @@ import math
 import numpy as np
 import pytest
 
-from memfold.tasks.transcribe.search import Alphabet, CharacterModel, PrefixBeam, Transcript, Weights, greedy
+from memfold.tasks.transcribe.search import Alphabet, CharacterModel, PrefixBeam, SearchWeights, Transcript, greedy
 
 LABELS = 2
-PLAIN = Weights(beam=1000, language=0.0, bonus=0.0)
+PLAIN = SearchWeights(beam=1000, language=0.0, bonus=0.0)
 
 
 def log_probabilities(steps, seed):
@@ -47,7 +47,7 @@ def test_the_beam_has_every_path_of_every_text(seed):
 def test_a_character_model_weighs_as_its_formula_says(seed):
     y = log_probabilities(5, seed)
     model = CharacterModel([[1, 2], [1, 2, 1, 2], [2]], LABELS)
-    weights = Weights(beam=1000, language=0.7, bonus=0.3)
+    weights = SearchWeights(beam=1000, language=0.7, bonus=0.3)
     beam = PrefixBeam(weights, model)
     for row in y.tolist():
         beam.step(row)

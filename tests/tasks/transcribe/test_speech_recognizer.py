@@ -16,7 +16,7 @@ from memfold.data.speech import read_manifests
 from memfold.errors import InputError
 from memfold.tasks import SpeechRecognizer
 from memfold.tasks.transcribe.batches import Recordings, SpeechProblem, log_probabilities, stretch
-from memfold.tasks.transcribe.network import AcousticNetwork, NetworkSize
+from memfold.tasks.transcribe.network import AcousticNetwork, AcousticSize
 from memfold.tasks.transcribe.report import confusions
 from memfold.tasks.transcribe.search import Alphabet
 
@@ -135,7 +135,7 @@ def test_the_command_line_hears_raw_samples(model, manifest, tmp_path):
 
 def small_network(causal=False):
     torch.manual_seed(0)
-    return AcousticNetwork(NetworkSize(8, 4, 5, 2, 3, 0.0, causal))
+    return AcousticNetwork(AcousticSize(8, 4, 5, 2, 3, 0.0, causal))
 
 
 def test_what_a_recording_is_batched_with_changes_nothing():

@@ -6,15 +6,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from memfold.tasks.translate.batches import Pairs, TranslationProblem, pad, smoothed_loss
-from memfold.tasks.translate.network import NetworkSize, TranslationNetwork
+from memfold.tasks.translate.network import TranslationNetwork, TranslationSize
 from memfold.tasks.translate.search import beam_search, length_penalty
 from memfold.tasks.translate.subwords import BEGIN, END, UNKNOWN
 
-SIZE = NetworkSize(12, 9, 6, 8, 1, 2, 0.3)
+SIZE = TranslationSize(12, 9, 6, 8, 1, 2, 0.3)
 SOURCES = [[3, 4, 5, 6, 7], [8, 3], [5, 5, 9, 11]]
 
 
-def made(seed: int = 0, size: NetworkSize = SIZE) -> TranslationNetwork:
+def made(seed: int = 0, size: TranslationSize = SIZE) -> TranslationNetwork:
     """A network whose choices are sharp: random weights, larger than those it would start from."""
     torch.manual_seed(seed)
     network = TranslationNetwork(size).eval()
@@ -25,7 +25,7 @@ def made(seed: int = 0, size: NetworkSize = SIZE) -> TranslationNetwork:
 
 
 def log_probabilities(network: TranslationNetwork, source: list[int], words: list[int]) -> Tensor:
-    """Of every subword at every place of a translation that is told to the decoder, (T, V)."""
+    """Of every subword at every place of a translation that the decoder is given, (T, V)."""
     pairs = Pairs.of([source], [words])
     memory = network.encode(pairs.source, pairs.source_lengths)
     features, _, _ = network.decode(memory, pairs.words, network.begin(memory), pairs.target_lengths)
@@ -36,14 +36,14 @@ def log_probabilities(network: TranslationNetwork, source: list[int], words: lis
 @pytest.mark.parametrize("alpha", [0.0, 0.8])
 @pytest.mark.parametrize("layers", [2, 3])
 @torch.no_grad()
-def test_a_hypothesis_scores_what_the_decoder_gives_when_told_it(beam: int, alpha: float, layers: int) -> None:
+def test_a_hypothesis_scores_what_the_decoder_gives_when_given_it(beam: int, alpha: float, layers: int) -> None:
     network = made(size=replace(SIZE, decoder_layers=layers))
     for source, found in zip(SOURCES, beam_search(network, *pad(SOURCES), beam, alpha), strict=True):
         assert 1 <= len(found) <= beam
         assert len({tuple(h.words) for h in found}) == len(found)
         for hypothesis in found:
-            told = log_probabilities(network, source, hypothesis.words)
-            total = sum(told[i, word].item() for i, word in enumerate([*hypothesis.words, END]))
+            log_p = log_probabilities(network, source, hypothesis.words)
+            total = sum(log_p[i, word].item() for i, word in enumerate([*hypothesis.words, END]))
             assert hypothesis.log_probability == pytest.approx(total, abs=1e-4)
             assert hypothesis.score == pytest.approx(total / length_penalty(len(hypothesis.words) + 1, alpha), abs=1e-4)
 
@@ -71,8 +71,8 @@ def test_a_beam_as_wide_as_all_translations_finds_the_best_of_all() -> None:
     for length in range(6):
         for code in range(2**length):
             words = [3 + (code >> i & 1) for i in range(length)]
-            told = log_probabilities(network, SOURCES[1], words)
-            total = sum(told[i, word].item() for i, word in enumerate([*words, END]))
+            log_p = log_probabilities(network, SOURCES[1], words)
+            total = sum(log_p[i, word].item() for i, word in enumerate([*words, END]))
             best = max(best, total / length_penalty(length + 1, 0.6))
     (found,) = beam_search(network, *pad([SOURCES[1]]), 64, 0.6)
     assert found[0].score >= best - 1e-5
@@ -113,11 +113,11 @@ def test_the_loss_is_the_mean_over_the_words_of_the_batch() -> None:
     network = made()
     targets = [[3, 4], [5], [6, 7, 8, 3]]
     problem = TranslationProblem(network, (SOURCES, targets), (SOURCES, targets), 1000, 0.0, 0)
-    told = [
+    log_p = [
         log_probabilities(network, source, words)[range(len(words) + 1), [*words, END]]
         for source, words in zip(SOURCES, targets, strict=True)
     ]
-    expected = -torch.cat(told).mean().item()
+    expected = -torch.cat(log_p).mean().item()
     assert problem.loss(Pairs.of(SOURCES, targets)).item() == pytest.approx(expected, abs=1e-5)
     assert problem.validate() == pytest.approx(expected, abs=1e-5)
     assert problem.count(Pairs.of(SOURCES, targets)) == 10

@@ -11,13 +11,17 @@ from memfold.tasks.anomaly.nab import PROFILES, Scored, best_threshold, nab_scor
 
 __all__ = ["event_table", "folder_table", "time_text"]
 
-SHOWN = 20
+SHOWN_EVENTS = 20
 
 
 def event_table(events: Sequence[tuple[Readings, int, Judgement]], variables: Sequence[str]) -> Table:
     """The most unusual alarms -- series, row and judgement each -- in the order of their times."""
-    most = sorted(events, key=lambda event: -event[2].score)[:SHOWN]
-    title = f"{len(events)} alarms" if len(events) <= SHOWN else f"the {SHOWN} most unusual of {len(events)} alarms"
+    most = sorted(events, key=lambda event: -event[2].score)[:SHOWN_EVENTS]
+    title = (
+        f"{len(events)} alarms"
+        if len(events) <= SHOWN_EVENTS
+        else f"the {SHOWN_EVENTS} most unusual of {len(events)} alarms"
+    )
     table = Table("series", "time", "value", "expected (80 %)", "sigmas", "score", title=title, title_justify="left")
     for series, row, judgement in sorted(most, key=lambda event: (event[0].name, event[1])):
         v = judgement.variable
@@ -41,15 +45,15 @@ def folder_table(names: Sequence[str], series: Sequence[Scored]) -> Table:
     table.title = "By folder, one threshold for all"
     for folder in sorted({name.rpartition("/")[0] for name in names}):
         here = [one for name, one in zip(names, series, strict=True) if name.rpartition("/")[0] == folder]
-        found = outside = 0
+        caught = outside = 0
         for one in here:
             alarms = one.scores >= threshold
             alarms[: one.skipped] = False
             outside += int(alarms.sum()) - sum(int(alarms[first : last + 1].sum()) for first, last in one.windows)
-            found += sum(bool(alarms[first : last + 1].any()) for first, last in one.windows)
+            caught += sum(bool(alarms[first : last + 1].any()) for first, last in one.windows)
         windows = sum(len(one.windows) for one in here)
         score = f"{nab_score(here, standard, threshold):.1f}" if windows else ""
-        table.add_row(folder, str(len(here)), str(windows), str(found), str(outside), score)
+        table.add_row(folder, str(len(here)), str(windows), str(caught), str(outside), score)
     return table
 
 

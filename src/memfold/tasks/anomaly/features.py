@@ -82,7 +82,7 @@ class Features:
         self.day: deque[list[float]] = deque(maxlen=max(day, 1))
 
     def next(self, time: float) -> list[float]:
-        """The features that foretell the values at a time, F of them."""
+        """The features to predict the values at a time from, F of them."""
         row = list(self.last)
         if self.calendar:
             if self.cycle and len(self.day) == self.cycle:
@@ -90,7 +90,8 @@ class Features:
                 row.append(1.0)
             else:
                 row += [0.0] * (self.variables + 1)
-            day, week = 2 * math.pi * (time % DAY) / DAY, 2 * math.pi * (time % WEEK) / WEEK
+            day = 2 * math.pi * (time % DAY) / DAY
+            week = 2 * math.pi * (time % WEEK) / WEEK
             row += [math.sin(day), math.cos(day), math.sin(2 * day), math.cos(2 * day), math.sin(week), math.cos(week)]
         return row
 

@@ -40,7 +40,9 @@ class LineReader:
     """
 
     def __init__(self, variables: Sequence[str], dates: bool, time: str | None, id: str) -> None:
-        self.variables, self.dates, self.id = list(variables), dates, id
+        self.variables = list(variables)
+        self.dates = dates
+        self.id = id
         self.times = (time,) if time else TIME_NAMES
         self.columns: list[str] = [self.times[0], *self.variables]  # of CSV without a header
         self.lines = 0

@@ -1,4 +1,4 @@
-"""Watching one series: foretell the next values, compare, score, and -- if asked to -- learn on."""
+"""Watching one series: predict the next values, compare, score, and, if asked to, keep learning."""
 
 import math
 from collections import deque
@@ -13,7 +13,7 @@ from memfold.tasks.anomaly.tail import Tail, joint
 
 __all__ = ["Judgement", "Monitor"]
 
-MOST = 20.0  # -log10 of a probability that scores 1
+MOST_DIGITS = 20.0  # -log10 of a probability that scores 1
 BAND = 1.533  # of a t distribution with 4 degrees of freedom: 80 % lie within so many sigmas
 LEAST_LOG_SIGMA, MOST_LOG_SIGMA = -5.0, 4.0
 
@@ -51,15 +51,16 @@ class _Variable:
     def probability(self, value: float, error: float) -> float:
         """That both are as far out by chance; then they are taken into account.
 
-        A prediction that follows whatever happens errs but once where a level shifts; the values' own tail goes on to
-        tell. Errors are in the variable's unit: measured in the predicted sigma, a busy hour would excuse them.
+        A prediction that follows whatever happens errs only once where a level shifts; the tail of the values
+        themselves still counts. Errors are in the variable's unit: measured in the predicted sigma, a busy hour would
+        excuse them.
         """
         self.last.append(error)
         mean = sum(self.last) / len(self.last)
-        found = joint(self.values.probability(value), self.errors.probability(mean))
+        chance = joint(self.values.probability(value), self.errors.probability(mean))
         self.values.add(value)
         self.errors.add(mean)
-        return found
+        return chance
 
 
 class Monitor:
@@ -70,7 +71,7 @@ class Monitor:
         stream: the network, step by step; its state becomes the monitor's.
         span: points over which errors are averaged: one that lasts weighs more than one that does not.
         rest: points after a score during which only a higher one is news.
-        learner: is given every point's features and targets, and returns the network's new stream when it has learnt.
+        learner: is given every point's features and targets, and returns the network's new stream after training.
     """
 
     def __init__(
@@ -115,7 +116,7 @@ class Monitor:
             renewed.state = self.stream.state
             self.stream = renewed
         probability = min(1.0, least * count)
-        score = min(-math.log10(max(probability, 1e-300)) / MOST, 1.0)
+        score = min(-math.log10(max(probability, 1e-300)) / MOST_DIGITS, 1.0)
         news = score if self._is_news(score) else 0.0
         return Judgement(score, news, probability, variable, furthest, tuple(expected), tuple(low), tuple(high))
 

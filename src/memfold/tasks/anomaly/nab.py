@@ -88,15 +88,15 @@ def best_threshold(series: Sequence[Scored], profile: Profile) -> tuple[float, f
 
 def _sweep(one: Scored, profile: Profile, threshold: float) -> float:
     worth = _worth(one, profile)
-    found = one.scores >= threshold
-    found[: one.skipped] = False
-    inside = np.zeros(len(found), bool)
+    alarms = one.scores >= threshold
+    alarms[: one.skipped] = False
+    inside = np.zeros(len(alarms), bool)
     total = 0.0
     for first, last in one.windows:
         here = slice(first, last + 1)
         inside[here] = True
-        total += float(worth[here][found[here]].max()) if found[here].any() else -profile.false_negative
-    return total + float(worth[found & ~inside].sum())
+        total += float(worth[here][alarms[here]].max()) if alarms[here].any() else -profile.false_negative
+    return total + float(worth[alarms & ~inside].sum())
 
 
 def _worth(one: Scored, profile: Profile) -> NDArray[np.float64]:

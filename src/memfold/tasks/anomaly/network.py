@@ -1,4 +1,4 @@
-"""The network that foretells the next values, and its training on windows of what was seen."""
+"""The network that predicts the next values, and its training on windows of what was seen."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from memfold.training import Problem
 
 __all__ = [
     "AnomalyProblem",
-    "Batch",
     "Predictor",
+    "WindowBatch",
     "error_loss",
 ]
 
 DEGREES = 4.0  # of freedom of the t distribution: outliers must not bend the network
-SETTLE = 8  # steps at a window's start, out of a zero state, that are not learnt from
+SETTLE = 8  # steps at a window's start, out of a zero state, that are not trained on
 
 
 class Predictor(nn.Module):
@@ -40,7 +40,7 @@ class Predictor(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Centres and log-scales, (T, B, V) each, from features (T, B, F)."""
-        centre, log_sigma = self.head(self.lstm(x)[0]).chunk(2, -1)
+        centre, log_sigma = self.head(self.lstm(x)[0]).chunk(2, -1)  # (T, B, V) each
         return centre, log_sigma.clamp(LEAST_LOG_SIGMA, MOST_LOG_SIGMA)
 
     def stream(self) -> Stream:
@@ -50,17 +50,17 @@ class Predictor(nn.Module):
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Windows: features (T, B, F) and what they foretell, (T, B, V)."""
+class WindowBatch:
+    """Windows: features (T, B, F) and the values to predict, (T, B, V)."""
 
     x: Tensor
     target: Tensor
 
 
-def error_loss(model: Predictor, batch: Batch) -> Tensor:
+def error_loss(model: Predictor, batch: WindowBatch) -> Tensor:
     """The mean negative log-likelihood of a t distribution, but for a constant and each window's first steps."""
     centre, log_sigma = model(batch.x)
-    error = (batch.target - centre) * torch.exp(-log_sigma)
+    error = (batch.target - centre) * torch.exp(-log_sigma)  # (T, B, V)
     nats = log_sigma + (DEGREES + 1) / 2 * torch.log1p(error**2 / DEGREES)  # (T, B, V)
     loss: Tensor = nats[min(SETTLE, len(nats) - 1) :].mean()
     return loss
@@ -88,18 +88,20 @@ class AnomalyProblem(Problem):
     ) -> None:
         self.model: Predictor = model
         self.window, self.batch_size, self.seed = window, batch_size, seed
-        learnt, held_out = list(series), list(valid or ())
+        # Hold out the end of every series where nothing to validate on is given.
+        train, held_out = list(series), list(valid or ())
         if valid is None:
             cuts = [len(x) - len(x) // 5 for x, _ in series]
-            learnt = [(x[:cut], y[:cut]) for (x, y), cut in zip(series, cuts, strict=True)]
+            train = [(x[:cut], y[:cut]) for (x, y), cut in zip(series, cuts, strict=True)]
             held_out = [
                 (x[max(cut - SETTLE, 0) :], y[max(cut - SETTLE, 0) :]) for (x, y), cut in zip(series, cuts, strict=True)
             ]
-        self.valid = [Batch(x[:, None], y[:, None]) for x, y in held_out if len(x) > SETTLE]
-        lengths = torch.tensor([len(x) for x, _ in learnt])
+        self.valid = [WindowBatch(x[:, None], y[:, None]) for x, y in held_out if len(x) > SETTLE]
+        # Lay the series one behind another; a window may start wherever it fits into one series.
+        lengths = torch.tensor([len(x) for x, _ in train])
         if not self.valid or int(lengths.max()) <= SETTLE:
-            raise InputError(f"the longest series has {int(lengths.max())} points to learn from: too few")
-        self.x, self.target = (torch.cat([pair[k] for pair in learnt]) for k in (0, 1))
+            raise InputError(f"the longest series has {int(lengths.max())} points to train on: too few")
+        self.x, self.target = (torch.cat([pair[k] for pair in train]) for k in (0, 1))
         offsets = torch.cumsum(lengths, 0) - lengths
         self.window = min(window, int(lengths.max()))
         starts = [
@@ -109,17 +111,17 @@ class AnomalyProblem(Problem):
         self.starts = torch.cat(starts)
         self.steps_per_epoch = -(-len(self.starts) // (batch_size * max(self.window // 4, 1)))
 
-    def batches(self, epoch: int) -> Iterator[Batch]:
+    def batches(self, epoch: int) -> Iterator[WindowBatch]:
         generator = torch.Generator().manual_seed(1_000_003 * self.seed + epoch)
         for _ in range(self.steps_per_epoch):
-            chosen = self.starts[torch.randint(len(self.starts), (self.batch_size,), generator=generator)]
-            rows = chosen[None, :] + torch.arange(self.window)[:, None]
-            yield Batch(self.x[rows], self.target[rows])
+            chosen = self.starts[torch.randint(len(self.starts), (self.batch_size,), generator=generator)]  # (B,)
+            rows = chosen[None, :] + torch.arange(self.window)[:, None]  # (T, B)
+            yield WindowBatch(self.x[rows], self.target[rows])
 
-    def count(self, batch: Batch) -> int:
+    def count(self, batch: WindowBatch) -> int:
         return batch.x.shape[0] * batch.x.shape[1]
 
-    def loss(self, batch: Batch) -> Tensor:
+    def loss(self, batch: WindowBatch) -> Tensor:
         return error_loss(self.model, batch)
 
     def validate(self) -> float:

@@ -1,4 +1,4 @@
-"""The section of a report that shows a watched series: what was expected, what came, and the alarms."""
+"""The section of a report that shows a watched series: expected values, actual values and alarms."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -23,7 +23,7 @@ def watched_section(
 
     Args:
         judged: what `AnomalyDetector.predict` returned for one series, or some rows of it.
-        values: what came, a value a row.
+        values: the actual values, one a row.
         events: what is known to have happened, from when to when.
     """
     times = judged["ds"].to_list()
@@ -33,7 +33,7 @@ def watched_section(
     )
     band = {"fill": "tonexty", "fillcolor": BAND, "line_width": 0, "hoverinfo": "skip"}
     figure.add_scatter(x=times, y=judged[f"lo80_{variable}"].to_list(), name="expected, 80 %", **band)
-    figure.add_scatter(x=times, y=values, name="what came", line={"color": ACTUAL, "width": 1})
+    figure.add_scatter(x=times, y=values, name="actual", line={"color": ACTUAL, "width": 1})
     scores = judged["score"].to_list()
     figure.add_scatter(x=times, y=scores, name="score, right axis", yaxis="y2", line={"color": INK, "width": 1})
     alarms = [row for row, alarm in enumerate(judged["alarm"].to_list()) if alarm]

@@ -56,15 +56,15 @@ def vus_pr(score: NDArray[np.float64], label: NDArray[np.bool_], buffer: int = B
     windows = edges.reshape(-1, 2)
     order = np.argsort(-score, kind="stable")
     levels = score[order][np.linspace(0, len(score) - 1, THRESHOLDS).astype(int)]
-    found = np.searchsorted(-score[order], -levels, side="right")  # points at least as high as each level
-    hits = np.cumsum(label[order])[found - 1]
+    counts = np.searchsorted(-score[order], -levels, side="right")  # points at least as high as each level
+    hits = np.cumsum(label[order])[counts - 1]
     areas = []
     for width in range(buffer + 1):
-        true = np.cumsum(_widened(label, windows, width)[order])[found - 1]
+        true = np.cumsum(_widened(label, windows, width)[order])[counts - 1]
         peaks = np.array([score[first:after].max() for first, after in _merged(windows, width // 2)])
         existence = (peaks >= levels[:, None]).mean(1)
         recall = np.minimum(true / (label.sum() + (true - hits) / 2), 1) * existence
-        areas.append(float(np.sum(np.diff(recall, prepend=0) * true / found)))
+        areas.append(float(np.sum(np.diff(recall, prepend=0) * true / counts)))
     return float(np.mean(areas))
 
 

@@ -1,4 +1,4 @@
-"""How unusual a number is among those that came before it."""
+"""How unusual a number is among those before it."""
 
 import math
 from bisect import bisect_left, bisect_right, insort
@@ -6,10 +6,10 @@ from collections import deque
 
 __all__ = ["Tail", "joint"]
 
-KEPT = 20_000  # numbers
-LEAST = 40  # before anything is called unusual
-TOP = 0.02  # share of the numbers that tells how either tail falls
-FINEST = 1e-9  # of a number's magnitude: what is closer is not told apart
+KEPT_NUMBERS = 20_000  # numbers
+LEAST_NUMBERS = 40  # before anything is called unusual
+TOP = 0.02  # share of the numbers that either tail is fitted to
+FINEST = 1e-9  # of a number's magnitude: closer numbers count as equal
 
 
 class Tail:
@@ -27,7 +27,7 @@ class Tail:
         """Of one at least as far out, both sides taken together; 1 as long as too few are known."""
         known = self.sorted
         count = len(known)
-        if count < LEAST:
+        if count < LEAST_NUMBERS:
             return 1.0
         top = max(int(TOP * count), 8)
         upper, lower = known[-top], known[top - 1]
@@ -36,13 +36,14 @@ class Tail:
         elif number < lower:
             least = _beyond(lower - number, lower - sum(known[:top]) / top, lower, top / count)
         else:
-            above, below = count - bisect_left(known, number), bisect_right(known, number)
+            above = count - bisect_left(known, number)
+            below = bisect_right(known, number)
             least = (min(above, below) + 1) / (count + 1)
         return min(1.0, 2 * least)
 
     def add(self, number: float) -> None:
         """Take a number into account, and the oldest one out when there are enough."""
-        if len(self.order) == KEPT:
+        if len(self.order) == KEPT_NUMBERS:
             del self.sorted[bisect_left(self.sorted, self.order.popleft())]
         self.order.append(number)
         insort(self.sorted, number)

@@ -33,7 +33,7 @@ __all__ = ["AnomalyDetector", "History", "Judged"]
 Array = NDArray[np.float64]
 
 TO_JSON = json.JSONEncoder(ensure_ascii=False).encode
-KEPT = 2000  # last points of every series that a saved model remembers
+REMEMBERED_POINTS = 2000  # last points of every series that a saved model remembers
 LABEL = "label"  # the column of labels that are given apart
 
 
@@ -71,7 +71,7 @@ class Judged:
 
 
 class AnomalyDetector(Task):
-    """Tells which readings are unusual: an LSTM predicts every point, its errors are compared with the usual ones.
+    """Finds unusual readings: an LSTM predicts every point, its errors are compared with the usual ones.
 
     >>> day = np.sin(np.arange(600) * 0.3)
     >>> day[500] = 4.0
@@ -104,20 +104,22 @@ class AnomalyDetector(Task):
     warm_up: float = parameter(
         0.3, "share of every series at its start that is trained on and not scored", above=0, below=1
     )
-    most_warm_up: int = parameter(100_000, "points of it at most")
-    false_alarms: float = parameter(0.1, "how many a thousand points may bring by chance", above=0, below=1000)
+    most_warm_up: int = parameter(100_000, "points of that share, at most")
+    false_alarms: float = parameter(0.1, "false alarms that are allowed in a thousand points", above=0, below=1000)
     span: int = parameter(
         5,
-        "points over which errors are averaged; 1 for single spikes, more for what lasts",
+        "points over which errors are averaged; 1 for single spikes, more for changes that last",
         least=1,
         search=Search(1, 50, log=True),
     )
     rest: int = parameter(50, "points after an alarm during which only a more unusual one is an alarm too", least=1)
     hidden_size: int = parameter(32, "units of the LSTM", least=1, search=Search(8, 128, log=True))
-    online: bool = parameter(True, "go on training while watching", search=(False, True))
-    update_every: int = parameter(16, "points between two steps of that", least=1, most=10**6)
-    window: int = parameter(64, "points of a window that is trained on", least=1, most=KEPT, search=(32, 64, 128))
-    batch_size: int = parameter(16, "windows in a step", least=1, most=KEPT)
+    online: bool = parameter(True, "keep training while watching", search=(False, True))
+    update_every: int = parameter(16, "points between two training steps while watching", least=1, most=10**6)
+    window: int = parameter(
+        64, "points of a window that is trained on", least=1, most=REMEMBERED_POINTS, search=(32, 64, 128)
+    )
+    batch_size: int = parameter(16, "windows in a step", least=1, most=REMEMBERED_POINTS)
     lr: float = learning_rate(4e-3, "peak learning rate; a quarter of it while watching")
     patience: int | None = parameter(
         5,
@@ -239,9 +241,9 @@ class AnomalyDetector(Task):
             return Monitor(self.size_, day, network.stream(), self.span, self.rest)
         from memfold.tasks.anomaly.learning import Learner
 
-        own = copy.deepcopy(network)
-        learner = Learner(own, self.update_every, self.window, self.batch_size, self.lr / 4, self.seed)
-        return Monitor(self.size_, day, own.stream(), self.span, self.rest, learner)
+        adapted = copy.deepcopy(network)
+        learner = Learner(adapted, self.update_every, self.window, self.batch_size, self.lr / 4, self.seed)
+        return Monitor(self.size_, day, adapted.stream(), self.span, self.rest, learner)
 
     def watch(self, series: Readings) -> Iterator[Judgement]:
         """Judge a series from its first point to its last."""
@@ -339,30 +341,28 @@ class AnomalyDetector(Task):
         """With labels the benchmark's three scores, VUS-PR and the best F1; always, alarms a thousand points."""
         from memfold.tasks.anomaly.scores import scores
 
-        alarms = sum(int(own[skip:].sum()) for own, skip in zip(answers.alarms, answers.skipped, strict=True))
+        alarms = sum(int(alarm[skip:].sum()) for alarm, skip in zip(answers.alarms, answers.skipped, strict=True))
         points = sum(len(one.times) - skip for one, skip in zip(examples, answers.skipped, strict=True))
-        found = {"alarms_per_1000": 1000 * alarms / max(points, 1)}
+        result = {"alarms_per_1000": 1000 * alarms / max(points, 1)}
         if any(one.windows for one in examples):
-            each, news = (_scored(examples, own, answers.skipped) for own in (answers.scores, answers.news))
-            found |= scores(each, news)
-        return found
+            each, news = (_scored(examples, scores_of, answers.skipped) for scores_of in (answers.scores, answers.news))
+            result |= scores(each, news)
+        return result
 
     def baselines(self, examples: list[Readings], answers: Judged) -> dict[str, Judged]:
         from memfold.tasks.anomaly.baselines import GAUSSIAN, windowed_gaussian
 
         scores = [windowed_gaussian(one.values) for one in examples]
-        alarms = [own > 1 - self.false_alarms / 2000 for own in scores]
+        alarms = [score > 1 - self.false_alarms / 2000 for score in scores]
         return {GAUSSIAN: Judged(scores, scores, alarms, answers.skipped, [])}
 
     def details(self, examples: list[Readings], answers: Judged, seconds: float) -> Sequence[Any]:
         from memfold.tasks.anomaly.events import event_table, folder_table
 
-        events = [
-            (one, row, judgements[row])
-            for one, judgements, first in zip(examples, answers.judgements, answers.skipped, strict=True)
-            for row in range(first, len(judgements))
-            if self.is_alarm(judgements[row])
-        ]
+        events = []
+        for one, judgements, first in zip(examples, answers.judgements, answers.skipped, strict=True):
+            rows = range(first, len(judgements))
+            events += [(one, row, judgements[row]) for row in rows if self.is_alarm(judgements[row])]
         shown: list[Any] = [event_table(events, self.variables_)]
         if any(one.windows for one in examples) and any("/" in one.name for one in examples):
             scored = _scored(examples, answers.news, answers.skipped)
@@ -388,13 +388,13 @@ class AnomalyDetector(Task):
     def array(self, X: Any) -> NDArray[Any]:
         """For every row of a data frame, -1 in an alarm and else 1."""
         series = self.read(X)
-        found = np.ones(sum(len(one.times) for one in series), np.int64)
+        signs = np.ones(sum(len(one.times) for one in series), np.int64)
         for one in series:
             whole, skip = self._gone_on(one)
             (alarms,) = self._judged([whole], [skip]).alarms
             assert one.rows is not None
-            found[one.rows[alarms[len(alarms) - len(one.times) :]]] = -1
-        return found
+            signs[one.rows[alarms[len(alarms) - len(one.times) :]]] = -1
+        return signs
 
     def _gone_on(self, series: Readings) -> tuple[Readings, int]:
         """A series with its history before it, and how many of its rows are not to be scored."""
@@ -418,12 +418,12 @@ class AnomalyDetector(Task):
 
 
 def _history(series: Readings) -> History:
-    last = slice(-KEPT, None)
+    last = slice(-REMEMBERED_POINTS, None)
     return History(series.name, series.day, series.times[last].tolist(), series.values[last].tolist())
 
 
-def _scored(series: Sequence[Readings], found: Sequence[Array], skipped: Sequence[int]) -> list[Scored]:
-    return [Scored(own, one.windows or (), skip) for one, own, skip in zip(series, found, skipped, strict=True)]
+def _scored(series: Sequence[Readings], scores: Sequence[Array], skipped: Sequence[int]) -> list[Scored]:
+    return [Scored(score, one.windows or (), skip) for one, score, skip in zip(series, scores, skipped, strict=True)]
 
 
 def _short(value: float) -> float:

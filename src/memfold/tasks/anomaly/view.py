@@ -17,7 +17,7 @@ from memfold.tasks.anomaly.features import Features
 
 __all__ = ["view"]
 
-SHOWN = 300  # last points of a watched series
+SHOWN_POINTS = 300  # last points of a watched series
 
 
 def view(model: AnomalyDetector, source: str, words: Words) -> Explanation:
@@ -25,14 +25,15 @@ def view(model: AnomalyDetector, source: str, words: Words) -> Explanation:
     series = (model.parts([source]).test if model.known_set([source]) else model.read_files([source]))[0]
     if len(series.times) < 2:
         raise InputError(f"{source}: two points are the least")
-    judged = model.predict([series]).tail(SHOWN)
-    features, network = Features(model.size_, series.day), model.network_
+    judged = model.predict([series]).tail(SHOWN_POINTS)
+    features = Features(model.size_, series.day)
+    network = model.network_
     rows = []
     for time, values in zip(series.times.tolist(), series.values.tolist(), strict=True):
         rows.append(features.next(time))
         features.add(values)
     x = torch.tensor(rows)[:, None]  # (N, 1, F)
-    before, shown = x[:-SHOWN], x[-SHOWN:]
+    before, shown = x[:-SHOWN_POINTS], x[-SHOWN_POINTS:]
     with torch.no_grad():
         state = network.lstm(before)[1] if len(before) else None
 
@@ -45,7 +46,7 @@ def view(model: AnomalyDetector, source: str, words: Words) -> Explanation:
     variable = model.variables_[0]
     alarms = int(judged["alarm"].sum())
     text = words("anomaly text", points=judged.height, variable=variable, alarms=alarms)
-    figure = _watched(judged, series.values[-SHOWN:, 0].tolist(), variable, words)
+    figure = _watched(judged, series.values[-SHOWN_POINTS:, 0].tolist(), variable, words)
     return Explanation(
         model.name,
         f"{source}: {series.name}" if series.name else Path(source).name,
@@ -59,17 +60,17 @@ def view(model: AnomalyDetector, source: str, words: Words) -> Explanation:
     )
 
 
-def _watched(judged: pl.DataFrame, came: list[float], variable: str, words: Words) -> go.Figure:
+def _watched(judged: pl.DataFrame, actual: list[float], variable: str, words: Words) -> go.Figure:
     times, figure = judged["ds"].to_list(), go.Figure()
     outline = [*judged[f"hi80_{variable}"], *judged[f"lo80_{variable}"].reverse()]
     band = {"fill": "toself", "fillcolor": BAND, "line_width": 0, "mode": "lines", "hoverinfo": "skip"}
     figure.add_scatter(x=[*times, *reversed(times)], y=outline, name=words("interval"), **band)
-    figure.add_scatter(x=times, y=came, name=words("came"), line={"color": ACTUAL, "width": 1})
+    figure.add_scatter(x=times, y=actual, name=words("actual"), line={"color": ACTUAL, "width": 1})
     scores = judged["score"].to_list()
     figure.add_scatter(x=times, y=scores, name=words("anomaly score"), yaxis="y2", line={"color": INK, "width": 1})
     rows = [row for row, alarm in enumerate(judged["alarm"].to_list()) if alarm]
     mark = {"color": OTHERS[4], "size": 9, "symbol": "diamond"}
-    places = {"x": [times[row] for row in rows], "y": [came[row] for row in rows]}
+    places = {"x": [times[row] for row in rows], "y": [actual[row] for row in rows]}
     figure.add_scatter(**places, name=words("alarm"), mode="markers", marker=mark)
     styled(figure, variable, words("time")).update_yaxes(rangemode="normal")
     axis = {"overlaying": "y", "side": "right", "range": [0, 2], "tickvals": [0, 0.5, 1], "showgrid": False}

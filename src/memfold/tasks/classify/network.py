@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from memfold.tasks.vision.augment import Augmentation
 from memfold.tasks.vision.neighbours import PrincipalNeighbours
-from memfold.tasks.vision.network import BackboneSize, Batch, ImageBackbone, ImageProblem
+from memfold.tasks.vision.network import BackboneSize, ImageBackbone, ImageBatch, ImageProblem
 
 __all__ = ["ClassifyNetwork", "ClassifyProblem", "probabilities_of"]
 
@@ -27,6 +27,7 @@ class ClassifyNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits ``(B, K)`` of normalised images ``(B, C, S, S)``."""
+        # The mean of the features over the image, then a linear layer.
         logits: Tensor = self.out(self.dropout(self.backbone(images).mean((2, 3))))
         return logits
 
@@ -48,8 +49,8 @@ class ClassifyProblem(ImageProblem):
     def __init__(
         self,
         model: ClassifyNetwork,
-        train: Batch,
-        valid: Batch,
+        train: ImageBatch,
+        valid: ImageBatch,
         augmentation: Augmentation,
         batch_size: int,
         seed: int,

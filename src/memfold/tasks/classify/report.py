@@ -17,7 +17,7 @@ from memfold.tasks.vision.pictures import gallery
 
 __all__ = ["Answers", "taken_most", "write_report"]
 
-SHOWN = 40  # mistakes
+SHOWN_MISTAKES = 40  # mistakes
 NAMED = 5  # pairs of classes
 
 
@@ -38,8 +38,8 @@ class Answers:
     @property
     def answers(self) -> NDArray[np.int64]:
         """The likeliest class of every image, ``(N,)``."""
-        found: NDArray[np.int64] = self.probabilities.argmax(1)
-        return found
+        likeliest: NDArray[np.int64] = self.probabilities.argmax(1)
+        return likeliest
 
     def confusion(self) -> NDArray[np.int64]:
         """How many images of a class, the row, were taken for one, the column, ``(K, K)``."""
@@ -60,32 +60,38 @@ class Answers:
         return [int(row) for row in np.argsort(given, kind="stable") if self.answers[row] != self.truth[row]]
 
 
-def taken_most(found: Answers) -> list[Text]:
+def taken_most(answers: Answers) -> list[Text]:
     """The pairs of classes that are taken for each other most often, in a line; nothing where there is no mistake."""
-    pairs = ", ".join(f"{label} for {other} ({count})" for count, label, other in found.confused())
+    pairs = ", ".join(f"{label} for {other} ({count})" for count, label, other in answers.confused())
     return [Text(f"most often taken: {pairs}")] if pairs else []
 
 
-def write_report(path: Path, report: Report, told: Answers, footer: str) -> Path:
+def write_report(path: Path, report: Report, answers: Answers, footer: str) -> Path:
     """Write the page: scores, the worst mistakes, the confusion matrix; returns the path."""
-    worst = told.worst()
+    worst = answers.worst()
     pictures = []
-    for row in worst[:SHOWN]:
-        place = int(told.answers[row])
-        sure = f"{100 * told.probabilities[row, place]:.0f} %"
-        truth = told.classes[int(told.truth[row])]
-        pictures.append((told.images.pixels[row], f"{truth} taken for {told.classes[place]} ({sure})"))
-    text = f"{len(worst)} of {len(told.truth)} answers are wrong; those come first that give the true class the least."
+    for row in worst[:SHOWN_MISTAKES]:
+        place = int(answers.answers[row])
+        sure = f"{100 * answers.probabilities[row, place]:.0f} %"
+        truth = answers.classes[int(answers.truth[row])]
+        pictures.append((answers.images.pixels[row], f"{truth} taken for {answers.classes[place]} ({sure})"))
+    text = (
+        f"{len(worst)} of {len(answers.truth)} answers are wrong; those come first that give the true class the least."
+    )
     tables = [scores_table(report.data, {"memfold": report.metrics, **report.baselines})]
     tables.append(gallery("The worst mistakes", text, pictures))
-    counts = told.confusion()
-    matrix = ("Answers by true class", "Images of each class, a row, by the class they were taken for.", _matrix(told))
+    counts = answers.confusion()
+    matrix = (
+        "Answers by true class",
+        "Images of each class, a row, by the class they were taken for.",
+        _matrix(answers),
+    )
     return write_page(path, f"{report.data}: {len(counts)} classes", tables, [matrix], footer)
 
 
-def _matrix(told: Answers) -> go.Figure:
-    counts = told.confusion()
-    names = [f"{name}\u200b" for name in told.classes]  # so that plotly does not take digits for numbers
+def _matrix(answers: Answers) -> go.Figure:
+    counts = answers.confusion()
+    names = [f"{name}\u200b" for name in answers.classes]  # so that plotly does not take digits for numbers
     shown = np.where(counts > 0, counts.astype(str), "")
     figure = go.Figure(
         go.Heatmap(

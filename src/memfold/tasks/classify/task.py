@@ -42,7 +42,9 @@ class ImageClassifier(ImageTask):
     pages = True
 
     flip: bool = parameter(
-        False, "whether left and right mean the same, as for most photographs, but not for digits", search=(False, True)
+        False,
+        "whether to mirror images in training: right for most photographs, wrong for digits",
+        search=(False, True),
     )
     batch_size: int = parameter(128, "images in a step", least=1)
     lr: float = learning_rate(3e-3)
@@ -84,7 +86,8 @@ class ImageClassifier(ImageTask):
         from memfold.tasks.vision.neighbours import PrincipalNeighbours
 
         baseline = PrincipalNeighbours.fit(data.whole.pixels, self._numbers(data.whole), AXES, NEAREST)
-        self.network_.baseline, self.baseline_ = baseline, baseline.shape()
+        self.network_.baseline = baseline
+        self.baseline_ = baseline.shape()
 
     def complete(self, network: "ClassifyNetwork") -> None:
         from memfold.tasks.vision.neighbours import PrincipalNeighbours
@@ -138,11 +141,11 @@ class ImageClassifier(ImageTask):
         from memfold.tasks.classify.report import Answers, taken_most
         from memfold.tasks.vision.network import inference_speed
 
-        found = Answers(examples, self.classes_, self._numbers(examples), answers)
-        return [*taken_most(found), inference_speed(len(answers), seconds)]
+        judged = Answers(examples, self.classes_, self._numbers(examples), answers)
+        return [*taken_most(judged), inference_speed(len(answers), seconds)]
 
     def write_page(self, path: Path, report: Report, examples: Images, answers: NDArray[np.float32]) -> None:
         from memfold.tasks.classify.report import Answers, write_report  # which loads what draws
 
-        found = Answers(examples, self.classes_, self._numbers(examples), answers)
-        write_report(path, report, found, f"{self.parameter_count:,} parameters; {self!r}")
+        judged = Answers(examples, self.classes_, self._numbers(examples), answers)
+        write_report(path, report, judged, f"{self.parameter_count:,} parameters; {self!r}")

@@ -12,7 +12,8 @@ __all__ = ["view"]
 
 def view(model: ImageClassifier, source: str, words: Words) -> Explanation:
     """A picture as a classifier sees it."""
-    pixels, network = one_picture(model, source), model.network_
+    pixels = one_picture(model, source)
+    network = model.network_
     (probabilities,) = model.probabilities(pixels.numpy())
     best = int(probabilities.argmax())
     label = model.classes_[best]

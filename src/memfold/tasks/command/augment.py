@@ -1,4 +1,4 @@
-"""Recordings made different at every epoch, as log-mel frames: voice, pace, channel, noise, and what surrounds them."""
+"""Recordings augmented in every epoch, as log-mel frames: voice, pace, channel, noise, and sound before and after."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from memfold.tasks.command.hearing import FLOOR
 
-__all__ = ["IGNORED", "NONE", "Piece", "Recording", "another_voice", "some_noise", "surrounded", "warped"]
+__all__ = ["IGNORED", "NONE", "Piece", "Recording", "another_voice", "augmented_piece", "some_noise", "warped"]
 
 Array = NDArray[np.float32]
 IGNORED, NONE = -2, -1  # targets of frames: not asked, and no command
@@ -23,12 +23,12 @@ SNR = (0.0, 45.0)  # of noise, in decibels
 MASKED_BANDS, MASKED_TIME = 0.2, 0.2  # of all, at most
 LEAD, TRAIL = 60, 40  # frames around a command, at most
 HISS = 0.5  # deviation of the frames of quiet
-RELEASE = 12  # frames after a command's end in which it may still be told
+RELEASE = 12  # frames after a command's end in which it may still be reported
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Frames and what they should tell.
+    """Frames and their targets.
 
     Attributes:
         frames: (T, M).
@@ -78,11 +78,12 @@ class Recording:
     def changed(self, rng: np.random.Generator) -> Piece:
         """The same by another voice.
 
-        Its frames should tell nothing, and from the middle of the command to a little after its end, the command.
+        The targets are no command, and from the middle of the command to a little after its end, the command.
         """
         frames = another_voice(self.frames, rng)
         pace = len(frames) / len(self.frames)
-        begin, end = round(self.begin * pace), round(self.end * pace)
+        begin = round(self.begin * pace)
+        end = round(self.end * pace)
         targets = np.full(len(frames), NONE)
         targets[begin : end + RELEASE] = IGNORED
         targets[(begin + end) // 2 : end + RELEASE // 2] = self.label
@@ -127,14 +128,14 @@ def channel(bins: int, rng: np.random.Generator) -> Array:
 
 def some_noise(bank: Sequence[NDArray[np.float16]], frames: int, rng: np.random.Generator) -> Array:
     """So many frames of one of the bank's stretches, with the mean 0."""
-    own = bank[int(rng.integers(len(bank)))]
-    start = rng.integers(len(own))
-    found = np.take(own, np.arange(start, start + frames), 0, mode="wrap").astype(np.float32)
-    found -= found.mean()
-    return found
+    stretch = bank[int(rng.integers(len(bank)))]
+    start = rng.integers(len(stretch))
+    noise = np.take(stretch, np.arange(start, start + frames), 0, mode="wrap").astype(np.float32)
+    noise -= noise.mean()
+    return noise
 
 
-def surrounded(piece: Piece, quiet: Array, bank: Sequence[NDArray[np.float16]], rng: np.random.Generator) -> Piece:
+def augmented_piece(piece: Piece, quiet: Array, bank: Sequence[NDArray[np.float16]], rng: np.random.Generator) -> Piece:
     """A piece through another channel, in noise, of which there may be some before and after it.
 
     Of two sounds a band has the louder one's energy (Nádas, Nahamoo & Picheny 1989), near enough.

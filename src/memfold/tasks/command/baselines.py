@@ -43,7 +43,8 @@ class CepstralRegression(nn.Module):
         regression = LogisticRegression(C=STRENGTH, max_iter=5000).fit(model._standardised(statistics), labels)
         weight, bias = regression.coef_, regression.intercept_
         if commands == 2:  # scikit-learn has one row, of the second against the first
-            weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
+            weight = np.concatenate([-weight, weight]) / 2
+            bias = np.concatenate([-bias, bias]) / 2
         model.weight.copy_(torch.from_numpy(weight))
         model.bias.copy_(torch.from_numpy(bias))
         return model
@@ -51,8 +52,8 @@ class CepstralRegression(nn.Module):
     def answers(self, statistics: NDArray[np.float32]) -> NDArray[np.int64]:
         """The command of every recording, (S,)."""
         scores = self._standardised(statistics) @ self.weight.numpy().T + self.bias.numpy()
-        found: NDArray[np.int64] = scores.argmax(1)
-        return found
+        commands: NDArray[np.int64] = scores.argmax(1)
+        return commands
 
     def _standardised(self, statistics: NDArray[np.float32]) -> NDArray[np.float32]:
         result: NDArray[np.float32] = (statistics - self.mean.numpy()) * self.scale.numpy()

@@ -48,28 +48,28 @@ def hear(recordings: Recordings, features: LogMel, show: bool = False) -> Heard:
     """Read the files; those that cannot be read are left out, and named on standard error.
 
     Args:
-        show: whether a bar tells how far it is.
+        show: whether to show a progress bar.
 
     Raises:
         InputError: none of them can be read.
     """
-    kept, frames, statistics = [], [], []
+    places, frames, statistics = [], [], []
     for place, samples in read_sounds(recordings.paths, features.rate, show):
-        kept.append(place)
+        places.append(place)
         frames.append(floored(features.of(samples)).astype(np.float16))
         statistics.append(mfcc_statistics(samples, features.rate))
-    own = recordings.take(kept)
-    return Heard(own.name, own.paths, own.labels, own.speakers, own.background, frames, np.stack(statistics))
+    kept = recordings.take(places)
+    return Heard(kept.name, kept.paths, kept.labels, kept.speakers, kept.background, frames, np.stack(statistics))
 
 
 def hear_background(excerpts: Sequence[Excerpt], features: LogMel) -> NDArray[np.float16]:
     """The frames ``(T, M)`` of all excerpts, one after another; as `hear` reads them."""
-    found = [np.zeros((0, features.bins), np.float16)]
+    blocks = [np.zeros((0, features.bins), np.float16)]
     for place, samples in read_sounds([excerpt.path for excerpt in excerpts], features.rate):
-        own = excerpts[place]
-        part = samples[round(own.begin * len(samples)) : round(own.end * len(samples))]
-        found.append(floored(features.of(part)).astype(np.float16))
-    return np.concatenate(found)
+        excerpt = excerpts[place]
+        part = samples[round(excerpt.begin * len(samples)) : round(excerpt.end * len(samples))]
+        blocks.append(floored(features.of(part)).astype(np.float16))
+    return np.concatenate(blocks)
 
 
 def made_noise(features: LogMel, seed: int = 0, levels: Sequence[float] = (10.0,)) -> list[NDArray[np.float16]]:
@@ -77,13 +77,13 @@ def made_noise(features: LogMel, seed: int = 0, levels: Sequence[float] = (10.0,
     rng = np.random.default_rng(seed)
     count = NOISE_SECONDS * features.rate
     frequencies = np.maximum(np.fft.rfftfreq(count), 20 / features.rate)
-    found = []
+    noises = []
     for power in (0.0, 0.5, 1.0):  # of the amplitude's fall with frequency
         spectrum = np.fft.rfft(rng.standard_normal(count)) / frequencies**power
         samples = np.fft.irfft(spectrum)
         frames = features.of((0.1 * samples / samples.std()).astype(np.float32))
-        found += [floored(frames - frames.mean() + np.float32(level)).astype(np.float16) for level in levels]
-    return found
+        noises += [floored(frames - frames.mean() + np.float32(level)).astype(np.float16) for level in levels]
+    return noises
 
 
 def mfcc_statistics(samples: Array, rate: int) -> Array:
@@ -96,7 +96,7 @@ def mfcc_statistics(samples: Array, rate: int) -> Array:
     online.accept_waveform(rate, 32768 * samples)
     online.input_finished()
     frames = np.stack([online.get_frame(k) for k in range(online.num_frames_ready)])  # (T, 13)
-    found = []
+    parts = []
     for values in (frames, np.diff(frames, axis=0, prepend=frames[:1])):
-        found += [values.mean(0), values.std(0), *np.quantile(values, QUANTILES, axis=0)]
-    return np.concatenate(found).astype(np.float32)
+        parts += [values.mean(0), values.std(0), *np.quantile(values, QUANTILES, axis=0)]
+    return np.concatenate(parts).astype(np.float32)

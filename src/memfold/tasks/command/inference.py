@@ -24,12 +24,12 @@ Frames = Sequence[NDArray[np.floating[Any]]]
 def logits_of(network: CommandNetwork, rows: Frames) -> list[NDArray[np.float32]]:
     """Of every recording's frames ``(T, M)``, the logits ``(T', K + 1)``."""
     network.eval()
-    found: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(rows)
+    results: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(rows)
     for block in by_size([len(row) for row in rows], ROWS):
         logits, steps = network(*padded([rows[row] for row in block]))
-        for row, own, count in zip(block, logits, steps.tolist(), strict=True):
-            found[row] = own[:count].numpy()
-    return found
+        for row, row_logits, count in zip(block, logits, steps.tolist(), strict=True):
+            results[row] = row_logits[:count].numpy()
+    return results
 
 
 def probabilities_of(network: CommandNetwork, rows: Frames, other: bool) -> NDArray[np.float64]:
@@ -37,20 +37,20 @@ def probabilities_of(network: CommandNetwork, rows: Frames, other: bool) -> NDAr
 
     The commands' are pooled over the steps; other sound has what the likeliest step leaves.
     """
-    found = []
-    for own in logits_of(network, rows):
-        logits = torch.from_numpy(own)
+    result = []
+    for array in logits_of(network, rows):
+        logits = torch.from_numpy(array)
         row = pooled(logits[None], torch.ones(1, len(logits), dtype=torch.bool))[0].double().exp()
         if other:
             none = logits.double().softmax(-1)[:, -1:].amin(0)
             row = torch.cat([row * (1 - none), none])
-        found.append(row.numpy())
-    return np.stack(found)
+        result.append(row.numpy())
+    return np.stack(result)
 
 
 def smoothed_of(network: CommandNetwork, rows: Frames, window: int) -> list[NDArray[np.float32]]:
     """Of every recording, the commands' log ratios averaged over the last ``window`` steps, (T', K)."""
-    return [smoothed(log_ratios(own), window) for own in logits_of(network, rows)]
+    return [smoothed(log_ratios(logits), window) for logits in logits_of(network, rows)]
 
 
 def between_quiet(rows: Sequence[NDArray[np.float16]]) -> list[NDArray[np.float16]]:

@@ -11,17 +11,18 @@ from torch import Tensor, nn
 
 from memfold.nn import LSTM
 from memfold.tasks.bucketing import by_size
-from memfold.tasks.command.augment import IGNORED, NONE, Piece, Recording, another_voice, some_noise, surrounded
+from memfold.tasks.command.augment import IGNORED, NONE, Piece, Recording, another_voice, augmented_piece, some_noise
 from memfold.tasks.command.baselines import CepstralRegression
 from memfold.tasks.command.hearing import FLOOR
 from memfold.tasks.speech.front import Front
 from memfold.tasks.speech.live import STRIDE, FrontStream, Listener
 from memfold.training import Problem
 
-__all__ = ["Batch", "CommandNetwork", "CommandProblem", "NetworkSize", "padded", "peaks", "pooled"]
+__all__ = ["CommandBatch", "CommandNetwork", "CommandProblem", "CommandSize", "padded", "peaks", "pooled"]
 
 CHAINED = 0.25  # of the rows, that begin with another command
-EMPTY, LEARNT = 0.1, 1.0  # of the rows, on top, that hold no command: of noise, or where there is some, background
+NOISE_SHARE = 0.1  # rows of noise alone for each row with a command, where there is no background
+BACKGROUND_SHARE = 1.0  # rows without a command for each row with one, where there is background
 EMPTY_FRAMES = 150  # at most
 HEARD = 0.8  # of the rows without a command, of background where there is some; the others are of noise
 LOUDEST = 16.0  # log energy of that noise, at most
@@ -32,7 +33,7 @@ VALID_BATCH = 256
 
 
 @dataclass(frozen=True)
-class NetworkSize:
+class CommandSize:
     """What fixes the shapes; of ``commands`` logits and one more, of no command."""
 
     bins: int
@@ -49,13 +50,16 @@ class CommandNetwork(nn.Module):
 
     baseline: CepstralRegression  # as soon as it is fitted
 
-    def __init__(self, size: NetworkSize) -> None:
+    def __init__(self, size: CommandSize) -> None:
         super().__init__()
         self.size = size
+        # Strided convolutions: fewer and richer steps than frames.
         self.front = Front(size.bins, size.channels, size.convolutions)
+        # LSTM layers that only look back, so that a stream can do the same.
         between = size.dropout if size.layers > 1 else 0.0
         self.lstm = LSTM(size.channels, size.hidden_size, size.layers, batch_first=True, dropout=between)
         self.dropout = nn.Dropout(size.dropout)
+        # At every step a logit for each command, and one for no command.
         self.out = nn.Linear(size.hidden_size, size.commands + 1)
 
     @property
@@ -65,7 +69,7 @@ class CommandNetwork(nn.Module):
 
     def forward(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Logits ``(B, T', K + 1)`` of frames ``(B, T, M)``, the last one of no command, and the rows' steps."""
-        x, lengths = self.front(self.front.normalised(frames), lengths)
+        x, lengths = self.front(self.front.normalised(frames), lengths)  # (B, T', C)
         h = self.lstm(self.dropout(x), lengths=lengths)[0]  # (B, T', H)
         logits: Tensor = self.out(self.dropout(h))
         return logits, lengths
@@ -86,7 +90,7 @@ def pooled(logits: Tensor, inside: Tensor) -> Tensor:
         logits: ``(B, T', K + 1)``.
         inside: the steps that count, ``(B, T')``.
     """
-    log_p = logits.log_softmax(-1)[..., :-1].masked_fill(~inside[..., None], -1e4)
+    log_p = logits.log_softmax(-1)[..., :-1].masked_fill(~inside[..., None], -1e4)  # (B, T', K)
     return log_p.logsumexp(1).log_softmax(-1)
 
 
@@ -106,7 +110,7 @@ def peaks(logits: Tensor, inside: Tensor, window: int) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Batch:
+class CommandBatch:
     """Rows of frames.
 
     Attributes:
@@ -155,34 +159,35 @@ class CommandProblem(Problem):
         seed: int,
     ) -> None:
         self.model: CommandNetwork = model
-        self.recordings = [Recording.of(own, int(label)) for own, label in zip(*train, strict=True)]
+        self.recordings = [Recording.of(recording, int(label)) for recording, label in zip(*train, strict=True)]
         self.bank, self.background, self.window = bank, background, window
         self.batch_size, self.seed = batch_size, seed
         self.steps_per_epoch = -(-len(self.recordings) // batch_size)
         frames, labels = valid
         self.valid = []
-        for rows in by_size([len(own) for own in frames], VALID_BATCH):
+        for rows in by_size([len(row) for row in frames], VALID_BATCH):
             self.valid.append((*padded([frames[row] for row in rows]), torch.from_numpy(labels[rows])))
 
     # -- batches ---------------------------------------------------------------------------------------------
 
-    def batches(self, epoch: int) -> Iterator[Batch]:
+    def batches(self, epoch: int) -> Iterator[CommandBatch]:
         rng = np.random.default_rng((self.seed, epoch))
         order = rng.permutation(len(self.recordings))
         for start in range(0, len(order), self.batch_size):
             yield self._batch(order[start : start + self.batch_size], rng)
 
-    def _batch(self, chosen: NDArray[np.int64], rng: np.random.Generator) -> Batch:
+    def _batch(self, chosen: NDArray[np.int64], rng: np.random.Generator) -> CommandBatch:
         pieces, starts, labels = [], [], []
         for row in chosen:
             piece, start = self._command(int(row), rng), 0
             if rng.random() < CHAINED:
                 before = self._command(int(rng.integers(len(self.recordings))), rng)
-                piece, start = Piece.joined([before, piece]), len(before.frames)
+                piece = Piece.joined([before, piece])
+                start = len(before.frames)
             pieces.append(piece)
             starts.append(start)
             labels.append(self.recordings[row].label)
-        share = LEARNT if len(self.background) else EMPTY
+        share = BACKGROUND_SHARE if len(self.background) else NOISE_SHARE
         for _ in range(round(share * len(chosen))):
             pieces.append(self._nothing(rng))
             starts.append(0)
@@ -191,51 +196,51 @@ class CommandProblem(Problem):
 
     def _command(self, row: int, rng: np.random.Generator) -> Piece:
         recording = self.recordings[row]
-        return surrounded(recording.changed(rng), recording.quiet, self.bank, rng)
+        return augmented_piece(recording.changed(rng), recording.quiet, self.bank, rng)
 
     def _nothing(self, rng: np.random.Generator) -> Piece:
         """A stretch of background, by another voice, or where there is none, of noise."""
         frames = int(rng.integers(EMPTY_FRAMES // 3, EMPTY_FRAMES))
         if len(self.background) and rng.random() < HEARD:
             start = rng.integers(max(1, len(self.background) - frames))
-            own = another_voice(self.background[start : start + frames], rng)
-            return surrounded(Piece.of_nothing(own), own.min(0), self.bank, rng)
+            voice = another_voice(self.background[start : start + frames], rng)
+            return augmented_piece(Piece.of_nothing(voice), voice.min(0), self.bank, rng)
         level = np.float32(rng.uniform(FLOOR, LOUDEST))
         return Piece.of_nothing(np.maximum(some_noise(self.bank, frames, rng) + level, np.float32(FLOOR)))
 
-    def _collated(self, pieces: Sequence[Piece], starts: Sequence[int], labels: Sequence[int]) -> Batch:
+    def _collated(self, pieces: Sequence[Piece], starts: Sequence[int], labels: Sequence[int]) -> CommandBatch:
         stride = self.model.stride
         frames, lengths = padded([piece.frames for piece in pieces])
         steps = [torch.from_numpy(piece.targets[::stride]) for piece in pieces]
         targets = nn.utils.rnn.pad_sequence(steps, batch_first=True, padding_value=IGNORED)  # (B, T')
         places = torch.arange(targets.shape[1])
-        counts = torch.tensor([len(own) for own in steps])
+        counts = torch.tensor([len(row) for row in steps])
         first = torch.tensor([-(-start // stride) for start in starts])
         asked = (places >= first[:, None]) & (places < counts[:, None])
-        return Batch(frames, lengths, targets, asked, torch.tensor(labels))
+        return CommandBatch(frames, lengths, targets, asked, torch.tensor(labels))
 
     # -- losses ----------------------------------------------------------------------------------------------
 
-    def count(self, batch: Batch) -> int:
+    def count(self, batch: CommandBatch) -> int:
         return int(batch.lengths.sum())
 
-    def loss(self, batch: Batch) -> Tensor:
+    def loss(self, batch: CommandBatch) -> Tensor:
         logits, _ = self.model(batch.frames, batch.lengths)
-        told = batch.labels != NONE
-        recording = F.nll_loss(pooled(logits[told], batch.asked[told]), batch.labels[told])
+        spoken = batch.labels != NONE
+        recording = F.nll_loss(pooled(logits[spoken], batch.asked[spoken]), batch.labels[spoken])
         wanted = batch.targets != IGNORED
         steps = batch.targets[wanted]
         answers = torch.where(steps == NONE, self.model.size.commands, steps)
         every = F.cross_entropy(logits[wanted], answers)
         return recording + STEP_WEIGHT * every + PEAK_WEIGHT * self._peak_loss(logits, batch)
 
-    def _peak_loss(self, logits: Tensor, batch: Batch) -> Tensor:
+    def _peak_loss(self, logits: Tensor, batch: CommandBatch) -> Tensor:
         """Of the greatest scores alone (Sun et al. 2016): one bad step of thousands is a false alarm."""
-        told = batch.labels != NONE
+        spoken = batch.labels != NONE
         scores = peaks(logits, batch.asked, self.window)
-        own = scores[told].gather(1, batch.labels[told, None])
-        alarms = scores[~told].amax(1)
-        return F.softplus(-own).mean() + F.softplus(alarms).sum() / max(len(alarms), 1)
+        right = scores[spoken].gather(1, batch.labels[spoken, None])
+        alarms = scores[~spoken].amax(1)
+        return F.softplus(-right).mean() + F.softplus(alarms).sum() / max(len(alarms), 1)
 
     def validate(self) -> float:
         total = count = 0.0

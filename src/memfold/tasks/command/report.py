@@ -1,4 +1,4 @@
-"""What came out of recordings, and what a terminal shows of it: which commands are taken for which."""
+"""A model's answers about recordings, and the table that a terminal shows: which commands are taken for which."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ __all__ = ["Answers", "Streamed", "confusion_table"]
 
 @dataclass(frozen=True)
 class Streamed:
-    """What came of the same sound in a stream.
+    """Scores of the same sound in a stream.
 
     Attributes:
         missed: per cent of the recordings, whose command was not heard.

@@ -13,7 +13,7 @@ __all__ = ["Event", "Spotter", "Spotting", "log_ratios", "smoothed", "spotted", 
 
 Array = NDArray[np.float32]
 BEFORE = -10.0  # log ratio of what was before the first step
-LEAST, APART = 0.0, 0.05  # the first threshold that is tried, and from one to the next
+FIRST_THRESHOLD, THRESHOLD_STEP = 0.0, 0.05  # the first threshold that is tried, and from one to the next
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Event:
     """A command that was heard.
 
     Attributes:
-        step: of the network, at which its score came up to the threshold.
+        step: of the network, at which its score reached the threshold.
         command: its number.
         score: the greatest smoothed log ratio.
     """
@@ -38,7 +38,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Spotting:
-    """How events are told.
+    """When an event is reported.
 
     Attributes:
         window: steps over which log ratios are averaged; at most ``refractory``.
@@ -48,7 +48,7 @@ class Spotting:
 
     window: int
     refractory: int
-    threshold: float = LEAST
+    threshold: float = FIRST_THRESHOLD
 
 
 def log_ratios(logits: Array) -> Array:
@@ -62,7 +62,7 @@ class Spotter:
 
     The score of a step is the greatest of the commands' log ratios, each averaged over the last ``window`` steps
     (before the first, all are `BEFORE`). An event begins where the score comes up to the threshold; the greatest score
-    of the ``window`` steps from there tells its command, and then it is told.
+    of the ``window`` steps from there decides its command, and then it is reported.
 
     Args:
         spotting: window, threshold and refractory time.
@@ -74,7 +74,7 @@ class Spotter:
         self.held = deque([np.full(commands, BEFORE, np.float32)] * spotting.window, spotting.window)
         self.steps = 0  # that were taken
         self.above = False  # whether the last score was at the threshold or above
-        self.begun: Event | None = None  # that is not told yet
+        self.begun: Event | None = None  # that is not reported yet
         self.silent_until = 0
 
     def step(self, logits: Array) -> Event | None:
@@ -101,8 +101,8 @@ class Spotter:
 
     def follow(self, logits: Iterable[Array]) -> Iterator[Event]:
         """All events of a whole recording's logits."""
-        for own in logits:
-            if event := self.step(own):
+        for row in logits:
+            if event := self.step(row):
                 yield event
         if event := self.finish():
             yield event
@@ -131,16 +131,16 @@ def spotted(ratios: Array, spotting: Spotting) -> list[Event]:
 def threshold_for(rows: Sequence[tuple[Array, int]], allowed: float, spotting: Spotting) -> float:
     """The least threshold with no more false alarms than are allowed.
 
-    An event where a command is said is no false alarm, whichever it tells: raising the threshold does not teach the
+    An event where a command is said is no false alarm, whichever it reports: raising the threshold does not teach the
     network one command from another.
 
     Args:
         rows: the smoothed log ratios ``(T, K)`` of stretches of sound, each with how many commands are said in it.
         allowed: false alarms in all of them.
     """
-    threshold = LEAST
+    threshold = FIRST_THRESHOLD
     while True:
         tried = replace(spotting, threshold=threshold)
-        if sum(max(0, len(spotted(own, tried)) - said) for own, said in rows) <= allowed:
+        if sum(max(0, len(spotted(ratios, tried)) - said) for ratios, said in rows) <= allowed:
             return threshold
-        threshold += APART
+        threshold += THRESHOLD_STEP

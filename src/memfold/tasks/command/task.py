@@ -57,16 +57,18 @@ class CommandRecognizer(Task):
         None, "how a file's name is made up, such as ``{label}_{speaker}_{index}``; none takes a folder a command"
     )
     background: str | None = parameter(
-        None, 'folder or file with sound in which no command is spoken, a class of its own, "other"'
+        None, 'folder or file with sound without commands, which becomes the class "other"'
     )
     holdout: str | None = parameter(
         None, "speaker to train without and to test on; none holds out a tenth of speakers or recordings"
     )
-    fold: int = parameter(0, "which tenth of an own data set is held out", least=0, most=10**6)
-    rate: int = parameter(16000, "samples a second that recordings are brought to", least=4000, most=768_000)
+    fold: int = parameter(0, "which tenth of your own data is held out", least=0, most=10**6)
+    rate: int = parameter(16000, "samples a second that recordings are resampled to", least=4000, most=768_000)
     bins: int = parameter(40, "mel bands", least=3, most=1000, search=(20, 40, 80))
-    channels: int = parameter(64, "of the convolutions", least=1, search=Search(16, 128, log=True))
-    convolutions: int = parameter(2, "of which each halves the rate of steps", least=1, most=1000, search=(1, 2, 3))
+    channels: int = parameter(64, "channels of the convolutions", least=1, search=Search(16, 128, log=True))
+    convolutions: int = parameter(
+        2, "convolutions, each of which halves the rate of steps", least=1, most=1000, search=(1, 2, 3)
+    )
     hidden_size: int = parameter(128, "units of an LSTM layer", least=1, search=Search(32, 256, log=True))
     layers: int = parameter(1, "LSTM layers", least=1, most=1000, search=(1, 2))
     dropout: float = parameter(
@@ -74,7 +76,7 @@ class CommandRecognizer(Task):
     )
     window: float = parameter(0.2, "seconds over which a stream's log ratios are averaged", above=0, most=100_000)
     refractory: float = parameter(0.6, "seconds from one event to the next, at least", above=0, most=100_000)
-    false_alarms: float = parameter(1.0, "an hour, for which the threshold is set", least=0)
+    false_alarms: float = parameter(1.0, "false alarms an hour that the threshold is set for", least=0)
     lr: float = learning_rate(3e-3)
     batch_size: int = parameter(64, "recordings in a step", least=1)
 
@@ -157,15 +159,15 @@ class CommandRecognizer(Task):
 
     def _in_folders(self, paths: Sequence[str | Path], background: str | None = None) -> Recordings:
         first, *others = paths
-        own = read_commands(first, self.pattern, background)
-        return joined([own, *(read_commands(path, self.pattern) for path in others)])
+        recordings = read_commands(first, self.pattern, background)
+        return joined([recordings, *(read_commands(path, self.pattern) for path in others)])
 
     def _heard(self, recordings: Recordings) -> Heard:
-        found = hear(recordings, self.features, self.progress)
-        lost = sorted(set(recordings.labels) - set(found.labels))
+        heard = hear(recordings, self.features, self.progress)
+        lost = sorted(set(recordings.labels) - set(heard.labels))
         if lost and not self.__sklearn_is_fitted__():
             raise InputError(f"{recordings.name}: no recording of the command {lost[0]!r} can be read")
-        return found
+        return heard
 
     # -- training --------------------------------------------------------------------------------------------
 
@@ -179,10 +181,10 @@ class CommandRecognizer(Task):
         return train, valid, background, kept
 
     def network(self) -> "CommandNetwork":
-        from memfold.tasks.command.network import CommandNetwork, NetworkSize
+        from memfold.tasks.command.network import CommandNetwork, CommandSize
 
         return CommandNetwork(
-            NetworkSize(
+            CommandSize(
                 self.bins,
                 self.channels,
                 self.convolutions,
@@ -224,13 +226,13 @@ class CommandRecognizer(Task):
         from memfold.tasks.command.inference import between_quiet
 
         if len(background):
-            rows = [(own, 0) for own in self._smoothed([background])]
+            rows = [(ratios, 0) for ratios in self._smoothed([background])]
             frames = len(background)
         else:
             noise = made_noise(self.features, seed=1, levels=(4.0, 10.0, 16.0))
-            rows = [(own, 0) for own in self._smoothed(noise)]
-            rows += [(own, 1) for own in self._smoothed(between_quiet(valid))]
-            frames = sum(len(own) for own in (*noise, *valid))
+            rows = [(ratios, 0) for ratios in self._smoothed(noise)]
+            rows += [(ratios, 1) for ratios in self._smoothed(between_quiet(valid))]
+            frames = sum(len(row) for row in (*noise, *valid))
         allowed = self.false_alarms * frames / HOUR
         tried = Spotting(self._steps(self.window), self._steps(self.refractory))
         self.threshold_ = threshold_for(rows, allowed, tried)
@@ -238,7 +240,7 @@ class CommandRecognizer(Task):
     # -- answering -------------------------------------------------------------------------------------------
 
     def answer(self, examples: Heard) -> Answers:
-        """The probability of every class; where it is known what is said, also what comes of it in a stream."""
+        """The probability of every class; where it is known what is said, also the scores of a stream."""
         from memfold.tasks.command.inference import probabilities_of
 
         stream = self._streamed(examples) if all(examples.labels) else None
@@ -257,11 +259,11 @@ class CommandRecognizer(Task):
         from memfold.tasks.command.inference import between_quiet
 
         truth = self._numbers(heard).tolist()
-        told = [
+        heard_commands = [
             {event.command for event in spotted(row, self.spotting)}
             for row in self._smoothed(between_quiet(heard.frames))
         ]
-        missed = sum(number not in own for number, own in zip(truth, told, strict=True))
+        missed = sum(number not in commands for number, commands in zip(truth, heard_commands, strict=True))
         background = hear_background(heard.background, self.features)
         alarms = len(spotted(self._smoothed([background])[0], self.spotting)) if len(background) else 0
         return Streamed(100 * missed / len(truth), alarms, len(background) / HOUR)
@@ -305,21 +307,21 @@ class CommandRecognizer(Task):
 
     def listen(self, source: BinaryIO) -> Iterator[str]:
         for event in self.hear_out(listen(source, self.rate)):
-            found = {"time": round(event.step * self.step_seconds, 3), "command": self.commands_[event.command]}
-            yield json.dumps({**found, "probability": round(event.probability, 4)}, ensure_ascii=False)
+            line = {"time": round(event.step * self.step_seconds, 3), "command": self.commands_[event.command]}
+            yield json.dumps({**line, "probability": round(event.probability, 4)}, ensure_ascii=False)
 
     def next_command(self, out: Path, data: Sequence[str]) -> str:
-        return f"arecord -f S16_LE -r {self.rate} | memfold stream {out} tells what it hears"
+        return f"arecord -f S16_LE -r {self.rate} | memfold stream {out} prints what it hears"
 
     # -- scores ----------------------------------------------------------------------------------------------
 
     def scores(self, examples: Heard, answers: Answers) -> dict[str, float]:
         """Accuracy in per cent, of speakers that were not trained on under that name as well; and of the stream."""
         accuracy = 100 * float(np.mean(self._numbers(examples) == numbers_in(answers.classes)))
-        found = {"accuracy": accuracy}
+        result = {"accuracy": accuracy}
         if not set(examples.speakers) & {*self.speakers_, ""}:
-            found["accuracy_heldout_speaker"] = accuracy
-        return found | (answers.stream.scores() if answers.stream else {})
+            result["accuracy_heldout_speaker"] = accuracy
+        return result | (answers.stream.scores() if answers.stream else {})
 
     def baselines(self, examples: Heard, answers: Answers) -> dict[str, Any]:
         from memfold.tasks.command.baselines import MFCC
@@ -327,11 +329,12 @@ class CommandRecognizer(Task):
         return {MFCC: Answers(self.network_.baseline.answers(examples.statistics))}
 
     def details(self, examples: Heard, answers: Answers, seconds: float) -> Sequence[Any]:
-        numbers, stream = numbers_in(answers.classes), answers.stream
+        numbers = numbers_in(answers.classes)
+        stream = answers.stream
         shown: list[Any] = [confusion_table(self._numbers(examples), numbers, self.commands_, self.classes_)]
         if stream and stream.hours:
-            found = f"{stream.alarms} in {stream.hours:.2f} hours of background"
-            shown.append(f"false alarms: {found}, threshold {self.threshold_:.2f}")
+            alarms = f"{stream.alarms} in {stream.hours:.2f} hours of background"
+            shown.append(f"false alarms: {alarms}, threshold {self.threshold_:.2f}")
         cost = self.frame_cost(examples.paths)
         return [*shown, f"stream: {cost:.0f} µs of one core for each frame of 10 ms"]
 

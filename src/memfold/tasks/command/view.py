@@ -31,7 +31,8 @@ def view(model: CommandRecognizer, source: str, words: Words) -> Explanation:
     if not len(frames):
         raise InputError(f"{source}: is shorter than a frame")
     check_explainable(source, len(frames))
-    x, lengths = torch.from_numpy(frames)[None], torch.tensor([len(frames)])
+    x = torch.from_numpy(frames)[None]
+    lengths = torch.tensor([len(frames)])
     with torch.no_grad():
         logits = network(x, lengths)[0]  # (1, T', K + 1)
     inside = torch.ones(logits.shape[:2], dtype=torch.bool)
@@ -46,9 +47,11 @@ def view(model: CommandRecognizer, source: str, words: Words) -> Explanation:
         words("heard", command=model.commands_[event.command], time=f"{event.step * seconds:.2f}")
         for event in model.detect(samples)
     ]
-    figure, label = _scores(model, scores, seconds, words), model.commands_[command]
+    figure = _scores(model, scores, seconds, words)
+    label = model.commands_[command]
     picture = Picture(words("commands"), words("commands text", window=model.window), figure)
-    answer, score = "; ".join(events) or words("nothing"), words("score command", label=label)
+    answer = "; ".join(events) or words("nothing")
+    score = words("score command", label=label)
     return explained_sound(model, source, answer, run, times, picture, score)
 
 

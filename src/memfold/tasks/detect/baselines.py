@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,17 +39,18 @@ def mean_boxes(images: BoxedImages, classes: Sequence[str]) -> MeanBoxes:
     """The mean boxes of some images."""
     from sklearn.cluster import KMeans
 
-    found = MeanBoxes([], [], [])
+    means = MeanBoxes([], [], [])
     shares = [boxes / [*size, *size] for boxes, size in zip(images.boxes, images.sizes, strict=True)]
     rows = np.concatenate(shares)  # (N, 4)
-    labels = np.array([label for own in images.labels for label in own])
+    labels = np.array(list(chain.from_iterable(images.labels)))  # (N,)
     for number, label in enumerate(classes):
-        own = rows[labels == label]
-        size, middles = own[:, 2:].mean(0), own[:, :2] + own[:, 2:] / 2
-        count = max(1, round(len(own) / len(images)))
-        means = KMeans(min(count, len(np.unique(middles, axis=0))), n_init=1, random_state=0).fit(middles)
-        for place, members in zip(means.cluster_centers_, np.bincount(means.labels_), strict=True):
-            found.boxes.append([*(place - size / 2).tolist(), *size.tolist()])
-            found.labels.append(number)
-            found.scores.append(min(1.0, float(members) / len(images)))
-    return found
+        boxes = rows[labels == label]
+        size = boxes[:, 2:].mean(0)
+        middles = boxes[:, :2] + boxes[:, 2:] / 2
+        count = max(1, round(len(boxes) / len(images)))
+        clusters = KMeans(min(count, len(np.unique(middles, axis=0))), n_init=1, random_state=0).fit(middles)
+        for middle, members in zip(clusters.cluster_centers_, np.bincount(clusters.labels_), strict=True):
+            means.boxes.append([*(middle - size / 2).tolist(), *size.tolist()])
+            means.labels.append(number)
+            means.scores.append(min(1.0, float(members) / len(images)))
+    return means

@@ -17,9 +17,9 @@ from memfold.tasks.vision.pictures import data_url
 
 __all__ = ["write_report"]
 
-SHOWN = 3  # images of the worst, and as many in the middle
+SHOWN_IMAGES = 3  # images of the worst, and as many in the middle
 WIDEST = 960  # pixels of an image on the page
-MISSED, WRONG, FOUND = "#c01030", "#e08a00", "#1f5fa8"
+MISSED, WRONG, RIGHT = "#c01030", "#e08a00", "#1f5fa8"
 
 
 class Detecting(Protocol):
@@ -40,49 +40,51 @@ def write_report(
     precision: Precision,
     images: BoxedImages,
     truth: Sequence[Boxes],
-    told: Sequence[Boxes],
+    predicted: Sequence[Boxes],
 ) -> Path:
     """Write the page; returns the path.
 
     Args:
-        truth, told: the true boxes of every image, and those from its class's threshold on.
+        truth, predicted: the true boxes of every image, and those from its class's threshold on.
     """
-    answers = [right(true, own) for true, own in zip(truth, told, strict=True)]
+    answers = [right(*pair) for pair in zip(truth, predicted, strict=True)]
     sections: list[Section] = []
-    for kind, rows in _chosen(truth, told, answers).items():
+    for kind, rows in _chosen(truth, predicted, answers).items():
         for row in rows:
             hits = int((answers[row] >= 0).sum())
-            missed, wrong = len(truth[row].labels) - hits, len(told[row].labels) - hits
-            figure = _picture(images.paths[row], images.sizes[row], truth[row], told[row], answers[row], model.classes_)
+            missed = len(truth[row].labels) - hits
+            wrong = len(predicted[row].labels) - hits
+            image = images.paths[row]
+            figure = _picture(image, images.sizes[row], truth[row], predicted[row], answers[row], model.classes_)
             text = f"{hits} found, {missed} missed, {wrong} wrong. Tap a name below the picture to show or hide it."
-            sections.append((f"{kind}: {images.paths[row].name}", text, figure))
+            sections.append((f"{kind}: {image.name}", text, figure))
     text = "Precision among the boxes with the highest scores, at every share of the true boxes that they find; "
     text += "a box is right where it overlaps a true one of its class by half of their union."
     sections.append(("Precision and recall", text, _curves(precision, model.classes_)))
     scores = {"memfold": report.metrics, **report.baselines}
-    told_from = ", ".join(f"{t:.2f} ({c})" for c, t in zip(model.classes_, model.thresholds_, strict=True))
-    footer = f"{model.parameter_count:,} parameters; {model!r}; boxes from a score of {told_from} on"
+    thresholds = ", ".join(f"{t:.2f} ({c})" for c, t in zip(model.classes_, model.thresholds_, strict=True))
+    footer = f"{model.parameter_count:,} parameters; {model!r}; boxes from a score of {thresholds} on"
     title = f"Boxes in {report.data or images.name}"
     return write_page(path, title, [scores_table(report.data or images.name, scores)], sections, footer)
 
 
 def _chosen(
-    truth: Sequence[Boxes], told: Sequence[Boxes], answers: Sequence[NDArray[np.int64]]
+    truth: Sequence[Boxes], predicted: Sequence[Boxes], answers: Sequence[NDArray[np.int64]]
 ) -> dict[str, list[int]]:
     """The images with the lowest F1, and those in the middle."""
-    sums = np.array([len(true.labels) + len(own.labels) for true, own in zip(truth, told, strict=True)])
-    hits = np.array([(own >= 0).sum() for own in answers])
+    sums = np.array([len(true.labels) + len(boxes.labels) for true, boxes in zip(truth, predicted, strict=True)])
+    hits = np.array([(matches >= 0).sum() for matches in answers])
     order = np.argsort(np.where(sums > 0, 2 * hits / np.maximum(sums, 1), 1.0), kind="stable").tolist()
-    rest = order[SHOWN:]
-    begin = max(0, len(rest) // 2 - SHOWN // 2)
-    return {"Among the worst": order[:SHOWN], "Typical": rest[begin : begin + SHOWN]}
+    rest = order[SHOWN_IMAGES:]
+    begin = max(0, len(rest) // 2 - SHOWN_IMAGES // 2)
+    return {"Among the worst": order[:SHOWN_IMAGES], "Typical": rest[begin : begin + SHOWN_IMAGES]}
 
 
 def _picture(
     path: Path,
     size: tuple[int, int],
     truth: Boxes,
-    told: Boxes,
+    predicted: Boxes,
     answers: NDArray[np.int64],
     classes: Sequence[str],
 ) -> go.Figure:
@@ -91,11 +93,11 @@ def _picture(
     width, height = size
     hit = answers >= 0
     missed = np.setdiff1d(np.arange(len(truth.labels)), answers)
-    names = [f"{classes[label]} {score:.2f}" for label, score in zip(told.labels, told.scores, strict=True)]
+    names = [f"{classes[label]} {score:.2f}" for label, score in zip(predicted.labels, predicted.scores, strict=True)]
     true_names = [classes[label] for label in truth.labels]
-    _outlines(figure, "found", FOUND, told.boxes[hit], [name for name, own in zip(names, hit, strict=True) if own])
+    _outlines(figure, "found", RIGHT, predicted.boxes[hit], [names[row] for row in np.flatnonzero(hit)])
     _outlines(figure, "missed", MISSED, truth.boxes[missed], [true_names[row] for row in missed])
-    _outlines(figure, "wrong", WRONG, told.boxes[~hit], [name for name, own in zip(names, hit, strict=True) if not own])
+    _outlines(figure, "wrong", WRONG, predicted.boxes[~hit], [names[row] for row in np.flatnonzero(~hit)])
     _outlines(figure, "all true ones", ACTUAL, truth.boxes, true_names, visible="legendonly")
     placed = {"xref": "x", "yref": "y", "x": 0, "y": 0, "sizex": width, "sizey": height, "layer": "below"}
     figure.add_layout_image(source=_embedded(path), sizing="stretch", **placed)
@@ -145,6 +147,7 @@ def _curves(precision: Precision, classes: Iterable[str]) -> go.Figure:
     for k, label in enumerate(classes):
         if not np.isnan(precision.by_class50[k]):
             name = f"{label}: {precision.by_class50[k]:.3f}"
-            x, y = np.linspace(0, 1, precision.curves.shape[1]).tolist(), precision.curves[k].tolist()
+            x = np.linspace(0, 1, precision.curves.shape[1]).tolist()
+            y = precision.curves[k].tolist()
             figure.add_scatter(x=x, y=y, name=name, mode="lines", line_color=colors[k % len(colors)])
     return styled(figure, "precision", "recall")

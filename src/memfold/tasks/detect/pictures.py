@@ -11,7 +11,7 @@ from torch import Tensor
 from memfold.data.boxes import BoxedImages
 from memfold.tasks.detect.choices import Flips
 
-__all__ = ["Picture", "altered", "canvas_of", "pictures_of"]
+__all__ = ["Picture", "augmented_picture", "canvas_of", "pictures_of"]
 
 SCALES = (0.7, 1.5)  # of a picture
 STRETCH = 0.15  # of one side against the other, in logarithms, at most
@@ -60,7 +60,7 @@ def canvas_of(pictures: Sequence[Picture], multiple: int) -> tuple[int, int]:
     return height, width
 
 
-def altered(
+def augmented_picture(
     pictures: Sequence[Picture], canvas: tuple[int, int], flips: Flips, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
     """A picture, or two side by side, moved, scaled, turned and tinted at random.
@@ -82,7 +82,7 @@ def altered(
     line = round(float(rng.uniform(0.2, 0.8)) * (width, height)[axis])
     before, after = frame.copy(), frame.copy()
     before[2 + axis] = after[axis] = line
-    one, two = (_moved(own, part, canvas, flips, rng) for own, part in ((first, before), (second, after)))
+    one, two = (_moved(picture, part, canvas, flips, rng) for picture, part in ((first, before), (second, after)))
     halves = one[0].tensor_split([line], 2 - axis)[0], two[0].tensor_split([line], 2 - axis)[1]
     return torch.cat(halves, 2 - axis), torch.cat([one[1], two[1]]), torch.cat([one[2], two[2]])
 
@@ -106,7 +106,8 @@ def _moved(
     corners = np.stack([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], 1)  # (N, 2, 2)
     moved = (corners - middle) @ np.linalg.inv(matrix).T + out / 2
     low, high = moved.min(1), moved.max(1)
-    clipped_low, clipped_high = np.maximum(low, frame[:2]), np.minimum(high, frame[2:])
+    clipped_low = np.maximum(low, frame[:2])
+    clipped_high = np.minimum(high, frame[2:])
     area = np.clip(clipped_high - clipped_low, 0, None).prod(1)
     kept = area > SEEN * (high - low).prod(1)
     new = np.concatenate([clipped_low, clipped_high - clipped_low], 1)[kept]

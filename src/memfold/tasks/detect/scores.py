@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 __all__ = ["Boxes", "Precision", "best_thresholds", "overlaps", "precision_of", "right"]
 
-MOST = 100  # boxes of an image that count
+MOST_BOXES = 100  # boxes of an image that count
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Precision:
     curves: NDArray[np.float64]
 
 
-def precision_of(truth: Sequence[Boxes], found: Sequence[Boxes], classes: int) -> Precision:
+def precision_of(truth: Sequence[Boxes], predicted: Sequence[Boxes], classes: int) -> Precision:
     """Average precision of what was found in images (Lin et al. 2014; the first 100 boxes of each).
 
     In one of them at least there must be a true box.
@@ -58,15 +58,14 @@ def precision_of(truth: Sequence[Boxes], found: Sequence[Boxes], classes: int) -
     from faster_coco_eval import COCO, COCOeval_faster
 
     true = COCO(_as_coco(truth, classes))
-    rows = [
-        {"image_id": image, "category_id": int(label), "bbox": box.tolist(), "score": float(score)}
-        for image, own in enumerate(found, start=1)
-        for box, label, score in zip(own.boxes, own.labels, own.scores, strict=True)
-    ]
+    rows = []
+    for image, boxes in enumerate(predicted, start=1):
+        for box, label, score in zip(boxes.boxes, boxes.labels, boxes.scores, strict=True):
+            rows.append({"image_id": image, "category_id": int(label), "bbox": box.tolist(), "score": float(score)})
     if not rows:  # faster-coco-eval takes no empty list; a box of no area at the corner is found in no image
         rows = [{"image_id": 1, "category_id": 0, "bbox": [0.0, 0.0, 0.0, 0.0], "score": 0.0}]
     evaluation = COCOeval_faster(true, true.loadRes(rows), "bbox", print_function=_nothing)
-    evaluation.params.maxDets = [MOST]
+    evaluation.params.maxDets = [MOST_BOXES]
     evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
     evaluation.evaluate()
     evaluation.accumulate()
@@ -77,11 +76,11 @@ def precision_of(truth: Sequence[Boxes], found: Sequence[Boxes], classes: int) -
 
 
 def _as_coco(truth: Sequence[Boxes], classes: int) -> dict[str, Any]:
-    rows = [
-        {"image_id": image, "category_id": int(label), "bbox": box.tolist(), "area": float(box[2] * box[3])}
-        for image, own in enumerate(truth, start=1)
-        for box, label in zip(own.boxes, own.labels, strict=True)
-    ]
+    rows: list[dict[str, Any]] = []
+    for image, boxes in enumerate(truth, start=1):
+        for box, label in zip(boxes.boxes, boxes.labels, strict=True):
+            area = float(box[2] * box[3])
+            rows.append({"image_id": image, "category_id": int(label), "bbox": box.tolist(), "area": area})
     return {
         "images": [{"id": image} for image in range(1, len(truth) + 1)],
         "categories": [{"id": number, "name": str(number)} for number in range(classes)],
@@ -95,36 +94,38 @@ def _nothing(*_: object) -> None:
 
 def overlaps(one: NDArray[np.float32], two: NDArray[np.float32]) -> NDArray[np.float64]:
     """Intersections over unions of boxes ``(N, 4)`` and ``(M, 4)``, (N, M)."""
-    a, b = one[:, None].astype(np.float64), two[None].astype(np.float64)
-    low, high = np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., :2] + a[..., 2:], b[..., :2] + b[..., 2:])
+    a = one[:, None].astype(np.float64)
+    b = two[None].astype(np.float64)
+    low = np.maximum(a[..., :2], b[..., :2])
+    high = np.minimum(a[..., :2] + a[..., 2:], b[..., :2] + b[..., 2:])
     shared = np.clip(high - low, 0, None).prod(-1)
     union = a[..., 2:].prod(-1) + b[..., 2:].prod(-1) - shared
     return np.asarray(shared / np.maximum(union, 1e-9))
 
 
-def right(truth: Boxes, found: Boxes, least: float = 0.5) -> NDArray[np.int64]:
+def right(truth: Boxes, predicted: Boxes, least: float = 0.5) -> NDArray[np.int64]:
     """Of every found box the true one of its class that it is, or -1, (N,).
 
     The highest score chooses first, among the true boxes that are still free the one that overlaps most.
     """
-    matrix = overlaps(found.boxes, truth.boxes)
-    matrix[found.labels[:, None] != truth.labels[None]] = 0
-    answers = np.full(len(found.labels), -1)
-    for row in np.argsort(-found.scores, kind="stable"):
+    matrix = overlaps(predicted.boxes, truth.boxes)
+    matrix[predicted.labels[:, None] != truth.labels[None]] = 0
+    answers = np.full(len(predicted.labels), -1)
+    for row in np.argsort(-predicted.scores, kind="stable"):
         if matrix.shape[1] and (place := int(matrix[row].argmax())) >= 0 and matrix[row, place] >= least:
             answers[row] = place
             matrix[:, place] = 0
     return answers
 
 
-def best_thresholds(truth: Sequence[Boxes], found: Sequence[Boxes], classes: int) -> NDArray[np.float64]:
-    """Of every class the score from which on its boxes are told where F1 is to be the highest, (K,).
+def best_thresholds(truth: Sequence[Boxes], predicted: Sequence[Boxes], classes: int) -> NDArray[np.float64]:
+    """Of every class the score from which on its boxes are predicted for the highest F1, (K,).
 
     A class of which no box is right has the mean of the others', and where there is none, a half.
     """
-    scores, labels = (np.concatenate([getattr(own, name) for own in found]) for name in ("scores", "labels"))
-    hits = np.concatenate([right(true, own) >= 0 for true, own in zip(truth, found, strict=True)])
-    wanted = np.bincount(np.concatenate([own.labels for own in truth]), minlength=classes)
+    scores, labels = (np.concatenate([getattr(boxes, name) for boxes in predicted]) for name in ("scores", "labels"))
+    hits = np.concatenate([right(true, guess) >= 0 for true, guess in zip(truth, predicted, strict=True)])
+    wanted = np.bincount(np.concatenate([boxes.labels for boxes in truth]), minlength=classes)
     best = np.full(classes, np.nan)
     for label in range(classes):
         rows = np.flatnonzero(labels == label)

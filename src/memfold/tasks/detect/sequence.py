@@ -17,7 +17,7 @@ SAME = 0.5  # overlap from which on two boxes of a class are one
 
 @dataclass(frozen=True)
 class CellTargets:
-    """What the cells of a batch should tell, those without a box apart.
+    """What the cells of a batch should predict, those without a box apart.
 
     Attributes:
         cells: by number, image after image and row after row, (N,).
@@ -36,7 +36,7 @@ class CellTargets:
 def cells_of(
     boxes: Sequence[Tensor], labels: Sequence[Tensor], shape: tuple[int, int], cell: int, length: int
 ) -> CellTargets:
-    """What the cells of a batch should tell: the boxes whose centres are in them.
+    """What the cells of a batch should predict: the boxes whose centres are in them.
 
     Args:
         boxes: of each image left, top, width and height in its pixels, (N, 4).
@@ -46,16 +46,19 @@ def cells_of(
         length: boxes of a cell at most; more are left out.
     """
     rows, columns = shape
-    image = torch.repeat_interleave(torch.arange(len(boxes)), torch.tensor([len(own) for own in boxes]))
-    scaled, kind = torch.cat(list(boxes)) / cell, torch.cat(list(labels))
+    image = torch.repeat_interleave(torch.arange(len(boxes)), torch.tensor(list(map(len, boxes))))
+    scaled = torch.cat(list(boxes)) / cell
+    kind = torch.cat(list(labels))
     centres = scaled[:, :2] + scaled[:, 2:] / 2
     at = centres.floor().long()
-    column, row = at[:, 0].clamp(0, columns - 1), at[:, 1].clamp(0, rows - 1)
+    column = at[:, 0].clamp(0, columns - 1)
+    row = at[:, 1].clamp(0, rows - 1)
     off = centres - torch.stack([column, row], 1) - 0.5
-    told = torch.cat([off, scaled[:, 2:].log()], 1)
+    offsets = torch.cat([off, scaled[:, 2:].log()], 1)
     number, order = ((image * rows + row) * columns + column).sort(stable=True)
     counts = number.bincount()
-    cells, inverse = counts.nonzero()[:, 0], (counts > 0).cumsum(0)[number] - 1
+    cells = counts.nonzero()[:, 0]
+    inverse = (counts > 0).cumsum(0)[number] - 1
     place = torch.arange(len(number)) - (counts.cumsum(0) - counts)[number]  # among its cell's
     most = min(length, int(counts.max())) if len(counts) else 1
     kept = place < most
@@ -66,21 +69,22 @@ def cells_of(
         torch.zeros(len(cells), most, dtype=torch.bool),
     )
     where = inverse[kept], place[kept]
-    targets.boxes[where], targets.labels[where], targets.there[where] = told[order[kept]], kind[order[kept]], True
+    targets.boxes[where], targets.labels[where], targets.there[where] = offsets[order[kept]], kind[order[kept]], True
     return targets
 
 
-def matched(told: Tensor, targets: CellTargets) -> Tensor:
-    """Which step tells which true box, (N, M): the assignment of the least cost, as Stewart et al. 2016 have it.
+def matched(offsets: Tensor, targets: CellTargets) -> Tensor:
+    """Which step predicts which true box, (N, M): the assignment of the least cost, as Stewart et al. 2016 have it.
 
     Costs are compared number by number: first how many of the true boxes do not hold the middle of the box that is to
-    tell them, then the sum of the steps, then the distance.
+    predict them, then the sum of the steps, then the distance.
 
     Args:
-        told: of the targets' cells, (N, L, 4).
+        offsets: of the targets' cells, (N, L, 4).
     """
-    steps, most = told.shape[1], targets.boxes.shape[1]
-    one, two = told[:, :, None].double(), targets.boxes[:, None].double()
+    steps, most = offsets.shape[1], targets.boxes.shape[1]
+    one = offsets[:, :, None].double()
+    two = targets.boxes[:, None].double()
     distance = (one - two).abs().sum(3)  # (N, L, M)
     outside = ((one[..., :2] - two[..., :2]).abs() > two[..., 2:].exp() / 2).any(3)
     rank = torch.arange(steps)[:, None]
@@ -91,32 +95,32 @@ def matched(told: Tensor, targets: CellTargets) -> Tensor:
     return ways[total.argmin(1)]
 
 
-def sequence_loss(logits: Tensor, told: Tensor, targets: CellTargets) -> Tensor:
+def sequence_loss(logits: Tensor, offsets: Tensor, targets: CellTargets) -> Tensor:
     """The Hungarian loss, a true box (Stewart et al. 2016), with classes and none for their confidence.
 
     Args:
         logits: of the classes and of none, (C, L, K + 1).
-        told: as in the targets, (C, L, 4).
+        offsets: as in the targets, (C, L, 4).
     """
-    steps = matched(told[targets.cells].detach(), targets)[targets.there]
+    steps = matched(offsets[targets.cells].detach(), targets)[targets.there]
     cells = targets.cells[:, None].expand_as(targets.there)[targets.there]
     kinds = torch.full(logits.shape[:2], logits.shape[2] - 1)
     kinds[cells, steps] = targets.labels[targets.there]
     lost = F.cross_entropy(logits.flatten(0, 1), kinds.flatten(), reduction="sum")
-    off = (told[cells, steps] - targets.boxes[targets.there]).abs().sum()
+    off = (offsets[cells, steps] - targets.boxes[targets.there]).abs().sum()
     return (lost + BOX_WEIGHT * off) / max(1, len(steps))
 
 
 def stitched(
-    logits: Tensor, told: Tensor, shape: tuple[int, int], cell: int, most: int
+    logits: Tensor, offsets: Tensor, shape: tuple[int, int], cell: int, most: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The boxes of all cells together, without those that another cell or step told with a higher score.
+    """The boxes of all cells together, without those that another cell or step predicts with a higher score.
 
     Stewart et al. match the boxes of neighbouring cells once more; this is the simpler non-maximum suppression.
 
     Args:
         logits: of the classes and of none, (C, L, K + 1), the cells of all images.
-        told: as in `CellTargets`, (C, L, 4).
+        offsets: as in `CellTargets`, (C, L, 4).
         shape: rows and columns of an image's cells.
         cell: pixels of its side.
         most: boxes of an image.
@@ -126,13 +130,16 @@ def stitched(
         Scores of boxes that were left out are 0.
     """
     rows, columns = shape
-    classes, steps = logits.shape[2] - 1, logits.shape[1]
+    classes = logits.shape[2] - 1
+    steps = logits.shape[1]
     number = torch.arange(rows * columns)
     middles = torch.stack([number % columns, number // columns], 1) + 0.5  # (C/B, 2)
-    own = told.reshape(-1, rows * columns, steps, 4)
-    sizes = own[..., 2:].exp()
-    boxes = (torch.cat([middles[:, None] + own[..., :2] - sizes / 2, sizes], 3) * cell).flatten(1, 2)  # (B, C/B*L, 4)
-    chances = logits.softmax(2)[..., :classes].reshape(len(own), -1)
+    by_cell = offsets.reshape(-1, rows * columns, steps, 4)
+    sizes = by_cell[..., 2:].exp()
+    boxes = (torch.cat([middles[:, None] + by_cell[..., :2] - sizes / 2, sizes], 3) * cell).flatten(
+        1, 2
+    )  # (B, C/B*L, 4)
+    chances = logits.softmax(2)[..., :classes].reshape(len(by_cell), -1)
     scores, index = chances.topk(min(CANDIDATES, chances.shape[1]))
     labels = index % classes
     boxes = boxes.gather(1, (index // classes)[..., None].expand(-1, -1, 4))
@@ -148,7 +155,8 @@ def suppressed(boxes: Tensor, labels: Tensor) -> Tensor:
         boxes: the highest scores first, (B, M, 4).
         labels: (B, M).
     """
-    low, high = boxes[..., :2], boxes[..., :2] + boxes[..., 2:]
+    low = boxes[..., :2]
+    high = boxes[..., :2] + boxes[..., 2:]
     shared = torch.minimum(high[:, :, None], high[:, None]) - torch.maximum(low[:, :, None], low[:, None])
     both = shared.clamp(min=0).prod(3)  # (B, M, M)
     area = boxes[..., 2:].prod(2)

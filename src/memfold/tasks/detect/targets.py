@@ -10,7 +10,7 @@ from torch import Tensor
 __all__ = ["Targets", "gaussian_radius", "peaks", "targets_of"]
 
 OVERLAP = 0.7  # of a box that is off by the radius with the true one
-NEIGHBOURS = 1  # cells around a centre's own that tell its box as well
+NEIGHBOURS = 1  # cells around the centre's cell that predict its box as well
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Targets:
 
     Attributes:
         heat: 1 at the centres of boxes, falling off around them, (B, K, h, w).
-        places: image, row and column of cells that tell a box, (M, 3).
+        places: image, row and column of cells that predict a box, (M, 3).
         boxes: how far the box's centre is from the cell's, to the right and down, in cells, and the logarithms of width
             and height in cells, (M, 4).
         weights: of these cells, 1 at the centre, (M,).
@@ -60,8 +60,9 @@ def targets_of(
         stride: pixels of a cell.
     """
     height, width = shape
-    image = torch.repeat_interleave(torch.arange(len(boxes)), torch.tensor([len(own) for own in boxes]))  # (N,)
-    cells, kind = torch.cat(list(boxes)) / stride, torch.cat(list(labels))
+    image = torch.repeat_interleave(torch.arange(len(boxes)), torch.tensor(list(map(len, boxes))))  # (N,)
+    cells = torch.cat(list(boxes)) / stride
+    kind = torch.cat(list(labels))
     sizes = cells[:, 2:]
     centres = cells[:, :2] + sizes / 2
     at = centres.floor().long()
@@ -78,18 +79,18 @@ def targets_of(
     near = at[:, None] + around  # (N, 9, 2)
     inside = ((near >= 0) & (near < torch.tensor([width, height]))).all(2)
     off = centres[:, None] - (near + 0.5)
-    told = torch.cat([off, sizes.log()[:, None].expand(-1, len(around), -1)], 2)
+    offsets = torch.cat([off, sizes.log()[:, None].expand(-1, len(around), -1)], 2)
     weights = torch.exp(-(around**2).sum(1) / (2 * deviation[:, None] ** 2))  # (N, 9)
     places = torch.cat([image[:, None, None].expand(-1, len(around), 1), near.flip(2)], 2)
-    return Targets(heat.view(len(boxes), classes, height, width), places[inside], told[inside], weights[inside])
+    return Targets(heat.view(len(boxes), classes, height, width), places[inside], offsets[inside], weights[inside])
 
 
-def peaks(heat: Tensor, told: Tensor, stride: int, most: int) -> tuple[Tensor, Tensor, Tensor]:
+def peaks(heat: Tensor, offsets: Tensor, stride: int, most: int) -> tuple[Tensor, Tensor, Tensor]:
     """The boxes at the highest peaks, cells that none of their eight neighbours exceeds.
 
     Args:
         heat: probabilities of a centre, (B, K, h, w).
-        told: what the cells tell of their boxes, as in `Targets`, (B, 4, h, w).
+        offsets: the boxes that the cells predict, as in `Targets.boxes`, (B, 4, h, w).
         stride: pixels of a cell.
         most: boxes of an image.
 
@@ -99,8 +100,9 @@ def peaks(heat: Tensor, told: Tensor, stride: int, most: int) -> tuple[Tensor, T
     classes, height, width = heat.shape[1:]
     kept = heat * (F.max_pool2d(heat, 3, 1, 1) == heat)
     scores, index = kept.flatten(1).topk(min(most, classes * height * width))
-    labels, cell = index // (height * width), index % (height * width)
-    own = told.flatten(2).gather(2, cell[:, None].expand(-1, 4, -1)).transpose(1, 2)  # (B, M, 4)
-    sizes = own[..., 2:].exp()
-    middle = torch.stack([cell % width, cell // width], 2) + 0.5 + own[..., :2]
+    labels = index // (height * width)
+    cell = index % (height * width)
+    chosen = offsets.flatten(2).gather(2, cell[:, None].expand(-1, 4, -1)).transpose(1, 2)  # (B, M, 4)
+    sizes = chosen[..., 2:].exp()
+    middle = torch.stack([cell % width, cell // width], 2) + 0.5 + chosen[..., :2]
     return torch.cat([middle - sizes / 2, sizes], 2) * stride, labels, scores

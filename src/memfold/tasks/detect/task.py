@@ -49,15 +49,17 @@ class ObjectDetector(Task):
         search=("none", "horizontal", "all"),
     )
     head: Head = parameter(
-        "centres", "what finds the boxes, ``centres`` or ``sequence``", search=("centres", "sequence")
+        "centres", "what predicts the boxes, ``centres`` or ``sequence``", search=("centres", "sequence")
     )
     channels: int = parameter(
         32,
-        "at the finest resolution; twice and three times as many at the coarser ones",
+        "channels at the finest resolution; two and three times as many at the coarser ones",
         least=1,
         search=Search(16, 64, log=True),
     )
-    blocks: int = parameter(2, "of the coarser resolutions; the finest has one", least=1, most=1000, search=(1, 2, 4))
+    blocks: int = parameter(
+        2, "blocks at each of the coarser resolutions; the finest has one", least=1, most=1000, search=(1, 2, 4)
+    )
     hidden_size: int = parameter(32, "units of each direction of an LSTM", least=1, search=Search(16, 64, log=True))
     batch_size: int = parameter(8, "images in a step", least=1)
 
@@ -84,9 +86,9 @@ class ObjectDetector(Task):
         return self._with_boxes(boxed(paths, boxes))
 
     def _with_boxes(self, images: BoxedImages) -> BoxedImages:
-        found = images.at(self.size)
-        found.require()
-        return found
+        at_size = images.at(self.size)
+        at_size.require()
+        return at_size
 
     def inputs(self, data: Any) -> BoxedImages:
         """Images without boxes, of files or of folders of which every image is taken."""
@@ -121,9 +123,9 @@ class ObjectDetector(Task):
         return [pictures_of(part, self.classes_) for part in (data.train, data.valid)]
 
     def network(self) -> "DetectorNetwork":
-        from memfold.tasks.detect.network import DetectorNetwork, NetworkSize
+        from memfold.tasks.detect.network import DetectorNetwork, DetectorSize
 
-        size = NetworkSize(len(self.classes_), self.channels, self.blocks, self.hidden_size, self.head)
+        size = DetectorSize(len(self.classes_), self.channels, self.blocks, self.hidden_size, self.head)
         return DetectorNetwork(size)
 
     def problem(self, network: "DetectorNetwork", ready: Any) -> "DetectionProblem":
@@ -160,14 +162,14 @@ class ObjectDetector(Task):
         Args:
             threshold: the lowest score of a thing; None takes that of each class which was best in validation.
         """
-        found = self._sure(answers, threshold)
-        counts = [len(own.labels) for own in found]
-        boxes = np.concatenate([own.boxes for own in found])
+        sure = self._sure(answers, threshold)
+        counts = [len(image.labels) for image in sure]
+        boxes = np.concatenate([image.boxes for image in sure])
         return pl.DataFrame(
             {
-                "image": [str(path) for path, count in zip(examples.paths, counts, strict=True) for _ in range(count)],
-                "label": [self.classes_[label] for own in found for label in own.labels],
-                "score": np.concatenate([own.scores for own in found]),
+                "image": np.repeat([str(path) for path in examples.paths], counts).tolist(),
+                "label": [self.classes_[label] for image in sure for label in image.labels],
+                "score": np.concatenate([image.scores for image in sure]),
                 **{name: boxes[:, k] for k, name in enumerate(("x", "y", "width", "height"))},
             },
             schema_overrides={"image": pl.String, "label": pl.String},
@@ -176,7 +178,7 @@ class ObjectDetector(Task):
     def _sure(self, answers: Sequence[Boxes], threshold: float | None = None) -> list[Boxes]:
         """The boxes from a threshold on; None takes that of each class."""
         least = np.array(self.thresholds_ if threshold is None else [threshold] * len(self.classes_))
-        return [own.at_least(least) for own in answers]
+        return [boxes.at_least(least) for boxes in answers]
 
     def predict(self, data: Any, threshold: float | None = None) -> pl.DataFrame:
         """Find the things in images, as `table` describes them.
@@ -209,7 +211,9 @@ class ObjectDetector(Task):
     def details(self, examples: BoxedImages, answers: Sequence[Boxes], seconds: float) -> Sequence[Any]:
         from memfold.tasks.detect.report import class_table
 
-        precision, truth, sure = self._precision(examples, answers), self._truth(examples), self._sure(answers)
+        precision = self._precision(examples, answers)
+        truth = self._truth(examples)
+        sure = self._sure(answers)
         table = class_table(precision, truth, sure, self.classes_, self.thresholds_)
         return [table, f"{len(answers) / seconds:.3g} images a second, reading apart"]
 
@@ -217,13 +221,14 @@ class ObjectDetector(Task):
         """Write the boxes that were found, missed and wrong in some images, and the precision at every recall."""
         from memfold.tasks.detect.page import write_report  # which loads what draws
 
-        precision, truth = self._precision(examples, answers), self._truth(examples)
+        precision = self._precision(examples, answers)
+        truth = self._truth(examples)
         write_report(path, self, report, precision, examples, truth, self._sure(answers))
 
     def _truth(self, examples: BoxedImages) -> list[Boxes]:
         numbers = examples.numbers(self.classes_)
-        found = zip(examples.boxes, numbers, strict=True)
-        return [Boxes(boxes, labels, np.ones(len(labels), np.float32)) for boxes, labels in found]
+        labelled = zip(examples.boxes, numbers, strict=True)
+        return [Boxes(boxes, labels, np.ones(len(labels), np.float32)) for boxes, labels in labelled]
 
     def _precision(self, examples: BoxedImages, answers: Sequence[Boxes]) -> Precision:
         return precision_of(self._truth(examples), answers, len(self.classes_))
@@ -231,7 +236,9 @@ class ObjectDetector(Task):
     # -- models on disk --------------------------------------------------------------------------------------
 
     def check_restored(self) -> None:
-        boxes, labels, count = self.baseline_.boxes, self.baseline_.labels, len(self.classes_)
+        boxes = self.baseline_.boxes
+        labels = self.baseline_.labels
+        count = len(self.classes_)
         self.check_agree(
             ("thresholds", len(self.thresholds_), count),
             ("labels of the mean boxes", len(labels), len(boxes)),

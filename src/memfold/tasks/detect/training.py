@@ -1,4 +1,4 @@
-"""The problem that the loop works on: pictures altered at every epoch, the loss of what is told, average precision."""
+"""The problem that the loop works on: pictures augmented in every epoch, the losses, average precision."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from memfold.tasks.detect.choices import Flips
 from memfold.tasks.detect.network import CELL, LENGTH, STRIDE, DetectorNetwork, grid_of, padded
-from memfold.tasks.detect.pictures import Picture, altered
+from memfold.tasks.detect.pictures import Picture, augmented_picture
 from memfold.tasks.detect.scores import Boxes, precision_of
 from memfold.tasks.detect.sequence import CellTargets, cells_of, sequence_loss, stitched
 from memfold.tasks.detect.targets import Targets, peaks, targets_of
@@ -19,15 +19,15 @@ from memfold.training import Problem
 
 __all__ = ["DetectionProblem", "box_loss", "find_boxes", "heat_loss", "true_boxes"]
 
-AT_ONCE = 8  # pictures
-LEAST = 0.01  # score of a box that is told
-MOST = 100  # boxes of a picture
+PICTURES_AT_ONCE = 8  # pictures
+LEAST_SCORE = 0.01  # score of a predicted box
+MOST_BOXES = 100  # boxes of a picture
 BOX_WEIGHT = 1.0
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Pixels ``(B, 3, H, W)``, and what the network should tell of them."""
+class BoxBatch:
+    """Pixels ``(B, 3, H, W)``, and the targets of the network's outputs."""
 
     pixels: Tensor
     targets: Targets | CellTargets
@@ -37,16 +37,16 @@ def heat_loss(logits: Tensor, heat: Tensor) -> Tensor:
     """Focal loss of maps of centres, a box (Zhou, Wang & Krähenbühl 2019, eq. 1)."""
     centre = heat == 1
     p = logits.sigmoid()
-    found = F.logsigmoid(logits) * (1 - p) ** 2
-    none = F.logsigmoid(-logits) * p**2 * (1 - heat) ** 4
-    return -torch.where(centre, found, none).sum() / centre.sum().clamp(min=1)
+    at_centre = F.logsigmoid(logits) * (1 - p) ** 2
+    elsewhere = F.logsigmoid(-logits) * p**2 * (1 - heat) ** 4
+    return -torch.where(centre, at_centre, elsewhere).sum() / centre.sum().clamp(min=1)
 
 
-def box_loss(told: Tensor, targets: Targets) -> Tensor:
-    """Mean absolute error of the four numbers that cells tell, by the cells' weights."""
+def box_loss(offsets: Tensor, targets: Targets) -> Tensor:
+    """Mean absolute error of the four numbers that cells predict, by the cells' weights."""
     image, row, column = targets.places.unbind(1)
-    own = told[image, :, row, column]  # (M, 4)
-    lost = (own - targets.boxes).abs().sum(1) * targets.weights
+    predicted = offsets[image, :, row, column]  # (M, 4)
+    lost = (predicted - targets.boxes).abs().sum(1) * targets.weights
     return lost.sum() / targets.weights.sum().clamp(min=1)
 
 
@@ -54,26 +54,26 @@ def box_loss(told: Tensor, targets: Targets) -> Tensor:
 def find_boxes(network: DetectorNetwork, pictures: Sequence[Picture]) -> list[Boxes]:
     """The boxes in pictures, in pixels of their files, the highest scores first."""
     network.eval()
-    found: dict[int, Boxes] = {}
+    boxes: dict[int, Boxes] = {}
     shapes = [tuple(picture.pixels.shape) for picture in pictures]
     order = sorted(range(len(pictures)), key=lambda row: shapes[row])
     for _, alike in groupby(order, key=lambda row: shapes[row]):  # others' padding would be seen by the LSTMs
         rows = list(alike)
-        for start in range(0, len(rows), AT_ONCE):
-            block = rows[start : start + AT_ONCE]
+        for start in range(0, len(rows), PICTURES_AT_ONCE):
+            block = rows[start : start + PICTURES_AT_ONCE]
             pixels = padded([pictures[row].pixels for row in block], network.mean)
-            for row, *own in zip(block, *_told(network, pixels), strict=True):
-                found[row] = _inside(pictures[row], *own)
-    return [found[row] for row in range(len(pictures))]
+            for row, *answer in zip(block, *_boxes_of(network, pixels), strict=True):
+                boxes[row] = _inside(pictures[row], *answer)
+    return [boxes[row] for row in range(len(pictures))]
 
 
-def _told(network: DetectorNetwork, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _boxes_of(network: DetectorNetwork, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Boxes, classes and scores in a batch of pictures, as `peaks` gives them."""
-    logits, told = network(pixels)
+    logits, offsets = network(pixels)
     if network.size.head == "sequence":
         height, width = pixels.shape[2:]
-        return stitched(logits, told, grid_of(height, width), CELL, MOST)
-    return peaks(logits.sigmoid(), told, STRIDE, MOST)
+        return stitched(logits, offsets, grid_of(height, width), CELL, MOST_BOXES)
+    return peaks(logits.sigmoid(), offsets, STRIDE, MOST_BOXES)
 
 
 def _inside(picture: Picture, boxes: Tensor, labels: Tensor, scores: Tensor) -> Boxes:
@@ -81,7 +81,7 @@ def _inside(picture: Picture, boxes: Tensor, labels: Tensor, scores: Tensor) -> 
     height, width = picture.pixels.shape[1:]
     low = boxes[:, :2].clamp(min=0)
     high = torch.minimum(boxes[:, :2] + boxes[:, 2:], torch.tensor([width, height]))
-    kept = (scores >= LEAST) & (high > low).all(1)
+    kept = (scores >= LEAST_SCORE) & (high > low).all(1)
     clipped = torch.cat([low, high - low], 1)[kept] * picture.scale
     return Boxes(clipped.numpy(), labels[kept].numpy(), scores[kept].numpy())
 
@@ -93,7 +93,7 @@ def true_boxes(picture: Picture) -> Boxes:
 
 
 class DetectionProblem(Problem):
-    """Training on altered pictures; the score is what average precision at 0.5 lacks to 1."""
+    """Training on augmented pictures; the score is what average precision at 0.5 lacks to 1."""
 
     metric = "valid 1 - map50"
     unit = "images"
@@ -114,17 +114,19 @@ class DetectionProblem(Problem):
         self.batch_size, self.seed = batch_size, seed
         self.steps_per_epoch = -(-len(train) // batch_size)
 
-    def batches(self, epoch: int) -> Iterator[Batch]:
+    def batches(self, epoch: int) -> Iterator[BoxBatch]:
         rng = np.random.default_rng((self.seed, epoch))
         order = rng.permutation(len(self.train))
         for start in range(0, len(order), self.batch_size):
             yield self._batch(order[start : start + self.batch_size].tolist(), rng)
 
-    def _batch(self, rows: Sequence[int], rng: np.random.Generator) -> Batch:
+    def _batch(self, rows: Sequence[int], rng: np.random.Generator) -> BoxBatch:
         others = rng.integers(len(self.train), size=len(rows)).tolist()
         pairs = [(self.train[row], self.train[other]) for row, other in zip(rows, others, strict=True)]
-        pixels, boxes, labels = zip(*(altered(pair, self.canvas, self.flips, rng) for pair in pairs), strict=True)
-        return Batch(torch.stack(pixels), self._targets(boxes, labels))
+        pixels, boxes, labels = zip(
+            *(augmented_picture(pair, self.canvas, self.flips, rng) for pair in pairs), strict=True
+        )
+        return BoxBatch(torch.stack(pixels), self._targets(boxes, labels))
 
     def _targets(self, boxes: Sequence[Tensor], labels: Sequence[Tensor]) -> Targets | CellTargets:
         height, width = self.canvas
@@ -132,15 +134,15 @@ class DetectionProblem(Problem):
             return cells_of(boxes, labels, grid_of(height, width), CELL, LENGTH)
         return targets_of(boxes, labels, self.model.size.classes, (height // STRIDE, width // STRIDE), STRIDE)
 
-    def count(self, batch: Batch) -> int:
+    def count(self, batch: BoxBatch) -> int:
         return len(batch.pixels)
 
-    def loss(self, batch: Batch) -> Tensor:
-        logits, told = self.model(batch.pixels)
+    def loss(self, batch: BoxBatch) -> Tensor:
+        logits, offsets = self.model(batch.pixels)
         if isinstance(batch.targets, CellTargets):
-            return sequence_loss(logits, told, batch.targets)
-        return heat_loss(logits, batch.targets.heat) + BOX_WEIGHT * box_loss(told, batch.targets)
+            return sequence_loss(logits, offsets, batch.targets)
+        return heat_loss(logits, batch.targets.heat) + BOX_WEIGHT * box_loss(offsets, batch.targets)
 
     def validate(self) -> float:
-        found = find_boxes(self.model, self.valid)
-        return 1 - precision_of(self.truth, found, self.model.size.classes).map50
+        predicted = find_boxes(self.model, self.valid)
+        return 1 - precision_of(self.truth, predicted, self.model.size.classes).map50

@@ -23,11 +23,12 @@ def view(model: ObjectDetector, source: str, words: Words) -> Explanation:
     """A picture as a detector sees it, and what speaks for its likeliest centre or box."""
     check_picture(source)
     images = model.inputs(source)
-    network, found = model.network_, model.predict(images)
+    network = model.network_
+    things = model.predict(images)
     pixels = torch.from_numpy(images.pixels[0])[None]
     with torch.no_grad():
         likeliest = (_likeliest_box if model.head == "sequence" else _likeliest_centre)(model, pixels, words)
-    answer = ", ".join(f"{own} {sure:.2f}" for own, sure in found[["label", "score"]].rows()) or words("nothing")
+    answer = ", ".join(f"{label} {sure:.2f}" for label, sure in things[["label", "score"]].rows()) or words("nothing")
     extent = padded(list(pixels), network.mean).shape[2:]
     scale = max(images.sizes[0]) / model.size
     score, what = likeliest.score, likeliest.what
@@ -35,7 +36,7 @@ def view(model: ObjectDetector, source: str, words: Words) -> Explanation:
         explanation = explained_picture(
             model, source, answer, pixels, score, score, what, words, (extent[0], extent[1])
         )
-    for left, top, wide, high in (found[["x", "y", "width", "height"]] / scale).rows():
+    for left, top, wide, high in (things[["x", "y", "width", "height"]] / scale).rows():
         corners = {"x0": left - 0.5, "y0": top - 0.5, "x1": left + wide - 0.5, "y1": top + high - 0.5}
         explanation.pictures[0].figure.add_shape(type="rect", **corners, line_color=INK)
     return explanation
@@ -77,10 +78,11 @@ def _likeliest_centre(model: ObjectDetector, pixels: Tensor, words: Words) -> _L
 def _likeliest_box(model: ObjectDetector, pixels: Tensor, words: Words) -> _Likeliest:
     network, (height, width) = model.network_, pixels.shape[2:]
     whole = padded(list(pixels), network.mean)
-    logits, told = network(whole)  # (C, L, K+1), (C, L, 4)
-    number, columns = torch.arange(len(logits)), grid_of(whole.shape[2], whole.shape[3])[1]
+    logits, offsets = network(whole)  # (C, L, K+1), (C, L, 4)
+    number = torch.arange(len(logits))
+    columns = grid_of(whole.shape[2], whole.shape[3])[1]
     corners = torch.stack([number % columns, number // columns], 1)[:, None]
-    middles = (corners + 0.5 + told[..., :2]) * CELL  # (C, L, 2)
+    middles = (corners + 0.5 + offsets[..., :2]) * CELL  # (C, L, 2)
     inside = ((middles >= 0) & (middles < torch.tensor([width, height]))).all(2)
     chances = logits.softmax(2)[..., :-1] * inside[..., None]
     cell, step, label = (int(k) for k in np.unravel_index(int(chances.argmax()), chances.shape))
@@ -106,8 +108,9 @@ def cell_apart(decoder: BoxDecoder, cell: int) -> Iterator[None]:
 
     def decode(cells: Tensor) -> Tensor:
         seen = cells.expand(LENGTH, -1, -1)  # (L, C, D)
-        told, own = decoder.lstm.forward(seen)[0], decoder.lstm(seen[:, cell : cell + 1])[0]
-        return torch.cat([told[:, :cell], own, told[:, cell + 1 :]], 1)
+        together = decoder.lstm.forward(seen)[0]
+        alone = decoder.lstm(seen[:, cell : cell + 1])[0]
+        return torch.cat([together[:, :cell], alone, together[:, cell + 1 :]], 1)
 
     vars(decoder)["decode"] = decode
     try:

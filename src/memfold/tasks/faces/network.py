@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from memfold.tasks.vision.augment import Augmentation
 from memfold.tasks.vision.neighbours import PrincipalNeighbours
-from memfold.tasks.vision.network import BackboneSize, Batch, ImageBackbone, ImageProblem
+from memfold.tasks.vision.network import BackboneSize, ImageBackbone, ImageBatch, ImageProblem
 
 __all__ = ["FaceNetwork", "FaceProblem", "arcface_logits", "embeddings_of"]
 
@@ -14,10 +14,10 @@ EVAL_BATCH = 128
 
 
 class FaceNetwork(nn.Module):
-    """Embeddings, the centres of the people that it learns from, and a gallery that may hold others as well.
+    """Embeddings, the centres of the people that it is trained on, and a gallery that may hold others as well.
 
     Args:
-        people: K, learnt from.
+        people: K, in the training data.
         embedding_size: E.
         dropout: of the features.
     """
@@ -29,12 +29,14 @@ class FaceNetwork(nn.Module):
         super().__init__()
         self.backbone = ImageBackbone(size)
         side = -(-size.size // size.stem_stride)
+        # All features of the image to one point; where in the image they are counts.
         self.head = nn.Sequential(
             nn.Flatten(),
             nn.Dropout(dropout),
             nn.Linear(size.channels * side * side, embedding_size),
             nn.BatchNorm1d(embedding_size),
         )
+        # A centre for each person in training, and the embeddings of those that are enrolled.
         self.centres = nn.Parameter(torch.randn(people, embedding_size))
         self.register_buffer("gallery", torch.zeros(0, embedding_size))
 
@@ -52,8 +54,9 @@ def arcface_logits(cosines: Tensor, labels: Tensor, scale: float, margin: float)
         cosines: of the embeddings' angles to all centres, ``(B, K)``.
         margin: in radians.
     """
-    own = cosines.gather(1, labels[:, None])
-    angle = own.clamp(-1 + 1e-6, 1 - 1e-6).acos()
+    true = cosines.gather(1, labels[:, None])  # (B, 1)
+    # Only the angle to the true centre is widened.
+    angle = true.clamp(-1 + 1e-6, 1 - 1e-6).acos()
     widest = torch.pi - margin
     widened = torch.where(
         angle < widest, (angle + margin).cos(), -1 - (angle - widest) * torch.sin(torch.tensor(margin))
@@ -65,11 +68,11 @@ def arcface_logits(cosines: Tensor, labels: Tensor, scale: float, margin: float)
 def embeddings_of(network: FaceNetwork, pixels: Tensor) -> Tensor:
     """Embeddings ``(N, E)`` of images ``(N, C, S, S)`` of bytes: of each and its mirror image, together."""
     network.eval()
-    found = []
+    embeddings = []
     for part in torch.split(pixels, EVAL_BATCH):
         images = network.backbone.normaliser(part)
-        found.append(F.normalize(network(images) + network(images.flip(-1))))
-    return torch.cat(found)
+        embeddings.append(F.normalize(network(images) + network(images.flip(-1))))
+    return torch.cat(embeddings)
 
 
 class FaceProblem(ImageProblem):
@@ -80,8 +83,8 @@ class FaceProblem(ImageProblem):
     def __init__(
         self,
         model: FaceNetwork,
-        train: Batch,
-        valid: Batch,
+        train: ImageBatch,
+        valid: ImageBatch,
         augmentation: Augmentation,
         batch_size: int,
         seed: int,

@@ -71,8 +71,8 @@ def equal_error(similarities: Array, same: NDArray[np.bool_]) -> EqualError:
 
     if same.all() or not same.any():
         return EqualError(float("nan"), float("nan"))
-    accepted, found, thresholds = roc_curve(same, similarities, drop_intermediate=False)
-    excess = accepted - (1 - found)  # of wrong acceptances over wrong refusals; rises from -1 to 1
+    accepted, recognised, thresholds = roc_curve(same, similarities, drop_intermediate=False)
+    excess = accepted - (1 - recognised)  # of wrong acceptances over wrong refusals; rises from -1 to 1
     place = int(np.argmax(excess > -ROUNDING))
     if excess[place] < ROUNDING:  # equal, down to the next pair
         below = thresholds[min(place + 1, len(thresholds) - 1)]

@@ -50,12 +50,10 @@ class FaceRecognizer(ImageTask):
     needs = ("pictures", "face.jpg")
 
     stem_stride: int = parameter(8, "pixels from one place to the next: 1, 2, 4 or 8", least=1, search=STRIDES)
-    dropout: float = parameter(0.3, "of the features", least=0, below=1, search=Search(0, 0.5))
-    embedding_size: int = parameter(128, "coordinates of the point", least=1, search=Search(32, 256, log=True))
-    scale: float = parameter(
-        16.0, "of ArcFace, by which cosines are multiplied", above=0, search=Search(8, 64, log=True)
-    )
-    margin: float = parameter(0.3, "of ArcFace, in radians", least=0, below=1.5, search=Search(0.1, 0.5))
+    dropout: float = parameter(0.3, "dropout of the features", least=0, below=1, search=Search(0, 0.5))
+    embedding_size: int = parameter(128, "dimensions of the embedding", least=1, search=Search(32, 256, log=True))
+    scale: float = parameter(16.0, "ArcFace's factor of the cosines", above=0, search=Search(8, 64, log=True))
+    margin: float = parameter(0.3, "ArcFace's margin, in radians", least=0, below=1.5, search=Search(0.1, 0.5))
     batch_size: int = parameter(40, "images in a step", least=1)
 
     people_: list[str] = fitted()
@@ -103,7 +101,8 @@ class FaceRecognizer(ImageTask):
         given = data.whole is data.train  # what to validate on, beside the whole
         whole = joined([data.train, data.valid]) if given else data.whole
         baseline = PrincipalNeighbours.fit(whole.pixels, self._numbers(whole), AXES, nearest=1)
-        self.enrolled_, self.axes_ = list(whole.labels), len(baseline.axes)
+        self.enrolled_ = list(whole.labels)
+        self.axes_ = len(baseline.axes)
         self.network_.gallery = torch.from_numpy(self.embeddings(whole.pixels))
         self.network_.baseline = baseline
 
@@ -112,7 +111,8 @@ class FaceRecognizer(ImageTask):
 
         from memfold.tasks.vision.neighbours import PrincipalNeighbours
 
-        count, pixels = len(self.enrolled_), self.colours_ * self.size**2
+        count = len(self.enrolled_)
+        pixels = self.colours_ * self.size**2
         network.gallery = torch.zeros(count, self.embedding_size)
         network.baseline = PrincipalNeighbours(count, pixels, self.axes_, nearest=1)
 
@@ -147,8 +147,8 @@ class FaceRecognizer(ImageTask):
         Raises:
             InputError: there is no image that can be read.
         """
-        found = self.inputs(images)
-        return self._enrol(replace(found, labels=[name] * len(found.files)))
+        readable = self.inputs(images)
+        return self._enrol(replace(readable, labels=[name] * len(readable.files)))
 
     def _enrol(self, images: Images) -> Self:
         import torch

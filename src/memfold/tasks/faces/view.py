@@ -13,10 +13,12 @@ __all__ = ["view"]
 
 def view(model: FaceRecognizer, source: str, words: Words) -> Explanation:
     """A picture as a recogniser of faces sees it; the gates are those of the picture, not of its mirror image."""
-    pixels, network = one_picture(model, source), model.network_
+    pixels = one_picture(model, source)
+    network = model.network_
     similarities = embeddings_of(network, pixels)[0] @ network.gallery.T
     best = int(similarities.argmax())
-    similarity, person = similarities[best].item(), model.enrolled_[best]
+    similarity = similarities[best].item()
+    person = model.enrolled_[best]
 
     def score(pictures: Tensor) -> Tensor:
         return embeddings_of(network, pictures) @ network.gallery[best]

@@ -14,7 +14,7 @@ from memfold.errors import InputError
 
 __all__ = ["Calendar", "Covariates", "StaticColumn"]
 
-MOST_CATEGORIES = 500  # of a static column: more of them name the series rather than tell of them
+MOST_CATEGORIES = 500  # of a static column: more of them name the series rather than describe them
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class StaticColumn:
 
     Attributes:
         mean, deviation: over the series to learn from, of a column of numbers.
-        categories: the texts that were learnt from, in order; None in a column of numbers.
+        categories: the texts seen in training, in order; None in a column of numbers.
     """
 
     name: str
@@ -103,7 +103,7 @@ class StaticColumn:
         return 1 if self.categories is None else len(self.categories)
 
     def features(self, texts: pl.Series, ids: Sequence[str]) -> NDArray[np.float32]:
-        """Of some series, (S, F). A text that was not learnt from has no 1.
+        """Of some series, (S, F). A text that was not seen in training has no 1.
 
         Raises:
             InputError: a text in a column of numbers.

@@ -51,6 +51,7 @@ class Ensemble(nn.Module):
             Every member's quantiles in units of the window's scale, (M, B, K, Q); the level and the scale, float64,
             (B, 1) each.
         """
+        # Bring every window to its own scale; all members read the same.
         level, scale = level_and_scale(window.y, window.seen)
         z = torch.where(window.seen, standardised(window.y, level, scale), 0.0).float()  # (B, C)
         return torch.stack([member(z, window) for member in self.members]), level, scale
@@ -70,6 +71,7 @@ class ForecastNetwork(nn.Module):
     def __init__(self, size: NetworkSize) -> None:
         super().__init__()
         self.size = size
+        # One LSTM reads the window, a patch of values and covariates a step.
         self.lstm = LSTM(
             size.patch * (2 + size.past + size.known),
             size.hidden_size,
@@ -77,6 +79,7 @@ class ForecastNetwork(nn.Module):
             batch_first=True,
             dropout=size.dropout if size.num_layers > 1 else 0.0,
         )
+        # One small network makes every step ahead from the same summary and the step's own code.
         self.summary = nn.Linear(size.hidden_size + size.static, SUMMARY)
         self.step_code = nn.Parameter(0.1 * torch.randn(size.horizon, STEP_CODE))
         out = nn.Linear(DECODER, len(size.lags) + len(size.quantiles))
@@ -86,8 +89,10 @@ class ForecastNetwork(nn.Module):
             nn.Dropout(size.dropout),
             out,
         )
+        # At the start it adds nothing and mixes all periods alike.
         nn.init.zeros_(out.weight)
         nn.init.zeros_(out.bias)
+        # Beside it, a linear autoregression over the whole window.
         self.linear = nn.Linear(size.context, size.horizon, bias=False) if size.linear else None
         if self.linear is not None:
             nn.init.zeros_(self.linear.weight)
@@ -104,21 +109,24 @@ class ForecastNetwork(nn.Module):
             The quantiles in those units, (B, K, Q).
         """
         size, batch = self.size, len(z)
+        # Read the window patch by patch; keep the last state.
         past = [z[..., None], window.seen[..., None].float(), window.past, window.known[:, : size.context]]
         patches = torch.cat(past, -1).reshape(batch, size.context // size.patch, -1)  # (B, C/P, P*F)
         _, (hidden, _) = self.lstm(patches)
         summary = torch.relu(self.summary(torch.cat([hidden[-1], window.static], -1)))  # (B, S)
+        # For every step ahead, the values whole periods before it, and their neighbours.
         lagged = z[:, self.lag_index]  # (B, K, L)
         before = torch.cat([lagged[:, :1], lagged[:, :-1]], 1)
         after = torch.cat([lagged[:, 1:], lagged[:, -1:]], 1)
         features = [
-            summary[:, None].expand(-1, size.horizon, -1),
-            self.step_code.expand(batch, -1, -1),
+            summary[:, None].expand(-1, size.horizon, -1),  # (B, K, S)
+            self.step_code.expand(batch, -1, -1),  # (B, K, STEP_CODE)
             lagged,
             before,
             after,
             window.known[:, size.context :],
         ]
+        # A mix of the seasonal naive forecasts, corrected for every quantile.
         out = self.decoder(torch.cat(features, -1))  # (B, K, L + Q)
         mixture, correction = out.split([len(size.lags), len(size.quantiles)], -1)
         naive = (mixture.softmax(-1) * lagged).sum(-1, keepdim=True)  # (B, K, 1)
@@ -159,6 +167,6 @@ def quantile_loss(quantiles: Tensor, target: Tensor, levels: Sequence[float]) ->
         target: (B, K).
         levels: Q of them.
     """
-    tau = torch.tensor(levels, dtype=quantiles.dtype)
-    error = target[..., None] - quantiles
+    tau = torch.tensor(levels, dtype=quantiles.dtype)  # (Q,)
+    error = target[..., None] - quantiles  # (..., B, K, Q)
     return 2 * torch.maximum(tau * error, (tau - 1) * error).mean()

@@ -1,4 +1,4 @@
-"""One offline HTML page about forecasts: scores, intervals against what came, errors by origin and by step ahead."""
+"""One offline HTML page about forecasts: scores, intervals and actual values, errors by origin and by step ahead."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -71,7 +71,7 @@ def write_report(
     sections.append(("Error by step ahead", text, _step_figure(errors, models)))
     if model.training_.curve:  # a loaded model has none
         sections.append(("Learning curve", _curve_text(model), _curve_figure(model)))
-    tables = [scores_table(own.data, {"memfold": own.metrics, **own.baselines}) for own in reports.values()]
+    tables = [scores_table(scored.data, {"memfold": scored.metrics, **scored.baselines}) for scored in reports.values()]
     footer = f"{model.parameter_count:,} parameters; {model!r}"
     return write_page(path, title, tables, [*sections, *more], footer)
 
@@ -97,7 +97,7 @@ def _short(name: str) -> str:
 
 def _forecast_text(origins: int, series: int) -> str:
     return (
-        f"{origins} forecast{'s' if origins > 1 else ''}, each made from what came before it. The band should hold "
+        f"{origins} forecast{'s' if origins > 1 else ''}, each made from the values before it. The band should hold "
         f"four of five values. {'Choose a series above the picture. ' if series > 1 else ''}Tap a name below the "
         "picture to show or hide it; drag to look closer."
     )
@@ -137,7 +137,7 @@ def _forecast_figure(
 def _draw_series(
     figure: go.Figure, model: Forecasting, table: SeriesTable, forecasts: pl.DataFrame, models: list[str]
 ) -> None:
-    """What came, and the forecasts from every origin with the model's band."""
+    """The actual values, and the forecasts from every origin with the model's band."""
     series = table.known.filter(pl.col(ID) == forecasts[ID][0])
     begin = series.filter(pl.col(TIME) < forecasts[TIME].min()).tail(HISTORY * model.size_.horizon)[TIME].min()
     series = series.filter(pl.col(TIME) >= begin)
@@ -148,7 +148,7 @@ def _draw_series(
     band = {"fill": "toself", "fillcolor": BAND, "line_width": 0, "mode": "lines", "hoverinfo": "skip"}
     figure.add_scatter(x=x, y=y, name="80 % interval", **band)
     figure.add_scatter(
-        x=series[TIME].to_list(), y=series[TARGET].to_list(), name="what came", mode="lines", line_color=ACTUAL
+        x=series[TIME].to_list(), y=series[TARGET].to_list(), name="actual", mode="lines", line_color=ACTUAL
     )
     for column, color in zip(models, (INK, *OTHERS), strict=False):
         is_model = column == MODEL

@@ -54,7 +54,8 @@ def quantile_scores(forecasts: pl.DataFrame, levels: Sequence[float], columns: S
         columns: the quantiles' columns, in the order of ``levels``.
     """
     crps = scaled_crps(forecasts, {"model": list(columns)}, quantiles=np.array(levels))["model"].mean()
-    low, high = columns[levels.index(0.1)], columns[levels.index(0.9)]
+    low = columns[levels.index(0.1)]
+    high = columns[levels.index(0.9)]
     bands = forecasts.rename({low: "model-lo-80", high: "model-hi-80"}).with_columns(model=pl.lit(0.0))
     inside = coverage(bands, ["model"], level=80)["model"].mean()
     return {"crps": float(crps), "coverage80": 100 * float(inside)}  # type: ignore[arg-type]

@@ -93,7 +93,7 @@ class Forecaster(Task):
     dropout: float = parameter(0.1, "between layers and in the decoder", least=0, below=1, search=Search(0, 0.5))
     linear: bool = parameter(
         False,
-        "whether a linear map of the past adds to the forecast: for long series that go on much as they did",
+        "whether to add a linear map of the past to the forecast: for long series that change little",
         search=(False, True),
     )
     members: int = parameter(
@@ -245,19 +245,20 @@ class Forecaster(Task):
     def check_restored(self) -> None:
         if self.horizon_ < 1 or min(self.seasons_, default=0) < 1:
             raise InputError(f"horizon {self.horizon_} and seasons {self.seasons_}, expected at least 1")
-        least, patch = max(*self.seasons_, self.horizon_), _patch(self.seasons_)
+        least = max(*self.seasons_, self.horizon_)
+        patch = _patch(self.seasons_)
         if not least <= self.context_ <= MOST_CONTEXT + patch or self.context_ % patch:
             raise InputError(f"context {self.context_}, expected whole patches that hold a season and the horizon")
-        found = self.covariates_
-        columns = [column.name for column in found.static]
-        named = (list(found.past), list(found.future), columns)
-        if named != (list(self.past), list(self.future), list(self.static)) or found.scaling.keys() != {
+        covariates = self.covariates_
+        columns = [column.name for column in covariates.static]
+        named = (list(covariates.past), list(covariates.future), columns)
+        if named != (list(self.past), list(self.future), list(self.static)) or covariates.scaling.keys() != {
             *self.past,
             *self.future,
         }:
             raise InputError("the columns that it was fitted to are not those of the parameters")
-        scales = [deviation for _, deviation in found.scaling.values()]
-        if min([*scales, *(column.deviation for column in found.static)], default=1.0) <= 0:
+        scales = [deviation for _, deviation in covariates.scaling.values()]
+        if min([*scales, *(column.deviation for column in covariates.static)], default=1.0) <= 0:
             raise InputError("a column's deviation is not above 0")
 
     def tensors(self, table: SeriesTable, ahead: int = 0) -> "SeriesTensors":
@@ -358,8 +359,9 @@ class Forecaster(Task):
     def scores(self, examples: SeriesTable, answers: pl.DataFrame) -> dict[str, float]:
         from memfold.tasks.forecast.scores import NAIVE2, point_scores, quantile_scores
 
-        found = point_scores(answers, examples.known.select(ID, TIME, TARGET), self.seasons_[0], [MODEL, NAIVE2])[MODEL]
-        return found | (quantile_scores(answers, LEVELS, QUANTILES) if QUANTILES[0] in answers.columns else {})
+        known = examples.known.select(ID, TIME, TARGET)
+        points = point_scores(answers, known, self.seasons_[0], [MODEL, NAIVE2])[MODEL]
+        return points | (quantile_scores(answers, LEVELS, QUANTILES) if QUANTILES[0] in answers.columns else {})
 
     def baselines(self, examples: SeriesTable, answers: pl.DataFrame) -> dict[str, pl.DataFrame]:
         names = [column for column in answers.columns if column not in OURS]
@@ -421,15 +423,15 @@ class Forecaster(Task):
         if not hasattr(self, "trained_"):
             raise InputError("a loaded model does not know the rows it was trained on; use predict with whole series")
         table, rows = self._going_on(with_column(X, self.target, [None] * len(X)))
-        found = rows.join(self.predict(table), on=[ID, TIME], how="left", maintain_order="left")
-        missing = found.filter(pl.col(MODEL).is_null())
+        joined = rows.join(self.predict(table), on=[ID, TIME], how="left", maintain_order="left")
+        missing = joined.filter(pl.col(MODEL).is_null())
         if missing.height:
             row = missing.row(0, named=True)
             raise InputError(
                 f"series {row[ID]!r}: {row[TIME]} is not among the {self.horizon_} steps after the rows that the model "
                 "was trained on; split rows by time: cv=model.splitter()"
             )
-        return found[MODEL].to_numpy()
+        return joined[MODEL].to_numpy()
 
     def _going_on(self, data: Any) -> tuple[SeriesTable, pl.DataFrame]:
         """The series that the model was trained on with later rows after them.
@@ -480,5 +482,5 @@ def _seasons(table: SeriesTable) -> tuple[int, ...]:
     else:
         steps = [12 / count] if unit == "mo" else [1]
     longest = int(table.lengths.max())
-    found = tuple(int(s) for s in steps if s == int(s) and 1 < s <= longest / 2)
-    return found or (1,)
+    seasons = tuple(int(s) for s in steps if s == int(s) and 1 < s <= longest / 2)
+    return seasons or (1,)

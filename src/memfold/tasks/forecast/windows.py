@@ -18,7 +18,7 @@ from memfold.training import Problem
 
 __all__ = ["ForecastProblem", "SeriesTensors", "quantiles_of"]
 
-AT_ONCE = 256  # windows that are forecast together
+WINDOWS_AT_ONCE = 256  # windows that are forecast together
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def quantiles_of(network: Ensemble, data: SeriesTensors) -> NDArray[np.float64]:
     size = network.size
     network.eval()
     parts = []
-    for block in torch.split(torch.arange(len(data.lengths)), AT_ONCE):
+    for block in torch.split(torch.arange(len(data.lengths)), WINDOWS_AT_ONCE):
         quantiles, level, scale = network(data.windows(block, data.lengths[block], size, target=False))
         ordered = quantiles.mean(0).double().sort(-1).values  # rearranged where they cross (Chernozhukov et al. 2010)
         parts.append(ordered * scale[..., None] + level[..., None])
@@ -161,5 +161,9 @@ def _validation_windows(data: SeriesTensors, size: NetworkSize, held_out: Tensor
             origins.append(origin)
     if not series:
         raise InputError(f"no series to validate on is longer than the horizon of {size.horizon}")
-    blocks = zip(torch.split(torch.tensor(series), AT_ONCE), torch.split(torch.tensor(origins), AT_ONCE), strict=True)
+    blocks = zip(
+        torch.split(torch.tensor(series), WINDOWS_AT_ONCE),
+        torch.split(torch.tensor(origins), WINDOWS_AT_ONCE),
+        strict=True,
+    )
     return [data.windows(*block, size, target=True) for block in blocks]

@@ -47,8 +47,10 @@ class LanguageModel(nn.Module):
     def __init__(self, size: ModelSize) -> None:
         super().__init__()
         self.size = size
+        # Tokens to features.
         self.embedding = nn.Embedding(size.vocabulary, size.embedding_size)
         nn.init.normal_(self.embedding.weight, std=size.embedding_size**-0.5 if size.tied else 1.0)
+        # The recurrent layers, one above another.
         inputs = [size.embedding_size] + [size.hidden_size] * (size.num_layers - 1)
         self.layers = nn.ModuleList([LSTM(width, size.hidden_size, coupled=size.coupled) for width in inputs])
         # Of a tied model this goes to the embedding's features, whose matrix goes on to the tokens.
@@ -57,11 +59,13 @@ class LanguageModel(nn.Module):
     def forward(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """The logits ``(T, B, V)`` of what follows each of the tokens ``(T, B)``, and the state after them."""
         x = self._dropped(self.embedding(tokens))  # (T, B, E)
+        # Through the layers, each of which goes on from its own state.
         last = []
         for k, layer in enumerate(self.recurrent()):
-            x, own = self._fold(layer, x, None if state is None else state[k])
+            x, layer_state = self._fold(layer, x, None if state is None else state[k])
             x = self._dropped(x)  # (T, B, H)
-            last.append(own)
+            last.append(layer_state)
+        # From the last layer to a logit for every token.
         y = self.head(x)
         return F.linear(y, self.embedding.weight) if self.size.tied else y, last
 

@@ -46,7 +46,10 @@ class Sampler:
         if top_p is not None and not 0 < top_p <= 1:
             raise InputError(f"top_p must be above 0 and at most 1, got {top_p}")
         self.stream, self.embedding = stream, embedding
-        self.temperature, self.top_k, self.top_p, self.banned = temperature, top_k, top_p, list(banned)
+        self.temperature = temperature
+        self.top_k = top_k
+        self.top_p = top_p
+        self.banned = list(banned)
         self.random = np.random.default_rng(seed)
 
     def tokens(self, prompt: NDArray[np.int64]) -> Iterator[int]:

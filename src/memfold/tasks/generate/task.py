@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["TextGenerator", "TextNats"]
 
 WINDOW = 256  # of the protocol that reads windows from a zero state
-SAMPLE = 300  # tokens that are shown after a fit
-LEAST = 2  # tokens of a text that can be scored, as the first one is not predicted
+SAMPLE_TOKENS = 300  # tokens that are shown after a fit
+LEAST_TOKENS = 2  # tokens of a text that can be scored, as the first one is not predicted
 
 
 @dataclass(frozen=True)
@@ -94,9 +94,13 @@ class TextGenerator(Task):
         below=1,
         search=Search(0, 0.5),
     )
-    tied: bool = parameter(False, "one matrix for embedding and head (Press & Wolf 2017)", search=(False, True))
+    tied: bool = parameter(
+        False, "whether embedding and head share one matrix (Press & Wolf 2017)", search=(False, True)
+    )
     coupled: bool = parameter(
-        True, "f = 1 - i (Greff et al. 2017), which leaves three gates to compute instead of four", search=(False, True)
+        True,
+        "whether f = 1 - i (Greff et al. 2017), so that three gates are computed instead of four",
+        search=(False, True),
     )
     window: int = parameter(
         64, "tokens that a gradient goes back", least=1, most=100_000, search=Search(32, 256, log=True)
@@ -140,9 +144,11 @@ class TextGenerator(Task):
         if self.tokens == "characters":
             self.characters_ = Characters.of(data.train).characters
         else:
-            self.characters_, self.subwords_ = None, Subwords.of(data.train, self.vocabulary_size).model
-        train, valid = self.vocabulary_.encode(data.train), self.vocabulary_.encode(data.valid)
-        if len(valid) < LEAST:
+            self.characters_ = None
+            self.subwords_ = Subwords.of(data.train, self.vocabulary_size).model
+        train = self.vocabulary_.encode(data.train)
+        valid = self.vocabulary_.encode(data.valid)
+        if len(valid) < LEAST_TOKENS:
             raise InputError(f"the text has {len(data.whole)} characters: too few to train and to validate on")
         self.counts_ = np.bincount(train, minlength=self.vocabulary_.size).tolist()
         return train, valid
@@ -214,7 +220,7 @@ class TextGenerator(Task):
         """
         if length < 1:
             raise InputError(f"length must be at least 1, got {length}")
-        layers = [own for layer in self.network_.recurrent() for own in layer.stream().layers]
+        layers = [weights for layer in self.network_.recurrent() for weights in layer.stream().layers]
         head = {name: weight.detach().numpy() for name, weight in self.network_.head_on_hidden().items()}
         sampler = Sampler(
             Stream(layers, head),
@@ -260,7 +266,7 @@ class TextGenerator(Task):
 
         Args:
             train: what the n-gram model beside counts, as `read` takes it; without it, the model is of single tokens,
-                by how often each came in the training.
+                by how often each occurs in the training data.
         """
         import torch
 
@@ -270,21 +276,22 @@ class TextGenerator(Task):
 
         def means(tokens: Tokens, window: int) -> tuple[float, float]:
             text = torch.from_numpy(tokens)
-            carried, apart = nats_carried(network, text[:, None]), nats_apart(network, text, window)
+            carried = nats_carried(network, text[:, None])
+            apart = nats_apart(network, text, window)
             return float(carried.mean()), float(apart.mean())
 
         with torch.no_grad():
-            found = self._nats(examples, means)
-        return found if train is None else replace(found, train=self.read(train))
+            nats = self._nats(examples, means)
+        return nats if train is None else replace(nats, train=self.read(train))
 
     def _nats(self, examples: str | Sequence[str], means: Callable[[Tokens, int], tuple[float, float]]) -> TextNats:
         """What a model makes of texts that gives the mean nats of tokens, with carried state and in windows."""
         encoded = [self.vocabulary_.encode(text) for text in _each(examples)]
-        found = [
-            means(tokens, min(WINDOW, len(tokens) - 1)) if len(tokens) >= LEAST else (math.nan, math.nan)
+        pairs = [
+            means(tokens, min(WINDOW, len(tokens) - 1)) if len(tokens) >= LEAST_TOKENS else (math.nan, math.nan)
             for tokens in encoded
         ]
-        carried, apart = np.array(found, np.float64).reshape(-1, 2).T
+        carried, apart = np.array(pairs, np.float64).reshape(-1, 2).T
         return TextNats(np.array([len(tokens) for tokens in encoded], np.int64), carried, apart)
 
     def table(self, examples: str | Sequence[str], answers: TextNats) -> pl.DataFrame:
@@ -300,7 +307,7 @@ class TextGenerator(Task):
         Raises:
             InputError: no text has two tokens.
         """
-        scored = answers.tokens >= LEAST
+        scored = answers.tokens >= LEAST_TOKENS
         length = sum(len(text) for text in _each(examples))
         if not scored.any():
             raise InputError(f"the text to score has {length} characters; two are the least")
@@ -332,7 +339,7 @@ class TextGenerator(Task):
         return {f"{ngram.order}-gram": self._nats(examples, means)}
 
     def details(self, examples: str | Sequence[str], answers: TextNats, seconds: float) -> Sequence[Any]:
-        return [Text("".join(self.generate(length=SAMPLE)))]
+        return [Text("".join(self.generate(length=SAMPLE_TOKENS)))]
 
 
 def _each(examples: str | Sequence[str]) -> Sequence[str]:

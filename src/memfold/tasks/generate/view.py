@@ -15,7 +15,7 @@ from memfold.tasks.text_source import text_of
 
 __all__ = ["view"]
 
-SHOWN = 300  # pieces of a text that a report shows; units are sought in more of it
+SHOWN_PIECES = 300  # pieces of a text that a report shows; units are sought in more of it
 SOUGHT = 5_000  # pieces at most in which units are sought
 LIKELIEST = 5
 
@@ -27,7 +27,8 @@ def view(model: TextGenerator, source: str, words: Words) -> Explanation:
     if len(ids) < 2:
         raise InputError("give the model a text of two characters at least")
     pieces = list(model.vocabulary_.pieces(ids[:SOUGHT].tolist()))
-    network, shown = model.network_, torch.from_numpy(ids[:SHOWN])[:, None]
+    network = model.network_
+    shown = torch.from_numpy(ids[:SHOWN_PIECES])[:, None]
 
     def run() -> Tensor:
         logits: Tensor = network(shown[:-1])[0]
@@ -49,7 +50,7 @@ def view(model: TextGenerator, source: str, words: Words) -> Explanation:
     mattered = shares_of_inputs([next(network.recurrent())], run)
     return Explanation(
         model.name,
-        text[:SHOWN],
+        text[:SHOWN_PIECES],
         words("next", pieces=" ".join(best)),
         trace,
         next(iter(trace.layers)),
@@ -63,5 +64,5 @@ def view(model: TextGenerator, source: str, words: Words) -> Explanation:
 
 def _shortened(layer: LayerTrace) -> LayerTrace:
     """The first steps of a layer that reads forwards."""
-    values = {name: value[:SHOWN] for name, value in layer.values.items()}
-    return LayerTrace(layer.cell, layer.reverse, values, layer.start, layer.labels[:SHOWN], layer.plain)
+    values = {name: value[:SHOWN_PIECES] for name, value in layer.values.items()}
+    return LayerTrace(layer.cell, layer.reverse, values, layer.start, layer.labels[:SHOWN_PIECES], layer.plain)

@@ -47,7 +47,7 @@ class Characters:
 
     @classmethod
     def of(cls, text: str) -> "Characters":
-        """Those of a text. What occurs once cannot be learnt and teaches the model what to expect of the unknown."""
+        """Those of a text. What occurs once cannot be learned and teaches the model what to expect of the unknown."""
         return cls("".join(sorted(c for c, count in Counter(text).items() if count > 1)))
 
     @property

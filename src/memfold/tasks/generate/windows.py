@@ -76,8 +76,11 @@ class TextProblem(Problem):
         return float(nats_carried(self.model, self.valid).mean())
 
     def carried(self) -> dict[str, Tensor]:
-        pairs = enumerate(self.state or [])
-        return {f"{name}{k}": part for k, pair in pairs for name, part in zip("hc", pair, strict=True)}
+        carried = {}
+        for k, (h, c) in enumerate(self.state or []):
+            carried[f"h{k}"] = h
+            carried[f"c{k}"] = c
+        return carried
 
     def restore(self, carried: dict[str, Tensor]) -> None:
         layers = range(len(carried) // 2)

@@ -4,13 +4,14 @@ import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
 
 from memfold.tasks.sentiment.tokens import tokens, unspaced
 
-__all__ = ["BLANK", "BUCKETS", "UNKNOWN", "Batch", "EncodedTexts", "Encoder"]
+__all__ = ["BLANK", "BUCKETS", "UNKNOWN", "EncodedTexts", "Encoder", "TextBatch"]
 
 BLANK = 0  # the kind of token that stands for padding and for tokens that are dropped: no word, no n-grams
 UNKNOWN = 0  # the word of every token that is not in the vocabulary
@@ -19,7 +20,7 @@ BUCKETS = 20_000  # of hashed n-grams
 
 
 @dataclass(frozen=True)
-class Batch:
+class TextBatch:
     """Texts of similar length.
 
     Attributes:
@@ -56,29 +57,31 @@ class EncodedTexts:
     rows: list[Tensor]
     labels: Tensor
 
-    def batch(self, chosen: Sequence[int]) -> Batch:
+    def batch(self, chosen: Sequence[int]) -> TextBatch:
         """Some of the texts as one batch."""
         rows = [self.rows[row] for row in chosen]
         padded = nn.utils.rnn.pad_sequence([torch.tensor([BLANK]), *rows], batch_first=True, padding_value=BLANK)
         kinds, places = torch.unique(padded, return_inverse=True)  # the first row brings BLANK in, the least of all
-        begin, end = self.gram_starts[kinds], self.gram_starts[kinds + 1]
+        begin = self.gram_starts[kinds]
+        end = self.gram_starts[kinds + 1]
         starts = torch.cumsum(end - begin, 0) - (end - begin)
         shift = (begin - starts).repeat_interleave(end - begin)
         grams = self.grams[torch.arange(len(shift)) + shift]
         lengths = torch.tensor([len(row) for row in rows])
-        return Batch(self.words[kinds], grams, starts, places[1:], lengths, self.labels[list(chosen)])
+        return TextBatch(self.words[kinds], grams, starts, places[1:], lengths, self.labels[list(chosen)])
 
 
 class Encoder:
-    """A vocabulary, and how texts are told in it.
+    """A vocabulary, and how texts are encoded with it.
 
     Args:
-        vocabulary: the known words; others are told by their n-grams alone.
+        vocabulary: the known words; others are encoded by their n-grams alone.
         max_length: tokens of a text that are read.
     """
 
     def __init__(self, vocabulary: Sequence[str], max_length: int) -> None:
-        self.vocabulary, self.max_length = list(vocabulary), max_length
+        self.vocabulary = list(vocabulary)
+        self.max_length = max_length
         self.places = {word: place for place, word in enumerate(self.vocabulary, start=UNKNOWN + 1)}
 
     @classmethod
@@ -98,7 +101,7 @@ class Encoder:
         words = [self.places.get(token, UNKNOWN) for token, _, _ in kinds]
         grams = [_buckets(*key) for key in kinds]
         starts = torch.tensor([0, *map(len, grams)]).cumsum(0)
-        flat = torch.tensor([bucket for kind in grams for bucket in kind], dtype=torch.long)
+        flat = torch.tensor(list(chain.from_iterable(grams)), dtype=torch.long)
         classes = torch.tensor(labels) if labels is not None else torch.zeros(len(rows), dtype=torch.long)
         return EncodedTexts(torch.tensor(words), flat, starts, rows, classes)
 
@@ -115,7 +118,7 @@ def _in_context(row: Sequence[str]) -> list[tuple[str, str, str]]:
 def _buckets(token: str, before: str, after: str) -> list[int]:
     """The n-grams of a token: of the characters in a word, or of a character with its neighbours.
 
-    Hashed as in fastText (Bojanowski et al. 2017, sec. 3.2), to share what is learnt among the forms of a word.
+    Hashed as in fastText (Bojanowski et al. 2017, sec. 3.2), to share what is learned among the forms of a word.
     """
     if unspaced(token):
         grams = [g for g in (before + token, token + after, before + token + after) if g != token]

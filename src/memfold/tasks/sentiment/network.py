@@ -12,14 +12,14 @@ from torch import Tensor, nn
 from memfold.nn import LSTM
 from memfold.tasks.bucketing import by_size, pooled
 from memfold.tasks.sentiment.baselines import NgramRegression
-from memfold.tasks.sentiment.encoding import BLANK, BUCKETS, UNKNOWN, Batch, EncodedTexts
+from memfold.tasks.sentiment.encoding import BLANK, BUCKETS, UNKNOWN, EncodedTexts, TextBatch
 from memfold.training import Problem
 
 __all__ = ["ClassifyProblem", "Ensemble", "TextNetwork", "batches_by_length", "log_probabilities"]
 
 EMBEDDING_STD = 0.1
 DROP_TOKEN = 0.2  # share of tokens that are blanked in training
-DROP_WORD = 0.3  # share of kinds of tokens that must be told by their n-grams alone
+DROP_WORD = 0.3  # share of kinds of tokens that must be encoded by their n-grams alone
 ASKED = 512  # words of a batch, at most, that each direction guesses
 SMOOTHING = 0.1  # of the labels (Szegedy et al. 2016, sec. 7)
 POOL = 20  # batches that are sorted by length together
@@ -55,7 +55,7 @@ class Ensemble(nn.Module):
         for network in self.networks:
             network.words.weight[place] = vector
 
-    def forward(self, batch: Batch) -> Tensor:
+    def forward(self, batch: TextBatch) -> Tensor:
         """The log-probabilities of the members' geometric mean, (B, C)."""
         members = torch.stack([network(batch).log_softmax(-1) for network in self.networks])  # (M, B, C)
         return members.mean(0).log_softmax(-1)
@@ -65,7 +65,7 @@ class TextNetwork(nn.Module):
     """A bidirectional LSTM whose outputs are pooled twice: weighted by attention, and by their maxima.
 
     A token's embedding is that of its word plus the mean of those of its n-grams (Bojanowski et al. 2017), so that a
-    word that was never seen still has one. The attention is one learnt query (Yang et al. 2016, eq. 6, without its
+    word that was never seen still has one. The attention is one learned query (Yang et al. 2016, eq. 6, without its
     inner layer).
 
     Args:
@@ -77,56 +77,63 @@ class TextNetwork(nn.Module):
 
     def __init__(self, words: int, classes: int, width: int, hidden_size: int, dropout: float) -> None:
         super().__init__()
+        # A token is its word plus the mean of its n-grams.
         self.words = nn.Embedding(words + 1, width)  # the first one for what is unknown
         self.grams = nn.EmbeddingBag(BUCKETS, width, mode="mean")
         nn.init.normal_(self.words.weight, std=EMBEDDING_STD)
         nn.init.normal_(self.grams.weight, std=EMBEDDING_STD)
+        # It is read in both directions, and pooled by attention and by maxima.
         self.lstm = LSTM(width, hidden_size, batch_first=True, bidirectional=True)
         self.attention = nn.Linear(2 * hidden_size, 1)
         self.out = nn.Linear(4 * hidden_size, classes)
         self.dropout = nn.Dropout(dropout)
+        # In training each direction also guesses the next word it comes to.
         self.next_word = nn.Linear(hidden_size, width)
         self.last_word = nn.Linear(hidden_size, width)
         self.frequency = nn.Parameter(torch.zeros(words + 1))
 
-    def forward(self, batch: Batch) -> Tensor:
+    def forward(self, batch: TextBatch) -> Tensor:
         """The classes' logits, (B, C)."""
         return self.classify(self.read(batch), batch.lengths)
 
-    def read(self, batch: Batch) -> Tensor:
+    def read(self, batch: TextBatch) -> Tensor:
         """What the LSTM makes of every token, forwards and backwards, (B, T, 2H)."""
+        # In training some words are only known by their n-grams, and some tokens are blank.
         words, kinds = batch.words, batch.kinds
         if self.training:
             words = torch.where(torch.rand(len(words)) < DROP_WORD, UNKNOWN, words)
             kinds = torch.where(torch.rand(kinds.shape) < DROP_TOKEN, BLANK, kinds)
+        # Embed every kind of token once, then put it wherever it stands.
         embedded = self.words(words) + self.grams(batch.grams, batch.gram_starts)  # (K, E)
         x = self.dropout(F.embedding(kinds, embedded))  # (B, T, E)
-        h: Tensor = self.lstm(x, lengths=batch.lengths)[0]
+        h: Tensor = self.lstm(x, lengths=batch.lengths)[0]  # (B, T, 2H)
         return h
 
     def classify(self, h: Tensor, lengths: Tensor) -> Tensor:
         """The classes' logits, (B, C)."""
-        weights = attention_weights(self.attention(h).squeeze(-1), lengths)
+        weights = attention_weights(self.attention(h).squeeze(-1), lengths)  # (B, T)
         outside = torch.arange(h.shape[1]) >= lengths[:, None]
         largest = h.masked_fill(outside[..., None], -1.0).amax(1)  # an LSTM's outputs are above -1
         pooled = torch.cat([(weights[..., None] * h).sum(1), largest], -1)  # (B, 4H)
         logits: Tensor = self.out(self.dropout(pooled))
         return logits
 
-    def neighbour_loss(self, h: Tensor, batch: Batch) -> Tensor:
+    def neighbour_loss(self, h: Tensor, batch: TextBatch) -> Tensor:
         """How badly each direction guesses the word it comes to next, among the words of the batch: a scalar.
 
         Texts teach more than their labels (Dai & Le 2015; Rei 2017, sec. 3); words out of the vocabulary are not asked.
         """
+        # The words to choose from are those of the batch.
         words, place = torch.unique(batch.words, return_inverse=True)
         answers = place[batch.kinds]  # (B, T)
-        asked = (torch.arange(h.shape[1]) < batch.lengths[:, None]) & (batch.words != UNKNOWN)[batch.kinds]
+        asked = (torch.arange(h.shape[1]) < batch.lengths[:, None]) & (batch.words != UNKNOWN)[batch.kinds]  # (B, T)
         forward, backward = h.chunk(2, -1)
         losses = []
         for guess, state, target, wanted in (
             (self.next_word, forward[:, :-1], answers[:, 1:], asked[:, 1:]),
             (self.last_word, backward[:, 1:], answers[:, :-1], asked[:, :-1]),
         ):
+            # Ask some of the places only: the product with all words costs most.
             rows, steps = wanted.nonzero(as_tuple=True)
             some = torch.randperm(len(rows))[:ASKED]
             rows, steps = rows[some], steps[some]
@@ -141,7 +148,7 @@ def attention_weights(scores: Tensor, lengths: Tensor) -> Tensor:
     return scores.masked_fill(outside, torch.finfo(scores.dtype).min).softmax(-1).masked_fill(outside, 0.0)
 
 
-def batches_by_length(texts: EncodedTexts, batch_size: int, seed: int | None = None) -> Iterator[Batch]:
+def batches_by_length(texts: EncodedTexts, batch_size: int, seed: int | None = None) -> Iterator[TextBatch]:
     """All texts in batches of similar length: in random order when there is a seed, else by length throughout."""
     sizes = [len(row) for row in texts.rows]
     if seed is None:
@@ -189,13 +196,13 @@ class ClassifyProblem(Problem):
         self.steps_per_epoch = -(-len(train.rows) // batch_size)
         self.valid = list(batches_by_length(valid, batch_size))
 
-    def batches(self, epoch: int) -> Iterator[Batch]:
+    def batches(self, epoch: int) -> Iterator[TextBatch]:
         return batches_by_length(self.train, self.batch_size, 1_000_003 * self.seed + epoch)
 
-    def count(self, batch: Batch) -> int:
+    def count(self, batch: TextBatch) -> int:
         return int(batch.lengths.sum())
 
-    def loss(self, batch: Batch) -> Tensor:
+    def loss(self, batch: TextBatch) -> Tensor:
         weights = self.class_weights[batch.labels]  # (B,)
         losses = []
         for network in self.model.networks:

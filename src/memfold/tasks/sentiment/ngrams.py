@@ -9,7 +9,7 @@ from memfold.tasks.sentiment.tokens import tokens, unspaced
 
 __all__ = ["KINDS", "RegressionSize", "counted_by_character"]
 
-SAMPLE = 1000  # texts that tell whether words or characters are counted
+SAMPLE_TEXTS = 1000  # texts that decide whether words or characters are counted
 
 KINDS: dict[str, dict[str, Any]] = {
     "words": {"token_pattern": r"(?u)\b\w+\b", "ngram_range": (1, 2)},
@@ -20,7 +20,7 @@ KINDS: dict[str, dict[str, Any]] = {
 
 def counted_by_character(texts: Sequence[str]) -> bool:
     """Whether most of the texts' tokens are no words: characters of an unspaced script, or signs."""
-    sample = [token for text in texts[:SAMPLE] for token in tokens(text)]
+    sample = [token for text in texts[:SAMPLE_TEXTS] for token in tokens(text)]
     return sum(token[0].isalnum() and not unspaced(token) for token in sample) < len(sample) / 2
 
 

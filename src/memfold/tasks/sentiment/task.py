@@ -66,7 +66,7 @@ class TextClassifier(Task):
     )
     embedding_size: int = parameter(
         100,
-        "of words and n-grams; that of the vectors where there are some",
+        "dimensions of the embeddings of words and n-grams; with vectors, theirs",
         least=1,
         search=Search(32, 300, log=True),
     )
@@ -107,7 +107,8 @@ class TextClassifier(Task):
         return read_labelled(data, text=self.text, label=self.label, encoding=self.encoding)
 
     def labelled(self, X: Any, y: Any) -> LabelledTexts:
-        texts, labels = [str(text) for text in X], [str(label) for label in y]
+        texts = [str(text) for text in X]
+        labels = [str(label) for label in y]
         if len(texts) != len(labels):
             raise InputError(f"{len(texts)} texts in X and {len(labels)} labels in y")
         return LabelledTexts("the texts", texts, labels)
@@ -177,7 +178,8 @@ class TextClassifier(Task):
             linear.log_probabilities(data.valid.texts),
             self._numbers(data.valid),
         )
-        numbers, network = self._numbers(data.whole), self.network_
+        numbers = self._numbers(data.whole)
+        network = self.network_
         network.ngrams = NgramRegression.fit(data.whole.texts, numbers, kinds, strength)
         network.baseline = NgramRegression.fit(data.whole.texts, numbers, standard, 10.0)
         self.ngrams_, self.baseline_ = network.ngrams.size, network.baseline.size
@@ -186,7 +188,8 @@ class TextClassifier(Task):
     def complete(self, network: "Ensemble") -> None:
         from memfold.tasks.sentiment.baselines import NgramRegression
 
-        network.baseline, network.ngrams = NgramRegression(self.baseline_), NgramRegression(self.ngrams_)
+        network.baseline = NgramRegression(self.baseline_)
+        network.ngrams = NgramRegression(self.ngrams_)
 
     def check_restored(self) -> None:
         count = len(self.classes_)
@@ -265,7 +268,7 @@ class TextClassifier(Task):
         }
 
     def details(self, examples: LabelledTexts, answers: Array, seconds: float) -> Sequence[Any]:
-        from memfold.tasks.sentiment.telling import Details
+        from memfold.tasks.sentiment.influence import Details
 
         numbers = self._numbers(examples)
         return [Details(self.network_, self.encoder_, self.classes_, examples.texts, numbers, answers.argmax(1))]

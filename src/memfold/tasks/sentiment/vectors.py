@@ -25,7 +25,7 @@ def read_vectors(path: str, texts: Sequence[str]) -> dict[str, Tensor]:
     for number, line in enumerate(read_lines(path), start=1):
         word, *fields = line.rstrip().split(" ")
         if number == 1 and len(fields) == 1:
-            continue  # word2vec and fastText first tell how many words and numbers there are
+            continue  # word2vec and fastText begin with how many words and numbers there are
         width = width or len(fields)
         if len(fields) != width:
             raise InputError(f"{path}, line {number}: {len(fields)} numbers after the word, expected {width}")

@@ -12,8 +12,8 @@ from memfold.explain.trace import traced
 from memfold.explain.words import Words
 from memfold.page import INK, styled
 from memfold.tasks.sentiment import TextClassifier
+from memfold.tasks.sentiment.influence import log_odds
 from memfold.tasks.sentiment.network import TextNetwork, attention_weights
-from memfold.tasks.sentiment.telling import log_odds
 from memfold.tasks.sentiment.tokens import tokens
 from memfold.tasks.text_source import text_of
 
@@ -29,7 +29,8 @@ def view(model: TextClassifier, source: str, words: Words) -> Explanation:
     pieces = tokens(text)[: len(encoded.rows[0])]
     if not pieces:
         raise InputError("the text holds no word")
-    batch, network = encoded.batch([0]), model.network_
+    batch = encoded.batch([0])
+    network = model.network_
     answer = model.predict([text]).row(0, named=True)
     place = model.classes_.index(answer["label"])
 

@@ -38,9 +38,9 @@ class Scaling(nn.Module):
     @torch.no_grad()
     def normalise_by(self, frames: Sequence[NDArray[np.floating]]) -> None:
         """Take mean and deviation of every band from recordings ``(T, M)``."""
-        count = sum(len(own) for own in frames)
-        mean = sum(own.sum(0, dtype=np.float64) for own in frames) / count
-        square = sum(np.square(own - mean, dtype=np.float64).sum(0) for own in frames) / count
+        count = sum(len(recording) for recording in frames)
+        mean = sum(recording.sum(0, dtype=np.float64) for recording in frames) / count
+        square = sum(np.square(recording - mean, dtype=np.float64).sum(0) for recording in frames) / count
         self.mean.copy_(torch.from_numpy(mean))
         self.scale.copy_(torch.from_numpy(1 / np.sqrt(np.maximum(square, 1e-8))))
 

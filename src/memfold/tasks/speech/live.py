@@ -41,7 +41,8 @@ class Listener:
     """
 
     def __init__(self, front: Features, layers: Sequence[Layer], head: Mapping[str, Array]) -> None:
-        self.front, self.stream = front, Stream(layers, head)
+        self.front = front
+        self.stream = Stream(layers, head)
 
     def step(self, frame: Array) -> Array | None:
         """The outputs ``(O)`` that a frame ``(M)`` completes, if it does; the next step overwrites them."""
@@ -102,12 +103,12 @@ class FrontStream:
 
     def finish(self) -> list[Array]:
         """The features that only the end completes."""
-        found = []
+        features = []
         for k, convolution in enumerate(self.convolutions):
             for x in convolution.finish():
                 if (y := self._pass_on(k + 1, x)) is not None:
-                    found.append(y)
-        return found
+                    features.append(y)
+        return features
 
     def _pass_on(self, first: int, x: Array) -> Array | None:
         y: Array | None = x
@@ -136,8 +137,8 @@ class _ConvolutionStream:
 
     def finish(self) -> list[Array]:
         inputs = len(self.matrix) // KERNEL
-        found = [self.step(np.zeros(inputs, np.float32)) for _ in range(SIDE)]
-        return [y for y in found if y is not None]
+        outputs = [self.step(np.zeros(inputs, np.float32)) for _ in range(SIDE)]
+        return [y for y in outputs if y is not None]
 
     def _output(self) -> Array:
         y: Array = np.maximum(np.concatenate(self.held) @ self.matrix + self.bias, 0.0)

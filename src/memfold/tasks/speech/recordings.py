@@ -30,12 +30,12 @@ def audio_paths(data: Any) -> list[Path]:
         InputError: there is nothing of that name, a folder without audio files, or something that is no path.
     """
     named = [data] if isinstance(data, str | Path) or not isinstance(data, Iterable) else list(data)
-    for own in named:
-        if not isinstance(own, str | Path):
-            raise InputError(f"expected the path of a recording, got {shown(own)}")
+    for source in named:
+        if not isinstance(source, str | Path):
+            raise InputError(f"expected the path of a recording, got {shown(source)}")
     if not named:
         raise InputError("no recordings are given")
-    return [path for own in named for path in audio_files(Path(own))]
+    return [path for source in named for path in audio_files(Path(source))]
 
 
 def labelled_files(X: Any, y: Any) -> tuple[list[Path], list[str]]:
@@ -47,10 +47,10 @@ def labelled_files(X: Any, y: Any) -> tuple[list[Path], list[str]]:
     paths, answers = audio_paths(X), list(y)
     if len(paths) != len(answers):
         raise InputError(f"{len(paths)} recordings in X, and {len(answers)} answers in y")
-    for path, own in zip(paths, answers, strict=True):
-        if own is None or (isinstance(own, float) and math.isnan(own)) or not str(own).strip():
-            raise InputError(f"{path}: has no answer in y, but {shown(own)}")
-    return paths, [str(own) for own in answers]
+    for path, answer in zip(paths, answers, strict=True):
+        if answer is None or (isinstance(answer, float) and math.isnan(answer)) or not str(answer).strip():
+            raise InputError(f"{path}: has no answer in y, but {shown(answer)}")
+    return paths, [str(answer) for answer in answers]
 
 
 def read_sounds(paths: Sequence[Path], rate: int, show: bool = False) -> Iterator[tuple[int, Samples]]:
@@ -60,7 +60,7 @@ def read_sounds(paths: Sequence[Path], rate: int, show: bool = False) -> Iterato
 
     Args:
         rate: samples a second that are wanted.
-        show: whether a bar tells how far it is.
+        show: whether to show a progress bar.
 
     Raises:
         InputError: none of them can be read.

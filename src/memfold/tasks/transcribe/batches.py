@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import jiwer
 import numpy as np
@@ -16,7 +17,7 @@ from memfold.tasks.transcribe.network import AcousticNetwork
 from memfold.tasks.transcribe.search import BLANK, Alphabet, greedy, least_steps
 from memfold.training import Problem
 
-__all__ = ["Batch", "Recordings", "SpeechProblem", "log_probabilities", "mask", "stretch"]
+__all__ = ["Recordings", "SpeechBatch", "SpeechProblem", "log_probabilities", "mask", "stretch"]
 
 Frames = NDArray[np.float16]
 JITTER = 0.2  # of recordings' lengths, when batches are made
@@ -35,7 +36,7 @@ class Recordings:
 
 
 @dataclass(frozen=True)
-class Batch:
+class SpeechBatch:
     """Normalised frames ``(B, T, M)`` and lengths ``(B,)``; labels one after another, and lengths ``(B,)``."""
 
     x: Tensor
@@ -48,9 +49,9 @@ def mask(x: Tensor, lengths: Tensor, generator: torch.Generator, strength: float
     """Put 0 into bands and stretches of time of every recording, as SpecAugment does (Park et al. 2019, sec. 2)."""
     bands = x.shape[2]
     draws = torch.rand(len(x), MASKS, 4, generator=generator).tolist()
-    for row, own in enumerate(draws):
+    for row, masks in enumerate(draws):
         length = int(lengths[row])
-        for wide, low, long, start in own:
+        for wide, low, long, start in masks:
             width = int(wide * (strength * WIDEST * bands + 1))
             at = int(low * (bands - width + 1))
             x[row, :, at : at + width] = 0
@@ -67,14 +68,14 @@ def stretch(x: Tensor, factor: float) -> Tensor:
 
 def log_probabilities(model: AcousticNetwork, frames: Sequence[Frames], at_once: int = 20_000) -> list[Tensor]:
     """Of every recording ``(S, 1 + V)``, without a gradient."""
-    found: dict[int, Tensor] = {}
+    results: dict[int, Tensor] = {}
     with torch.no_grad():
-        for block in by_size_within([len(own) for own in frames], at_once):
+        for block in by_size_within([len(row) for row in frames], at_once):
             rows = [model.front.normalised(torch.from_numpy(frames[i]).float()) for i in block]
             lengths = torch.tensor([len(row) for row in rows])
             y, steps = model(pad_sequence(rows, batch_first=True), lengths)
-            found |= {i: own[:n] for i, own, n in zip(block, y, steps.tolist(), strict=True)}
-    return [found[i] for i in range(len(frames))]
+            results |= {i: log_p[:n] for i, log_p, n in zip(block, y, steps.tolist(), strict=True)}
+    return [results[i] for i in range(len(frames))]
 
 
 class SpeechProblem(Problem):
@@ -96,11 +97,11 @@ class SpeechProblem(Problem):
         self.model: AcousticNetwork = model
         self.train, self.valid, self.alphabet = train, valid, alphabet
         self.batch_frames, self.augment, self.seed = batch_frames, augment, seed
-        self.sizes = [len(own) for own in train.frames]
+        self.sizes = [len(recording) for recording in train.frames]
         self.least = [least_steps(labels) for labels in train.labels]
         self.steps_per_epoch = len(self._order(0, torch.Generator().manual_seed(seed)))
 
-    def batches(self, epoch: int) -> Iterator[Batch]:
+    def batches(self, epoch: int) -> Iterator[SpeechBatch]:
         generator = torch.Generator().manual_seed(1_000_003 * self.seed + epoch)
         for step, rows in enumerate(self._order(epoch, generator), start=epoch * self.steps_per_epoch):
             yield self._batch(rows, generator, min(1.0, step / GROWING) if self.augment else 0.0)
@@ -108,38 +109,39 @@ class SpeechProblem(Problem):
     def _order(self, epoch: int, generator: torch.Generator) -> list[list[int]]:
         return bucketed(self.sizes, self.batch_frames, generator, JITTER)
 
-    def _batch(self, rows: Sequence[int], generator: torch.Generator, strength: float) -> Batch:
+    def _batch(self, rows: Sequence[int], generator: torch.Generator, strength: float) -> SpeechBatch:
         frames = [self.model.front.normalised(torch.from_numpy(self.train.frames[i]).float()) for i in rows]
         if strength:
             factors = (1 + strength * STRETCH * (2 * torch.rand(len(rows), generator=generator) - 1)).tolist()
-            stretched = [stretch(own, factor) for own, factor in zip(frames, factors, strict=True)]
+            stretched = [stretch(recording, factor) for recording, factor in zip(frames, factors, strict=True)]
             frames = [
-                new if self._fits(len(new), i) else own for own, new, i in zip(frames, stretched, rows, strict=True)
+                new if self._fits(len(new), i) else recording
+                for recording, new, i in zip(frames, stretched, rows, strict=True)
             ]
-        lengths = torch.tensor([len(own) for own in frames])
+        lengths = torch.tensor([len(recording) for recording in frames])
         x = pad_sequence(frames, batch_first=True)
         if strength:
             mask(x, lengths, generator, strength)
         labels = [self.train.labels[i] for i in rows]
-        return Batch(
+        return SpeechBatch(
             x,
             lengths,
-            torch.tensor([label for own in labels for label in own]),
-            torch.tensor([len(own) for own in labels]),
+            torch.tensor(list(chain.from_iterable(labels))),
+            torch.tensor([len(text) for text in labels]),
         )
 
     def _fits(self, frames: int, index: int) -> bool:
         return self.model.steps(frames) >= self.least[index]
 
-    def loss(self, batch: Batch) -> Tensor:
+    def loss(self, batch: SpeechBatch) -> Tensor:
         y, steps = self.model(batch.x, batch.lengths)
         lost = F.ctc_loss(y.transpose(0, 1), batch.labels, steps, batch.label_lengths, BLANK, reduction="sum")
         return lost / batch.label_lengths.sum()  # nats a character
 
-    def count(self, batch: Batch) -> int:
+    def count(self, batch: SpeechBatch) -> int:
         return int(batch.lengths.sum())
 
     def validate(self) -> float:
-        found = [greedy(own.numpy()) for own in log_probabilities(self.model, self.valid.frames)]
-        texts = [self.alphabet.decode(own) for own in self.valid.labels]
-        return float(jiwer.cer(texts, [self.alphabet.decode(own) for own in found]))
+        predicted = [greedy(log_p.numpy()) for log_p in log_probabilities(self.model, self.valid.frames)]
+        texts = [self.alphabet.decode(labels) for labels in self.valid.labels]
+        return float(jiwer.cer(texts, [self.alphabet.decode(labels) for labels in predicted]))

@@ -50,15 +50,15 @@ def hear(utterances: Utterances, features: LogMel, show: bool = False) -> Heard:
     """Read the files; those that cannot be read are left out, and named on standard error.
 
     Args:
-        show: whether a bar tells how far it is.
+        show: whether to show a progress bar.
 
     Raises:
         InputError: none of them can be read.
     """
     started = time.perf_counter()
-    kept, frames = [], []
+    places, frames = [], []
     for place, samples in read_sounds(utterances.audio, features.rate, show):
-        kept.append(place)
+        places.append(place)
         frames.append(features.of(samples).astype(np.float16))
-    own = utterances.take(kept)
-    return Heard(own.name, own.audio, own.texts, frames, time.perf_counter() - started)
+    kept = utterances.take(places)
+    return Heard(kept.name, kept.audio, kept.texts, frames, time.perf_counter() - started)

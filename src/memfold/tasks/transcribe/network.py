@@ -9,11 +9,11 @@ from memfold.nn import LSTM
 from memfold.tasks.speech.front import Stacked
 from memfold.tasks.speech.live import Listener, StackedStream
 
-__all__ = ["AcousticNetwork", "NetworkSize"]
+__all__ = ["AcousticNetwork", "AcousticSize"]
 
 
 @dataclass(frozen=True)
-class NetworkSize:
+class AcousticSize:
     """What fixes the network's shapes.
 
     Attributes:
@@ -38,10 +38,12 @@ class NetworkSize:
 class AcousticNetwork(nn.Module):
     """Log-probabilities of every character, and of none, at every step of a recording."""
 
-    def __init__(self, size: NetworkSize) -> None:
+    def __init__(self, size: AcousticSize) -> None:
         super().__init__()
         self.size = size
+        # Some frames side by side make a step.
         self.front = Stacked(size.bins, size.stacked)
+        # The layers read the steps: in both directions, or forwards alone for a stream.
         self.lstm = LSTM(
             size.stacked * size.bins,
             size.hidden_size,
@@ -51,6 +53,7 @@ class AcousticNetwork(nn.Module):
             bidirectional=not size.causal,
         )
         self.dropout = nn.Dropout(size.dropout)
+        # At every step a logit for each character, and one for the blank of CTC.
         self.head = nn.Linear(size.hidden_size * (1 if size.causal else 2), 1 + size.characters)
 
     def steps(self, frames: int) -> int:

@@ -14,19 +14,19 @@ COMMONEST = 10
 NOTHING = ""
 
 
-def confusions(texts: Sequence[str], found: Sequence[str]) -> Counter[tuple[str, str]]:
+def confusions(texts: Sequence[str], predicted: Sequence[str]) -> Counter[tuple[str, str]]:
     """How often a character was written as another; "" stands for one that was left out or put in.
 
     >>> confusions(["abc"], ["adc"])[("b", "d")]
     1
     """
     counts: Counter[tuple[str, str]] = Counter()
-    for text, own, chunks in zip(
-        texts, found, jiwer.process_characters(list(texts), list(found)).alignments, strict=True
+    for text, prediction, chunks in zip(
+        texts, predicted, jiwer.process_characters(list(texts), list(predicted)).alignments, strict=True
     ):
         for chunk in chunks:
             said = text[chunk.ref_start_idx : chunk.ref_end_idx]
-            written = own[chunk.hyp_start_idx : chunk.hyp_end_idx]
+            written = prediction[chunk.hyp_start_idx : chunk.hyp_end_idx]
             if chunk.type == "substitute":
                 counts.update(zip(said, written, strict=True))
             elif chunk.type == "delete":
@@ -36,14 +36,14 @@ def confusions(texts: Sequence[str], found: Sequence[str]) -> Counter[tuple[str,
     return counts
 
 
-def mistake_tables(texts: Sequence[str], found: Sequence[str], names: Sequence[str]) -> tuple[Table, Table]:
+def mistake_tables(texts: Sequence[str], predicted: Sequence[str], names: Sequence[str]) -> tuple[Table, Table]:
     """The recordings with the highest character error rates, and the commonest confusions."""
-    rates = [float(jiwer.cer(text, own)) for text, own in zip(texts, found, strict=True)]
+    rates = [float(jiwer.cer(text, prediction)) for text, prediction in zip(texts, predicted, strict=True)]
     worst = Table("CER", "said", "written", "recording", title="the worst recordings", title_justify="left")
     for i in sorted(range(len(texts)), key=lambda i: -rates[i])[:WORST]:
-        worst.add_row(f"{rates[i]:.2f}", Text(texts[i]), Text(found[i]), Text(names[i]))
+        worst.add_row(f"{rates[i]:.2f}", Text(texts[i]), Text(predicted[i]), Text(names[i]))
     common = Table("said", "written", "times", title="characters taken for others", title_justify="left")
-    for (said, written), count in confusions(texts, found).most_common(COMMONEST):
+    for (said, written), count in confusions(texts, predicted).most_common(COMMONEST):
         common.add_row(_shown(said), _shown(written), str(count))
     return worst, common
 

@@ -21,9 +21,9 @@ __all__ = [
     "Alphabet",
     "CharacterModel",
     "PrefixBeam",
+    "SearchWeights",
     "Segment",
     "Transcript",
-    "Weights",
     "greedy",
     "least_steps",
     "log_softmax",
@@ -51,7 +51,7 @@ class Alphabet:
     @classmethod
     def of(cls, texts: Iterable[str]) -> Self:
         """All characters of some texts."""
-        return cls("".join(sorted({character for text in texts for character in text})))
+        return cls("".join(sorted(set("".join(texts)))))
 
     def as_json(self) -> str:
         """For ``config.json``."""
@@ -121,7 +121,7 @@ class CharacterModel:
 
 
 @dataclass(frozen=True)
-class Weights:
+class SearchWeights:
     """How the search weighs what it does not hear.
 
     Attributes:
@@ -142,7 +142,7 @@ class PrefixBeam:
         model: of characters; none when None.
     """
 
-    def __init__(self, weights: Weights, model: CharacterModel | None) -> None:
+    def __init__(self, weights: SearchWeights, model: CharacterModel | None) -> None:
         self.weights, self.model = weights, model
         self.ending: dict[Prefix, tuple[float, float]] = {(): (0.0, NEVER)}  # log-probability, after a blank or not
         self.extra: dict[Prefix, float] = {(): 0.0}  # what the weights add
@@ -150,26 +150,27 @@ class PrefixBeam:
     def step(self, y: Sequence[float]) -> None:
         """Take the log-probabilities ``1 + V`` of one more step."""
         labels = [label for label, value in enumerate(y) if label != BLANK and value > UNLIKELY]
-        blank, found = y[BLANK], dict[Prefix, tuple[float, float]]()
+        blank = y[BLANK]
+        grown = dict[Prefix, tuple[float, float]]()
         extra: dict[Prefix, float] = {}
         for prefix, (after_blank, after_label) in self.ending.items():
             total = _sum(after_blank, after_label)
             last = prefix[-1] if prefix else BLANK
             stay = after_label + y[last] if prefix else NEVER
-            old = found.get(prefix, (NEVER, NEVER))
-            found[prefix] = _sum(old[0], total + blank), _sum(old[1], stay)
+            old = grown.get(prefix, (NEVER, NEVER))
+            grown[prefix] = _sum(old[0], total + blank), _sum(old[1], stay)
             extra[prefix] = self.extra[prefix]
             for label in labels:
                 longer = (*prefix, label)
                 come = (after_blank if label == last else total) + y[label]
                 if come == NEVER:
                     continue
-                old = found.get(longer, (NEVER, NEVER))
-                found[longer] = old[0], _sum(old[1], come)
+                old = grown.get(longer, (NEVER, NEVER))
+                grown[longer] = old[0], _sum(old[1], come)
                 if longer not in extra:
                     extra[longer] = extra[prefix] + self._added(prefix, label)
-        best = sorted(found, key=lambda own: _sum(*found[own]) + extra[own], reverse=True)[: self.weights.beam]
-        self.ending = {prefix: found[prefix] for prefix in best}
+        best = sorted(grown, key=lambda prefix: _sum(*grown[prefix]) + extra[prefix], reverse=True)[: self.weights.beam]
+        self.ending = {prefix: grown[prefix] for prefix in best}
         self.extra = {prefix: extra[prefix] for prefix in best}
 
     def _added(self, prefix: Prefix, label: int) -> float:
@@ -215,7 +216,7 @@ class Transcript:
         pause: so many steps without a character end a segment.
     """
 
-    def __init__(self, alphabet: Alphabet, weights: Weights, model: CharacterModel | None, pause: int) -> None:
+    def __init__(self, alphabet: Alphabet, weights: SearchWeights, model: CharacterModel | None, pause: int) -> None:
         self.alphabet, self.weights, self.model, self.pause = alphabet, weights, model, pause
         self.steps = 0
         self.done: list[Segment] = []

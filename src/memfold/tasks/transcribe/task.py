@@ -27,9 +27,9 @@ from memfold.tasks.transcribe.hearing import Heard, Written, hear
 from memfold.tasks.transcribe.search import (
     Alphabet,
     CharacterModel,
+    SearchWeights,
     Segment,
     Transcript,
-    Weights,
     greedy,
     least_steps,
     log_softmax,
@@ -56,7 +56,7 @@ class SpeechRecognizer(Task):
     needs = ("audio files, a manifest, or @NAME", "recording.wav")
     hears = True
 
-    rate: int = parameter(16000, "samples a second at which recordings are heard", least=1, most=768_000)
+    rate: int = parameter(16000, "samples a second that recordings are resampled to", least=1, most=768_000)
     bins: int = parameter(80, "mel bands", least=4, most=1000, search=(40, 80))
     stacked: int = parameter(
         3, "frames that make a step of the LSTMs; there are 100 a second", least=1, search=(2, 3, 4)
@@ -71,12 +71,12 @@ class SpeechRecognizer(Task):
     dropout: float = parameter(0.1, "between layers and before the head", least=0, below=1, search=Search(0, 0.5))
     augment: bool = parameter(
         True,
-        "change the recordings a little each time: speed, masked bands and stretches (Park et al. 2019)",
+        "augment the recordings: changed speed, and SpecAugment's masks (Park et al. 2019)",
         search=(False, True),
     )
     batch_frames: int = parameter(3000, "frames in a step", least=1)
     beam: int = parameter(
-        16, "texts that the search follows; 1 takes the likeliest labels and no language model", least=1, most=10_000
+        16, "texts that the search keeps; 1 takes the likeliest labels and no language model", least=1, most=10_000
     )
     pause: float = parameter(1.0, "seconds without a character that end a segment", above=0)
 
@@ -132,14 +132,15 @@ class SpeechRecognizer(Task):
     # -- training --------------------------------------------------------------------------------------------
 
     def prepare(self, data: FitData) -> "tuple[Recordings, Recordings]":
-        self.alphabet_, self.texts_ = Alphabet.of(data.train.texts), data.train.texts
+        self.alphabet_ = Alphabet.of(data.train.texts)
+        self.texts_ = data.train.texts
         return self._recordings(data.train, "train on"), self._recordings(data.valid, "validate on")
 
     def network(self) -> "AcousticNetwork":
-        from memfold.tasks.transcribe.network import AcousticNetwork, NetworkSize
+        from memfold.tasks.transcribe.network import AcousticNetwork, AcousticSize
 
         return AcousticNetwork(
-            NetworkSize(
+            AcousticSize(
                 self.bins,
                 self.stacked,
                 self.hidden_size,
@@ -165,12 +166,13 @@ class SpeechRecognizer(Task):
         from memfold.tasks.transcribe.scores import error_rates
 
         _, valid = ready
-        found = self._log_p(valid.frames[:MOST_TO_CHOOSE])
-        texts = [self.alphabet_.decode(own) for own in valid.labels[:MOST_TO_CHOOSE]]
+        log_ps = self._log_p(valid.frames[:MOST_TO_CHOOSE])
+        texts = [self.alphabet_.decode(labels) for labels in valid.labels[:MOST_TO_CHOOSE]]
         rates = {}
         for language, bonus in followed(CHOICES, "weighing the language model", self.progress):
-            tried = Weights(BEAM_TO_CHOOSE, language, bonus)
-            rates[language, bonus] = error_rates(texts, [self._transcript(tried).whole(own) for own in found])["cer"]
+            tried = SearchWeights(BEAM_TO_CHOOSE, language, bonus)
+            written = [self._transcript(tried).whole(log_p) for log_p in log_ps]
+            rates[language, bonus] = error_rates(texts, written)["cer"]
         self.language_, self.bonus_ = min(rates, key=lambda choice: rates[choice])
         if self.progress:
             rate = rates[self.language_, self.bonus_]
@@ -181,8 +183,8 @@ class SpeechRecognizer(Task):
         from memfold.tasks.transcribe.batches import Recordings
 
         labels = [self.alphabet_.encode(text) for text in heard.texts]
-        steps = [-(-len(own) // self.stacked) for own in heard.frames]
-        fit = [row for row, own in enumerate(labels) if own and steps[row] >= least_steps(own)]
+        steps = [-(-len(recording) // self.stacked) for recording in heard.frames]
+        fit = [row for row, text in enumerate(labels) if text and steps[row] >= least_steps(text)]
         if not fit:
             raise InputError(
                 f"{heard.name}: every recording to {purpose} is shorter than its text, or has no known letter"
@@ -200,7 +202,7 @@ class SpeechRecognizer(Task):
         """What is said in each recording."""
         started = time.perf_counter()
         log_p = self._log_p(examples.frames)
-        texts = [self._transcript().whole(own) for own in log_p]
+        texts = [self._transcript().whole(steps) for steps in log_p]
         taken = examples.seconds + time.perf_counter() - started
         return Written(texts, log_p, taken / (SHIFT * sum(map(len, examples.frames))))
 
@@ -221,17 +223,17 @@ class SpeechRecognizer(Task):
         from memfold.tasks.transcribe.batches import log_probabilities
 
         self.network_.eval()
-        return [own.numpy() for own in log_probabilities(self.network_, frames)]
+        return [tensor.numpy() for tensor in log_probabilities(self.network_, frames)]
 
-    def _transcript(self, weights: Weights | None = None) -> Transcript:
+    def _transcript(self, weights: SearchWeights | None = None) -> Transcript:
         weights = weights or self.weights
         model = self.character_model if weights.language else None
         return Transcript(self.alphabet_, weights, model, max(1, round(self.pause / self.step_seconds)))
 
     @property
-    def weights(self) -> Weights:
+    def weights(self) -> SearchWeights:
         """Those of the search."""
-        return Weights(self.beam, self.language_, self.bonus_)
+        return SearchWeights(self.beam, self.language_, self.bonus_)
 
     @cached_property
     def character_model(self) -> CharacterModel:
@@ -256,7 +258,9 @@ class SpeechRecognizer(Task):
         """
         if not self.causal:
             raise InputError("this model reads recordings in both directions; fit one with --set causal=true to stream")
-        listener, transcript, said = self.network_.listener(), self._transcript(), ""
+        listener = self.network_.listener()
+        transcript = self._transcript()
+        said = ""
         for frame in self.features.follow(listen(source, self.rate)):
             y = listener.step(frame.astype(np.float16).astype(np.float32))  # as whole recordings are kept
             if y is None:
@@ -273,7 +277,8 @@ class SpeechRecognizer(Task):
             yield self._line(segment)
 
     def _line(self, segment: Segment) -> str:
-        start, end = self._seconds(segment.first), self._seconds(segment.last + 1)
+        start = self._seconds(segment.first)
+        end = self._seconds(segment.last + 1)
         return TO_JSON({"start": start, "end": end, "text": segment.text})
 
     def _seconds(self, steps: int) -> float:
@@ -296,10 +301,10 @@ class SpeechRecognizer(Task):
     def baselines(self, examples: Heard, answers: Written) -> dict[str, Any]:
         from memfold.tasks.transcribe.scores import typical
 
-        found = {"one text for all": Written([typical(self.texts_)] * len(examples))}
+        result = {"one text for all": Written([typical(self.texts_)] * len(examples))}
         if self.beam > 1:
-            found["no language model"] = Written([self.alphabet_.decode(greedy(own)) for own in answers.log_p])
-        return found
+            result["no language model"] = Written([self.alphabet_.decode(greedy(steps)) for steps in answers.log_p])
+        return result
 
     def details(self, examples: Heard, answers: Written, seconds: float) -> Sequence[Any]:
         from memfold.tasks.transcribe.report import mistake_tables
@@ -313,7 +318,7 @@ class SpeechRecognizer(Task):
     def _time_of_a_frame(self, frames: NDArray[np.float16]) -> float:
         """Microseconds of one core that the network takes for a frame of a stream, frames and search apart."""
         listener = self.network_.listener()
-        some = [frame for frame in frames.astype(np.float32) for _ in range(1 + 1000 // len(frames))]
+        some = list(np.repeat(frames.astype(np.float32), 1 + 1000 // len(frames), axis=0))
         return stream_cost(lambda: [listener.step(frame) for frame in some], len(some))
 
     # -- models on disk --------------------------------------------------------------------------------------

@@ -8,18 +8,18 @@ from torch import Tensor, nn
 
 from memfold.nn import LSTM
 
-__all__ = ["DecoderState", "Memory", "NetworkSize", "TranslationNetwork"]
+__all__ = ["DecoderState", "Memory", "TranslationNetwork", "TranslationSize"]
 
 
 @dataclass(frozen=True)
-class NetworkSize:
+class TranslationSize:
     """What the shapes of the network follow from.
 
     Attributes:
         source_vocabulary, target_vocabulary: V, subwords of each language.
         embedding_size: E.
         hidden_size: H, of the decoder's layers; half of it for each direction of the encoder.
-        encoder_layers: bidirectional ones.
+        encoder_layers: of the encoder, bidirectional.
         decoder_layers: the first, which asks the attention, and the others above it.
     """
 
@@ -83,24 +83,29 @@ class TranslationNetwork(nn.Module):
     The first layer of the decoder sees the words so far and no context, so it folds the whole target in one call; the
     attention of all its steps is one batched product (Luong et al. 2015, "general"); the layers above fold [h; context]
     in one call (Wu et al. 2016, sec. 3). What the attention gives is the encoder's state and the word itself, by a
-    projection of its embedding: so rare words are learnt sooner (cf. Nguyen & Chiang 2018). One code path serves
+    projection of its embedding: so rare words are learned sooner (cf. Nguyen & Chiang 2018). One code path serves
     training, where the target is known, and search, where a step is appended at a time.
     """
 
-    def __init__(self, size: NetworkSize) -> None:
+    def __init__(self, size: TranslationSize) -> None:
         super().__init__()
         self.size = size
         E, H = size.embedding_size, size.hidden_size
+        # The embeddings of both languages; the target's one is also the output matrix.
         self.source_embedding = nn.Embedding(size.source_vocabulary, E)
         self.target_embedding = nn.Embedding(size.target_vocabulary, E)
         for embedding in (self.source_embedding, self.target_embedding):
             nn.init.normal_(embedding.weight, std=E**-0.5)
+        # The encoder reads the source in both directions; each word adds its own projection.
         self.encoder = _stack(E, H // 2, size.encoder_layers, size.dropout, bidirectional=True)
         self.lexical = nn.Linear(E, H, bias=False)
+        # From the encoder's last states to the decoder's first one.
         self.bridge = nn.Linear(H, H)
+        # The decoder: a layer that asks, the attention, and the layers above it.
         self.first = LSTM(E, H, batch_first=True)
         self.query = nn.Linear(H, H, bias=False)
         self.upper = _stack(2 * H, H, size.decoder_layers - 1, size.dropout)
+        # From the last layer and its context back to an embedding, whose products are the logits.
         self.readout = nn.Linear(2 * H, E)
         self.bias = nn.Parameter(torch.zeros(size.target_vocabulary))
         self.dropout = SequenceDropout(size.dropout)
@@ -110,7 +115,7 @@ class TranslationNetwork(nn.Module):
         x = self.dropout(self.source_embedding(source) * self.size.embedding_size**0.5)
         y, (h, _) = self.encoder(x, lengths=lengths)  # (B, S, H)
         padding = torch.arange(source.shape[1])[None, :] >= lengths[:, None]
-        first = torch.tanh(self.bridge(torch.cat([h[-2], h[-1]], dim=-1)))
+        first = torch.tanh(self.bridge(torch.cat([h[-2], h[-1]], dim=-1)))  # (B, H)
         return Memory(self.dropout(y + self.lexical(x)), padding, first)
 
     def begin(self, memory: Memory) -> DecoderState:
@@ -134,12 +139,13 @@ class TranslationNetwork(nn.Module):
             (B, T, S).
         """
         x = self.dropout(self.target_embedding(words) * self.size.embedding_size**0.5)
+        # The first layer folds all words, and each of its outputs asks the source.
         h, first = self.first(x, state.first, lengths=lengths)  # (B, T, H)
         scores = torch.bmm(self.query(h), memory.values.transpose(1, 2)) * self.size.hidden_size**-0.5
         attention = scores.masked_fill(memory.padding[:, None, :], -torch.inf).softmax(dim=-1)  # (B, T, S)
-        context = torch.bmm(attention, memory.values)
+        context = torch.bmm(attention, memory.values)  # (B, T, H)
         y, upper = self.upper(self.dropout(torch.cat([h, context], dim=-1)), state.upper, lengths=lengths)
-        features = torch.tanh(self.readout(self.dropout(torch.cat([y, context], dim=-1))))
+        features = torch.tanh(self.readout(self.dropout(torch.cat([y, context], dim=-1))))  # (B, T, E)
         return self.dropout(features), DecoderState(first, upper), attention
 
     def logits(self, features: Tensor) -> Tensor:

@@ -84,7 +84,7 @@ def beam_search(
         if len(kept) < len(sentence):
             memory = memory.rows((kept[:, None] * K + torch.arange(K)).flatten())
         words, totals, limit, sentence = words[kept], totals[kept], limit[kept], sentence[kept]
-    return [sorted(found, reverse=True)[:K] for found in finished]
+    return [sorted(hypotheses, reverse=True)[:K] for hypotheses in finished]
 
 
 def _goes_on(finished: Sequence[Hypothesis], beam: int, reach: float) -> bool:

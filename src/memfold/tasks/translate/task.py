@@ -91,24 +91,26 @@ class Translator(Task):
     vocabulary: int = parameter(
         4000, "subwords of each language, at most", least=8, search=Search(1000, 8000, log=True)
     )
-    embedding_size: int = parameter(256, "of a subword", least=1, search=Search(64, 512, log=True))
+    embedding_size: int = parameter(
+        256, "dimensions of a subword's embedding", least=1, search=Search(64, 512, log=True)
+    )
     hidden_size: int = parameter(
         256,
         "units of the decoder's layers; half as many in each direction of the encoder",
         least=2,
         search=(128, 256, 512),
     )
-    encoder_layers: int = parameter(1, "bidirectional ones", least=1, most=1000, search=(1, 2))
+    encoder_layers: int = parameter(1, "bidirectional layers of the encoder", least=1, most=1000, search=(1, 2))
     decoder_layers: int = parameter(
-        2, "at least 2; the attention stands above the first", least=2, most=1000, search=(2, 3)
+        2, "layers of the decoder, at least 2; the attention comes after the first", least=2, most=1000, search=(2, 3)
     )
     dropout: float = parameter(0.3, "of the embeddings and between layers", least=0, below=1, search=Search(0.1, 0.5))
-    smoothing: float = parameter(0.1, "of the labels", least=0, below=1, search=Search(0, 0.2))
+    smoothing: float = parameter(0.1, "label smoothing", least=0, below=1, search=Search(0, 0.2))
     lr: float = learning_rate(3e-3)
     batch_tokens: int = parameter(
         2400, "subwords of both languages in a step", least=1, search=Search(1200, 9600, log=True)
     )
-    beam: int = parameter(5, "translations followed by the search", least=1, most=10_000)
+    beam: int = parameter(5, "translations that the search keeps", least=1, most=10_000)
     length_penalty: float = parameter(1.4, "GNMT's alpha; greater for longer translations", least=0, most=100)
 
     source_subwords_: SentencePieceProcessor = fitted(stored=False)  # files of their own
@@ -132,7 +134,8 @@ class Translator(Task):
 
     def labelled(self, X: Any, y: Any) -> ParallelText:
         """Pairs of sentences and their translations: a ``str`` each, or the lines of a ``Path``."""
-        sources, targets = texts_of(X, lines=True), texts_of(y, lines=True)
+        sources = texts_of(X, lines=True)
+        targets = texts_of(y, lines=True)
         if len(sources) != len(targets):
             raise InputError(f"{len(sources)} sentences in X and {len(targets)} translations in y")
         return _of_pairs(list(zip(sources, targets, strict=True)))
@@ -169,9 +172,9 @@ class Translator(Task):
         return train, data.valid
 
     def network(self) -> "TranslationNetwork":
-        from memfold.tasks.translate.network import NetworkSize, TranslationNetwork
+        from memfold.tasks.translate.network import TranslationNetwork, TranslationSize
 
-        size = NetworkSize(
+        size = TranslationSize(
             self.source_subwords_.vocab_size(),
             self.target_subwords_.vocab_size(),
             self.embedding_size,
@@ -234,8 +237,8 @@ class Translator(Task):
                 sentence; when None, the sentences themselves are the only baseline.
             beam, length_penalty: instead of those the model was made with.
         """
-        found = self._search(_sentences(examples), beam, length_penalty)
-        texts = [self.target_subwords_.decode(words) for words in found]
+        translations = self._search(_sentences(examples), beam, length_penalty)
+        texts = [self.target_subwords_.decode(words) for words in translations]
         return Translations(texts, None if train is None else self.read(train))
 
     def _search(

@@ -47,9 +47,12 @@ def augmented(images: Tensor, by: Augmentation) -> Tensor:
     def uniform(most: float, *shape: int) -> Tensor:
         return most * (2 * torch.rand(count, *shape) - 1)
 
-    angle, scale, stretch = uniform(math.radians(by.rotate)), uniform(by.scale), uniform(by.stretch)
+    angle = uniform(math.radians(by.rotate))
+    scale = uniform(by.scale)
+    stretch = uniform(by.stretch)
     flip = torch.where(torch.rand(count) < 0.5, -1.0, 1.0) if by.flip else torch.ones(count)
-    across, down = (scale + stretch).exp(), (scale - stretch).exp()
+    across = (scale + stretch).exp()
+    down = (scale - stretch).exp()
     rows = [
         torch.stack([flip * across * angle.cos(), -down * angle.sin()], 1),
         torch.stack([flip * across * angle.sin(), down * angle.cos()], 1),
@@ -62,7 +65,8 @@ def augmented(images: Tensor, by: Augmentation) -> Tensor:
         grid = grid + field.permute(0, 2, 3, 1)
     images = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
     if by.light:
-        light, contrast = by.light * torch.randn(count, 1, 1, 1), (by.light * torch.randn(count, 1, 1, 1)).exp()
+        light = by.light * torch.randn(count, 1, 1, 1)
+        contrast = (by.light * torch.randn(count, 1, 1, 1)).exp()
         images = contrast * images + light
     if by.cutout:
         images = images * ~_rectangles(count, height, width, by.cutout)
@@ -73,7 +77,8 @@ def _rectangles(count: int, height: int, width: int, most: float) -> Tensor:
     """Where half of the images are hidden (DeVries & Taylor 2017), ``(B, 1, H, W)``."""
     places = torch.arange(height)[:, None], torch.arange(width)[None, :]
     inside = torch.rand(count, 1, 1) < 0.5
-    for own, side in zip(places, (height, width), strict=True):
-        middle, half = side * torch.rand(count, 1, 1), most * side / 2 * torch.rand(count, 1, 1)
-        inside = inside & ((own - middle).abs() < half)
+    for place, side in zip(places, (height, width), strict=True):
+        middle = side * torch.rand(count, 1, 1)
+        half = most * side / 2 * torch.rand(count, 1, 1)
+        inside = inside & ((place - middle).abs() < half)
     return inside[:, None]

@@ -11,7 +11,7 @@ from torch import Tensor
 __all__ = ["Occlusion", "occlusion_map"]
 
 PATCHES = 5  # that cover the shorter side; from one to the next is a third of a patch
-AT_ONCE = 32  # covered pictures
+COVERED_AT_ONCE = 32  # covered pictures
 
 
 class Occlusion:
@@ -46,9 +46,10 @@ def occlusion_map(score: Callable[[Tensor], Tensor], pixels: Tensor) -> Occlusio
     rows, columns = _begins(height, side), _begins(width, side)
     mean = pixels.float().mean((0, 2, 3))
     colour = (mean if pixels.is_floating_point() else mean.round()).to(pixels.dtype)[:, None, None]
-    places, scores = [(row, column) for row in rows for column in columns], []
-    for start in range(0, len(places), AT_ONCE):
-        block = places[start : start + AT_ONCE]
+    places = [(row, column) for row in rows for column in columns]
+    scores = []
+    for start in range(0, len(places), COVERED_AT_ONCE):
+        block = places[start : start + COVERED_AT_ONCE]
         covered = pixels.repeat(len(block), 1, 1, 1)
         for picture, (row, column) in zip(covered, block, strict=True):
             picture[:, row : row + side, column : column + side] = colour

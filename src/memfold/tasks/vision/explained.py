@@ -56,7 +56,8 @@ def explained_picture(
         return [f"{name} {int((step + 0.5) * length / steps)}" for step in range(steps)]
 
     with lines_apart(network, row / height, column / width):
-        trace, flow = traced(network, run, labels), flow_of(network, run)
+        trace = traced(network, run, labels)
+        flow = flow_of(network, run)
     text = f"{what} {words('covered text', side=covers.side, row=row, column=column)}"
     return Explanation(
         model.name,
@@ -114,7 +115,8 @@ def _picture(pixels: Tensor) -> go.Figure:
 
 
 def _covered(pixels: Tensor, covers: Occlusion, words: Words) -> go.Figure:
-    figure, middle = _picture(pixels), (covers.side - 1) / 2
+    figure = _picture(pixels)
+    middle = (covers.side - 1) / 2
     heat = go.Heatmap(
         x=[begin + middle for begin in covers.columns],
         y=[begin + middle for begin in covers.rows],

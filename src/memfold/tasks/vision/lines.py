@@ -28,7 +28,8 @@ def lines_apart(network: nn.Module, row: float, column: float) -> Iterator[None]
             (image,) = x  # (H, W, C)
             r, c = int(row * len(image)), int(column * image.shape[1])
             down, across = layer.columns.forward(image)[0], layer.rows.forward(image)[0]  # without hooks, (H, W, 2h)
-            own_column, own_row = layer.columns(image[:, c : c + 1])[0], layer.rows(image[r : r + 1])[0]
+            own_column = layer.columns(image[:, c : c + 1])[0]
+            own_row = layer.rows(image[r : r + 1])[0]
             down = torch.cat([down[:, :c], own_column, down[:, c + 1 :]], 1)
             across = torch.cat([across[:r], own_row, across[r + 1 :]])
             y: Tensor = layer.projection(torch.cat([down, across], -1))

@@ -44,7 +44,8 @@ class PrincipalNeighbours(nn.Module):
     ) -> "PrincipalNeighbours":
         """Fit to images ``(N, C, S, S)`` and their classes by number, ``(N,)``; of few images there are fewer axes."""
         rows = _rows(pixels)
-        axes, nearest = min(axes, *rows.shape), min(nearest, len(rows))
+        axes = min(axes, *rows.shape)
+        nearest = min(nearest, len(rows))
         model = cls(len(rows), rows.shape[1], axes, nearest)
         pca = PCA(axes, random_state=0).fit(rows)
         model.mean.copy_(torch.from_numpy(pca.mean_))
@@ -70,8 +71,8 @@ class PrincipalNeighbours(nn.Module):
     def answers(self, pixels: NDArray[np.uint8]) -> NDArray[np.int64]:
         """The class of every image, ``(N,)``."""
         neighbours = KNeighborsClassifier(self.nearest).fit(self.points.numpy(), self.labels.numpy())
-        found: NDArray[np.int64] = neighbours.predict(self.project(pixels))
-        return found
+        classes: NDArray[np.int64] = neighbours.predict(self.project(pixels))
+        return classes
 
     def shape(self) -> dict[str, int]:
         """The constructor's arguments."""

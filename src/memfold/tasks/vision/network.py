@@ -12,7 +12,7 @@ from memfold.nn import Sequencer
 from memfold.tasks.vision.augment import Augmentation, augmented
 from memfold.training import Problem
 
-__all__ = ["BackboneSize", "Batch", "ImageBackbone", "ImageProblem", "Normaliser", "inference_speed"]
+__all__ = ["BackboneSize", "ImageBackbone", "ImageBatch", "ImageProblem", "Normaliser", "inference_speed"]
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class ImageBackbone(nn.Module):
         return features
 
 
-Batch = tuple[Tensor, Tensor]  # pixels (B, C, S, S) of bytes, classes (B,)
+ImageBatch = tuple[Tensor, Tensor]  # pixels (B, C, S, S) of bytes, classes (B,)
 
 
 class ImageProblem(Problem):
@@ -82,8 +82,8 @@ class ImageProblem(Problem):
         self,
         model: nn.Module,
         normaliser: Normaliser,
-        train: Batch,
-        valid: Batch,
+        train: ImageBatch,
+        valid: ImageBatch,
         augmentation: Augmentation,
         batch_size: int,
         seed: int,
@@ -95,15 +95,16 @@ class ImageProblem(Problem):
         self.batch_size, self.seed = batch_size, seed
         self.steps_per_epoch = -(-len(self.labels) // batch_size)
 
-    def batches(self, epoch: int) -> Iterator[Batch]:
+    def batches(self, epoch: int) -> Iterator[ImageBatch]:
+        # A new order for every epoch, cut into batches of nearly one size.
         order = torch.from_numpy(np.random.default_rng((self.seed, epoch)).permutation(len(self.labels)))
         for rows in order.chunk(self.steps_per_epoch):
             yield self.pixels[rows], self.labels[rows]
 
-    def count(self, batch: Batch) -> int:
+    def count(self, batch: ImageBatch) -> int:
         return len(batch[1])
 
-    def loss(self, batch: Batch) -> Tensor:
+    def loss(self, batch: ImageBatch) -> Tensor:
         pixels, labels = batch
         return self.loss_of(augmented(self.normaliser(pixels), self.augmentation), labels)
 

@@ -34,14 +34,14 @@ class ImageTask(Task):
         search=(32, 64, 96),
     )
     augment: float = parameter(
-        1.0, "how far images are changed in training; 0 leaves them as they are", least=0, search=Search(0, 2)
+        1.0, "strength of the augmentation in training; 0 for none", least=0, search=Search(0, 2)
     )
-    channels: int = parameter(64, "features of a place", least=1, search=Search(16, 128, log=True))
-    blocks: int = parameter(2, "of LSTMs along rows and columns", least=1, most=1000, search=(1, 2, 4))
+    channels: int = parameter(64, "features at each place", least=1, search=Search(16, 128, log=True))
+    blocks: int = parameter(2, "blocks of LSTMs along rows and columns", least=1, most=1000, search=(1, 2, 4))
     hidden_size: int = parameter(32, "units of each LSTM in each direction", least=1, search=Search(16, 128, log=True))
     stem_stride: int = parameter(4, "pixels from one place to the next: 1, 2, 4 or 8", least=1, search=STRIDES)
-    dropout: float = parameter(0.1, "of the features", least=0, below=1, search=Search(0, 0.5))
-    fold: int = parameter(0, "which tenth of an own data set is held out", least=0, most=10**6)
+    dropout: float = parameter(0.1, "dropout of the features", least=0, below=1, search=Search(0, 0.5))
+    fold: int = parameter(0, "which tenth of your own data is held out", least=0, most=10**6)
 
     colours_: int = fitted()
 
@@ -60,7 +60,8 @@ class ImageTask(Task):
 
         Files that cannot be read are left out with their class, and named on standard error.
         """
-        items, labels = several(X), [str(label) for label in y]
+        items = several(X)
+        labels = [str(label) for label in y]
         if len(items) != len(labels):
             raise InputError(f"{len(items)} images in X, but {len(labels)} labels in y")
         if _are_arrays(items):

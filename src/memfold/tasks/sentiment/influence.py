@@ -1,4 +1,4 @@
-"""What told a text's class: every word is blanked in turn, and the class's log-odds that this costs are counted."""
+"""Which words decided a text's class: every word is blanked in turn, and the loss of the class's log-odds measured."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -17,10 +17,10 @@ from memfold.tasks.sentiment.encoding import BLANK, Encoder
 from memfold.tasks.sentiment.network import Ensemble, batches_by_length
 from memfold.tasks.sentiment.tokens import tokens, unspaced
 
-__all__ = ["Details", "telling_words", "units", "weights_of"]
+__all__ = ["Details", "influential_words", "units", "weights_of"]
 
 TEXTS, TOKENS = 300, 10_000  # at most, that are looked into
-LEAST = 3  # occurrences of a word that is listed
+LEAST_OCCURRENCES = 3  # occurrences of a word that is listed
 LISTED = 8  # words a class
 
 
@@ -60,7 +60,7 @@ def log_odds(log_p: Tensor) -> Tensor:
     return log_p - torch.log1p(-log_p.exp().clamp(max=1 - 1e-6))
 
 
-def telling_words(
+def influential_words(
     network: Ensemble, encoder: Encoder, texts: Sequence[str], classes: int
 ) -> list[list[tuple[str, float, int]]]:
     """For every class the words whose blanking costs it most, on average over some of the texts.
@@ -75,7 +75,11 @@ def telling_words(
     for row in weights_of(network, encoder, [texts[i] for i in chosen]):
         for unit, cost in row:
             costs[unit].append(cost)
-    means = [(unit, torch.stack(found).mean(0), len(found)) for unit, found in costs.items() if len(found) >= LEAST]
+    means = [
+        (unit, torch.stack(losses).mean(0), len(losses))
+        for unit, losses in costs.items()
+        if len(losses) >= LEAST_OCCURRENCES
+    ]
     ranked = [sorted(means, key=lambda entry: -float(entry[1][place]))[:LISTED] for place in range(classes)]
     return [
         [(unit, float(cost[place]), count) for unit, cost, count in entries if cost[place] > 0]
@@ -96,9 +100,9 @@ class Details:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield confusion_table("class", self.truth, self.answers, self.classes)
-        table = Table("class", "word", "log-odds", title="Most telling words, by blanking", title_justify="left")
-        found = telling_words(self.network, self.encoder, self.texts, len(self.classes))
-        for label, words in zip(self.classes, found, strict=True):
+        table = Table("class", "word", "log-odds", title="Most influential words, by blanking", title_justify="left")
+        by_class = influential_words(self.network, self.encoder, self.texts, len(self.classes))
+        for label, words in zip(self.classes, by_class, strict=True):
             for row, (word, cost, _) in enumerate(words):
                 table.add_row(Text(label if row == 0 else ""), Text(word), f"{cost:.2f}")
             table.add_section()
