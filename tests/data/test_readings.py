@@ -31,7 +31,7 @@ def test_labels_become_windows() -> None:
 @pytest.mark.parametrize(
     ("columns", "options", "what"),
     [
-        ({"ds": [1], "z": [1]}, {}, "no column for the values; it has 'ds', 'z'"),
+        ({"ds": [1], "z": [1], "w": [2]}, {}, "no column for the values; it has 'ds', 'z', 'w'"),
         ({"y": [1]}, {}, "no column for the time"),
         ({"ds": [1], "y": [1]}, {"values": ("z",)}, "no column 'z'"),
         ({"ds": [1], "y": [1]}, {"label": "bad"}, "no column 'bad'.*--set label=COLUMN"),

@@ -27,15 +27,17 @@ DAYS = "ds,y\n2020-01-01,1\n"
     [
         ("", "the file is empty"),
         ("unique_id,ds,y\n", "holds no rows"),
-        ("date;value\n2020-01-01;1\n", r"no column 'ds'; it has 'date', 'value' \(name the right one with --set time"),
+        ("when;what\nx;1\n", r"no column for the time; it has 'when', 'what' \(name the right one with --set time"),
+        ("ds;a;b\n1;1;2\n", r"no column for the target; it has 'ds', 'a', 'b' \(name the right one with --set target"),
         (DAYS + "2020-01-02,x\n", "row 3, column 'y': 'x' is not a number"),
-        ("ds;y\n1;1,5\n", "row 2, column 'y': '1,5' is not a number"),
+        ("ds;y\n1;1,5\n2;1.5\n", r"column 'y': '1\.5', where others have ',' before the fraction"),
         (DAYS + "2020-13-02,3\n", "row 3, column 'ds': '2020-13-02' is not a date"),
         (DAYS + "yesterday,3\n", "row 3, column 'ds': 'yesterday' is not a date"),
         (DAYS + ",3\n", "row 3, column 'ds': empty"),
         (DAYS + "2020-01-02,inf\n", "row 3, column 'y': not a finite number"),
-        ("ds,y\n2020-01-01,1\n2020-01-02,caf\xe9\n".encode("latin-1"), "row 3: not UTF-8 text"),
-        ("ds,y\n1,1\n".encode("utf-16"), "row 1: not UTF-8 text"),
+        ("ds,y\n2020-01-01,1\n2020-01-02,caf\xe9\n".encode("latin-1"), "row 3, column 'y': 'caf\xe9' is not a number"),
+        ("ds,y\n1,x\n".encode("utf-16"), "row 2, column 'y': 'x' is not a number"),
+        (b"ds,y\n1,\xd0\xd1\xd2\xd3\xd4\n", "line 2: byte 0xd0 is neither UTF-8 nor GB18030 nor Latin-1"),
         (DAYS + "2020-01-02,1,5\n", "row 3: 3 fields, the header has 2"),
         (DAYS + "2020-01-02,NaN\n2020-01-03,2\n", "series 'y' has no 'y' at 2020-01-02.*missing=interpolate"),
         (DAYS + "2020-01-02,1\n2020-01-04,2\n", "series 'y' has no row for 2020-01-03.*missing=interpolate"),
@@ -92,7 +94,7 @@ def test_a_parquet_file_that_is_none_is_refused(tmp_path: Path) -> None:
 
 
 def test_something_that_is_no_table_is_refused() -> None:
-    with pytest.raises(InputError, match="a list is neither a path nor a data frame"):
+    with pytest.raises(InputError, match="got int, which is neither a path nor a data frame"):
         read_series([1, 2, 3])
 
 

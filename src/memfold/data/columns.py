@@ -33,7 +33,7 @@ def choose(
     Args:
         given: as the option says; None to look for it.
         option: the parameter's name, for errors.
-        taken: columns that are something else.
+        taken: columns that are something else, by what they hold.
 
     Raises:
         InputError: there is none, or there are several.
@@ -41,11 +41,10 @@ def choose(
     columns = table.frame.columns
     if given in columns:
         return str(given)
-    free = [column for column in columns if column not in taken]
-    if given is None and (column := by_name(free, common)):
+    if given is None and (column := by_name(columns, common)):
         return column
     if given is None and holds is not None:
-        holding = [column for column in free if holds(table.column(column))]
+        holding = [column for column in columns if column not in taken and holds(table.column(column))]
         if len(holding) == 1:
             return holding[0]
     wanted = f"no column {given!r}" if given else f"no column for the {option}"

@@ -10,12 +10,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from memfold.data.datasets import find
 from memfold.data.columns import TIME_NAMES, VALUE_NAMES, by_name, choose, holds_numbers, holds_times
+from memfold.data.datasets import find
 from memfold.data.numbers import Decimal, read_numbers
 from memfold.data.sources import read_table
 from memfold.data.tables import TIME, refuse_null
-from memfold.data.times import Times, read_times
+from memfold.data.times import AS_THEY_ARE, Times, read_times
 from memfold.errors import InputError
 
 __all__ = ["ID", "TIME_NAMES", "Readings", "load_nab", "read_readings"]
@@ -49,7 +49,7 @@ class Readings:
     variables: tuple[str, ...]
     windows: tuple[tuple[int, int], ...] | None = None
     rows: NDArray[np.int64] | None = None
-    written: Times = Times("datetime")
+    written: Times = AS_THEY_ARE
     notes: tuple[str, ...] = ()
 
     @property
@@ -139,9 +139,7 @@ def read_readings(
         matrix = part.select(f"v{k}" for k in range(len(columns))).to_numpy()
         rows = part["row"].to_numpy().astype(np.int64)
         moments = part[TIME].to_numpy()
-        result.append(
-            Readings(str(series), moments, is_dates, matrix, columns, marked, rows, written, tuple(notes))
-        )
+        result.append(Readings(str(series), moments, is_dates, matrix, columns, marked, rows, written, tuple(notes)))
     return result
 
 

@@ -39,12 +39,11 @@ def read_table(source: Any, encoding: str | None = None, *, quoted: bool | None 
         return _of_a_frame(source)
     path = Path(source)
     try:
-        if not path.is_file():
-            raise InputError(f"{path}: no such file")
-        if path.stat().st_size == 0:
-            raise InputError(f"{path}: the file is empty")
+        size = path.stat().st_size if path.is_file() else None
     except (OSError, ValueError) as error:  # a name that no file can have
         raise InputError(f"{str(path)[:100]!r}: no such file ({error})") from None
+    if not size:
+        raise InputError(f"{path}: no such file" if size is None else f"{path}: the file is empty")
     endings = {suffix.lower() for suffix in path.suffixes[-2:]}
     if ".parquet" in endings:
         return _parquet(path)
@@ -86,7 +85,7 @@ def _of_a_frame(source: Any) -> Table:
     try:
         native = nw.from_native(source, eager_only=True)
     except TypeError:
-        raise InputError(f"a {type(source).__name__} is neither a path nor a data frame") from None
+        raise InputError(f"got {type(source).__name__}, which is neither a path nor a data frame") from None
     if native.implementation.is_pandas_like():
         index = source.index
         times = type(index).__name__ in ("DatetimeIndex", "PeriodIndex")

@@ -17,7 +17,7 @@ from memfold.data.columns import TIME_NAMES, VALUE_NAMES, choose, holds_numbers,
 from memfold.data.delimited import MISSING, Column, Table
 from memfold.data.numbers import Decimal, read_numbers
 from memfold.data.sources import read_table
-from memfold.data.times import ZONES, Times, follow_clock, read_times
+from memfold.data.times import AS_THEY_ARE, ZONES, Times, follow_clock, read_times
 from memfold.errors import InputError
 
 __all__ = ["ID", "TARGET", "TIME", "SeriesTable", "read_series", "refuse_null"]
@@ -51,7 +51,7 @@ class SeriesTable:
     step: str
     covariates: tuple[str, ...] = ()
     static: pl.DataFrame | None = None
-    times: Times = Times("datetime")
+    times: Times = AS_THEY_ARE
     titles: tuple[str, str] = (ID, TIME)
     notes: tuple[str, ...] = ()
     name: str = ""
@@ -132,7 +132,7 @@ def read_series(
     Args:
         source: what `memfold.data.sources.read_table` takes: a path, or a data frame (pandas, Polars, PyArrow ...).
         id: column with the series' names; a table without it holds one series.
-        time: column with dates or integers; None looks for ds, timestamp, time, date ..., then for one that holds dates.
+        time: column with dates or integers; None looks for ds, timestamp, time, date ..., then for one with dates.
         target: column with the values; None looks for y and value, then for the only other column of numbers.
         missing: what to do about a value or a row that is not there: stop and name it, or interpolate linearly.
         covariates: further columns of numbers to read; None reads no other column.
@@ -181,7 +181,7 @@ def read_series(
         read[title], note = read_numbers(raw.column(column), decimal)
         notes += [note] if note else []
     features = _static(pl.DataFrame([ids, *(raw.frame[c] for c in static)]), name) if static else None
-    frame = pl.DataFrame(list(column.alias(title) for title, column in read.items())).with_row_index("row")
+    frame = pl.DataFrame([column.alias(title) for title, column in read.items()]).with_row_index("row")
     frame, how = _by_clock(frame, how)
     frame = frame.sort(ID, TIME)
     _refuse_duplicates(frame, raw)
@@ -235,7 +235,7 @@ def _by_clock(frame: pl.DataFrame, how: Times) -> tuple[pl.DataFrame, Times]:
     again = ordered.select(pl.int_range(pl.len()).over(ID, TIME) > 0).to_series()
     gaps = frame.sort(ID, TIME).select(pl.col(TIME).diff().over(ID).alias("gap"))["gap"].drop_nulls()
     usual = gaps.filter(gaps > timedelta(0)).mode().min()
-    if usual is None or usual >= timedelta(days=1):
+    if not isinstance(usual, timedelta) or usual >= timedelta(days=1):
         return frame, how
     jumps = {usual + timedelta(minutes=30), usual + timedelta(hours=1)}
     if not again.any() and not gaps.is_in(list(jumps)).any():
@@ -343,8 +343,8 @@ def _refuse_far_times(frame: pl.DataFrame, step: str, raw: Table, title: str) ->
     if gap["earlier"] < gap["rows"] - gap["earlier"]:
         odd, other, row = other, odd, gap["row before"]
     raise InputError(
-        f"{raw.name}: row {raw.row(row)}, column {title!r}: {odd} is {gap['gap'] / shortest:,.0f} steps of {step} away from "
-        f"{other}, the nearest time of series {gap[ID]!r}; correct the time, or leave the row out"
+        f"{raw.name}: row {raw.row(row)}, column {title!r}: {odd} is {gap['gap'] / shortest:,.0f} steps of {step} away "
+        f"from {other}, the nearest time of series {gap[ID]!r}; correct the time, or leave the row out"
     )
 
 

@@ -13,7 +13,7 @@ import polars as pl
 from memfold.data.delimited import Column
 from memfold.errors import InputError
 
-__all__ = ["ZONES", "Times", "follow_clock", "read_times"]
+__all__ = ["AS_THEY_ARE", "ZONES", "Times", "follow_clock", "read_times"]
 
 Kind = Literal["integer", "number", "unix", "text", "datetime"]
 
@@ -115,6 +115,9 @@ class Times:
         else:
             aware = times.dt.replace_time_zone(self.zone, ambiguous="earliest", non_existent="null")
         return aware.dt.replace_time_zone(None), aware.dt.strftime("%:z")
+
+
+AS_THEY_ARE = Times("datetime")  # of a data frame, without a zone
 
 
 def read_times(

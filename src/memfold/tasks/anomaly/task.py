@@ -5,13 +5,14 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from memfold.data.datasets import DataSet
+from memfold.data.frames import like
 from memfold.data.readings import ID, TIME_NAMES, Readings, read_readings
 from memfold.data.splits import TimeSplit, with_column
 from memfold.errors import InputError
@@ -95,8 +96,17 @@ class AnomalyDetector(Task):
     needs = ("a file of readings", "readings.csv")
     then = "memfold stream {out} < readings.csv judges readings line by line"
 
-    time: str | None = parameter(None, "column with dates or integers; none looks for ds, timestamp, time ...")
-    values: Sequence[str] = parameter((), "columns with the values; none looks for y or value")
+    time: str | None = parameter(
+        None, "column with dates or integers; when none, ds, timestamp, time, date ..., or the one that holds dates"
+    )
+    values: Sequence[str] = parameter(
+        (), "columns with the values; when none, y or value, or the only other one with numbers"
+    )
+    dates: str | None = parameter(
+        None, "how dates are written: day-first, month-first or a format such as %d.%m.%Y; none looks at them"
+    )
+    decimal: Literal[".", ","] | None = parameter(None, 'sign before a fraction, "." or ","; none looks at the numbers')
+    encoding: str | None = parameter(None, "of text files; none looks at their bytes")
     label: str | None = parameter(
         None, "column that is 1 in an anomaly, to be scored with; none looks for label, anomaly ..."
     )
@@ -143,15 +153,25 @@ class AnomalyDetector(Task):
                 that the model was trained on.
         """
         if not (isinstance(data, list) and all(isinstance(one, Readings) for one in data)):
-            data = read_readings(data, time=self.time, values=self.values, label=self.label, id=self.id)
+            data = self._readings(data, self.label)
         return self._same(data) if hasattr(self, "variables_") else data
 
     def labelled(self, X: Any, y: Any) -> list[Readings]:
         """Rows, and for each whether it is in an anomaly."""
         name = self.label or LABEL
         marks = [int(bool(mark)) for mark in y]
-        return self._same(
-            read_readings(with_column(X, name, marks), time=self.time, values=self.values, label=name, id=self.id)
+        return self._same(self._readings(with_column(X, name, marks), name))
+
+    def _readings(self, data: Any, label: str | None) -> list[Readings]:
+        return read_readings(
+            data,
+            time=self.time,
+            values=self.values,
+            label=label,
+            id=self.id,
+            dates=self.dates,
+            decimal=self.decimal,
+            encoding=self.encoding,
         )
 
     def read_files(self, paths: Sequence[str]) -> list[Readings]:
@@ -277,9 +297,10 @@ class AnomalyDetector(Task):
 
     def _table(self, series: Readings, judged: list[Judgement]) -> pl.DataFrame:
         time = pl.Series("ds", series.times)
+        moments = (time * 1e6).round().cast(pl.Int64).cast(pl.Datetime("us")) if series.dates else time.cast(pl.Int64)
         columns: dict[str, Any] = {
             ID: [series.name] * len(judged),
-            "ds": (time * 1e6).cast(pl.Int64).cast(pl.Datetime("us")) if series.dates else time.cast(pl.Int64),
+            "ds": moments,
             "score": [j.score for j in judged],
             "alarm": [self.is_alarm(j) for j in judged],
             "variable": [self.variables_[j.variable] for j in judged],
@@ -290,9 +311,30 @@ class AnomalyDetector(Task):
             columns |= {f"lo80_{name}": [j.low[k] for j in judged], f"hi80_{name}": [j.high[k] for j in judged]}
         return pl.DataFrame(columns)
 
+    def predict(self, data: Any) -> pl.DataFrame:
+        """Judge every point of series.
+
+        Args:
+            data: one path or several, a data frame, or a list of `Readings`.
+
+        Returns:
+            As `table` describes it; of files and frames the times are written as they were, and a frame is of the kind
+            that was given.
+
+        Raises:
+            InputError: not fitted yet, or data that cannot be worked with.
+        """
+        self.check_fitted()
+        examples = self.read(data)
+        judged = self.table(examples, self._judged(examples, [0] * len(examples)))
+        return judged if examples is data else like(_written(judged, examples), data)
+
     def answers(self, inputs: Sequence[str]) -> pl.DataFrame:
         self._require_inputs(inputs)
-        return self.predict(self.parts(inputs).test if self.known_set(inputs) else self.read_files(inputs))
+        if self.known_set(inputs):
+            return self.predict(self.parts(inputs).test)
+        examples = self.read_files(inputs)
+        return _written(self.predict(examples), examples)
 
     # -- in a stream -----------------------------------------------------------------------------------------
 
@@ -415,6 +457,14 @@ class AnomalyDetector(Task):
             f"{series.name}: rows before the end of those that the model was trained on; split rows by time: "
             "cv=model.splitter()"
         )
+
+
+def _written(judged: pl.DataFrame, examples: Sequence[Readings]) -> pl.DataFrame:
+    """A table with its times as those of the examples were, where all of them were written in one way."""
+    ways = {one.written for one in examples}
+    if len(ways) > 1:
+        return judged
+    return judged.with_columns(ways.pop().written(judged["ds"]).alias("ds"))
 
 
 def _history(series: Readings) -> History:

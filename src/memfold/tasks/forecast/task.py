@@ -10,18 +10,20 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from memfold.data.columns import TIME_NAMES, VALUE_NAMES, choose, holds_times
 from memfold.data.datasets import DataSet
+from memfold.data.frames import like
+from memfold.data.sources import read_table
 from memfold.data.splits import TimeSplit, with_column
 from memfold.data.tables import (
     ID,
     TARGET,
     TIME,
     SeriesTable,
-    as_times,
-    raw_table,
     read_series,
     split_interval,
 )
+from memfold.data.times import read_times
 from memfold.errors import InputError
 from memfold.tasks.forecast.covariates import Covariates
 from memfold.tasks.forecast.scores import MODEL
@@ -106,8 +108,17 @@ class Forecaster(Task):
     lr: float = learning_rate(2e-3)
     batch_size: int = parameter(64, "windows in a step", least=1, search=(16, 64, 256))
     id: str = parameter(ID, "column with the series' names")
-    time: str = parameter(TIME, "column with dates or integers")
-    target: str = parameter(TARGET, "column with the values")
+    time: str | None = parameter(
+        None, "column with dates or integers; when none, ds, timestamp, time, date ..., or the one that holds dates"
+    )
+    target: str | None = parameter(
+        None, "column with the values; when none, y or value, or the only other one with numbers"
+    )
+    dates: str | None = parameter(
+        None, "how dates are written: day-first, month-first or a format such as %d.%m.%Y; none looks at them"
+    )
+    decimal: Literal[".", ","] | None = parameter(None, 'sign before a fraction, "." or ","; none looks at the numbers')
+    encoding: str | None = parameter(None, "of text files; none looks at their bytes")
     missing: Literal["error", "interpolate"] = parameter(
         "error", 'what to do about values that are not there: "error" or "interpolate"'
     )
@@ -129,24 +140,30 @@ class Forecaster(Task):
             InputError: naming file, row and column of what cannot be read.
         """
         covariates = (*self.past, *self.future)
-        table = read_series(
-            data,
-            id=self.id,
-            time=self.time,
-            target=self.target,
-            missing=self.missing,
-            covariates=covariates,
-            static=self.static,
-        )
+        table = self._series(data)
         there = {*table.covariates, *([] if table.static is None else table.static.columns)}
         for column in (*covariates, *self.static):  # of a table that was read before
             if column not in there:
                 raise InputError(f"the series have no column {column!r}")
         return table
 
+    def _series(self, data: Any) -> SeriesTable:
+        return read_series(
+            data,
+            id=self.id,
+            time=self.time,
+            target=self.target,
+            missing=self.missing,
+            covariates=(*self.past, *self.future),
+            static=self.static,
+            dates=self.dates,
+            decimal=self.decimal,
+            encoding=self.encoding,
+        )
+
     def labelled(self, X: Any, y: Any) -> SeriesTable:
         """Rows without the target, and the target; as one table."""
-        return self.read(with_column(X, self.target, y))
+        return self.read(with_column(X, self.target or TARGET, y))
 
     def read_files(self, paths: Sequence[str]) -> SeriesTable:
         return self.read(one_source(paths))
@@ -179,7 +196,7 @@ class Forecaster(Task):
         horizon = getattr(self, "horizon_", None) or self.horizon
         if horizon is None:
             raise InputError("a split by time needs the horizon: give it, such as Forecaster(horizon=24)")
-        return TimeSplit(n_splits, horizon, self.id, self.time)
+        return TimeSplit(n_splits, horizon, self.id, self.time or TIME)
 
     # -- training --------------------------------------------------------------------------------------------
 
@@ -273,15 +290,23 @@ class Forecaster(Task):
         """Forecast the steps that follow each series' last value.
 
         Args:
-            data: a path, a data frame or a `SeriesTable`.
+            data: one path or several, a data frame or a `SeriesTable`.
 
         Returns:
-            As `table` describes it.
+            As `table` describes it; a frame of the kind that was given, with the columns of names and times called and
+            the times written as they were.
 
         Raises:
             InputError: data that cannot be worked with.
         """
         table = self.read(data)
+        forecast = self.forecast_table(table)
+        name, time = table.titles
+        written = forecast.with_columns(table.times.written(forecast[TIME]).alias(TIME))
+        return like(written.rename({ID: name, TIME: time}), data)
+
+    def forecast_table(self, table: SeriesTable) -> pl.DataFrame:
+        """What `table` describes, of series that have been read."""
         return self.table(table, self.quantiles(table))
 
     def quantiles(self, table: SeriesTable) -> Array:
@@ -344,7 +369,7 @@ class Forecaster(Task):
                 )
                 rows = ahead.join(history.frame, on=[ID, TIME], how="anti")
                 history = replace(history, frame=pl.concat([history.frame, rows]).sort(ID, TIME))
-            forecast = self.predict(history)
+            forecast = self.forecast_table(history)
             if baselines:
                 others = baseline_forecasts(history, horizon, self.seasons_)
                 forecast = pl.concat([forecast, others.select(pl.exclude(ID, TIME))], how="horizontal")
@@ -399,7 +424,7 @@ class Forecaster(Task):
         if not hasattr(self, "trained_"):
             table, origins = self._examples(X, y), 1
         else:
-            table, rows = self._going_on(X if y is None else with_column(X, self.target, y))
+            table, rows = self._going_on(X if y is None else with_column(X, self.target or TARGET, y))
             counts = dict.fromkeys(rows[ID], 0) | dict(rows.filter("new").group_by(ID).len().iter_rows())
             name, count = min(counts.items(), key=lambda item: item[1])
             if count < self.horizon_:
@@ -422,8 +447,8 @@ class Forecaster(Task):
         """
         if not hasattr(self, "trained_"):
             raise InputError("a loaded model does not know the rows it was trained on; use predict with whole series")
-        table, rows = self._going_on(with_column(X, self.target, [None] * len(X)))
-        joined = rows.join(self.predict(table), on=[ID, TIME], how="left", maintain_order="left")
+        table, rows = self._going_on(with_column(X, self.target or TARGET, [None] * len(X)))
+        joined = rows.join(self.forecast_table(table), on=[ID, TIME], how="left", maintain_order="left")
         missing = joined.filter(pl.col(MODEL).is_null())
         if missing.height:
             row = missing.row(0, named=True)
@@ -442,12 +467,13 @@ class Forecaster(Task):
         if isinstance(data, SeriesTable):
             raw = data.frame if data.static is None else data.frame.join(data.static, on=ID, how="left")
         else:
-            name, raw = raw_table(data)
-            if self.time not in raw.columns:
-                raise InputError(f"{name}: no column {self.time!r}; it has {', '.join(map(repr, raw.columns))}")
-            names = raw[self.id].cast(pl.String) if self.id in raw.columns else pl.lit(self.target)
-            raw = raw.with_columns(names.alias(ID), as_times(raw[self.time], name, self.time).alias(TIME))
-            raw = raw.rename({self.target: TARGET}) if self.target != TARGET else raw
+            read = read_table(data, self.encoding)
+            time = choose(read, self.time, "time", TIME_NAMES, holds_times, {self.id})
+            target = choose(read, self.target, "target", VALUE_NAMES, None, {self.id, time})
+            raw = read.frame
+            names = raw[self.id].cast(pl.String) if self.id in raw.columns else pl.lit(target)
+            raw = raw.with_columns(names.alias(ID), read_times(read.column(time), self.dates)[0].alias(TIME))
+            raw = raw.rename({target: TARGET}) if target != TARGET else raw
         before = self.trained_.known.filter(pl.col(ID).is_in(raw[ID].unique().to_list()))
         if self.trained_.static is not None:
             before = before.join(self.trained_.static, on=ID, how="left")
@@ -457,7 +483,7 @@ class Forecaster(Task):
         )
         rows = rows.select(ID, TIME, new=pl.col("last").is_null() | (pl.col(TIME) > pl.col("last")))
         if missing := [column for column in before.columns if column not in raw.columns]:
-            title = self.target if missing[0] == TARGET else missing[0]
+            title = self.target or TARGET if missing[0] == TARGET else missing[0]
             raise InputError(f"the rows have no column {title!r}; the model was trained with it")
         later = raw.select(before.columns).cast({TIME: before.schema[TIME]}).filter(rows["new"])
         whole = pl.concat([before, later], how="vertical_relaxed")
