@@ -6,13 +6,14 @@ import shlex
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.exceptions import Abort, TyperException
 
-from memfold.display import Terminal, answer, plain, point_table, say, score_table
+from memfold.display import Terminal, answer, plain, point_table, say, score_table, show_read
 from memfold.errors import InputError
 from memfold.tasks.registry import TASKS, load, task_class
 
@@ -164,6 +165,9 @@ def fit(
     seed: Annotated[int, typer.Option(help="Seed of the initial weights, the order of the data and dropout.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the unfinished training in --out.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a finished model in --out.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what was read and what a fit would take, and stop.")
+    ] = False,
     as_json: Json = False,
 ) -> int:
     """Fit a model to your data and score it once on a part that was held out.
@@ -183,6 +187,12 @@ def fit(
     begun = time.monotonic()
     parts = model.parts(data)
     held_out = model.read_files(valid) if valid else parts.valid
+    summaries = {"to train on": parts.train, "to validate on": held_out, "to score": parts.test}
+    show_read({name: model.summary(part) for name, part in summaries.items() if part is not None})
+    if dry_run:
+        show_read({"a fit would take": model.rehearse(replace(parts, valid=held_out), budget)})
+        say("a fit would start; --dry-run trains and writes nothing")
+        return 0
     model.fit(parts.train, budget=budget, valid=held_out, out=out, resume=resume, overwrite=overwrite)
     command = shlex.join(["memfold", *sys.argv[1:]])
     model.save(out, command=command)  # before the scoring, which may be interrupted

@@ -20,7 +20,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from memfold.training import Validation
 
-__all__ = ["Display", "Terminal", "answer", "plain", "point_table", "say", "score_table"]
+__all__ = ["Display", "Terminal", "answer", "plain", "point_table", "say", "score_table", "show_read"]
 
 # what moves the cursor, colours, or turns the direction of writing, and half a character, which cannot be written
 _COMMANDS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -38,6 +38,16 @@ def plain(text: str) -> str:
 def say(text: str) -> None:
     """Show one line on standard error."""
     print(plain(text).replace("\n", "\\n"), file=sys.stderr, flush=True)
+
+
+def show_read(parts: Mapping[str, Mapping[str, str]]) -> None:
+    """Show on standard error what was read: of each part by name, in words by what they are of."""
+    width = max((len(what) for part in parts.values() for what in part), default=0)
+    for name, part in parts.items():
+        if part:
+            say(f"{name}:")
+        for what, text in part.items():
+            say(f"  {what:<{width}}  {text}")
 
 
 def answer(text: str, end: str = "") -> None:

@@ -5,6 +5,7 @@ It knows nothing of series, text or sound: a task describes itself as a `Problem
 """
 
 import math
+import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
@@ -24,7 +25,7 @@ from memfold.nn.ops import clock
 
 STOPPED_SECONDS = 5.0  # a step that takes longer with hardly any work done: somebody stopped the process
 
-__all__ = ["Budget", "Problem", "Result", "Settings", "Validation", "train"]
+__all__ = ["Budget", "Problem", "Result", "Settings", "Validation", "rehearse", "train"]
 
 
 class Problem(ABC):
@@ -188,6 +189,38 @@ def train(
             loop.threads.restore()
     loop.keep_best()
     return loop.result
+
+
+def rehearse(problem: Problem, settings: Settings, steps: int = 3) -> dict[str, str]:
+    """Make a few steps to see what a training takes; the model's weights are changed by them.
+
+    Returns:
+        In words: ``"speed"``, the seconds of a step and the steps of the budget, and ``"memory"``, the most that the
+        process has taken so far.
+    """
+    loop = _Loop(problem, settings, None, "", None)
+    batches = loop.batches()
+    loop.take_step(next(batches), settings.lr)  # the first one allocates what the others use again
+    begun = time.perf_counter()
+    for _ in range(steps):
+        loop.take_step(next(batches), settings.lr)
+    seconds = (time.perf_counter() - begun) / steps
+    budget, epoch = settings.budget, problem.steps_per_epoch
+    by_epochs = math.inf if budget.epochs is None else budget.epochs * epoch
+    by_seconds = math.inf if budget.seconds is None else budget.seconds / seconds
+    count = min(by_epochs, by_seconds)
+    speed = f"{seconds:.3g} s a step; {count:,.0f} steps, {count / epoch:.3g} epochs, in {count * seconds:,.0f} s"
+    return {"speed": speed, "memory": f"{_most_memory() / 1e6:,.0f} MB so far, with the weights and {steps} steps"}
+
+
+def _most_memory() -> float:
+    """Bytes: the most that this process has had at once."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return math.nan
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most * (1.0 if sys.platform == "darwin" else 1024.0)
 
 
 class _NonFiniteError(Exception):

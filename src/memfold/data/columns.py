@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Collection, Sequence
 
+import polars as pl
+
 from memfold.data.delimited import Column, Table
 from memfold.data.numbers import read_numbers
 from memfold.data.times import read_times
@@ -46,10 +48,20 @@ def choose(
     if given is None and holds is not None:
         holding = [column for column in columns if column not in taken and holds(table.column(column))]
         if len(holding) == 1:
+            _refuse_data_for_header(table, holding[0], holds)
             return holding[0]
     wanted = f"no column {given!r}" if given else f"no column for the {option}"
     has = ", ".join(map(repr, columns))
     raise InputError(f"{table.name}: {wanted}; it has {has} (name the right one with --set {option}=COLUMN)")
+
+
+def _refuse_data_for_header(table: Table, title: str, holds: Callable[[Column], bool]) -> None:
+    """Refuse a table whose header is a row of data by all appearances: its title is what the column holds."""
+    if holds(Column(table.name, title, pl.Series([title]))):
+        raise InputError(
+            f"{table.name}: the first row, with {title!r}, looks like data and not like a header; write the columns' "
+            "names into a row above it"
+        )
 
 
 def holds_times(column: Column) -> bool:

@@ -21,6 +21,7 @@ from memfold.budget import Budget
 from memfold.data.datasets import DataSet, known_set
 from memfold.data.hashing import digest
 from memfold.data.unreadable import leave_out
+from memfold.display import say
 from memfold.errors import InputError, NotFittedError, shown
 from memfold.files import check_file
 from memfold.formats.directory import CHECKPOINT, check_place, read_files, write_model
@@ -252,6 +253,15 @@ class Task(ABC):
     def split(self, examples: Any) -> tuple[Any, Any]:
         """What to train on, and what to validate on."""
 
+    def summary(self, examples: Any) -> dict[str, str]:
+        """What was read, in words by what they are of, for a person to see before the training: how many examples,
+        which columns or classes, how it was read, what was left out."""
+        return {"examples": f"{len(examples):,}"} if hasattr(examples, "__len__") else {}
+
+    def seen(self, examples: Any) -> str:
+        """Which of the examples the model was fitted to, in words; ``""`` where none is, or none is known to be."""
+        return ""
+
     # -- the steps of a task: training -----------------------------------------------------------------------
 
     @abstractmethod
@@ -437,6 +447,33 @@ class Task(ABC):
         self.training_ = result
         return ready
 
+    def rehearse(self, parts: Parts, budget: str | None = None) -> dict[str, str]:
+        """Make a few steps of a fit to see what it would take; the model stays as it is.
+
+        Returns:
+            In words: how many weights it has, how long a step takes and how many fit into the budget, and the memory
+            that the process took.
+
+        Raises:
+            InputError: data or parameters that cannot be worked with.
+        """
+        import torch
+
+        from memfold import training
+
+        limit = Budget.parse(budget or self.budget)
+        self.check()
+        task = type(self)(**self.get_params())
+        task.progress = False
+        train, valid = task.split(parts.train) if parts.valid is None else (parts.train, parts.valid)
+        ready = task.prepare(FitData(parts.train, train, valid))
+        torch.manual_seed(task.seed)
+        network = task.network()
+        problem = task.problem(network, ready)
+        settings = training.Settings(limit, lr=task.lr, patience=task.patience, **dict(task.loop))  # type: ignore[arg-type]
+        weights = sum(weight.numel() for weight in network.parameters())
+        return {"weights": f"{weights:,}", **training.rehearse(problem, settings)}
+
     def predict(self, data: Any) -> "pl.DataFrame":
         """Answers as `table` describes them.
 
@@ -495,6 +532,8 @@ class Task(ABC):
             check_file(Path(report))
         begun = time.monotonic()
         examples = self.read(data)
+        if fitted_to := self.seen(examples):
+            say(f"{name or self.name}: {fitted_to}: the scores flatter the model")
         started = time.perf_counter()
         answers = self.answer(examples, **options)
         seconds = time.perf_counter() - started

@@ -206,6 +206,37 @@ class AnomalyDetector(Task):
                 raise InputError(f"{one.name}: the model is fitted to {had}, this has {has}")
         return series
 
+    def summary(self, examples: list[Readings]) -> dict[str, str]:
+        first = examples[0]
+        rows = sum(len(one.times) for one in examples)
+        series = f"{len(examples):,} series" if len(examples) > 1 else "1 series"
+        read = {"rows": f"{rows:,} in {series}", "values": ", ".join(first.variables)}
+        if len(first.times):
+            moments = pl.Series([first.times[0], first.times[-1]])
+            if first.dates:
+                moments = (moments * 1e6).round().cast(pl.Int64).cast(pl.Datetime("us"))
+            begin, end = first.written.written(moments if first.dates else moments.cast(pl.Int64))
+            apart = f"{first.step:g}{' s' if first.dates else ''} apart"
+            read["times"] = f"from {begin} to {end}, most often {apart}" + (
+                "" if len(examples) == 1 else " (the first)"
+            )
+        if first.windows is not None:
+            read["labels"] = f"{sum(len(one.windows or ()) for one in examples):,} labelled anomalies"
+        notes = dict.fromkeys(note for one in examples for note in one.notes)
+        return read | ({"read": "; ".join(notes)} if notes else {})
+
+    def seen(self, examples: list[Readings]) -> str:
+        ends = {one.name: one.times[-1] for one in self.history_ if one.times}
+        within = []
+        for one in examples:
+            first = self.warm_rows(one)
+            if one.name in ends and first < len(one.times) and one.times[first] <= ends[one.name]:
+                within.append(one.name)
+        if not within:
+            return ""
+        of = f"{len(within)} of {len(examples)} series, {within[0]!r} first," if len(examples) > 1 else repr(within[0])
+        return f"the model was fitted to points of {of} that are scored here"
+
     # -- training --------------------------------------------------------------------------------------------
 
     def prepare(self, data: FitData) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from memfold.data.columns import TIME_NAMES, VALUE_NAMES, choose, holds_times
+from memfold.data.columns import TIME_NAMES, VALUE_NAMES, by_name, choose, holds_times
 from memfold.data.datasets import DataSet
 from memfold.data.frames import like
 from memfold.data.sources import read_table
@@ -42,6 +42,7 @@ LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 QUANTILES = tuple(f"q{round(100 * level)}" for level in LEVELS)
 OURS = {ID, TIME, TARGET, "cutoff", MODEL, "lo80", "hi80", *QUANTILES}  # columns that no baseline has
 MOST_ORIGINS = 30  # of a known set that are scored
+MOST_ENDS = 10_000  # series whose last times a model remembers
 MOST_CONTEXT = 10**6  # steps: 256 windows of them are read at once
 
 Array = NDArray[np.float64]
@@ -128,6 +129,7 @@ class Forecaster(Task):
     horizon_: int = fitted()
     context_: int = fitted()
     covariates_: Covariates = fitted()
+    ends_: dict[str, int] = fitted()  # the last time of each series that the model was fitted to, in microseconds
     trained_: SeriesTable = fitted(stored=False)  # on; not of a loaded model
     network_: "Ensemble" = fitted(stored=False)
 
@@ -198,6 +200,34 @@ class Forecaster(Task):
             raise InputError("a split by time needs the horizon: give it, such as Forecaster(horizon=24)")
         return TimeSplit(n_splits, horizon, self.id, self.time or TIME)
 
+    def summary(self, examples: SeriesTable) -> dict[str, str]:
+        known, times = examples.known, examples.times
+        first, last = times.written(pl.Series([known[TIME].min(), known[TIME].max()], dtype=known.schema[TIME]))
+        series = f"{len(examples.ids):,} series" if len(examples.ids) > 1 else "1 series"
+        lengths = examples.lengths
+        span = f"{lengths.min():,}" if lengths.min() == lengths.max() else f"{lengths.min():,} to {lengths.max():,}"
+        read = {
+            "rows": f"{known.height:,} in {series} of {span} rows",
+            "times": f"{examples.titles[1]}, from {first} to {last}, every {examples.step}",
+        }
+        if examples.times.zone and not examples.times.clock:
+            read["zone"] = examples.times.zone
+        if columns := [*self.past, *self.future, *self.static]:
+            read["covariates"] = ", ".join(columns)
+        if examples.ahead.height:
+            read["known ahead"] = f"{examples.ahead.height:,} rows without a value"
+        return read | ({"read": "; ".join(examples.notes)} if examples.notes else {})
+
+    def seen(self, examples: SeriesTable) -> str:
+        ends = examples.known.group_by(ID, maintain_order=True).agg(pl.col(TIME).last().cast(pl.Int64))
+        within = [name for name, end in ends.iter_rows() if name in self.ends_ and end <= self.ends_[name]]
+        if not within:
+            return ""
+        of = (
+            "every series" if len(within) == len(ends) else f"{len(within)} of {len(ends)} series, {within[0]!r} first,"
+        )
+        return f"the model was fitted to the last steps of {of} which are scored here"
+
     # -- training --------------------------------------------------------------------------------------------
 
     def prepare(self, data: FitData) -> Any:
@@ -220,6 +250,8 @@ class Forecaster(Task):
 
     def finish(self, data: FitData, ready: Any) -> None:
         self.trained_ = data.whole
+        last = data.whole.known.group_by(ID, maintain_order=True).agg(pl.col(TIME).last().cast(pl.Int64))
+        self.ends_ = dict(last.head(MOST_ENDS).iter_rows())
 
     def _seasons_and_horizon(self, table: SeriesTable) -> tuple[tuple[int, ...], int]:
         if hasattr(self, "horizon_"):  # fitted
@@ -469,11 +501,11 @@ class Forecaster(Task):
         else:
             read = read_table(data, self.encoding)
             time = choose(read, self.time, "time", TIME_NAMES, holds_times, {self.id})
-            target = choose(read, self.target, "target", VALUE_NAMES, None, {self.id, time})
             raw = read.frame
+            target = self.target or by_name(raw.columns, VALUE_NAMES) or TARGET
             names = raw[self.id].cast(pl.String) if self.id in raw.columns else pl.lit(target)
             raw = raw.with_columns(names.alias(ID), read_times(read.column(time), self.dates)[0].alias(TIME))
-            raw = raw.rename({target: TARGET}) if target != TARGET else raw
+            raw = raw.rename({target: TARGET}) if target != TARGET and target in raw.columns else raw
         before = self.trained_.known.filter(pl.col(ID).is_in(raw[ID].unique().to_list()))
         if self.trained_.static is not None:
             before = before.join(self.trained_.static, on=ID, how="left")
