@@ -135,3 +135,11 @@ def test_a_build_asks_no_other_machine() -> None:
     code += "import urllib.request; urllib.request.urlopen('http://127.0.0.1:9')"
     refused = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "built without a network" in refused.stderr
+
+
+def test_chinese_is_split_into_pairs() -> None:
+    script = ROOT / "docs" / "site" / "search.py"
+    checked = subprocess.run(
+        [sys.executable, "-m", "doctest", "-v", script], capture_output=True, text=True, check=True
+    )
+    assert "2 passed" in checked.stdout
