@@ -94,6 +94,12 @@ def name_aliases(
     return signature, returned
 
 
+def keep_sentences(app: Sphinx, kind: str, name: str, value: object, options: Any, lines: list[str]) -> None:
+    """Let a colon in the first sentence of a property be one: else what stands before it is taken for the type."""
+    if kind in ("attribute", "data", "property"):
+        lines[:0] = ["..", ""]  # an empty comment
+
+
 def copy_front_page(app: Sphinx, exception: Exception | None) -> None:
     """Make README the page that a folder opens with."""
     if exception is None and app.builder.name == "html":
@@ -104,6 +110,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     mathml.setup(app)
     navigation.setup(app)
     search.setup(app)
+    app.connect("autodoc-process-docstring", keep_sentences, priority=400)  # before Napoleon
     app.connect("autodoc-process-signature", name_aliases)
     app.connect("build-finished", copy_front_page)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
