@@ -20,7 +20,7 @@ help:
 	@echo "make test-fast the quick tests of every package, in less than a minute"
 	@echo "make setup     the developer's environment in $(VENV)"
 	@echo "make lint      ruff, mypy, clang-format"
-	@echo "make docs      write what the program says of itself into docs/reference and the guides"
+	@echo "make docs      write docs/reference and docs/api from the program, and the site into build/site"
 	@echo "make bench     measure against the peers and write benchmarks/README.md"
 	@echo "make peers     the peers to measure against, in $(PEERS)"
 	@echo "make sanitize  the engine under the address, undefined-behaviour and thread sanitizers, and for NEON under qemu"
@@ -72,6 +72,9 @@ release-check: sanitize test
 
 docs: $(VENV)/.dev
 	$(BIN)/python docs/make_reference.py
+	$(BIN)/python docs/make_contents.py
+	$(BIN)/python docs/site/build.py build/site
+	@echo "the site is in build/site; open build/site/index.html"
 
 # The peers, measured against and never depended on, have an environment of their own.
 $(PEERS)/.done: constraints.txt pyproject.toml $(NATIVE)

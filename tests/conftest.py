@@ -2,6 +2,8 @@
 difference to every oracle, by cell, printed at the end of a run."""
 
 import os
+import subprocess
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -45,6 +47,22 @@ def _turn(alone: bool) -> Iterator[None]:
 def pytest_runtest_protocol(item: pytest.Item) -> object:
     with _turn(item.get_closest_marker("alone") is not None) if hasattr(item.config, "workerinput") else nullcontext():
         return (yield)
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The documentation site, built once in a run: by the first of its processes that wants it."""
+    import fcntl
+
+    folder = tmp_path_factory.getbasetemp()
+    folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+    out, script = folder / "site", Path(__file__).parent.parent / "docs" / "site" / "build.py"
+    with (folder / "site.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (out / "index.html").exists():
+            built = subprocess.run([sys.executable, script, out], capture_output=True, text=True, check=False)
+            assert built.returncode == 0, built.stdout + built.stderr
+    return out
 
 
 @pytest.fixture

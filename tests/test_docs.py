@@ -1,31 +1,42 @@
 import importlib.util
 import re
+import shlex
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
+import typer
 
-from memfold.tasks.parameters import keywords_of, parameters_of
+from memfold.budget import Budget
+from memfold.cli import app, spread_settings
+from memfold.tasks.parameters import keywords_of, parameters_of, parse_settings
 from memfold.tasks.registry import TASKS, task_class
 
 ROOT = Path(__file__).parent.parent
-GUIDE = sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs" / "guide").glob("*.md"))
-REFERENCE = sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs" / "reference").glob("*.md"))
-PAGES = ["README.md", "README.zh-CN.md", *(page for page in GUIDE if "learn" not in page)]
-LINKED = [*PAGES, *REFERENCE, "CONTRIBUTING.md", "docs/architecture.md"]
-CHINESE = [page for page in ("README.zh-CN.md", *GUIDE, *REFERENCE) if page.endswith(".zh-CN.md")]
+DOCUMENTS = sorted(
+    str(page.relative_to(ROOT))
+    for pattern in ("*.md", "docs/**/*.md", "benchmarks/*.md")
+    for page in ROOT.glob(pattern)
+)
+GUIDE = [page for page in DOCUMENTS if page.startswith("docs/guide/")]
+REFERENCE = [page for page in DOCUMENTS if page.startswith("docs/reference/")]
+CHINESE = [page for page in DOCUMENTS if page.endswith(".zh-CN.md")]
 TASK_GUIDES = [f"docs/guide/{task}{suffix}" for task in TASKS for suffix in (".md", ".zh-CN.md")]
-WIDE = 160  # columns of a line that is neither a table's row nor code
+WIDE = 160  # columns of a line that is no row of a table
+CODE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
+MAKE_TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
 
 
 def read(page: str) -> str:
     return (ROOT / page).read_text(encoding="utf-8")
 
 
-@pytest.fixture(scope="module")
-def reference() -> ModuleType:
-    """The script docs/make_reference.py."""
-    spec = importlib.util.spec_from_file_location("make_reference", ROOT / "docs" / "make_reference.py")
+def script(name: str) -> ModuleType:
+    """A script of docs/ as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -33,34 +44,166 @@ def reference() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.fixture(scope="module")
+def reference() -> ModuleType:
+    return script("make_reference")
+
+
+@pytest.fixture(scope="module")
+def contents() -> ModuleType:
+    return script("make_contents")
+
+
+# -- code ----------------------------------------------------------------------------------------------------
+
+# tests/cells/test_cells_docs.py runs the one that is left out, which takes longer.
+WITH_CODE = [page for page in DOCUMENTS if "\n```python\n" in read(page) and page != "docs/guide/learn.md"]
+
+
+@pytest.mark.parametrize("page", WITH_CODE)
 def test_the_code_in_the_docs_runs(page: str) -> None:
     blocks = re.findall(r"^```python\n(.*?)^```", read(page), re.M | re.S)
     assert blocks, page
     exec("\n".join(blocks), {})
 
 
-@pytest.mark.parametrize("page", LINKED)
+@pytest.mark.parametrize("page", [page for page in DOCUMENTS if "\n```bash\n" in read(page)])
+def test_the_shell_understands_what_is_typed_into_it(page: str) -> None:
+    for language, block in CODE.findall(read(page)):
+        if language == "bash":
+            checked = subprocess.run(["bash", "-n"], input=block, capture_output=True, text=True, check=False)
+            assert checked.returncode == 0, checked.stderr
+
+
+def commands_in(block: str) -> Iterator[list[str]]:
+    """The words of every ``memfold …`` in the lines of a block, without redirections."""
+    for line in block.replace("\\\n", " ").splitlines():
+        if "memfold " not in line:
+            continue
+        lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+        lexer.whitespace_split = True
+        try:
+            words = list(lexer)
+        except ValueError:  # an apostrophe: not a line that is typed
+            continue
+        begins = [
+            at for at, word in enumerate(words) if word == "memfold" and words[at - 1 : at] in ([], ["|"], ["&&"])
+        ]
+        for at in begins:
+            ends = [end for end in range(at, len(words)) if words[end] in ("|", ";", "&&", "<", ">")]
+            yield words[at + 1 : min(ends, default=len(words))]
+
+
+def parsed(words: list[str]) -> tuple[str, dict[str, Any]]:
+    """The command that words call and its arguments, by the program's own parser, which runs nothing."""
+    command: Any = typer.main.get_command(app)
+    rest, name, context = spread_settings(words), "memfold", None
+    while hasattr(command, "commands"):
+        context = command.make_context(name, rest, parent=context)
+        rest = [*context._protected_args, *context.args]
+        assert rest, f"memfold {shlex.join(words)}: no command"
+        name, rest = rest[0], rest[1:]
+        assert name in command.commands, f"memfold {shlex.join(words)}: no command {name}"
+        command = command.commands[name]
+    return name, command.make_context(name, rest, parent=context).params
+
+
+def check_command(words: list[str]) -> None:
+    """Fail where the program would refuse the words before it looks at any file."""
+    name, arguments = parsed(words)
+    if name == "fit":
+        task = arguments["task"]
+        settable = {p.name: p.hint for p in parameters_of(task_class(task))}
+        parse_settings(settable, task, arguments["settings"])
+    if "budget" in arguments and arguments["budget"] is not None:
+        Budget.parse(arguments["budget"])
+
+
+TYPED = [
+    pytest.param(words, id=f"{page}-{shlex.join(words)[:60]}")
+    for page in DOCUMENTS
+    if page != "docs/reference/cli.md"
+    for language, block in CODE.findall(read(page))
+    if language in ("", "text", "bash")
+    for words in commands_in(block)
+]
+# In a sentence a command is often named with a part of its arguments; where it says what it writes, it is whole.
+INLINE = [
+    pytest.param(words, id=f"{page}-{shlex.join(words)[:60]}")
+    for page in DOCUMENTS
+    for span in re.findall(r"`(memfold [^`]+ --out [^`]+)`", CODE.sub("", read(page)))
+    for words in commands_in(span)
+]
+
+
+@pytest.mark.parametrize("words", TYPED + INLINE)
+def test_the_program_takes_the_commands_in_the_docs(words: list[str]) -> None:
+    check_command(words)
+
+
+def test_the_program_refuses_a_command_that_it_does_not_have() -> None:
+    with pytest.raises(Exception, match="No such option"):
+        check_command(["fit", "forecast", "sales.csv", "--out", "model", "--buget", "3m"])
+    with pytest.raises(ValueError, match="horizn"):
+        check_command(["fit", "forecast", "sales.csv", "--out", "model", "--set", "horizn=14"])
+    with pytest.raises(AssertionError, match="no command"):
+        check_command(["foretell", "model"])
+
+
+@pytest.mark.parametrize("page", DOCUMENTS)
+def test_commands_and_files_that_a_page_names_exist(page: str) -> None:
+    text = read(page)
+    names = {re.split("[ |]", span)[0] for span in re.findall(r"`memfold ([a-z][^`]*)`", CODE.sub("", text))}
+    assert names <= set(typer.main.get_command(app).commands), page  # type: ignore[attr-defined]
+    typed = re.findall(r"`make ([a-z][a-z -]*)`", text) + re.findall(r"^make ([a-z-]+)", text, re.M)
+    assert {target for words in typed for target in words.split()} <= MAKE_TARGETS
+    if page != "CHANGELOG.md":  # which also tells of what is gone
+        for named in re.findall(r"\b((?:tests|docs|benchmarks|src)/[a-z0-9_./-]+\.(?:py|md|toml|cpp|hpp))\b", text):
+            assert (ROOT / named).exists(), named
+
+
+# -- links and lines -----------------------------------------------------------------------------------------
+
+
+def anchors_of(page: str) -> set[str]:
+    """What a link can name after ``#``: the headings as GitHub writes them."""
+    anchors: set[str] = set()
+    for heading in re.findall(r"^#+ (.+)$", CODE.sub("", read(page)), re.M):
+        shown = re.sub(r"\[([^]]*)\]\([^)]*\)|`", r"\1", heading).strip().lower()
+        anchor = re.sub(r"[^\w\- ]", "", shown).replace(" ", "-")
+        number = sum(1 for known in anchors if re.fullmatch(rf"{re.escape(anchor)}(-\d+)?", known))
+        anchors.add(f"{anchor}-{number}" if number else anchor)
+    return anchors
+
+
+@pytest.mark.parametrize("page", DOCUMENTS)
 def test_links_inside_the_repository_lead_somewhere(page: str) -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)|src=\"([^\"]+)\"", read(page)):
-        link = target[0] or target[1]
-        if not link.startswith("http"):
-            assert ((ROOT / page).parent / link).exists(), link
+    text = re.sub(r"`[^`\n]*`", "", CODE.sub("", read(page)))
+    for target in (
+        link for links in re.findall(r"\]\(([^)\s]+)\)|(?:src|href)=\"([^\"]+)\"", text) for link in links if link
+    ):
+        if re.match("[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        file = ((ROOT / page).parent / path).resolve() if path else ROOT / page
+        assert file.exists(), target
+        if anchor:
+            assert anchor in anchors_of(str(file.relative_to(ROOT))), target
 
 
 @pytest.mark.parametrize("page", CHINESE)
 def test_both_languages_have_the_same_sections_tables_and_figures(page: str) -> None:
     english, chinese = (read(name) for name in (page.replace(".zh-CN", ""), page))
-    for pattern in (r"^#+ ", r"^\|", r"^```"):
+    for pattern in (r"^#+ ", r"^\|", r"^```", r"^- "):
         assert len(re.findall(pattern, english, re.M)) == len(re.findall(pattern, chinese, re.M)), pattern
     figures = [set(re.findall(r"\d+\.\d+", text)) for text in (english, chinese)]
     assert figures[0] == figures[1]
 
 
-@pytest.mark.parametrize("page", [*TASK_GUIDES, *REFERENCE, "README.md", "README.zh-CN.md", "docs/architecture.md"])
+@pytest.mark.parametrize("page", [page for page in DOCUMENTS if page.startswith(("docs/", "README"))])
 def test_lines_are_short_enough_to_read(page: str) -> None:
-    prose = re.sub(r"^(```.*?^```|\|.*?)$", "", read(page), flags=re.M | re.S)
-    assert [line for line in prose.splitlines() if len(line) > WIDE] == []
+    lines = [line for line in read(page).splitlines() if not line.startswith("|")]
+    assert [line for line in lines if len(line) > WIDE] == []
 
 
 # -- what is written by the program --------------------------------------------------------------------------
@@ -71,11 +214,28 @@ def test_the_reference_says_what_the_program_says(reference: ModuleType) -> None
     assert stale == [], "run `make docs`"
 
 
+def test_the_index_and_the_api_pages_say_what_there_is(contents: ModuleType) -> None:
+    made = {**contents.api_pages(), **contents.index_pages()}
+    stale = [path.relative_to(ROOT) for path, text in made.items() if not path.exists() or read(str(path)) != text]
+    assert stale == [], "run `make docs`"
+    assert {path for path in made if path.parent.name == "api"} == set((ROOT / "docs" / "api").glob("*"))
+
+
+def test_every_public_name_says_what_it_is(contents: ModuleType) -> None:
+    for page in contents.MODULES:
+        for module in contents.modules_of(page):
+            silent = [name for name, value in contents.public_names(module) if not contents.summary_of(value)]
+            assert silent == [], module
+
+
 def test_every_command_is_documented(reference: ModuleType) -> None:
     page = read("docs/reference/cli.md")
     for name, command in reference.commands().items():
         assert f"\n## memfold {name}\n" in page
-        assert "Example" in command.help, f"memfold {name} --help shows no example"
+        examples = re.findall(r"Examples?: (.+)", command.help)
+        assert examples, f"memfold {name} --help shows no example"
+        for words in commands_in(examples[0]):
+            check_command(words)
 
 
 @pytest.mark.parametrize("task", TASKS)

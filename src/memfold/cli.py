@@ -28,8 +28,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-data_app = typer.Typer(help="Data sets known by name.\n\nExample: memfold data list")
+data_app = typer.Typer(
+    help="Data sets known by name.\n\nExample: memfold data list",
+    epilog="A set is read from $MEMFOLD_DATA/NAME where that folder exists, and else downloaded once.",
+)
 app.add_typer(data_app, name="data")
+
+# Below the commands in `memfold --help`; tests/test_first_minutes.py holds every line to what the program does.
+FIRST_MINUTES = """\b
+Every parameter of a task: memfold params TASK
+Known sets (@NAME): read from $MEMFOLD_DATA/NAME, or else downloaded once
+Threads: one for each core, or as many as OMP_NUM_THREADS says
+A training that was killed: the same command and --resume continue it
+Systems: Linux on x86-64 and on 64-bit ARM
+To add a cell: docs/engine.md, "A new cell"
+"""
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else.")]
 
@@ -116,7 +129,7 @@ def _print_parameters(task: str | None) -> None:
     print(parameter_lines(task_class(task)))
 
 
-@app.callback(invoke_without_command=True)
+@app.callback(invoke_without_command=True, epilog=FIRST_MINUTES)
 def main(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version and end.", is_eager=True)] = False,
@@ -405,7 +418,7 @@ def lab(
 
     adding, copy, order, timing and reber are the classical puzzles, over growing lags, each training ended as soon as
     the puzzle is solved. pixels reads MNIST's digits pixel by pixel. gradient measures how far a gradient reaches back.
-    Where a paper reports another result, that is printed. Seeds are fixed.
+    Where a paper reports another result than this run, that is printed. Seeds are fixed.
 
     Example: memfold lab adding --lags 100,200,400,800 --out adding.html
     """

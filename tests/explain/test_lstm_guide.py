@@ -30,7 +30,7 @@ def test_the_claims_of_the_guide_hold() -> None:
     with contextlib.redirect_stdout(io.StringIO()):
         for code in re.findall(r"^```python\n(.*?)^```", text, re.M | re.S):
             exec(code, names)
-    rnn, lstm = (row["lag 100"] for row in names["found"].rows)
+    rnn, lstm = (row["lag 100"] for row in names["record"].rows)
     assert lstm / rnn > 1e4
     assert names["ledger"].total[0] == pytest.approx(names["trace"]["c"][-1, 0, 0], abs=1e-12)
     assert abs(names["total"] - 1).max() > 0.1  # an LSTM's two gates are not one
