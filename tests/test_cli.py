@@ -327,3 +327,30 @@ def test_only_benchmarks_take_openmp_as_it_comes(
     with pytest.raises(SystemExit):
         main()
     assert os.environ.get("OMP_WAIT_POLICY") == policy
+
+
+def test_a_dry_run_shows_what_was_read_and_writes_nothing(tmp_path: Path) -> None:
+    days = [f"{d:02d}.{m:02d}.2023" for m, last in ((1, 31), (2, 28), (3, 31)) for d in range(1, last + 1)]
+    text = "Tag;Kasse\n" + "".join(f"{day};1.0{k % 10}0,5\n" for k, day in enumerate(days))
+    (tmp_path / "kasse.csv").write_text(text, encoding="utf-8")
+    done = run_here("fit", "forecast", str(tmp_path / "kasse.csv"), "--out", str(tmp_path / "m"), "--dry-run")
+    assert done.returncode == 0, done.stderr
+    for said in (
+        "83 in 1 series of 83 rows",
+        "Tag, from 01.01.2023 to 24.03.2023, every 1d",
+        "day-first dates, by row 14: 13.01.2023",
+        "column 'Kasse': thousands with points, decimal comma",
+        "a fit would take:",
+        "s a step",
+        "MB so far",
+    ):
+        assert said in done.stderr
+    assert not (tmp_path / "m").exists()
+
+
+def test_an_evaluation_names_rows_that_the_model_was_fitted_to(model: Path, tmp_path: Path) -> None:
+    seen = run_here("evaluate", str(model), str(model.parent / "series.csv"))
+    assert "was fitted to" not in seen.stderr  # the last horizon was held out
+    pl.read_csv(model.parent / "series.csv").head(190).write_csv(tmp_path / "earlier.csv")
+    earlier = run_here("evaluate", str(model), str(tmp_path / "earlier.csv"))
+    assert "the model was fitted to the last steps of every series which are scored here" in earlier.stderr

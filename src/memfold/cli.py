@@ -190,12 +190,14 @@ def fit(
 
     Example: memfold fit forecast sales.csv --out model --budget 3m --set horizon=14
     """
+    from memfold.budget import Budget
     from memfold.formats.directory import check_place
     from memfold.tasks.parameters import parameters_of, parse_settings
 
     kind = task_class(task)
     settable = {p.name: p.hint for p in parameters_of(kind) if p.name != "seed"}
     model = kind(**{**kind.known_parameters(data), **parse_settings(settable, task, settings), "seed": seed})
+    Budget.parse(budget)  # refuse it before anything is read
     check_place(out, resume=resume, overwrite=overwrite)
     begun = time.monotonic()
     parts = model.parts(data)

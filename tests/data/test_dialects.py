@@ -5,6 +5,7 @@ import io
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import pandas as pd
 import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,6 +13,9 @@ from hypothesis import strategies as st
 
 from memfold.data.delimited import Column, decoded, read_delimited
 from memfold.data.numbers import read_numbers
+from memfold.data.readings import read_readings
+from memfold.data.sources import read_table
+from memfold.data.tables import read_series
 from memfold.data.times import follow_clock, read_times
 from memfold.errors import InputError
 
@@ -264,3 +268,108 @@ def test_numbers_are_read(column: list[str], options: dict[str, str], expected: 
 def test_what_is_no_number_or_may_be_two_is_refused(column: list[str], separator: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         read_numbers(Column("file", "y", pl.Series(column), separator=separator))
+
+
+def hours(zone: str, begin: datetime, end: datetime) -> list[str]:
+    """Local times of every hour, as clocks show them."""
+    utc = pl.datetime_range(begin, end, "1h", time_zone="UTC", eager=True)
+    return utc.dt.convert_time_zone(zone).dt.strftime("%Y-%m-%d %H:%M").to_list()
+
+
+def test_a_series_follows_clocks_that_were_changed(tmp_path: Path) -> None:
+    path = tmp_path / "local.csv"
+    for begin, end in ((datetime(2023, 3, 20), datetime(2023, 3, 28)), (datetime(2023, 10, 20), datetime(2023, 11, 2))):
+        times = hours("Europe/Berlin", begin, end)
+        path.write_text("ds,y\n" + "".join(f"{time},{k}\n" for k, time in enumerate(times)), encoding="utf-8")
+        table = read_series(path)
+        assert table.step == "1h"
+        assert table.values[0].tolist() == list(range(len(times)))
+        assert "clocks of Europe/Berlin" in table.notes[0]
+        ahead = table.times.written(table.times_after(2)["ds"]).to_list()
+        assert ahead == hours("Europe/Berlin", end + timedelta(hours=1), end + timedelta(hours=2))
+
+
+def test_an_hour_that_is_missing_on_another_night_is_a_gap(tmp_path: Path) -> None:
+    times = [time for time in hours("UTC", datetime(2023, 5, 1), datetime(2023, 5, 9)) if time != "2023-05-07 02:00"]
+    path = tmp_path / "gap.csv"
+    path.write_text("ds,y\n" + "".join(f"{time},1\n" for time in times), encoding="utf-8")
+    with pytest.raises(InputError, match="has no row for 2023-05-07 02:00:00"):
+        read_series(path)
+
+
+def test_columns_are_found_by_what_they_hold(tmp_path: Path) -> None:
+    path = tmp_path / "takings.csv"
+    path.write_text("Tag;Filiale;Kasse\n01.02.2024;Nord;1,5\n02.02.2024;Nord;2,5\n", encoding="utf-8")
+    table = read_series(path)
+    assert table.titles == ("unique_id", "Tag")
+    assert table.values[0].tolist() == [1.5, 2.5]
+    (readings,) = read_readings(path)
+    assert readings.variables == ("Kasse",)
+
+
+def test_a_row_of_data_is_no_header(tmp_path: Path) -> None:
+    path = tmp_path / "bare.csv"
+    path.write_text("2024-01-01,1.5\n2024-01-02,2.5\n2024-01-03,2.5\n", encoding="utf-8")
+    for read in (read_series, read_readings):
+        with pytest.raises(InputError, match=r"the first row.*looks like data and not like a header"):
+            read(path)
+
+
+def test_rows_out_of_order_are_put_into_it_and_named() -> None:
+    frame = pl.DataFrame({"ds": ["2024-01-02", "2024-01-01", "2024-01-03"], "y": [2.0, 1.0, 3.0]})
+    assert read_series(frame).notes == ("rows that were not in the order of time were put into it",)
+    assert read_readings(frame)[0].values[:, 0].tolist() == [1.0, 2.0, 3.0]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.jsonl", '{"ds": "2024-01-01", "d": {"y": 1}}\n{"ds": "2024-01-02", "d": {"y": 2.5}}\n'),
+        ("a.json", '[{"ds": "2024-01-01", "d": {"y": 1}}, {"ds": "2024-01-02", "d": {"y": 2.5}}]'),
+        ("b.json", '{"rows": [{"ds": "2024-01-01", "d": {"y": 1}}, {"ds": "2024-01-02", "d": {"y": 2.5}}]}'),
+        ("c.json", '{"ds": ["2024-01-01", "2024-01-02"], "d.y": [1, 2.5]}'),
+    ],
+)
+def test_json_is_a_table_with_the_fields_of_objects(tmp_path: Path, name: str, content: str) -> None:
+    path = tmp_path / name
+    path.write_text(content, encoding="utf-8")
+    frame = read_table(path).frame
+    assert frame["ds"].to_list() == ["2024-01-01", "2024-01-02"]
+    assert frame["d.y"].to_list() == [1.0, 2.5]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[" * 100_000, "not readable as JSON"),
+        ('{"a": ' * 50 + "1" + "}" * 50, "objects in objects, too deep"),
+        ('{"a": "\\ud800"}', "not readable as JSON"),
+        ('{"a": Infinity}', "Infinity is not JSON"),
+        ("[1, 2]", "expected an object"),
+    ],
+)
+def test_json_that_is_no_table_is_one_line(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(content + "\n", encoding="utf-8")
+    with pytest.raises(InputError, match=message):
+        read_table(path)
+
+
+def test_several_files_are_one_table_when_they_have_one_form(tmp_path: Path) -> None:
+    paths = [tmp_path / "1.csv", tmp_path / "2.csv"]
+    paths[0].write_text("ds,y\n2024-01-01,1\n", encoding="utf-8")
+    paths[1].write_text("y;ds\n2;2024-01-02\n", encoding="utf-8")
+    assert read_series([str(path) for path in paths]).values[0].tolist() == [1.0, 2.0]
+    paths[1].write_text("ds,z\n2024-01-02,2\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"2\.csv: has the columns 'ds', 'z'.*1\.csv has 'ds', 'y'"):
+        read_series(paths)
+
+
+def test_pandas_indices_of_times_are_columns() -> None:
+    index = pd.date_range("2024-01-01", periods=3, freq="D", tz="Europe/Berlin")
+    series = pd.DataFrame({"y": [1.0, 2.0, 3.0]}, index=index)
+    table = read_series(series)
+    assert table.times.zone == "Europe/Berlin"
+    assert str(table.times.written(table.times_after(1)["ds"])[0]) == "2024-01-04 00:00:00+01:00"
+    periods = pd.DataFrame({"y": [1.0, 2.0, 3.0]}, index=pd.period_range("2024-01", periods=3, freq="M"))
+    assert read_series(periods).step == "1mo"

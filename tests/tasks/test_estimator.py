@@ -99,7 +99,7 @@ def test_a_random_split_of_a_series_is_refused(cv: Any, message: str) -> None:
 def test_rows_that_cannot_follow_are_named(forecaster: Forecaster) -> None:
     with pytest.raises(InputError, match="the rows have no column 'y'"):
         forecaster.score(SERIES[72:].drop("y"))
-    with pytest.raises(InputError, match="no column 'ds'"):
+    with pytest.raises(InputError, match="no column for the time"):
         forecaster.score(SERIES.drop("ds"))
     with pytest.raises(InputError, match="3 rows in X and 2 values in y"):
         forecaster.score(SERIES[72:75].drop("y"), [1.0, 2.0])

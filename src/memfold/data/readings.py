@@ -14,11 +14,11 @@ from memfold.data.columns import TIME_NAMES, VALUE_NAMES, by_name, choose, holds
 from memfold.data.datasets import find
 from memfold.data.numbers import Decimal, read_numbers
 from memfold.data.sources import read_table
-from memfold.data.tables import TIME, refuse_null
+from memfold.data.tables import TIME, in_order, refuse_null
 from memfold.data.times import AS_THEY_ARE, Times, read_times
 from memfold.errors import InputError
 
-__all__ = ["ID", "TIME_NAMES", "Readings", "load_nab", "read_readings"]
+__all__ = ["ID", "Readings", "load_nab", "read_readings"]
 
 ID = "unique_id"
 DAY = 86_400.0  # seconds
@@ -129,6 +129,8 @@ def read_readings(
     if label:
         read["label"] = read_numbers(raw.column(label))[0].fill_null(0.0)
     frame = pl.DataFrame([column.alias(title) for title, column in read.items()]).with_row_index("row")
+    if not in_order(frame):
+        notes.append("rows that were not in the order of time were put into it")
     is_dates = not frame.schema[TIME].is_integer()
     seconds = pl.col(TIME).dt.epoch("us") / 1e6 if is_dates else pl.col(TIME).cast(pl.Float64)
     result = []

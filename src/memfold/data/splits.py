@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from memfold.data.columns import TIME_NAMES, by_name
 from memfold.data.delimited import Column
 from memfold.data.tables import ID, TIME
 from memfold.data.times import read_times
@@ -26,14 +27,14 @@ class TimeSplit:
         test_size: steps of each series that are scored in a split; when None, so many that all splits together have
             all but one of ``n_splits + 1`` equal parts.
         id: column with the series' names; without it all rows are of one series.
-        time: column with dates or integers.
+        time: column with dates or integers; None looks for ds, timestamp, time, date ...
 
     >>> table = pl.DataFrame({"ds": [1, 2, 3, 4, 5], "y": [1.0, 2.0, 3.0, 4.0, 5.0]})
     >>> [(train.tolist(), test.tolist()) for train, test in TimeSplit(2, 1).split(table)]
     [([0, 1, 2], [3]), ([0, 1, 2, 3], [4])]
     """
 
-    def __init__(self, n_splits: int = 3, test_size: int | None = None, id: str = ID, time: str = TIME) -> None:
+    def __init__(self, n_splits: int = 3, test_size: int | None = None, id: str = ID, time: str | None = None) -> None:
         self.n_splits, self.test_size, self.id, self.time = n_splits, test_size, id, time
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
@@ -47,10 +48,12 @@ class TimeSplit:
             InputError: a column that is not there, or series that are too short.
         """
         frame = pl.DataFrame(nw.from_native(X, eager_only=True).to_dict(as_series=False))
-        if self.time not in frame.columns:
-            raise InputError(f"the table has no column {self.time!r} with times; it has {', '.join(frame.columns)}")
+        time = self.time or by_name(frame.columns, TIME_NAMES)
+        if time is None or time not in frame.columns:
+            title = "" if time is None else f" {time!r}"
+            raise InputError(f"the table has no column{title} with times; it has {', '.join(frame.columns)}")
         names = frame[self.id] if self.id in frame.columns else pl.repeat("", frame.height, eager=True)
-        rows = pl.DataFrame({ID: names, TIME: read_times(Column("the table", self.time, frame[self.time]))[0]})
+        rows = pl.DataFrame({ID: names, TIME: read_times(Column("the table", time, frame[time]))[0]})
         rows = (
             rows.with_row_index("row")
             .sort(ID, TIME)

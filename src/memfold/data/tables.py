@@ -20,7 +20,7 @@ from memfold.data.sources import read_table
 from memfold.data.times import AS_THEY_ARE, ZONES, Times, follow_clock, read_times
 from memfold.errors import InputError
 
-__all__ = ["ID", "TARGET", "TIME", "SeriesTable", "read_series", "refuse_null"]
+__all__ = ["ID", "TARGET", "TIME", "SeriesTable", "in_order", "read_series", "refuse_null"]
 
 ID, TIME, TARGET = "unique_id", "ds", "y"
 FROM_END = pl.int_range(pl.len()).reverse().over(ID)  # 0 for the last row of a series
@@ -182,6 +182,8 @@ def read_series(
         notes += [note] if note else []
     features = _static(pl.DataFrame([ids, *(raw.frame[c] for c in static)]), name) if static else None
     frame = pl.DataFrame([column.alias(title) for title, column in read.items()]).with_row_index("row")
+    if not in_order(frame):
+        notes.append("rows that were not in the order of time were put into it")
     frame, how = _by_clock(frame, how)
     frame = frame.sort(ID, TIME)
     _refuse_duplicates(frame, raw)
@@ -190,6 +192,12 @@ def read_series(
     frame = _fill(frame.drop("row"), step, name, missing, wanted)
     notes = [*([how.note] if how.note else []), *notes]
     return SeriesTable(frame, step, wanted, features, how, (id, time), tuple(notes), name)
+
+
+def in_order(frame: pl.DataFrame) -> bool:
+    """Whether the rows of each series follow each other in time."""
+    back = frame.select((pl.col(TIME) < pl.col(TIME).shift(1)).over(ID).alias("back"))["back"]
+    return not back.fill_null(False).any()
 
 
 def _static(frame: pl.DataFrame, name: str) -> pl.DataFrame:
@@ -381,7 +389,10 @@ def _fill(frame: pl.DataFrame, step: str, name: str, missing: str, covariates: S
     astray = frame.join(grid, on=[ID, TIME], how="anti")
     if astray.height:
         row = astray.row(0, named=True)
-        raise InputError(f"{name}: series {row[ID]!r}: {row[TIME]} is not a multiple of {step} after its first row")
+        raise InputError(
+            f"{name}: series {row[ID]!r}: {row[TIME]} is not a multiple of {step} after its first row; rows are most "
+            f"often {step} apart: round the times to that, or leave out the rows in between"
+        )
     full = grid.join(frame, on=[ID, TIME], how="left", maintain_order="left")
     known = pl.col(TARGET).is_not_null()
     if empty := full.group_by(ID, maintain_order=True).agg(known.any()).filter(~pl.col(TARGET))[ID].to_list():

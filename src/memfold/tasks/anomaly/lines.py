@@ -2,12 +2,17 @@
 
 import json
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from memfold.data.readings import TIME_NAMES
+import polars as pl
+
+from memfold.data.columns import TIME_NAMES
+from memfold.data.delimited import Column
+from memfold.data.times import Times, read_times
 from memfold.errors import InputError
 
 __all__ = ["LineReader", "Reading"]
@@ -35,13 +40,15 @@ class LineReader:
     Args:
         variables: names of the values, in order.
         dates: whether times are dates; else they are numbers.
+        written: how the times were that the model was fitted to; those of the lines are read so.
         time: name of the time; None looks for ds, timestamp, time ...
         id: name of the column with the series' names.
     """
 
-    def __init__(self, variables: Sequence[str], dates: bool, time: str | None, id: str) -> None:
+    def __init__(self, variables: Sequence[str], dates: bool, written: Times, time: str | None, id: str) -> None:
         self.variables = list(variables)
         self.dates = dates
+        self.written = written
         self.id = id
         self.times = (time,) if time else TIME_NAMES
         self.columns: list[str] = [self.times[0], *self.variables]  # of CSV without a header
@@ -60,13 +67,15 @@ class LineReader:
         if text.startswith("{"):
             row = self._object(text)
         else:
-            fields = [field.strip().strip('"') for field in text.split(",")]
+            fields, separator = self._fields(text)
             if self.lines == 1 and set(self.variables) <= set(fields):
                 self.columns = fields
                 return None
             if len(fields) != len(self.columns):
                 raise self._error(f"{len(fields)} fields; expected {','.join(self.columns)}")
             row = dict(zip(self.columns, fields, strict=True))
+            if separator != ",":  # then a comma is before a fraction
+                row |= {name: row[name].replace(",", ".") for name in self.variables}
         name = str(row.get(self.id, ""))
         key = next((key for key in self.times if key in row), None)
         if key is None:
@@ -77,16 +86,24 @@ class LineReader:
         shown.update(zip(self.variables, values, strict=True))
         return Reading(name, self._time(row[key]), values, shown)
 
+    def _fields(self, text: str) -> tuple[list[str], str]:
+        """The fields of a line, and what separates them: commas, or what gives as many as are expected."""
+        by = {separator: text.split(separator) for separator in (",", ";", "\t", "|")}
+        fits = [separator for separator, fields in by.items() if len(fields) == len(self.columns)]
+        separator = fits[0] if fits else max(by, key=lambda separator: len(by[separator]))
+        return [field.strip().strip('"') for field in by[separator]], separator
+
     def _object(self, text: str) -> dict[str, Any]:
         try:
             row = json.loads(text)
-        except ValueError as error:
-            raise self._error(f"not readable as JSON ({error})") from None
+        except (ValueError, RecursionError) as error:
+            reason = "objects in objects, too deep" if isinstance(error, RecursionError) else error
+            raise self._error(f"not readable as JSON ({reason})") from None
         return dict(row)
 
     def _number(self, row: dict[str, Any], variable: str) -> float:
         try:
-            value = float(row[variable])
+            value = _float(row[variable])
         except (KeyError, TypeError, ValueError):
             raise self._error(f"no number for {variable!r} in it") from None
         if not math.isfinite(value):
@@ -96,11 +113,46 @@ class LineReader:
     def _time(self, text: Any) -> float:
         try:
             if not self.dates:
-                return float(text)
-            return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
+                value = _float(text)
+                if not math.isfinite(value):
+                    raise ValueError
+                return value
+            if self.written.kind == "text" and self.written.format.startswith("%Y-%m-%d"):
+                moment = datetime.fromisoformat(text)
+                if moment.tzinfo is not None and self.written.utc:
+                    moment = moment.astimezone(UTC)
+                return moment.replace(tzinfo=UTC).timestamp()
+            return self._as_written(text)
         except (TypeError, ValueError):
             kind = "a date such as 2014-07-01 00:30:00" if self.dates else "a number"
             raise self._error(f"{text!r} is not {kind}") from None
 
+    def _as_written(self, text: Any) -> float:
+        """The time of one that is written as those of the file were.
+
+        Raises:
+            ValueError: it is not.
+        """
+        order = "day-first" if self.written.format.startswith(("%d", "%-d")) else "month-first"
+        column = Column("", "", pl.Series([text]))
+        times, _ = read_times(column, order if self.written.kind == "text" else None)
+        if times.dtype.is_integer() or times[0] is None:
+            raise ValueError
+        return float(times[0].replace(tzinfo=UTC).timestamp())
+
     def _error(self, what: str) -> InputError:
         return InputError(f"standard input, line {self.lines}: {what}")
+
+
+_NUMBER = re.compile(r"\s*[-+]?([\d.]+(e[-+]?\d+)?|nan|inf|infinity)\s*", re.IGNORECASE)
+
+
+def _float(value: Any) -> float:
+    """A number, from one of JSON or from its digits.
+
+    Raises:
+        ValueError: it is none; nor is ``1_000``, which Python would take for one.
+    """
+    if isinstance(value, bool) or (isinstance(value, str) and not _NUMBER.fullmatch(value)):
+        raise ValueError
+    return float(value)

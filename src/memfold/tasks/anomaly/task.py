@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from memfold.data.datasets import DataSet
 from memfold.data.frames import like
-from memfold.data.readings import ID, TIME_NAMES, Readings, read_readings
+from memfold.data.readings import ID, Readings, read_readings
 from memfold.data.splits import TimeSplit, with_column
+from memfold.data.times import Times
 from memfold.errors import InputError
 from memfold.tasks.anomaly.features import Features, FeatureSize
 from memfold.tasks.anomaly.lines import LineReader
@@ -140,6 +141,7 @@ class AnomalyDetector(Task):
 
     variables_: tuple[str, ...] = fitted()
     calendar_: bool = fitted()  # whether times are dates
+    written_: Times = fitted()  # how the times were
     history_: list[History] = fitted()
     network_: "Predictor" = fitted(stored=False)
 
@@ -190,7 +192,7 @@ class AnomalyDetector(Task):
 
     def splitter(self, n_splits: int = 3) -> TimeSplit:
         """Splits by time for scikit-learn; random rows make no series."""
-        return TimeSplit(n_splits, None, self.id, self.time or TIME_NAMES[0])
+        return TimeSplit(n_splits, None, self.id, self.time)
 
     def warm_rows(self, series: Readings) -> int:
         """How many rows at a series' start are its warm-up."""
@@ -241,6 +243,7 @@ class AnomalyDetector(Task):
 
     def prepare(self, data: FitData) -> Any:
         self.variables_, self.calendar_ = data.train[0].variables, data.train[0].dates
+        self.written_ = replace(data.train[0].written, note="")
         for one in self._same(data.train):
             if len(one.times) == 0:
                 raise InputError(f"{one.name}: too few rows to train on")
@@ -378,7 +381,7 @@ class AnomalyDetector(Task):
 
     @cached_property
     def _lines(self) -> LineReader:
-        return LineReader(self.variables_, self.calendar_, self.time, self.id)
+        return LineReader(self.variables_, self.calendar_, self.written_, self.time, self.id)
 
     @cached_property
     def _live(self) -> dict[str, Monitor]:

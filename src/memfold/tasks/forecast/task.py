@@ -198,7 +198,7 @@ class Forecaster(Task):
         horizon = getattr(self, "horizon_", None) or self.horizon
         if horizon is None:
             raise InputError("a split by time needs the horizon: give it, such as Forecaster(horizon=24)")
-        return TimeSplit(n_splits, horizon, self.id, self.time or TIME)
+        return TimeSplit(n_splits, horizon, self.id, self.time)
 
     def summary(self, examples: SeriesTable) -> dict[str, str]:
         known, times = examples.known, examples.times
