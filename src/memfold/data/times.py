@@ -301,12 +301,12 @@ def _one_of(
         other = next(called for called in readings if called != fits[0])
         note = f"{at.short}: {fits[0]} dates; read {other} they would not be evenly apart"
         return {fits[0]: readings[fits[0]]}, note
-    told = " or ".join(
+    ways = " or ".join(
         f"{times.drop_nulls()[0]:%Y-%m-%d} to {times.drop_nulls()[-1]:%Y-%m-%d} ({called})"
         for called, (times, _) in readings.items()
     )
     raise InputError(
-        f"{at}: {first} to {last} can be {told}; say which with --set dates={DAY_FIRST} or --set dates={MONTH_FIRST}"
+        f"{at}: {first} to {last} can be {ways}; say which with --set dates={DAY_FIRST} or --set dates={MONTH_FIRST}"
     )
 
 
