@@ -9,6 +9,7 @@ for each weekday, and every effect may differ by weekday.
 
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 import torch
 from torch import Tensor
@@ -139,8 +140,9 @@ def _solve(rows: Rows, penalty: float) -> Tensor:
     product = torch.cat([(rows.shared.T @ rows.target).T, torch.einsum("kbf,bk->kf", ahead, rows.target)], 1)
     penalties = torch.full((width,), penalty, dtype=torch.float64)
     penalties[size - 1] = 0
-    result: Tensor = torch.linalg.solve(gram + torch.diag(penalties), product)
-    return result
+    # NumPy's solver: torch's failed in MKL ("Pivots given to lu_solve") after a training that had changed its threads
+    system = (gram + torch.diag(penalties)).numpy()
+    return torch.from_numpy(np.linalg.solve(system, product.numpy()[..., None])[..., 0])
 
 
 def _predict(weights: Tensor, rows: Rows) -> Tensor:
