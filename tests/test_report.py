@@ -1,20 +1,31 @@
+import shlex
 import shutil
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import polars as pl
 import pytest
 
-from memfold.demo import run_demo
+from command_line import run_here
+from memfold.demo import NEXT, run_demo
 
 CHROMIUM = shutil.which("chromium")
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a demo that was trained for a moment, beside a baseline that sees four days, not six weeks."""
+def summary(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What a demo returns that was trained for a moment, beside baselines that see two months, not two years."""
     folder = tmp_path_factory.mktemp("demo")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("memfold.tasks.forecast.baselines.THETA_POINTS", 200)
-        run_demo("1ep", folder, quiet=True)
+        patch.setattr("memfold.demo.BASELINE_DAYS", 60)
+        return {"folder": folder, **run_demo("1ep", folder, quiet=True)}
+
+
+@pytest.fixture(scope="module")
+def demo(summary: dict[str, Any]) -> Path:
+    """The folder of the demo."""
+    folder: Path = summary["folder"]
     return folder
 
 
@@ -28,10 +39,49 @@ def test_the_report_needs_nothing_from_elsewhere(demo: Path) -> None:
         "Error by origin",
         "Error by step ahead",
         "Learning curve",
-        "without the snow storm",
         "What was unusual",
+        "A look inside",
     ):
         assert heading in page
+
+
+@pytest.mark.slow
+def test_every_baseline_is_printed_and_the_best_is_named(demo: Path, summary: dict[str, Any]) -> None:
+    forecast = summary["forecast"]
+    errors = {row["name"]: row["mase"] for row in forecast["baselines"]}
+    assert list(errors) == ["Naive2", "SeasonalNaive", "AutoTheta", "Ridge", "Ridge(7)"]
+    best = min(errors, key=lambda name: errors[name])
+    ratio = forecast["metrics"]["mase"] / errors[best]
+    way = "less" if ratio < 1 else "more"
+    page = (demo / "report.html").read_text(encoding="utf-8")
+    assert f"{abs(1 - ratio):.0%} {way} than that of the best baseline, {best}." in page
+
+
+@pytest.mark.slow
+def test_the_sentences_of_the_report_are_those_of_the_summary(demo: Path, summary: dict[str, Any]) -> None:
+    page = (demo / "report.html").read_text(encoding="utf-8")
+    events, memory = summary["events"], summary["memory"]
+    assert len(events["found"]) + len(events["missed"]) == 5
+    assert f"an alarm in {len(events['found'])} of 5 known events, {events['false_alarms']} false alarm" in page
+    assert f"number {memory['unit']} keeps the mean of the last 7 days best" in page
+    assert f"with a correlation of {memory['correlation']:.2f} on the 28 days" in page
+
+
+@pytest.mark.slow
+def test_the_last_line_names_the_page_and_a_command_that_works(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("memfold.demo.BASELINE_DAYS", 60)
+    run_demo("1ep", tmp_path / "demo")
+    last = capsys.readouterr().out.strip().splitlines()[-1]
+    assert str(tmp_path / "demo" / "report.html") in last
+    assert last.endswith(NEXT)
+    days = pl.datetime_range(pl.datetime(2024, 1, 1), pl.datetime(2024, 6, 30), "1d", eager=True).dt.date()
+    sales = np.tile([3.0, 4.0, 5.0, 6.0, 9.0, 12.0, 2.0], 26)[: len(days)] + np.arange(len(days)) / 100
+    pl.DataFrame({"date": days, "sales": sales}).write_csv(tmp_path / "FILE.csv")
+    done = run_here(*shlex.split(NEXT.replace("--budget 3m", "--budget 1ep")), folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "model" / "config.json").is_file()
 
 
 @pytest.mark.slow
@@ -45,11 +95,12 @@ def test_the_report_draws_on_a_phone_and_on_a_desk(demo: Path, width: int) -> No
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page(viewport={"width": width, "height": 844})
         page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
         page.on("requestfailed", lambda request: errors.append(request.url))
         page.goto((demo / "report.html").as_uri())
         page.wait_for_selector(".main-svg")
-        assert page.locator(".js-plotly-plot").count() == 5
-        assert page.locator(".scatterlayer .trace").count() >= 3 + 5 + 5 + 2 + 4
+        assert page.locator(".js-plotly-plot").count() == 6
+        assert page.locator(".scatterlayer .trace").count() >= 3 + 6 + 6 + 2 + 4 + 3
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         browser.close()
     assert errors == []

@@ -153,7 +153,7 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for the report and the model.")] = Path("demo"),
     as_json: Json = False,
 ) -> None:
-    """Forecast New York's taxi demand, in about a minute of training, and write demo/report.html.
+    """Forecast births, watch taxi demand, look at a memory: a minute of training, and a report in demo/report.html.
 
     Example: memfold demo
     """

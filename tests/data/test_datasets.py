@@ -18,7 +18,7 @@ def test_the_taxi_series_is_shipped_whole() -> None:
 
 
 def test_an_unknown_set_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(InputError, match="@nothing: no such data set; known are @nyc-taxi, @etth1"):
+    with pytest.raises(InputError, match="@nothing: no such data set; known are @nyc-taxi, @us-births, @etth1"):
         find("nothing")
 
 

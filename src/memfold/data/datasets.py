@@ -20,8 +20,8 @@ from memfold.errors import InputError
 
 __all__ = ["DATASETS", "DataSet", "SeriesSplit", "dataset", "find", "known_set", "load_split", "names_set"]
 
-SHIPPED = {"nyc-taxi"}
-TAXI_DAYS = 14  # at the end, the test part
+SHIPPED = {"nyc-taxi", "us-births"}
+TAXI_DAYS, BIRTH_DAYS = 14, 364  # at the end, the test part
 ETT_HOURS, ETT_SCORED = 14_400, 2_880  # of the file; the last ones of these are the test part
 
 
@@ -82,6 +82,36 @@ DATASETS = {
                 "hidden_size": 32,
                 "dropout": 0.3,
                 "members": 4,
+            },
+        ),
+        DataSet(
+            "us-births",
+            "forecast",
+            "births in the United States by day, 1994 to 2014, with the calendar's holidays; shipped with memfold",
+            "public domain",
+            "memfold.data.datasets:load_split",
+            parameters={
+                "time": "date",
+                "target": "births",
+                "horizon": 14,
+                "seasons": (7, 14, 21, 28, 35, 42, 49, 56),
+                "context": 56,
+                "future": (
+                    "holiday",
+                    "lesser",
+                    "eve",
+                    "after",
+                    "christmas",
+                    "year_end",
+                    "easter",
+                    "avoided",
+                    "wished",
+                ),
+                "hidden_size": 64,
+                "dropout": 0.2,
+                "members": 4,
+                "lr": 5e-3,
+                "batch_size": 32,
             },
         ),
         DataSet(
@@ -309,8 +339,10 @@ def load_split(name: str) -> SeriesSplit:
     if name == "etth1":
         whole = SeriesTable(_columns(folder / "ETTh1.csv").filter(pl.int_range(pl.len()).over(ID) < ETT_HOURS), "1h")
         return SeriesSplit(whole.head(ETT_SCORED), whole)
-    whole = read_series(folder / "nyc_taxi.csv", time=known.parameters["time"], target=known.parameters["target"])
-    return SeriesSplit(whole.head(TAXI_DAYS * known.parameters["horizon"]), whole)
+    file, scored = ("us_births.csv", BIRTH_DAYS) if name == "us-births" else ("nyc_taxi.csv", TAXI_DAYS * 48)
+    columns = {key: known.parameters[key] for key in ("time", "target")}
+    whole = read_series(folder / file, **columns, covariates=known.parameters.get("future"))
+    return SeriesSplit(whole.head(scored), whole)
 
 
 def _columns(path: Path) -> pl.DataFrame:

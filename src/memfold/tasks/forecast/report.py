@@ -1,6 +1,7 @@
 """One offline HTML page about forecasts: scores, intervals and actual values, errors by origin and by step ahead."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from html import escape
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -44,6 +45,7 @@ def write_report(
     forecasts: pl.DataFrame,
     reports: Mapping[str, Report],
     more: Sequence[Section] = (),
+    lead: str = "",
 ) -> Path:
     """Write the page.
 
@@ -52,6 +54,7 @@ def write_report(
         forecasts: what `Forecaster.backtest` returned for it.
         reports: the scores to show, by any name.
         more: sections to add at the end.
+        lead: a paragraph above the scores.
 
     Returns:
         The path.
@@ -72,6 +75,8 @@ def write_report(
     if model.training_.curve:  # a loaded model has none
         sections.append(("Learning curve", _curve_text(model), _curve_figure(model)))
     tables = [scores_table(scored.data, {"memfold": scored.metrics, **scored.baselines}) for scored in reports.values()]
+    if lead:
+        tables.insert(0, f"<p>{escape(lead)}</p>")
     footer = f"{model.parameter_count:,} parameters; {model!r}"
     return write_page(path, title, tables, [*sections, *more], footer)
 

@@ -1,0 +1,76 @@
+"""The unit that keeps the mean of the last season: its figures are those of the trace."""
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from memfold.explain import traced
+from memfold.tasks import Forecaster
+from memfold.tasks.forecast.memory import Memory, find_memory
+
+CONTEXT, SEASON, HORIZON = 48, 4, 4
+
+
+def walk() -> pl.DataFrame:
+    """A season on a level that wanders."""
+    rng = np.random.default_rng(1)
+    level = 50 + np.cumsum(rng.normal(size=400))
+    return pl.DataFrame({"ds": np.arange(400), "y": level + np.tile([0.0, 3.0, 5.0, 1.0], 100)})
+
+
+@pytest.fixture(scope="module")
+def model() -> Forecaster:
+    model = Forecaster(horizon=HORIZON, seasons=(SEASON,), context=CONTEXT, hidden_size=16, members=2)
+    return model.fit(walk(), budget="20ep", progress=False)
+
+
+@pytest.fixture(scope="module")
+def memory(model: Forecaster) -> Memory:
+    return find_memory(model, model.read(walk()))
+
+
+def test_its_steps_are_the_last_window_that_a_forecast_was_made_from(memory: Memory) -> None:
+    frame = walk().head(400 - HORIZON)
+    assert memory.steps["ds"].to_list() == frame["ds"].tail(CONTEXT).to_list()
+    assert memory.steps["y"].to_list() == frame["y"].tail(CONTEXT).to_list()
+    expected = [frame["y"][at - SEASON + 1 : at + 1].mean() for at in range(len(frame) - CONTEXT, len(frame))]
+    np.testing.assert_allclose(memory.steps["mean"], expected)
+
+
+def test_the_correlation_is_that_of_the_half_on_which_the_unit_was_not_chosen(memory: Memory) -> None:
+    cell, mean = (memory.steps[name].to_numpy()[CONTEXT // 2 :] for name in ("cell", "mean"))
+    assert memory.follower.score == pytest.approx(memory.follower.sign * np.corrcoef(cell, mean)[0, 1], abs=1e-4)
+    assert (
+        f"correlation of {memory.follower.score:.2f} on the {CONTEXT // 2} steps that it was not chosen on"
+        in memory.sentence("sales", "step")
+    )
+    assert f"after {memory.half_life:.1f} steps" in memory.sentence("sales", "step")
+
+
+def test_no_other_unit_of_any_member_followed_better_on_the_half_that_chose(model: Forecaster, memory: Memory) -> None:
+    tensors = model.tensors(model.read(walk()))
+    window = tensors.windows(torch.tensor([0]), tensors.lengths - HORIZON, model.size_, target=False)
+    layers = traced(model.network_, lambda: model.network_(window)).layers
+    half = CONTEXT // 2
+    mean = memory.steps["mean"].to_numpy()[:half]
+    best = {
+        name: np.nanmax(np.abs([np.corrcoef(unit, mean)[0, 1] for unit in layer.values["c"][:half].T]))
+        for name, layer in layers.items()
+    }
+    assert len(best) == 2
+    assert abs(memory.follower.found) == pytest.approx(max(best.values()), abs=1e-4)
+    np.testing.assert_allclose(layers[memory.layer].values["c"][:, memory.follower.unit], memory.steps["cell"])
+
+
+def test_the_figure_shows_series_mean_and_cell(memory: Memory) -> None:
+    figure = memory.figure("sales")
+    assert [len(trace.x) for trace in figure.data] == [CONTEXT] * 3
+    assert list(figure.data[2].y) == memory.steps["cell"].to_list()
+    assert (figure.layout.yaxis2.autorange == "reversed") == (memory.follower.sign < 0)
+
+
+def test_a_model_that_reads_several_rows_at_a_step_is_refused() -> None:
+    model = Forecaster(horizon=8, seasons=(8,), context=16, hidden_size=4).fit(walk(), budget="1ep", progress=False)
+    with pytest.raises(ValueError, match="reads 2 rows at a step"):
+        find_memory(model, model.read(walk()))
