@@ -1,5 +1,6 @@
 """A look inside a forecaster: one unit of its LSTM that keeps what no single step shows, drawn beside the series."""
 
+import functools
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,6 +18,7 @@ from memfold.tasks.forecast.task import Forecaster
 __all__ = ["Memory", "find_memory"]
 
 FEATURE = "mean of the season before"
+WINDOWS = 26  # that a unit is chosen and scored on, one after another; a few weeks alone would choose by chance
 
 
 @dataclass(frozen=True)
@@ -25,14 +27,16 @@ class Memory:
 
     Attributes:
         layer: its path in the network.
-        follower: the unit, and how well it follows, on the half of the steps where it was chosen and on the other.
+        follower: the unit, and how well it follows, on the steps where it was chosen and on the later ones.
+        scored: how many these later steps are.
         half_life: steps after which half of what it holds is gone.
-        steps: times, values and means of the season before, and the unit's cell, at the end of each step.
+        steps: of the last window: times, values, means of the season before, and the unit's cell, at each step's end.
         season: steps of the series.
     """
 
     layer: str
     follower: Follower
+    scored: int
     half_life: float
     steps: pl.DataFrame
     season: int
@@ -48,7 +52,7 @@ class Memory:
         return (
             f"Of all units of the LSTM, number {unit} keeps the mean of the last {self.season} {step}s best: it reads "
             f"the {value} of one {step} at a time, and its cell follows that mean with a correlation of {follows:.2f} "
-            f"on the {_half(self.steps)} {step}s that it was not chosen on; half of what it holds is gone after "
+            f"on the {self.scored} {step}s that it was not chosen on; half of what it holds is gone after "
             f"{self.half_life:.1f} {step}s."
         )
 
@@ -71,9 +75,9 @@ class Memory:
 
 
 def find_memory(model: Forecaster, table: SeriesTable) -> Memory:
-    """The unit that best keeps the mean of the last season, over the last window of a table's first series.
+    """The unit that best keeps the mean of the last season, over the last windows of a table's first series.
 
-    It is chosen on the first half of the window's steps and scored on the second.
+    It is chosen on the earlier half of the windows' steps and scored on the later one.
 
     Raises:
         ValueError: the LSTM reads several rows at a step, so that a mean of some may be no memory.
@@ -84,24 +88,23 @@ def find_memory(model: Forecaster, table: SeriesTable) -> Memory:
     table = replace(table, frame=table.known.filter(pl.col(ID) == name))
     network = model.network_.eval()
     tensors = model.tensors(table)
-    origin = tensors.lengths - size.horizon  # what is known of the last horizon stands for what is ahead
-    window = tensors.windows(torch.tensor([0]), origin, size, target=False)
-    rows = table.frame.head(int(origin[0])).with_columns(mean=pl.col(TARGET).rolling_mean(season, min_samples=1))
-    ends = rows.tail(size.context).select(TIME, TARGET, "mean")
-    trace = traced(network, lambda: network(window))
-    means = ends["mean"].to_numpy()
+    last = int(tensors.lengths[0]) - size.horizon  # what is known of the last horizon stands for what is ahead
+    rows = table.frame.head(last).with_columns(mean=pl.col(TARGET).rolling_mean(season, min_samples=1))
+    traces = []
+    for origin in range(last - (min(WINDOWS, last // size.context) - 1) * size.context, last + 1, size.context):
+        window = tensors.windows(torch.tensor([0]), torch.tensor([origin]), size, target=False)
+        traces.append(traced(network, functools.partial(network, window)))
+    means = rows["mean"].tail(len(traces) * size.context).to_numpy()
     best: tuple[str, Follower, LayerTrace] | None = None
-    for layer, found in trace.layers.items():
-        for follower in find_units(found.values["c"], {FEATURE: means}):
+    for layer, found in traces[-1].layers.items():
+        cells = np.concatenate([trace.layers[layer].values["c"] for trace in traces])
+        for follower in find_units(cells, {FEATURE: means}):
             if best is None or abs(follower.found) > abs(best[1].found):
                 best = layer, follower, found
     assert best is not None
     layer, follower, found = best
     cell: Array = found.values["c"][:, follower.unit]
+    ends = rows.tail(size.context).select(TIME, TARGET, "mean")
     steps = ends.with_columns(pl.Series("cell", cell.astype(np.float64)))
-    return Memory(layer, follower, float(half_life(found)[follower.unit]), steps, season)
-
-
-def _half(steps: pl.DataFrame) -> int:
-    """Steps of the half that the unit was not chosen on."""
-    return steps.height - steps.height // 2
+    scored = len(means) - len(means) // 2
+    return Memory(layer, follower, scored, float(half_life(found)[follower.unit]), steps, season)
