@@ -69,7 +69,12 @@ def left_out_below(folder: Path, suffixes: Collection[str]) -> str:
 
 
 def _files_below(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if is_file(path))
+    return sorted(path for path in folder.rglob("*") if _is_file_or_dangles(path))
+
+
+def _is_file_or_dangles(path: Path) -> bool:
+    """Whether there is a file, or a link to one that is not there, which is named when it cannot be read."""
+    return is_file(path) or (path.is_symlink() and not is_folder(path))
 
 
 def _hidden(path: Path, root: Path) -> bool:
@@ -167,10 +172,11 @@ def split_folders(root: Path, suffixes: Collection[str], what: str, kind: str, f
     if not deep or (others and len(deep) == 1):
         names = " and ".join(repr(folder.name) for folder in named)
         other = f" beside {others[0].name!r}" if others else ""
+        labels = plural_of(kind)
         raise InputError(
-            f"{root}: {names}{other} can be read in two ways: as parts of a split, which hold a folder for each {kind}, "
-            f"or as {plural_of(kind)} of these names, which hold {what}; put a folder for each {kind} into each part "
-            "and nothing beside the parts, or rename the folders"
+            f"{root}: {names}{other} can be read in two ways: as parts of a split, with a folder for each {kind}, "
+            f"or as {labels} of these names, with {what} inside; put a folder for each {kind} into each part and "
+            "nothing beside the parts, or rename the folders"
         )
     for folder in shallow:
         say(f"{folder}: holds {what} without a folder for each {kind} and is left out; memfold predict takes it")
