@@ -142,7 +142,9 @@ def by_part(paths: Sequence[Path], root: Path) -> dict[str, Path]:
     return {part: parts[part] for part in PARTS if part in parts}
 
 
-def split_folders(root: Path, suffixes: Collection[str], what: str, kind: str, flat: bool = False) -> dict[str, Path]:
+def split_folders(
+    root: Path, suffixes: Collection[str], what: str, kind: str, flat: bool = False, apart: Collection[Path] = ()
+) -> dict[str, Path]:
     """The folders that are the parts of a split, such as ``train``, ``val`` and ``test``; none where it is no split.
 
     They are looked for in a folder, or one deeper where nothing else is in it.
@@ -152,17 +154,19 @@ def split_folders(root: Path, suffixes: Collection[str], what: str, kind: str, f
         what: these files hold, such as images, for errors.
         kind: what a folder in a part stands for, such as a class, for errors.
         flat: whether a part holds its files directly, as their names say what is in them, rather than in folders.
+        apart: folders that are neither parts nor classes.
 
     Raises:
         InputError: the folders may as well be classes that bear these names, or two are the same part.
     """
-    folders = [folder for folder in visible_folders(root) if _holds(folder, suffixes)]
+    aside = {path.resolve() for path in apart}
+    folders = [folder for folder in visible_folders(root) if folder.resolve() not in aside and _holds(folder, suffixes)]
     named = [folder for folder in folders if part_named(folder.name)]
     others = [folder for folder in folders if folder not in named]
     beside = _files_directly(root, suffixes)
     if not named:
         only = len(others) == 1 and not beside
-        return split_folders(others[0], suffixes, what, kind, flat) if only else {}
+        return split_folders(others[0], suffixes, what, kind, flat, apart) if only else {}
     if flat:
         return {} if beside or (others and len(named) == 1) else by_part(named, root)
     deep = [folder for folder in named if any(_holds(sub, suffixes) for sub in visible_folders(folder))]
