@@ -256,6 +256,7 @@ def test_all_bad_annotations_are_named_at_once(made: list[Scene], tmp_path: Path
         ({"file_name": ["a.png"]}, r"expected a file's name, got \['a.png'\]"),
         ({"width": 81}, r"image 000\.png: the boxes are for an image of 81x64 pixels"),
         ({"width": "80"}, r"expected width and height in pixels, got \['80', 64\]"),
+        ({"width": 10**400}, r"expected width and height in pixels, got \[1000"),
     ],
 )
 def test_an_entry_that_is_for_no_image_is_left_out_and_named(

@@ -1,5 +1,6 @@
 """Readers of images: folders of classes, idx files, every mode, and what is broken."""
 
+import contextlib
 import gzip
 import struct
 import zlib
@@ -11,7 +12,7 @@ from PIL import Image
 
 from memfold.data.folds import held_out_rows
 from memfold.data.images import Images, joined, load_mnist, load_orl, read_classes, read_images
-from memfold.data.pictures import pictures_at, several
+from memfold.data.pictures import HAS_HEIF, pictures_at, several
 from memfold.errors import InputError
 
 
@@ -373,6 +374,7 @@ def test_sixteen_bit_colours_that_are_nearly_empty_are_refused(tmp_path: Path) -
 # -- what is left out, and what is there twice ---------------------------------------------------------------
 
 
+@pytest.mark.skipif(HAS_HEIF, reason="pillow-heif is installed, and HEIC files are read")
 def test_other_kinds_of_pictures_are_named_with_the_remedy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for label in ("a", "b"):
         draw(tmp_path / label / "0.png", seed=ord(label))
@@ -441,6 +443,20 @@ def test_a_bomb_is_refused_by_its_size(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)
     with pytest.raises(InputError, match=r"a\.png \(Image size \(1600 pixels\) exceeds limit of 1000 pixels"):
         read_images([tmp_path / "a.png"], 20)
+
+
+def test_what_pillow_warns_of_is_not_shown(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    Image.new("L", (9, 9)).save(tmp_path / "a.tif")
+    content = bytearray((tmp_path / "a.tif").read_bytes())
+    place = content.index(struct.pack("<HH", 259, 3))  # the compression, a short number
+    content[place + 4 : place + 8] = struct.pack("<I", 200)  # of which there are two hundred
+    (tmp_path / "a.tif").write_bytes(content)
+    with Image.open(tmp_path / "a.tif"):
+        assert recwarn.pop(UserWarning)
+    recwarn.clear()
+    with contextlib.suppress(InputError):
+        read_images([tmp_path / "a.tif"], 8)
+    assert not recwarn.list
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ VOC_FOLDERS = ("JPEGImages", "images", "")  # below the root, where VOC's images
 COCO_FOLDERS = ("annotations", "Annotations", "labels")  # of JSON files, beside folders of images
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 FAULTS = 5  # that are named at once
+MOST_PIXELS = 1e9  # of a side
 CONVERT = "export it as COCO (one JSON file) or as Pascal VOC (XML files), as annotation programs and Roboflow can"
 
 
@@ -422,7 +423,7 @@ def _coco_size(entry: Mapping[str, Any], path: Path) -> tuple[float, float] | No
     if not width or not height:
         return None
     for side in (width, height):
-        if isinstance(side, bool) or not isinstance(side, int | float):
+        if isinstance(side, bool) or not isinstance(side, int | float) or not 0 < side <= MOST_PIXELS:
             raise InputError(f"{path}: expected width and height in pixels, got {shown([width, height])}")
     return width, height
 

@@ -4,6 +4,8 @@ import importlib.util
 import struct
 import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from memfold.errors import InputError, shown
 
 __all__ = [
     "FOREIGN",
+    "HAS_HEIF",
     "SUFFIXES",
     "UNREADABLE",
     "deep_of",
@@ -31,14 +34,15 @@ __all__ = [
     "upright",
 ]
 
-if importlib.util.find_spec("pillow_heif"):  # an optional package, which reads what phones write
+HAS_HEIF = importlib.util.find_spec("pillow_heif") is not None  # an optional package, which reads what phones write
+if HAS_HEIF:
     import pillow_heif  # type: ignore[import-not-found, unused-ignore]
 
     pillow_heif.register_heif_opener()
 
 SUFFIXES = {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
 CONVERT = "convert it to JPEG or PNG"
-HEIF = f"HEIF: pip install pillow-heif, or {CONVERT}"
+HEIF = f"HEIF: {CONVERT}" if HAS_HEIF else f"HEIF: pip install pillow-heif, or {CONVERT}"
 RAW = (".3fr", ".arw", ".cr2", ".cr3", ".dng", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".srw")
 FOREIGN = {  # pictures that are not read, with the remedy
     suffix: reason
@@ -72,15 +76,17 @@ UNREADABLE = (
 )
 
 
-def opened(path: Path) -> Image.Image:
-    """An image file, of which Pillow has read the head.
+@contextmanager
+def opened(path: Path) -> Iterator[Image.Image]:
+    """An image file, of which Pillow has read the head; what it warns of, such as odd notes of a camera, is not shown.
 
     Raises:
         OSError and others of `UNREADABLE`: it cannot be read, or is larger than Pillow takes.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # what is twice as large is refused
-        return Image.open(path)
+        warnings.simplefilter("ignore")
+        with Image.open(path) as image:
+            yield image
 
 
 def image_of(array: Any, place: int = 0) -> Image.Image | Deep:
