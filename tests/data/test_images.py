@@ -318,7 +318,8 @@ def spots(count: int, low: float, high: float, seed: int = 0) -> np.ndarray:
         (np.uint16, 0, 200, [0, 256]),
         (np.uint16, 0, 4000, [0, 4096]),
         (np.uint16, 0, 60000, [0, 65536]),
-        (np.uint16, 1000, 9000, [0, 16384]),
+        (np.uint16, 1000, 12000, [0, 16384]),
+        (np.uint16, 99, 193, None),
         (np.float32, 0.02, 0.05, None),
         (np.float32, 0, 0.9, [0, 1]),
         (np.float32, -5, 900, None),
@@ -340,6 +341,16 @@ def test_what_is_black_and_white_comes_from_the_numbers(
         assert found[1] == pytest.approx(high, abs=0.1 * (high - low))
     pixels = images.toned(images.tones()).pixels
     assert (pixels[:, 0, 8:16, 8:16].min() - pixels[:, 0, :4].astype(int).max()) > 40
+
+
+def test_beside_bytes_the_usual_range_is_kept() -> None:
+    deep = spots(4, 17_000, 40_000).astype(np.uint16)
+    plain = (deep >> 8).astype(np.uint8)
+    images, _ = read_images([*deep, *plain], 32)
+    assert images.tones() == {"16-bit": [0, 65536]}
+    np.testing.assert_array_equal(images.toned(images.tones()).pixels[:4], images.pixels[4:])
+    dim, _ = read_images([*spots(4, 1000, 1100).astype(np.uint16), *plain], 32)
+    assert dim.tones()["16-bit"][0] > 900
 
 
 def test_a_hot_pixel_makes_nothing_dark() -> None:

@@ -150,7 +150,7 @@ def find_parts(root: Path, images: str | Path | None = None) -> dict[str, Reader
     if not is_folder(root):
         return {}
     lists = _named_by_part((root / "ImageSets" / "Main").glob("*.txt"), root)
-    if lists and _voc_names(root):
+    if len(lists) > 1 and _voc_names(root):
         return {part: _voc_reader(root, file, images) for part, file in lists.items()}
     for folder in (root, *(root / name for name in COCO_FOLDERS)):
         files = _json_files(folder) if is_folder(folder) else []

@@ -28,7 +28,7 @@ from memfold.data.pictures import (
     reason_of,
     upright,
 )
-from memfold.data.tones import Deep, Tones, bytes_of, tones_of
+from memfold.data.tones import COVERED, COVERED_BESIDE, Deep, Tones, bytes_of, tones_of
 from memfold.data.unreadable import leave_out
 from memfold.display import say
 from memfold.errors import InputError, shown
@@ -137,7 +137,8 @@ class BoxedImages:
 
     def tones(self) -> Tones:
         """What becomes black and white of images of other numbers than bytes."""
-        return tones_of(self.deep.values())
+        beside = len(self.deep) < len(self)
+        return tones_of(self.deep.values(), COVERED_BESIDE if beside else COVERED)
 
     def toned(self, tones: Tones) -> "BoxedImages":
         """These images, those of other numbers than bytes brought to bytes by what becomes black and white."""

@@ -10,6 +10,7 @@ from memfold.display import say
 from memfold.errors import InputError
 
 __all__ = [
+    "KEPT_APART",
     "PARTS",
     "by_part",
     "files_at",
@@ -25,6 +26,7 @@ __all__ = [
 ]
 
 PARTS = {"train": "to train on", "valid": "to validate on", "test": "to score"}
+KEPT_APART = ", and the part to score is kept apart"
 PART_NAMES = re.compile(
     r"(?:(?P<train>train(?:ing)?)|(?P<valid>val(?:id(?:ation)?)?|dev)|(?P<test>test(?:ing)?))"
     r"(?:[ _-]?(?:set|data|images|\d{4}))?"
@@ -201,7 +203,7 @@ def _files_directly(folder: Path, suffixes: Collection[str]) -> bool:
     return any(is_file(path) for path in files)
 
 
-def say_parts(root: Path | str, counts: Mapping[str, int], what: str) -> None:
+def say_parts(root: Path | str, counts: Mapping[str, int], what: str, more: str = "") -> None:
     """Show which parts of a split are used for what."""
     shown = ", ".join(f"{PARTS[part]} {count:,}" for part, count in counts.items())
-    say(f"{root}: a split: {what} {shown}")
+    say(f"{root}: a split: {what} {shown}{more}")

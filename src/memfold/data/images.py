@@ -32,7 +32,7 @@ from memfold.data.pictures import (
     say_left_out,
     upright,
 )
-from memfold.data.tones import Deep, Tones, bytes_of, tones_of
+from memfold.data.tones import COVERED, COVERED_BESIDE, Deep, Tones, bytes_of, tones_of
 from memfold.data.unreadable import leave_out
 from memfold.errors import InputError
 
@@ -109,7 +109,8 @@ class Images:
 
     def tones(self) -> Tones:
         """What becomes black and white of images of other numbers than bytes."""
-        return tones_of(self.deep.values())
+        beside = len(self.deep) < len(self)
+        return tones_of(self.deep.values(), COVERED_BESIDE if beside else COVERED)
 
     def coloured(self, channels: int) -> "Images":
         """These images in grey, 1, or in colour, 3."""

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Deep", "Tones", "bytes_of", "tones_of", "words_of"]
+__all__ = ["COVERED", "COVERED_BESIDE", "Deep", "Tones", "bytes_of", "tones_of", "words_of"]
 
 Tones = dict[str, list[float]]  # of each kind of numbers what becomes black, and where white begins
 PERCENTILES = (0.1, 99.9)
 SAMPLED = 100_000  # numbers of an image that are looked at
-COVERED = 0.25  # of a usual range, from which on the numbers are taken to be in it
+COVERED = 0.5  # of a usual range, from which on the numbers are taken to be in it
+COVERED_BESIDE = 0.1  # the same beside pictures of bytes, whose contrast theirs must be like
 USUAL_WHOLE = (256.0, 1024.0, 4096.0, 16384.0, 65536.0)  # 8, 10, 12, 14 and 16 bits
 USUAL_FLOAT = (1.0, 256.0)
 
@@ -33,7 +34,7 @@ def tones_of(pictures: Iterable[Deep], covered: float = COVERED) -> Tones:
     """What becomes black and white of each kind of numbers that some pictures have.
 
     It is the usual range of the kind, such as 0 to 1 of floats or 0 to 4095 of whole numbers, where the pictures cover
-    a quarter of it, and else from their lowest number to their highest one, a thousandth at either end left aside.
+    half of it, and else from their lowest number to their highest one, a thousandth at either end left aside.
 
     Args:
         covered: what share of a usual range must be.

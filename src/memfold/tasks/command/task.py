@@ -22,7 +22,7 @@ from memfold.data.commands import (
     split_at,
 )
 from memfold.data.features import SHIFT, LogMel
-from memfold.data.folders import PARTS, is_folder, say_parts
+from memfold.data.folders import KEPT_APART, PARTS, is_folder, say_parts
 from memfold.data.labels import numbers_of
 from memfold.display import say
 from memfold.errors import InputError
@@ -192,9 +192,10 @@ class CommandRecognizer(Task):
             part = next(part for part in ("test", "valid", "train") if part in parts)
             say_parts(name, {"test": len(parts[part].paths)}, f"of the part {part}, recordings")
             return parts[part]
-        parts.pop("test", None)
+        apart = KEPT_APART if parts.pop("test", None) else ""
         self._require_training(parts, name)
-        say_parts(name, {part: len(recordings.paths) for part, recordings in parts.items()}, "recordings")
+        counts = {part: len(recordings.paths) for part, recordings in parts.items()}
+        say_parts(name, counts, "recordings", apart)
         whole = joined(list(parts.values()))
         return replace(whole, held=frozenset(parts["valid"].paths)) if "valid" in parts else whole
 

@@ -10,7 +10,7 @@ import polars as pl
 
 from memfold.data.boxes import BoxedImages, boxed, joined, read_boxes, read_splits, unboxed
 from memfold.data.copies import say_copies
-from memfold.data.folders import say_parts
+from memfold.data.folders import KEPT_APART, say_parts
 from memfold.data.pictures import path_of, pictures_at, several
 from memfold.data.tones import Tones, words_of
 from memfold.display import say
@@ -106,10 +106,10 @@ class ObjectDetector(Task):
             part = next(part for part in ("test", "valid", "train") if part in parts)
             say_parts(str(data), {"test": len(parts[part])}, f"of the part {part}, images")
             return self._at_size(parts[part])
-        parts.pop("test", None)
+        apart = KEPT_APART if parts.pop("test", None) else ""
         if "train" not in parts:
             raise InputError(f"{data}: a split without a part to train on")
-        say_parts(str(data), {part: len(images) for part, images in parts.items()}, "images")
+        say_parts(str(data), {part: len(images) for part, images in parts.items()}, "images", apart)
         read = {part: self._at_size(images) for part, images in parts.items()}
         whole = joined(list(read.values()))
         return replace(whole, held=frozenset(range(len(read["train"]), len(whole))))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memfold.data.copies import say_copies
-from memfold.data.folders import PARTS, is_folder, say_parts, split_folders
+from memfold.data.folders import KEPT_APART, PARTS, is_folder, say_parts, split_folders
 from memfold.data.images import Images, joined, read_classes, read_images
 from memfold.data.labels import numbers_of
 from memfold.data.pictures import SUFFIXES, path_of, pictures_at, several
@@ -81,7 +81,8 @@ class ImageTask(Task):
         }
         if "train" not in parts:
             raise InputError(f"{data}: a split without a part to train on; there is {', '.join(split)}")
-        say_parts(str(data), {part: len(images) for part, images in parts.items()}, "images")
+        apart = KEPT_APART if "test" in split else ""
+        say_parts(str(data), {part: len(images) for part, images in parts.items()}, "images", apart)
         whole = joined(list(parts.values()))
         return replace(whole, held=frozenset(range(len(parts["train"]), len(whole))))
 
