@@ -1,13 +1,23 @@
 """Recordings of commands: where they are found, who speaks, and what is held out."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memfold.data.commands import Excerpt, Recordings, joined, load_fsdd, read_commands, split_background
+from memfold.data.commands import (
+    Excerpt,
+    Recordings,
+    joined,
+    load_fsdd,
+    parts_with_background,
+    read_commands,
+    split_at,
+    split_background,
+)
 from memfold.errors import InputError
 
 
@@ -140,6 +150,41 @@ def test_several_folders_are_joined(tmp_path):
     whole = joined([read_commands(tmp_path / name) for name in ("one", "two")])
     assert whole.labels == ["yes", "no"]
     assert len(whole.background) == 1
+
+
+def test_folders_of_a_split_are_no_commands(tmp_path):
+    names = [f"{part}/{label}/1.wav" for part in ("train", "Val", "test") for label in ("no", "yes")]
+    made(tmp_path / "set", *names, "_background_noise_/hum.wav")
+    parts = split_at(tmp_path / "set")
+    assert {part: folder.name for part, folder in parts.items()} == {"train": "train", "valid": "Val", "test": "test"}
+    assert split_at(tmp_path / "set" / "train") == {}
+    assert split_at(tmp_path / "none") == {}
+    with pytest.raises(InputError, match=r"in two ways: as parts of a split.*or as commands of these names"):
+        split_at(made(tmp_path / "words", "train/1.wav", "test/1.wav"))
+    assert split_at(made(tmp_path / "more", "train/1.wav", "stop/1.wav")) == {}
+    flat = split_at(made(tmp_path / "flat", "train/a_1.wav", "test/a_2.wav"), "{label}_{index}")
+    assert list(flat) == ["train", "test"]
+    assert split_at(tmp_path / "flat", "{speaker}/{label}_{index}") == {}
+
+
+def test_parts_without_background_have_a_share_of_that_to_train_on():
+    parts = {
+        "train": Recordings("a", [], [], [], (Excerpt(Path("n.wav")),)),
+        "valid": Recordings("b", [], [], []),
+        "test": Recordings("c", [], [], [], (Excerpt(Path("m.wav")),)),
+    }
+    shared = parts_with_background(parts)
+    (training,), (kept,), (own,) = (shared[part].background for part in ("train", "valid", "test"))
+    assert (training.begin, training.end, kept.begin, kept.end) == (0, pytest.approx(0.8), pytest.approx(0.8), 1)
+    assert own == Excerpt(Path("m.wav"))
+
+
+def test_what_a_split_names_to_validate_on_is_held_out():
+    whole = replace(recordings(["a", "b"] * 5, [""] * 10), held=frozenset({Path("2.wav"), Path("3.wav")}))
+    rest, held = whole.split_as_named()
+    assert [path.name for path in held.paths] == ["2.wav", "3.wav"]
+    assert len(rest.paths) == 8
+    assert [len(part.paths) for part in replace(whole, held=frozenset()).split_as_named()] == [8, 2]
 
 
 def test_the_first_five_of_every_digit_and_speaker_are_the_official_test_part(tmp_path, monkeypatch):

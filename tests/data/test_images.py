@@ -1,6 +1,9 @@
 """Readers of images: folders of classes, idx files, every mode, and what is broken."""
 
+import contextlib
 import gzip
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -8,16 +11,8 @@ import pytest
 from PIL import Image
 
 from memfold.data.folds import held_out_rows
-from memfold.data.images import (
-    image_files,
-    images_in,
-    joined,
-    load_mnist,
-    load_orl,
-    pixels_of,
-    read_classes,
-    read_pixels,
-)
+from memfold.data.images import Images, joined, load_mnist, load_orl, read_classes, read_images
+from memfold.data.pictures import HAS_HEIF, pictures_at, several
 from memfold.errors import InputError
 
 
@@ -44,6 +39,12 @@ def write_digits(folder: Path, part: str, count: int, seed: int = 0) -> Path:
     return write_idx(folder / f"{part}-images-idx3-ubyte.gz", images)
 
 
+def read_pixels(paths: list[Path], size: int, channels: int | None = None) -> tuple[np.ndarray, list[int]]:
+    """The bytes of image files, and which of them these are."""
+    images, kept = read_images(paths, size, channels)
+    return images.toned({}).pixels, kept
+
+
 # -- folders ---------------------------------------------------------------------------------------------------
 
 
@@ -63,7 +64,7 @@ def test_a_folder_is_a_class(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", ["png", "jpg", "bmp", "gif", "tiff", "webp", "pgm"])
 def test_common_formats_are_read(tmp_path: Path, suffix: str) -> None:
     path = draw(tmp_path / f"a.{suffix}")
-    assert image_files(tmp_path) == [path]
+    assert pictures_at(tmp_path) == [path]
     assert read_pixels([path], 20)[0].shape[2:] == (20, 20)
 
 
@@ -133,7 +134,10 @@ def test_broken_images_are_left_out_and_named(tmp_path: Path, capsys: pytest.Cap
         (lambda p: p / "none", "none: no such folder"),
         (lambda p: draw(p / "one.png"), r"one\.png: expected a folder with a folder for each class"),
         (lambda p: draw(p / "flat.png").parent, "expected a folder for each class, with its images"),
-        (lambda p: ((p / "empty").mkdir(), draw(p / "a" / "0.png"), p)[-1], "empty: holds no images; add some"),
+        (
+            lambda p: ((p / "empty").mkdir(), (p / "void").mkdir(), draw(p / "a" / "0.png"), p)[-1],
+            "empty, .*void: holds no images; add some",
+        ),
         (lambda p: (write_digits(p, "train", 6), p)[-1], r"holds idx files; name one of them, such as .*train-images"),
     ],
 )
@@ -147,14 +151,17 @@ def test_a_class_of_broken_images_is_an_error(tmp_path: Path, capsys: pytest.Cap
     for number in range(2):
         (tmp_path / "bad").mkdir(exist_ok=True)
         (tmp_path / "bad" / f"{number}.png").write_text("no image")
-    with pytest.raises(InputError, match="bad: none of its images can be read"):
+        (tmp_path / "worse").mkdir(exist_ok=True)
+        (tmp_path / "worse" / f"{number}.png").write_text("no image")
+    with pytest.raises(InputError, match=r"bad, .*worse: none of its images can be read"):
         read_classes(tmp_path, 20)
-    with pytest.raises(InputError, match=r"0\.png \(not an image\): cannot be read, and none of the 1 others"):
-        read_pixels(image_files(tmp_path / "bad"), 20)
+    others = r"0\.png \(not an image\): cannot be read, and none of the 1 others: .*1\.png \(not an image\)$"
+    with pytest.raises(InputError, match=others):
+        read_pixels(pictures_at(tmp_path / "bad"), 20)
     with pytest.raises(InputError, match=r"0\.png \(not an image\): cannot be read$"):
         read_pixels([tmp_path / "bad" / "0.png"], 20)
     with pytest.raises(InputError, match="nothing: no such file or folder"):
-        image_files(tmp_path / "nothing")
+        pictures_at(tmp_path / "nothing")
 
 
 # -- parts -----------------------------------------------------------------------------------------------------
@@ -179,7 +186,9 @@ def test_two_classes_of_enough_images_are_needed(tmp_path: Path) -> None:
         read_classes(tmp_path, 20).require(2)
     draw(tmp_path / "two" / "1.png")
     read_classes(tmp_path, 20).require(2)
-    with pytest.raises(InputError, match="has 2 images; 3 are needed"):
+    with pytest.raises(
+        InputError, match=r"the classes 'one' \(2 images\), 'two' \(2 images\) have too few; 3 are needed"
+    ):
         read_classes(tmp_path, 20).require(3)
 
 
@@ -220,7 +229,7 @@ def test_idx_files_that_are_no_such_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"images-idx3-ubyte\.gz: not readable"):
         read_classes(images, 28)
     images.write_bytes(gzip.compress(gzip.decompress(whole)[:1000]))
-    with pytest.raises(InputError, match="1000 bytes, 4720 expected; truncated or damaged"):
+    with pytest.raises(InputError, match="1,000 bytes, 4,720 expected; truncated or damaged"):
         read_classes(images, 28)
     images.write_bytes(gzip.compress(b"something else"))
     with pytest.raises(InputError, match="not an idx file of bytes with 3 dimensions"):
@@ -252,29 +261,242 @@ def test_orl_has_the_first_five_images_of_each_person_to_learn_from(
     assert sorted(int(Path(file).stem) for file in test.files) == sorted([6, 7, 8, 9, 10] * 2)
 
 
-def test_arrays_of_bytes_are_images_and_others_are_named() -> None:
+def test_arrays_are_images_and_others_are_named() -> None:
     grey, colour = np.full((6, 9), 200, np.uint8), np.full((9, 6, 3), 50)
-    read = pixels_of([grey, colour, Image.fromarray(grey)], 8)
-    assert read.pixels.shape == (3, 3, 8, 8)
-    assert read.files == ["image 0", "image 1", "image 2"]
-    assert (read.pixels[0] == 200).all()
+    read, _ = read_images([grey, colour, Image.fromarray(grey), grey / 255, grey > 100, grey[:, :, None]], 8)
+    read = read.toned({})
+    assert read.pixels.shape == (6, 3, 8, 8)
+    assert read.files == [f"image {place}" for place in range(6)]
+    assert [int(pixels.min()) for pixels in read.pixels] == [200, 50, 200, 200, 255, 200]
+    assert [int(pixels.max()) for pixels in read.pixels] == [200, 50, 200, 200, 255, 200]
     for strange, message in (
-        (grey / 255, "got float64 of .6, 9."),
-        (grey[0], "got uint8 of .9,."),
-        (2 * colour + 200, "got numbers from 300 to 300"),
-        (["a"], "got <U1 of .1,."),
+        (grey[0], r"expected numbers of \(H, W\) or \(H, W, 3\), got uint8 of .9,."),
+        (["a"], r"expected numbers of \(H, W\) or \(H, W, 3\), got <U1 of .1,."),
+        (np.full((4, 4), np.nan), "holds no finite number"),
     ):
-        with pytest.raises(InputError, match=rf"^image 1: expected bytes of \(H, W\) or \(H, W, C\), {message}"):
-            pixels_of([grey, strange], 8)
+        with pytest.raises(InputError, match=f"^image 1: {message}"):
+            read_images([grey, strange], 8)
 
 
-def test_one_or_several_paths_name_images(tmp_path: Path) -> None:
+def test_one_array_is_one_image_and_more_are_several() -> None:
+    for one in (np.zeros((5, 6)), np.zeros((5, 6, 3), np.uint8), Image.new("L", (4, 4))):
+        assert len(several(one)) == 1
+    assert len(several(np.zeros((5, 6, 7)))) == 5
+    assert len(several(np.zeros((5, 6, 7, 3)))) == 5
+    with pytest.raises(InputError, match="expected images or their paths, got 7"):
+        several(7)
+
+
+def test_one_or_several_paths_name_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("b.png", "a.png"):
         Image.new("L", (4, 4)).save(tmp_path / name)
     both = [tmp_path / "a.png", tmp_path / "b.png"]
-    assert images_in(tmp_path) == images_in([str(path) for path in both]) == images_in(np.array(both, object)) == both
-    assert images_in(str(both[0])) == both[:1]
+    for given in (tmp_path, [str(path) for path in both], np.array(both, object)):
+        assert pictures_at(given) == both
+    assert pictures_at(str(both[0])) == both[:1]
     with pytest.raises(InputError, match="no images given"):
-        images_in([])
-    with pytest.raises(InputError, match="expected paths of images, got 7"):
-        images_in([both[0], 7])
+        pictures_at([])
+    assert pictures_at([both[0], tmp_path / "none.png", "a\0b"]) == both[:1]
+    assert "2 of 3 paths are left out: " in capsys.readouterr().err
+
+
+# -- other numbers than bytes --------------------------------------------------------------------------------
+
+
+def spots(count: int, low: float, high: float, seed: int = 0) -> np.ndarray:
+    """Pictures with a bright square each on noise, (N, 32, 32)."""
+    rng = np.random.default_rng(seed)
+    pictures = rng.uniform(low, low + 0.2 * (high - low), (count, 32, 32))
+    pictures[:, 8:16, 8:16] += 0.8 * (high - low)
+    return pictures
+
+
+@pytest.mark.parametrize(
+    ("dtype", "low", "high", "tones"),
+    [
+        (np.uint16, 100, 130, None),
+        (np.uint16, 0, 200, [0, 256]),
+        (np.uint16, 0, 4000, [0, 4096]),
+        (np.uint16, 0, 60000, [0, 65536]),
+        (np.uint16, 1000, 12000, [0, 16384]),
+        (np.uint16, 99, 193, None),
+        (np.float32, 0.02, 0.05, None),
+        (np.float32, 0, 0.9, [0, 1]),
+        (np.float32, -5, 900, None),
+        (np.int32, 100_000, 900_000, None),
+    ],
+)
+def test_what_is_black_and_white_comes_from_the_numbers(
+    tmp_path: Path, dtype: type, low: float, high: float, tones: list[float] | None
+) -> None:
+    for number, array in enumerate(spots(6, low, high)):
+        Image.fromarray(array.astype(dtype)).save(tmp_path / f"{number}.tif")
+    images, _ = read_images(sorted(tmp_path.iterdir()), 32)
+    ((kind, found),) = images.tones().items()
+    assert kind == {np.uint16: "16-bit", np.float32: "float", np.int32: "32-bit"}[dtype]
+    if tones is not None:
+        assert found == tones
+    else:
+        assert found[0] == pytest.approx(low, abs=0.1 * (high - low))
+        assert found[1] == pytest.approx(high, abs=0.1 * (high - low))
+    pixels = images.toned(images.tones()).pixels
+    assert (pixels[:, 0, 8:16, 8:16].min() - pixels[:, 0, :4].astype(int).max()) > 40
+
+
+def test_beside_bytes_the_usual_range_is_kept() -> None:
+    deep = spots(4, 17_000, 40_000).astype(np.uint16)
+    plain = (deep >> 8).astype(np.uint8)
+    images, _ = read_images([*deep, *plain], 32)
+    assert images.tones() == {"16-bit": [0, 65536]}
+    np.testing.assert_array_equal(images.toned(images.tones()).pixels[:4], images.pixels[4:])
+    dim, _ = read_images([*spots(4, 1000, 1100).astype(np.uint16), *plain], 32)
+    assert dim.tones()["16-bit"][0] > 900
+
+
+def test_a_hot_pixel_makes_nothing_dark() -> None:
+    pictures = spots(8, 100, 200).astype(np.uint16)
+    pictures[3, 0, 0] = 65535
+    images, _ = read_images(list(pictures), 32)
+    assert images.tones()["16-bit"][1] < 300
+
+
+def test_bytes_in_another_container_stay_the_same_bytes() -> None:
+    bytes_ = np.random.default_rng(0).integers(0, 256, (16, 16), np.uint8)
+    bytes_[0, :2] = 0, 255
+    for array in (bytes_.astype(np.uint16), bytes_.astype(np.int64), bytes_ / 255, bytes_.astype(np.float32)):
+        images, _ = read_images([array], 16)
+        np.testing.assert_array_equal(images.toned({}).pixels[0, 0], bytes_)
+
+
+def test_sixteen_bit_colours_that_are_nearly_empty_are_refused(tmp_path: Path) -> None:
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    for name, value in (("dark", 300), ("bright", 30000)):
+        rows = b"".join(b"\0" + np.full((4, 3), value, ">u2").tobytes() for _ in range(4))
+        head = chunk(b"IHDR", struct.pack(">IIBBBBB", 4, 4, 16, 2, 0, 0, 0))
+        end = chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+        (tmp_path / f"{name}.png").write_bytes(b"\x89PNG\r\n\x1a\n" + head + end)
+    assert read_images([tmp_path / "bright.png"], 8)[0].pixels.min() == 30000 >> 8
+    with pytest.raises(InputError, match=r"dark\.png \(16 bits a colour, of which only the high eight are read"):
+        read_images([tmp_path / "dark.png"], 8)
+
+
+# -- what is left out, and what is there twice ---------------------------------------------------------------
+
+
+@pytest.mark.skipif(HAS_HEIF, reason="pillow-heif is installed, and HEIC files are read")
+def test_other_kinds_of_pictures_are_named_with_the_remedy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for label in ("a", "b"):
+        draw(tmp_path / label / "0.png", seed=ord(label))
+    (tmp_path / "a" / "1.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
+    (tmp_path / "a" / "2.cr2").write_bytes(b"II*\0")
+    (tmp_path / "b" / "3.pdf").write_bytes(b"%PDF")
+    (tmp_path / "b" / "notes.txt").touch()
+    (tmp_path / "b" / "Thumbs.db").touch()
+    (tmp_path / "b" / ".DS_Store").touch()
+    (tmp_path / "b" / "4.jpg").symlink_to(tmp_path / "gone.jpg")
+    for read in (lambda: read_classes(tmp_path, 20), lambda: pictures_at(tmp_path)):
+        read()
+        err = capsys.readouterr().err
+        for name, remedy in (("1.HEIC", "pip install pillow-heif"), ("2.cr2", "convert it"), ("3.pdf", "convert it")):
+            assert name in err
+            assert remedy in err.split(name)[1]
+        assert "3 other files (" in err
+    assert len(read_classes(tmp_path, 20)) == 2
+    assert "1 of 3 images cannot be read and are left out: " in capsys.readouterr().err
+    (tmp_path / "b" / "5.jpg").write_bytes(b"\0\0\0\x18ftypheic" + bytes(40))  # as a phone may name it
+    read_images([tmp_path / "a" / "0.png", tmp_path / "b" / "5.jpg", tmp_path / "a" / "1.HEIC"], 20)
+    assert capsys.readouterr().err.count("pip install pillow-heif") == 2
+    (tmp_path / "only" / "c").mkdir(parents=True)
+    (tmp_path / "only" / "c" / "1.heic").touch()
+    with pytest.raises(InputError, match=r"holds no images that can be read; .*1\.heic is HEIF: pip install"):
+        read_classes(tmp_path / "only", 20)
+    with pytest.raises(InputError, match=r"holds no images that can be read; 1\.heic is HEIF: pip install"):
+        pictures_at(tmp_path / "only")
+
+
+def test_a_table_of_labels_beside_the_images_is_not_passed_over(tmp_path: Path) -> None:
+    draw(tmp_path / "a_1.png")
+    (tmp_path / "labels.csv").write_text("file,label\na_1.png,a\n")
+    with pytest.raises(InputError, match=r"labels\.csv is not read: sort the images into folders by it"):
+        read_classes(tmp_path, 20)
+
+
+def test_copies_of_a_picture_stay_on_one_side() -> None:
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (60, 1, 4, 4), np.uint8)
+    pixels[30:] = pixels[:30]
+    images = Images("made", pixels, ["a", "b"] * 30, [str(k) for k in range(60)])
+    for fold in range(10):
+        rest, held = images.split(fold)
+        assert not set(rest.prints) & set(held.prints)
+        assert set(rest.labels) == set(held.labels) == {"a", "b"}
+        assert 6 <= len(held) <= 12
+        assert sorted(rest.files + held.files) == sorted(images.files)
+    same = Images("made", np.zeros((20, 1, 4, 4), np.uint8), ["a", "b"] * 10, images.files[:20])
+    assert [len(part) for part in same.split()] == [18, 2]
+
+
+def test_a_picture_in_grey_and_in_three_equal_colours_is_the_same() -> None:
+    grey = np.random.default_rng(0).integers(0, 256, (3, 1, 4, 4), np.uint8)
+    one, two = (Images("made", pixels, [], ["a", "b", "c"]) for pixels in (grey, np.repeat(grey, 3, axis=1)))
+    assert one.prints == two.prints
+    assert len(set(one.prints)) == 3
+    np.testing.assert_array_equal(two.coloured(1).pixels, grey)
+
+
+# -- what attacks ----------------------------------------------------------------------------------------------
+
+
+def test_a_bomb_is_refused_by_its_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw(tmp_path / "a.png", 40, 40)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)
+    with pytest.raises(InputError, match=r"a\.png \(Image size \(1600 pixels\) exceeds limit of 1000 pixels"):
+        read_images([tmp_path / "a.png"], 20)
+
+
+def test_what_pillow_warns_of_is_not_shown(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    Image.new("L", (9, 9)).save(tmp_path / "a.tif")
+    content = bytearray((tmp_path / "a.tif").read_bytes())
+    place = content.index(struct.pack("<HH", 259, 3))  # the compression, a short number
+    content[place + 4 : place + 8] = struct.pack("<I", 200)  # of which there are two hundred
+    (tmp_path / "a.tif").write_bytes(content)
+    with Image.open(tmp_path / "a.tif"):
+        assert recwarn.pop(UserWarning)
+    recwarn.clear()
+    with contextlib.suppress(InputError):
+        read_images([tmp_path / "a.tif"], 8)
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((0x80000000, 0x80000000, 4), "expected; truncated or damaged"),
+        ((2, 0, 5), "holds images of 0x5 pixels"),
+        ((2, 5, 0), "holds images of 5x0 pixels"),
+        ((0, 5, 5), "has 0 images, .* 2 labels"),
+        ((2, 30000, 30000), "expected; truncated or damaged"),
+    ],
+)
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_an_idx_files_sizes_are_those_of_what_it_holds(
+    tmp_path: Path, shape: tuple[int, ...], message: str, suffix: str
+) -> None:
+    path = tmp_path / f"train-images-idx3-ubyte{suffix}"
+    content = bytes([0, 0, 8, 3]) + np.array(shape, ">u4").tobytes()
+    path.write_bytes(gzip.compress(content) if suffix else content)
+    write_idx(tmp_path / f"train-labels-idx1-ubyte{suffix}", np.zeros(2))
+    with pytest.raises(InputError, match=message):
+        read_classes(path, 28)
+
+
+def test_a_path_that_no_file_system_takes_is_no_folder() -> None:
+    for name in ("a\0b", "x" * 5000):
+        with pytest.raises(InputError, match="no such folder"):
+            read_classes(name, 20)
+        with pytest.raises(InputError, match="no such file or folder"):
+            pictures_at(name)
+    with pytest.raises(InputError, match="expected the path of a folder or a file, got 7"):
+        read_classes(7, 20)  # type: ignore[arg-type]

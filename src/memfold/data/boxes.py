@@ -1,29 +1,42 @@
-"""Images with boxes around the things in them: COCO's JSON, and Pascal VOC's XML."""
+"""Images with boxes around the things in them, of whatever files hold them, in pixels as a viewer shows the images."""
 
-import json
-import xml.etree.ElementTree as ElementTree
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain, product
-from pathlib import Path, PureWindowsPath
+from functools import cached_property
+from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from memfold.data.annotations import Annotated, Source, box_of, find_parts, read_source
+from memfold.data.copies import fingerprint, kept_together
 from memfold.data.datasets import find
-from memfold.data.images import SUFFIXES, UNREADABLE, reason_of
+from memfold.data.folders import PARTS
+from memfold.data.labels import listed, not_trained_on
+from memfold.data.layouts import Form, Rows, corners_of, form_of
+from memfold.data.pictures import (
+    FOREIGN,
+    SUFFIXES,
+    UNREADABLE,
+    deep_of,
+    image_of,
+    opened,
+    reason_of,
+    upright,
+)
+from memfold.data.tones import COVERED, COVERED_BESIDE, Deep, Tones, bytes_of, tones_of
 from memfold.data.unreadable import leave_out
 from memfold.display import say
 from memfold.errors import InputError, shown
 
 __all__ = ["BoxedImages", "boxed", "joined", "load_bccd", "read_boxes", "read_splits", "unboxed"]
 
-VOC_FOLDERS = ("JPEGImages", "images", "")  # below the root, where VOC's images may be
-COCO_FOLDERS = ("", "images", "../images")  # beside the JSON file
-CORNERS = ("xmin", "ymin", "xmax", "ymax")
+ORIENTATION, TURNED = 0x0112, (5, 6, 7, 8)  # what a camera noted, and the notes by which width and height change places
+Given = Image.Image | Deep
 
 
 @dataclass(frozen=True)
@@ -32,11 +45,16 @@ class BoxedImages:
 
     Attributes:
         name: of the source, for errors.
-        paths: the image files.
-        sizes: width and height of each, in pixels.
+        paths: the image files; of images that are given themselves, what they are called.
+        sizes: width and height of each, in pixels, as a viewer shows it.
         boxes: x, y, width and height of the boxes of each, in pixels, (N, 4); all inside the image.
         labels: the classes of the boxes of each, (N,).
         pixels: red, green and blue of each at a working size, (3, H, W), once `at` has read them.
+        difficult: of the boxes of each, whether it is marked so: such a box counts neither as right nor as wrong, (N,).
+        given: by its row an image that is given itself.
+        deep: by its row an image of other numbers than bytes, whose pixels are 0 until `toned` has filled them.
+        held: the rows that a split's own part names to validate on.
+        layout: of the numbers in the files, ``xywh`` or ``xyxy``, where it was found by looking at them.
     """
 
     name: str
@@ -45,6 +63,15 @@ class BoxedImages:
     boxes: list[NDArray[np.float32]]
     labels: list[list[str]]
     pixels: list[NDArray[np.uint8]] = field(default_factory=list)
+    difficult: list[NDArray[np.bool_]] = field(default_factory=list)
+    given: dict[int, Given] = field(default_factory=dict)
+    deep: dict[int, Deep] = field(default_factory=dict)
+    held: frozenset[int] = frozenset()
+    layout: str = ""
+
+    def __post_init__(self) -> None:
+        if len(self.difficult) != len(self.paths):
+            object.__setattr__(self, "difficult", [np.zeros(len(names), bool) for names in self.labels])
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -54,16 +81,31 @@ class BoxedImages:
         """The distinct labels in order."""
         return sorted(set(chain.from_iterable(self.labels)))
 
+    @cached_property
+    def prints(self) -> list[bytes]:
+        """The fingerprint of each image, once `at` has read them."""
+        rows = range(len(self.pixels))
+        return [fingerprint(self.deep[row].values if row in self.deep else self.pixels[row]) for row in rows]
+
     def take(self, rows: Sequence[int]) -> "BoxedImages":
         """Some of the images."""
-        return BoxedImages(
-            self.name,
-            [self.paths[row] for row in rows],
-            [self.sizes[row] for row in rows],
-            [self.boxes[row] for row in rows],
-            [self.labels[row] for row in rows],
-            [self.pixels[row] for row in rows] if self.pixels else [],
+        return replace(
+            self,
+            paths=[self.paths[row] for row in rows],
+            sizes=[self.sizes[row] for row in rows],
+            boxes=[self.boxes[row] for row in rows],
+            labels=[self.labels[row] for row in rows],
+            pixels=[self.pixels[row] for row in rows] if self.pixels else [],
+            difficult=[self.difficult[row] for row in rows],
+            given={place: self.given[row] for place, row in enumerate(rows) if row in self.given},
+            deep={place: self.deep[row] for place, row in enumerate(rows) if row in self.deep},
+            held=frozenset(place for place, row in enumerate(rows) if row in self.held),
         )
+
+    def parted(self, held: set[int] | frozenset[int]) -> tuple["BoxedImages", "BoxedImages"]:
+        """The other images, and those of some rows."""
+        rest = self.take([row for row in range(len(self)) if row not in held])
+        return replace(rest, held=frozenset()), replace(self.take(sorted(held)), held=frozenset())
 
     def at(self, size: int) -> "BoxedImages":
         """These images with their pixels, ``size`` of them along the longer side.
@@ -76,28 +118,47 @@ class BoxedImages:
         if self.pixels and max(self.pixels[0].shape) == size:
             return self
         pixels: list[NDArray[np.uint8]] = []
+        deep: dict[int, Deep] = {}
         kept: list[int] = []
         broken: list[str] = []
         for row, path in enumerate(self.paths):
             try:
-                pixels.append(_scaled(path, self.sizes[row], size))
-                kept.append(row)
+                scaled = _scaled(self.given.get(row, path), self.sizes[row], size)
             except UNREADABLE as error:
-                broken.append(f"{path} ({reason_of(error)})")
+                broken.append(f"{path} ({reason_of(error, path)})")
+                continue
+            if isinstance(scaled, Deep):
+                deep[len(kept)] = scaled
+                scaled = np.zeros((3, *scaled.values.shape[1:]), np.uint8)
+            pixels.append(scaled)
+            kept.append(row)
         leave_out(broken, len(self), "images")
-        return replace(self.take(kept), pixels=pixels)
+        return replace(self.take(kept), pixels=pixels, deep=deep)
+
+    def tones(self) -> Tones:
+        """What becomes black and white of images of other numbers than bytes."""
+        beside = len(self.deep) < len(self)
+        return tones_of(self.deep.values(), COVERED_BESIDE if beside else COVERED)
+
+    def toned(self, tones: Tones) -> "BoxedImages":
+        """These images, those of other numbers than bytes brought to bytes by what becomes black and white."""
+        if not self.deep:
+            return self
+        pixels = list(self.pixels)
+        for row, picture in self.deep.items():
+            pixels[row] = np.broadcast_to(bytes_of(picture, tones), pixels[row].shape).copy()
+        return replace(self, pixels=pixels, deep={})
 
     def numbers(self, classes: Sequence[str]) -> list[NDArray[np.int64]]:
         """The labels by their places among some classes.
 
         Raises:
-            InputError: naming an image with another class.
+            InputError: naming all other classes, and an image with one.
         """
         places = {label: place for place, label in enumerate(classes)}
-        for path, labels in zip(self.paths, self.labels, strict=True):
-            for label in labels:
-                if label not in places:
-                    raise InputError(f"{path}: the class {label!r} was not trained on; known are {', '.join(classes)}")
+        if unknown := sorted(set(chain.from_iterable(self.labels)) - places.keys()):
+            path = next(path for path, labels in zip(self.paths, self.labels, strict=True) if set(labels) & {*unknown})
+            raise InputError(f"{path}: {not_trained_on(unknown)}; known are {listed(classes)}")
         return [np.array([places[label] for label in names], np.int64) for names in self.labels]
 
     def require(self, images: int = 1) -> None:
@@ -106,12 +167,40 @@ class BoxedImages:
         if not count:
             raise InputError(f"{self.name}: there is no box in any image")
         if count < images:
-            raise InputError(f"{self.name}: one image has boxes; two are needed, to learn from one and hold one out")
+            raise InputError(f"{self.name}: one image has boxes; two are needed, to train on one and hold one out")
+
+    def without_difficult(self) -> "BoxedImages":
+        """These images without the boxes marked as difficult, but for classes that have no others."""
+        easy = {
+            label
+            for labels, marks in zip(self.labels, self.difficult, strict=True)
+            for label, mark in zip(labels, marks, strict=True)
+            if not mark
+        }
+        kept = [
+            np.array([not (mark and label in easy) for label, mark in zip(labels, marks, strict=True)], bool)
+            for labels, marks in zip(self.labels, self.difficult, strict=True)
+        ]
+        return replace(
+            self,
+            boxes=[boxes[rows] for boxes, rows in zip(self.boxes, kept, strict=True)],
+            labels=[
+                [label for label, row in zip(labels, rows, strict=True) if row]
+                for labels, rows in zip(self.labels, kept, strict=True)
+            ],
+            difficult=[marks[rows] for marks, rows in zip(self.difficult, kept, strict=True)],
+        )
+
+    def ignored(self) -> list[NDArray[np.bool_]]:
+        """Of the boxes of each image, whether it counts neither as right nor as wrong; none where all are difficult."""
+        if all(marks.all() for marks in self.difficult):
+            return [np.zeros(len(marks), bool) for marks in self.difficult]
+        return self.difficult
 
     def split(self, share: float = 0.1) -> tuple["BoxedImages", "BoxedImages"]:
         """What remains, and a share held out of the images with boxes, one at least, and of those without.
 
-        No class is only among those held out.
+        No class is only among those held out, and copies of an image stay together where that can be.
 
         Raises:
             InputError: no or one image with boxes, or in every image a class that no other has.
@@ -120,8 +209,13 @@ class BoxedImages:
         order = np.random.default_rng(0).permutation(len(self)).tolist()
         boxed = [row for row in order if self.labels[row]]
         empty = [row for row in order if not self.labels[row]]
-        held = self._spared(boxed, max(1, round(share * len(boxed)))) + empty[: round(share * len(empty))]
-        return self.take([row for row in range(len(self)) if row not in held]), self.take(sorted(held))
+        held = {*self._spared(boxed, max(1, round(share * len(boxed)))), *empty[: round(share * len(empty))]}
+        if self.pixels:
+            together = kept_together(held, self.prints, [""] * len(self))
+            kept = {label for row, labels in enumerate(self.labels) if row not in together for label in labels}
+            if kept == set(self.classes) and any(self.labels[row] for row in together):
+                held = together
+        return self.parted(held)
 
     def _spared(self, rows: Sequence[int], count: int) -> list[int]:
         """The first so many rows without which every class remains."""
@@ -137,85 +231,105 @@ class BoxedImages:
 
 
 def joined(parts: Sequence[BoxedImages]) -> BoxedImages:
-    """All images of several, without their pixels."""
+    """All images of several; with their pixels where all have them."""
+    starts = np.cumsum([0, *map(len, parts)]).tolist()
+    shifted = list(zip(starts, parts, strict=False))
+    pixels = [part.pixels for part in parts]
     return BoxedImages(
         " ".join(dict.fromkeys(part.name for part in parts)),
         [path for part in parts for path in part.paths],
         [size for part in parts for size in part.sizes],
         [boxes for part in parts for boxes in part.boxes],
         [labels for part in parts for labels in part.labels],
+        list(chain.from_iterable(pixels)) if all(pixels) else [],
+        [marks for part in parts for marks in part.difficult],
+        {start + row: given for start, part in shifted for row, given in part.given.items()},
+        {start + row: deep for start, part in shifted for row, deep in part.deep.items()} if all(pixels) else {},
+        frozenset(start + row for start, part in shifted for row in part.held),
+        next((part.layout for part in parts if part.layout), ""),
     )
 
 
-def unboxed(paths: Sequence[Path]) -> BoxedImages:
-    """Images in which no box is known; those that cannot be read are left out, and named on standard error.
+def unboxed(items: Sequence[Any]) -> BoxedImages:
+    """Images, as files or themselves, in which no box is known.
+
+    Files that cannot be read are left out, and named on standard error.
 
     Raises:
-        InputError: none of them can be read.
+        InputError: none of them can be read, or something is no image.
     """
-    return boxed(paths, [[]] * len(paths))
+    return boxed(items, [[]] * len(items))
 
 
-def boxed(paths: Sequence[Path], boxes: Sequence[Any]) -> BoxedImages:
-    """Images, and of each a list of its boxes: label, x, y, width and height in pixels.
+def boxed(items: Sequence[Any], boxes: Sequence[Any], layout: str = "auto") -> BoxedImages:
+    """Images, as files or themselves, and of each a list of its boxes: label, x, y, width and height.
+
+    Args:
+        layout: ``xyxy`` where right and bottom stand in the place of width and height.
 
     Raises:
-        InputError: a box of another form, or none of the images can be read.
+        InputError: a box of another form, something that is no image, or none of the images can be read.
     """
-    gathered = _Gathered("the images")
-    for number, (path, given) in enumerate(zip(paths, boxes, strict=True)):
+    source = Source("the images")
+    given: dict[int, Given] = {}
+    for number, (item, things) in enumerate(zip(items, boxes, strict=True)):
         where = f"boxes of image {number}"
+        if isinstance(item, str | Path):
+            annotated = Annotated(Path(item), None, where)
+        else:
+            given[number] = image_of(item, number)
+            annotated = Annotated(Path(f"image {number}"), None, where)
         try:
-            things = [(str(label), numbers) for label, *numbers in given]
+            labelled = [(str(label), list(numbers)) for label, *numbers in things]
         except (TypeError, ValueError):
-            raise InputError(f"{where}: expected a list of (label, x, y, width, height), got {shown(given)}") from None
-        gathered.add(path, None, [(label, _corners(numbers, where)) for label, numbers in things], where)
-    return gathered.finished()
+            raise InputError(f"{where}: expected a list of (label, x, y, width, height), got {shown(things)}") from None
+        for label, numbers in labelled:
+            annotated.labels.append(label)
+            annotated.numbers.append(box_of(numbers, where))
+            annotated.areas.append(float("nan"))
+            annotated.difficult.append(False)
+            source.whole = source.whole and all(float(number).is_integer() for number in annotated.numbers[-1])
+        source.images.append(annotated)
+    (images,) = _gathered([source], layout, "xywh", given)
+    return images
 
 
-def read_boxes(source: str | Path, images: str | Path | None = None) -> BoxedImages:
+def read_boxes(
+    source: str | Path, images: str | Path | None = None, layout: str = "auto", usual: str = ""
+) -> BoxedImages:
     """Read images' boxes; of the images themselves only the sizes.
 
-    Boxes are clipped to their image, and those without an area left out, as are COCO's crowds; how many is said on
-    standard error, and which images cannot be read and are left out.
+    Boxes are in the image as a viewer shows it, turned as its camera noted. They are clipped to it, and those without
+    an area left out, as are COCO's crowds; how many is said on standard error, and which images and XML files cannot be
+    read and are left out.
 
     Args:
         source: a COCO file, a folder with one, or a folder in Pascal VOC's layout: XML files in ``Annotations`` and
             images in ``JPEGImages``, or both in one folder. VOC's corners are taken as edges, 0 to width.
         images: the folder of the images; None looks in and beside the source.
+        layout: of COCO's four numbers: ``xywh``, ``xyxy``, or ``auto``, which looks at them.
+        usual: the layout that is taken where both fit; without one that is refused.
 
     Raises:
         InputError: naming the file, and the line or the entry, of what cannot be read.
     """
-    path = Path(source)
-    if path.is_file():
-        if path.suffix.lower() != ".json":
-            raise InputError(f"{path}: expected a COCO file that ends in .json, or a folder of Pascal VOC's XML files")
-        return _read_coco(path, images)
-    if not path.is_dir():
-        raise InputError(f"{path}: no such file or folder")
-    if names := _voc_names(path):
-        return _read_voc(path, names, images)
-    files = sorted(path.glob("*.json"))
-    if len(files) != 1:
-        holds = "several JSON files: name one of them" if files else "no boxes: neither XML nor JSON files"
-        raise InputError(f"{path}: holds {holds}")
-    return _read_coco(files[0], images)
+    return _gathered([read_source(Path(source), images)], layout, usual)[0]
 
 
-def read_splits(source: str | Path, images: str | Path | None = None) -> dict[str, BoxedImages]:
-    """The parts that VOC's ``ImageSets/Main`` lists: those of ``train``, ``val`` and ``test`` that are there.
+def read_splits(
+    source: str | Path, images: str | Path | None = None, layout: str = "auto", usual: str = ""
+) -> dict[str, BoxedImages]:
+    """The parts of a split, by `memfold.data.folders.PARTS`: those that are there; nothing where it is no split.
+
+    Args:
+        source: a folder as `memfold.data.annotations.find_parts` takes it.
 
     Raises:
         InputError: as `read_boxes`, or a list that names an image without XML.
     """
-    root, parts = Path(source), {}
-    for split in ("train", "val", "test"):
-        file = root / "ImageSets" / "Main" / f"{split}.txt"
-        if file.is_file():
-            names = [line.split()[0] for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
-            parts[split] = _read_voc(root, names, images, listed=file)
-    return parts
+    readers = find_parts(Path(source), images)
+    sources = [reader() for reader in readers.values()]
+    return dict(zip(readers, _gathered(sources, layout, usual), strict=True)) if sources else {}
 
 
 def load_bccd() -> tuple[BoxedImages, BoxedImages, BoxedImages]:
@@ -226,206 +340,166 @@ def load_bccd() -> tuple[BoxedImages, BoxedImages, BoxedImages]:
     """
     folder = find("bccd") / "BCCD"
     parts = read_splits(folder)
-    if set(parts) != {"train", "val", "test"}:
+    if set(parts) != set(PARTS):
         raise InputError(f"{folder / 'ImageSets' / 'Main'}: train.txt, val.txt and test.txt are needed")
-    named = {split: replace(part, name=f"@bccd {split}") for split, part in parts.items()}
-    return named["train"], named["test"], named["val"]
+    names = {"train": "train", "test": "test", "valid": "val"}
+    named = {part: replace(images, name=f"@bccd {names[part]}") for part, images in parts.items()}
+    return named["train"], named["test"], named["valid"]
 
 
-def _size(path: Path) -> tuple[int, int]:
-    """Width and height in pixels, from a file's first bytes."""
-    with Image.open(path) as image:
-        return image.size
+# -- images ----------------------------------------------------------------------------------------------------
 
 
-def _scaled(path: Path, full: tuple[int, int], size: int) -> NDArray[np.uint8]:
-    """An image of a width and a height in red, green and blue, ``size`` pixels along the longer side, (3, H, W)."""
+def _size(source: Path | Given) -> tuple[int, int]:
+    """Width and height in pixels as a viewer shows an image; of a file, from its first bytes."""
+    if isinstance(source, Deep):
+        return source.values.shape[2], source.values.shape[1]
+    if isinstance(source, Path):
+        with opened(source) as image:
+            return _size(image)
+    width, height = source.size
+    turned = source.format != "TIFF" and source.getexif().get(ORIENTATION) in TURNED  # a TIFF file's is turned already
+    return (height, width) if turned else (width, height)
+
+
+def _scaled(source: Path | Given, full: tuple[int, int], size: int) -> NDArray[np.uint8] | Deep:
+    """An image of a width and a height, ``size`` pixels along the longer side: red, green and blue, (3, H, W)."""
     scale = max(full) / size
     shape = max(1, round(full[0] / scale)), max(1, round(full[1] / scale))
-    with Image.open(path) as image:
-        image.draft("RGB", shape)  # a JPEG is decoded at a fraction of its size where that is enough
-        pixels = np.asarray(image.convert("RGB").resize(shape, Image.Resampling.BILINEAR))
+    if isinstance(source, Deep):
+        planes = [Image.fromarray(plane).resize(shape, Image.Resampling.BILINEAR) for plane in source.values]
+        return Deep(source.kind, np.stack([np.asarray(plane) for plane in planes]))
+    if isinstance(source, Path):
+        with opened(source) as image:
+            # A JPEG is decoded at a fraction of its size where that is enough.
+            image.draft("RGB", shape if image.size == full else shape[::-1])
+            return _scaled(image, full, size)
+    if (deep := deep_of(source)) is not None:
+        return _scaled(Deep(deep.kind, np.asarray(upright(source)).astype(np.float32)[None]), full, size)
+    pixels = np.asarray(upright(source).convert("RGB").resize(shape, Image.Resampling.BILINEAR))
     return pixels.transpose(2, 0, 1).copy()
 
 
-# -- boxes of one image ----------------------------------------------------------------------------------------
-
-Entry = tuple[str, NDArray[np.float64]]  # a class, and left, top, right and bottom
+# -- boxes -----------------------------------------------------------------------------------------------------
 
 
-class _Gathered:
-    """What has been read, image by image, and what was not kept."""
+def _gathered(
+    sources: Sequence[Source], layout: str = "auto", usual: str = "", given: dict[int, Given] | None = None
+) -> list[BoxedImages]:
+    """The images of each source with their boxes in pixels; what is not kept as it is written is said.
 
-    def __init__(self, name: str) -> None:
-        self.images = BoxedImages(name, [], [], [], [])
-        self.counts: Counter[str] = Counter()
-        self.broken: list[str] = []
+    The sources are written alike: what their numbers mean is found by looking at the boxes of all of them.
 
-    def add(self, path: Path, declared: tuple[int, int] | None, entries: Sequence[Entry], where: str) -> None:
+    Raises:
+        InputError: of a source no image can be read, or the boxes can be read in two ways.
+    """
+    given = given or {}
+    kept = [_usable(source, _sizes(source, given)) for source in sources]
+    forms: dict[str, Form] = {}
+    for written in {source.layout for source in sources}:
+        alike = [place for place, source in enumerate(sources) if source.layout == written]
+        name = " ".join(sources[place].name for place in alike)
+        rows = _rows([sources[place] for place in alike], [kept[place] for place in alike])
+        forms[written] = form_of(rows, name, layout if written == "auto" else written, usual)
+    return [
+        _placed(source, own, forms[source.layout], given, layout) for source, own in zip(sources, kept, strict=True)
+    ]
+
+
+Kept = list[tuple[int, Annotated, tuple[int, int]]]  # the row in the source, the boxes, and the image's size
+
+
+def _sizes(source: Source, given: dict[int, Given]) -> list[tuple[int, int] | None]:
+    """Width and height of every image; None of one that cannot be read."""
+    sizes: list[tuple[int, int] | None] = []
+    for row, annotated in enumerate(source.images):
         try:
-            size = _size(path)
+            sizes.append(_size(given.get(row, annotated.image)))
         except UNREADABLE as error:
-            self.broken.append(f"{path} ({reason_of(error)})")
-            return
-        if declared is not None and declared != size:
-            raise InputError(
-                f"{where}: the boxes are for an image of {declared[0]}x{declared[1]} pixels; {path} has "
-                f"{size[0]}x{size[1]}"
+            source.unreadable.append(f"{annotated.image} ({reason_of(error, annotated.image)})")
+            sizes.append(None)
+    return sizes
+
+
+def _usable(source: Source, sizes: Sequence[tuple[int, int] | None]) -> Kept:
+    """The images that can be read and are those that the boxes are for; the others are named.
+
+    Raises:
+        InputError: there is none.
+    """
+    kept: Kept = []
+    for row, (annotated, size) in enumerate(zip(source.images, sizes, strict=True)):
+        if size is None:
+            continue
+        if annotated.declared is not None and annotated.declared != size:
+            wide, high = annotated.declared
+            turned = annotated.declared == size[::-1]
+            note = " as a viewer shows it, turned as its camera noted; draw the boxes in that" if turned else ""
+            source.broken.append(
+                f"{annotated.where}: the boxes are for an image of {wide:g}x{high:g} pixels; {annotated.image} has "
+                f"{size[0]}x{size[1]}{note}"
             )
-        boxes, labels = [], []
-        for label, corners in entries:
-            clipped = np.clip(corners, 0, [*size, *size])
-            width, height = clipped[2:] - clipped[:2]
-            if width <= 0 or height <= 0:
-                self.counts["without an area left out"] += 1
-                continue
-            self.counts["clipped to the image"] += bool((clipped != corners).any())
-            boxes.append([*clipped[:2], width, height])
-            labels.append(label)
-        self.images.paths.append(path)
-        self.images.sizes.append(size)
-        self.images.boxes.append(np.array(boxes, np.float32).reshape(-1, 4))
-        self.images.labels.append(labels)
-
-    def finished(self) -> BoxedImages:
-        """The images; says what was not kept as it was.
-
-        Raises:
-            InputError: none of the images can be read.
-        """
-        leave_out(self.broken, len(self.broken) + len(self.images), "images")
-        changes = [f"{count} {'box' if count == 1 else 'boxes'} {what}" for what, count in self.counts.items() if count]
-        if changes:
-            say(f"{self.images.name}: {', '.join(changes)}")
-        return self.images
+            continue
+        kept.append((row, annotated, size))
+    if source.broken and not kept:
+        others = len(source.broken) + len(source.unreadable) - 1
+        raise InputError(source.broken[0] + (f"; nor can any of the {others} others be used" if others else ""))
+    bad = [*source.broken, *source.unreadable]
+    leave_out(bad, len(bad) + len(kept), "images")
+    return kept
 
 
-def _numbers(values: Any, where: str) -> NDArray[np.float64]:
-    try:
-        numbers = np.array([float(value) for value in values])
-    except (TypeError, ValueError):
-        numbers = np.empty(0)
-    if len(numbers) != 4 or not np.isfinite(numbers).all():
-        raise InputError(f"{where}: expected a box of four numbers, got {values}")
-    return numbers
-
-
-def _corners(values: Any, where: str) -> NDArray[np.float64]:
-    """Left, top, right and bottom of a box given by its left, top, width and height."""
-    x, y, width, height = _numbers(values, where)
-    return np.array([x, y, x + width, y + height])
-
-
-# -- Pascal VOC ------------------------------------------------------------------------------------------------
-
-
-def _voc_folder(root: Path) -> Path:
-    return root / "Annotations" if (root / "Annotations").is_dir() else root
-
-
-def _voc_names(root: Path) -> list[str]:
-    return sorted(path.stem for path in _voc_folder(root).glob("*.xml") if not path.name.startswith("."))
-
-
-def _read_voc(root: Path, names: Sequence[str], images: str | Path | None, listed: Path | None = None) -> BoxedImages:
-    folder = _voc_folder(root)
-    places = [root / place for place in VOC_FOLDERS] if images is None else [Path(images)]
-    gathered = _Gathered(str(root if listed is None else listed))
-    for name in names:
-        file = folder / f"{name}.xml"
-        if listed is not None and not file.is_file():
-            raise InputError(f"{listed}: names {name}, but there is no {file}")
-        try:
-            tree = ElementTree.parse(file).getroot()
-        except ElementTree.ParseError as error:
-            raise InputError(f"{file}, line {error.position[0]}: not readable as XML ({error.msg})") from None
-        image = _voc_image(file, tree.findtext("filename") or "", places)
-        gathered.add(image, _voc_size(tree), list(_voc_entries(file, tree)), str(file))
-    return gathered.finished()
-
-
-def _voc_image(file: Path, name: str, places: Sequence[Path]) -> Path:
-    """The image that an XML file names, or else one of the file's own name."""
-    wanted = PureWindowsPath(name).name  # which splits at both kinds of slashes
-    names = [wanted] if wanted else []
-    for suffix in sorted(SUFFIXES):
-        names += [file.stem + suffix, file.stem + suffix.upper()]
-    for candidate, place in product(names, places):
-        if (place / candidate).is_file():
-            return place / candidate
-    where = ", ".join(str(place) for place in places)
-    raise InputError(
-        f"{file}: its image {wanted or file.stem} is not in {where} (name the folder with --set images=FOLDER)"
+def _rows(sources: Sequence[Source], kept: Sequence[Kept]) -> Rows:
+    numbers = [row for images in kept for _, annotated, _ in images for row in annotated.numbers]
+    sizes = [size for images in kept for _, annotated, size in images for _ in annotated.numbers]
+    areas = [area for images in kept for _, annotated, _ in images for area in annotated.areas]
+    return Rows(
+        np.array(numbers, np.float64).reshape(-1, 4),
+        np.array(sizes, np.float64).reshape(-1, 2),
+        np.array(areas, np.float64),
+        all(source.whole for source in sources),
     )
 
 
-def _voc_size(tree: ElementTree.Element) -> tuple[int, int] | None:
-    """As written in the file; None where nothing is, or 0."""
-    texts = [tree.findtext(f"size/{name}") or "" for name in ("width", "height")]
-    width, height = (int(text) if text.strip().isdigit() else 0 for text in texts)
-    return (width, height) if width and height else None
+def _placed(source: Source, kept: Kept, form: Form, given: dict[int, Given], asked: str) -> BoxedImages:
+    """The boxes in pixels, their corners in order, clipped to their images."""
+    images = BoxedImages(source.name, [], [], [], [])
+    counts = source.counts
+    arrays: dict[int, Given] = {}
+    for row, annotated, size in kept:
+        corners = corners_of(np.array(annotated.numbers, np.float64).reshape(-1, 4), form, size)
+        low, high = np.minimum(corners[:, :2], corners[:, 2:]), np.maximum(corners[:, :2], corners[:, 2:])
+        swapped = (corners[:, 2:] < corners[:, :2]).any(1)
+        ordered = np.concatenate([low, high], 1)
+        clipped = np.clip(ordered, 0, [*size, *size])
+        has_area = (clipped[:, 2:] > clipped[:, :2]).all(1)
+        counts["with swapped corners put right"] += int((swapped & has_area).sum())
+        counts["clipped to the image"] += int(((clipped != ordered).any(1) & has_area).sum())
+        counts["without an area left out"] += int((~has_area).sum())
+        clipped[:, 2:] -= clipped[:, :2]
+        if row in given:
+            arrays[len(images.paths)] = given[row]
+        images.paths.append(annotated.image)
+        images.sizes.append(size)
+        images.boxes.append(clipped[has_area].astype(np.float32))
+        images.labels.append([label for label, fits in zip(annotated.labels, has_area, strict=True) if fits])
+        images.difficult.append(np.array(annotated.difficult, bool)[has_area])
+    changes = [f"{count:,} {'box' if count == 1 else 'boxes'} {what}" for what, count in counts.items() if count]
+    notes = [*([", ".join(changes)] if changes else []), *source.notes, *_unlisted(source, images.paths)]
+    if notes:
+        say(f"{source.name}: {'; '.join(notes)}")
+    looked_at = source.layout == asked == "auto" and any(map(len, images.labels))
+    return replace(images, given=arrays, layout=form.layout if looked_at else "")
 
 
-def _voc_entries(file: Path, tree: ElementTree.Element) -> Iterator[Entry]:
-    for number, thing in enumerate(tree.iter("object"), start=1):
-        where = f"{file}, object {number}"
-        label = (thing.findtext("name") or "").strip()
-        if not label:
-            raise InputError(f"{where}: has no class; expected <name>")
-        yield label, _numbers([thing.findtext(f"bndbox/{corner}") for corner in CORNERS], where)
-
-
-# -- COCO ------------------------------------------------------------------------------------------------------
-
-
-def _read_coco(path: Path, images: str | Path | None) -> BoxedImages:
-    content = _coco_content(path)
-    names = {
-        _value(entry, "id", path, "category"): _value(entry, "name", path, "category")
-        for entry in content["categories"]
-    }
-    files = {_value(entry, "id", path, "image"): entry for entry in content["images"]}
-    entries: dict[Any, list[Entry]] = {key: [] for key in files}
-    gathered = _Gathered(str(path))
-    for number, annotation in enumerate(content["annotations"], start=1):
-        where = f"{path}, annotation {number}"
-        image, kind = (_value(annotation, key, path, "annotation") for key in ("image_id", "category_id"))
-        if image not in files:
-            raise InputError(f"{where}: is for the image {image}, which is not among the images")
-        if kind not in names:
-            raise InputError(f"{where}: is of the category {kind}, which is not among the categories")
-        if annotation.get("iscrowd"):
-            gathered.counts["around crowds left out"] += 1
-            continue
-        entries[image].append((names[kind], _corners(_value(annotation, "bbox", path, "annotation"), where)))
-    places = [path.parent / place for place in COCO_FOLDERS] if images is None else [Path(images)]
-    for key, entry in files.items():
-        file = str(_value(entry, "file_name", path, "image"))
-        image_file = next((place / file for place in places if (place / file).is_file()), None)
-        if image_file is None:
-            where = ", ".join(str(place) for place in places)
-            raise InputError(f"{path}: the image {file} is not in {where} (name the folder with --set images=FOLDER)")
-        declared = (entry["width"], entry["height"]) if entry.get("width") and entry.get("height") else None
-        gathered.add(image_file, declared, entries[key], f"{path}, image {file}")
-    return gathered.finished()
-
-
-def _coco_content(path: Path) -> dict[str, list[Mapping[str, Any]]]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        where = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
-        raise InputError(f"{path}{where}: not readable as JSON ({error})") from None
-    for name in ("images", "annotations", "categories"):
-        entries = content.get(name) if isinstance(content, dict) else None
-        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-            raise InputError(f"{path}: is no COCO file; expected a list of objects {name!r}")
-    if not content["images"]:
-        raise InputError(f"{path}: names no image")
-    return content  # type: ignore[no-any-return]
-
-
-def _value(entry: Mapping[str, Any], key: str, path: Path, what: str) -> Any:
-    if key not in entry:
-        raise InputError(f"{path}: the {what} {json.dumps(dict(entry))[:60]} has no {key!r}")
-    return entry[key]
+def _unlisted(source: Source, paths: Sequence[Path]) -> list[str]:
+    """What to say of images that lie beside those with boxes, and of which nothing is written."""
+    listed_files = {path.resolve() for path in paths} | {annotated.image.resolve() for annotated in source.images}
+    folders = {path.parent for path in listed_files} if source.alone else set()
+    beside = [file for folder in folders for file in folder.iterdir()]
+    others = [file for file in beside if file.suffix.lower() in {*SUFFIXES, *FOREIGN} and file not in listed_files]
+    visible = [file for file in others if file.stem not in source.stems and not file.name.startswith(".")]
+    if not visible:
+        return []
+    them = "1 image lies" if len(visible) == 1 else f"{len(visible):,} images lie"
+    return [f"{them} beside these without a word on boxes and {'is' if len(visible) == 1 else 'are'} left out"]

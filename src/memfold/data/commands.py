@@ -2,8 +2,8 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from memfold.data.audio import SUFFIXES
 from memfold.data.datasets import find
-from memfold.data.folders import files_at, files_below, labelled_folders
+from memfold.data.folders import PARTS, files_at, files_below, is_folder, labelled_folders, split_folders
 from memfold.data.folds import held_out_rows
 from memfold.errors import InputError
 
@@ -24,7 +24,9 @@ __all__ = [
     "background_of",
     "joined",
     "load_fsdd",
+    "parts_with_background",
     "read_commands",
+    "split_at",
 ]
 
 BACKGROUND = "_background_noise_"  # a folder of that name holds sound in which no command is spoken
@@ -55,6 +57,7 @@ class Recordings:
         labels: what is said in each; "" where that is unknown.
         speakers: who says it; "" where that is unknown.
         background: sound in which no command is spoken.
+        held: the files that a split's own folder names to validate on.
     """
 
     name: str
@@ -62,6 +65,7 @@ class Recordings:
     labels: list[str]
     speakers: list[str]
     background: tuple[Excerpt, ...] = ()
+    held: frozenset[Path] = field(default=frozenset(), kw_only=True)
 
     @property
     def classes(self) -> list[str]:
@@ -103,6 +107,11 @@ class Recordings:
         self.require()
         return self._parted(held_out_rows(self.labels, fold, folds))
 
+    def split_as_named(self) -> tuple[Self, Self]:
+        """What a split's own folders name to train on and to validate on; one of ten folds where there are none."""
+        rows = {row for row, path in enumerate(self.paths) if path in self.held}
+        return self._parted(rows) if rows else self.split()
+
     def split_by_speaker(self, fold: int = 0, folds: int = 10) -> tuple[Self, Self]:
         """The same with whole speakers held out where `SPEAKERS` are known; every command keeps one recording at least.
 
@@ -138,7 +147,10 @@ class Recordings:
         rest = self.take([row for row in range(len(self.paths)) if row not in test])
         held = self.take(sorted(test))
         training, kept = split_background(self.background)
-        return replace(rest, background=training), replace(held, background=kept)
+        return (
+            replace(rest, background=training, held=frozenset()),
+            replace(held, background=kept, held=frozenset()),
+        )
 
 
 def split_background(background: Sequence[Excerpt], share: float = 0.2) -> tuple[tuple[Excerpt, ...], ...]:
@@ -162,7 +174,35 @@ def joined(parts: Sequence[Recordings]) -> Recordings:
         [label for part in parts for label in part.labels],
         [speaker for part in parts for speaker in part.speakers],
         tuple(excerpt for part in parts for excerpt in part.background),
+        held=frozenset(path for part in parts for path in part.held),
     )
+
+
+def split_at(source: str | Path, pattern: str | None = None, background: str | Path | None = None) -> dict[str, Path]:
+    """The folders that are the parts of a split, by `memfold.data.folders.PARTS`; nothing where a path is none.
+
+    Args:
+        pattern, background: as `read_commands` takes them.
+
+    Raises:
+        InputError: the folders may as well be commands of these names.
+    """
+    root = Path(source)
+    if not is_folder(root) or (pattern is not None and "/" in pattern):
+        return {}
+    apart = [root / BACKGROUND, *([Path(background)] if background is not None else [])]
+    return split_folders(root, SUFFIXES, "recordings", "command", flat=pattern is not None, apart=apart)
+
+
+def parts_with_background(parts: Mapping[str, Recordings]) -> dict[str, Recordings]:
+    """The parts of a split; those without background have a share of that to train on."""
+    shared = dict(parts)
+    for part in PARTS:
+        if part in shared and "train" in shared and not shared[part].background:
+            training, kept = split_background(shared["train"].background)
+            shared["train"] = replace(shared["train"], background=training)
+            shared[part] = replace(shared[part], background=kept)
+    return shared
 
 
 def read_commands(source: str | Path, pattern: str | None = None, background: str | Path | None = None) -> Recordings:

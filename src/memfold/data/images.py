@@ -1,10 +1,13 @@
 """Labelled images: a folder for each class, or idx files as MNIST has them, brought to one size."""
 
 import gzip
+import struct
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -12,35 +15,34 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from memfold.data.copies import fingerprint, kept_together
 from memfold.data.datasets import find
-from memfold.data.folders import files_at, labelled_folders
+from memfold.data.folders import files_below, is_file, is_folder, labelled_folders
 from memfold.data.folds import held_out_rows
+from memfold.data.labels import listed, plural_of
+from memfold.data.pictures import (
+    FOREIGN,
+    SUFFIXES,
+    UNREADABLE,
+    deep_of,
+    image_of,
+    opened,
+    path_of,
+    reason_of,
+    say_left_out,
+    upright,
+)
+from memfold.data.tones import COVERED, COVERED_BESIDE, Deep, Tones, bytes_of, tones_of
 from memfold.data.unreadable import leave_out
-from memfold.errors import InputError, shown
+from memfold.errors import InputError
 
-__all__ = [
-    "SUFFIXES",
-    "UNREADABLE",
-    "Images",
-    "image_files",
-    "images_in",
-    "joined",
-    "load_mnist",
-    "load_orl",
-    "paths_in",
-    "pixels_of",
-    "read_classes",
-    "read_pixels",
-    "reason_of",
-    "several",
-]
+__all__ = ["Images", "joined", "load_mnist", "load_orl", "read_classes", "read_images"]
 
 Pixels = NDArray[np.uint8]
-SUFFIXES = {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
-GREY = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F")  # Pillow's modes without colour
+GREY = ("1", "L", "LA", "La")  # Pillow's modes without colour
 IDX_IMAGES, IDX_LABELS = "-images-idx3-ubyte", "-labels-idx1-ubyte"
 IDX_TYPE = 0x08  # unsigned bytes
-UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)
+MOST_PACKED = 1100  # times its bytes that a gzip file may hold; deflate reaches 1032
 ORL_TRAIN = 5  # images of each person, the first ones
 
 
@@ -53,219 +55,248 @@ class Images:
         pixels: (N, C, H, W), with C 1 of grey and 3 of colour images.
         labels: the class of each.
         files: where each comes from.
+        deep: by its row an image of other numbers than bytes, whose pixels are 0 until `toned` has filled them.
+        held: the rows that a split's own folder names to validate on.
     """
 
     name: str
     pixels: Pixels
     labels: list[str]
     files: list[str]
+    deep: dict[int, Deep] = field(default_factory=dict)
+    held: frozenset[int] = frozenset()
+
+    def __len__(self) -> int:
+        return len(self.pixels)
 
     @property
     def classes(self) -> list[str]:
         """The distinct labels in order."""
         return sorted(set(self.labels))
 
+    @cached_property
+    def prints(self) -> list[bytes]:
+        """The fingerprint of each image."""
+        rows = range(len(self.pixels))
+        return [fingerprint(self.deep[row].values if row in self.deep else self.pixels[row]) for row in rows]
+
     def take(self, rows: Iterable[int]) -> "Images":
         """Some of the images."""
         chosen = list(rows)
         labels, files = ([column[row] for row in chosen] for column in (self.labels, self.files))
-        return replace(self, pixels=self.pixels[chosen], labels=labels, files=files)
+        deep = {place: self.deep[row] for place, row in enumerate(chosen) if row in self.deep}
+        held = frozenset(place for place, row in enumerate(chosen) if row in self.held)
+        return replace(self, pixels=self.pixels[chosen], labels=labels, files=files, deep=deep, held=held)
 
-    def parted(self, held: set[int]) -> tuple["Images", "Images"]:
+    def parted(self, held: Iterable[int]) -> tuple["Images", "Images"]:
         """The other images, and those of some rows."""
-        return self.take(row for row in range(len(self.labels)) if row not in held), self.take(sorted(held))
+        apart = set(held)
+        rest = self.take(row for row in range(len(self.labels)) if row not in apart)
+        return replace(rest, held=frozenset()), replace(self.take(sorted(apart)), held=frozenset())
 
     def split(self, fold: int = 0, folds: int = 10) -> tuple["Images", "Images"]:
-        """What remains, and one of so many folds, in which every class has its share."""
-        return self.parted(held_out_rows(self.labels, fold, folds))
+        """What remains, and one of so many folds, in which every class has its share; copies stay together."""
+        return self.parted(kept_together(held_out_rows(self.labels, fold, folds), self.prints, self.labels))
 
-    def require(self, least: int) -> None:
-        """Raise InputError unless there are two classes, each with ``least`` images."""
+    def toned(self, tones: Mapping[str, Sequence[float]]) -> "Images":
+        """These images, those of other numbers than bytes brought to bytes by what becomes black and white."""
+        if not self.deep:
+            return self
+        pixels = self.pixels.copy()
+        for row, picture in self.deep.items():
+            pixels[row] = _channels(bytes_of(picture, tones), pixels.shape[1])
+        return replace(self, pixels=pixels, deep={})
+
+    def tones(self) -> Tones:
+        """What becomes black and white of images of other numbers than bytes."""
+        beside = len(self.deep) < len(self)
+        return tones_of(self.deep.values(), COVERED_BESIDE if beside else COVERED)
+
+    def coloured(self, channels: int) -> "Images":
+        """These images in grey, 1, or in colour, 3."""
+        if self.pixels.shape[1] == channels:
+            return self
+        return replace(self, pixels=np.ascontiguousarray(_channels(self.pixels, channels)))
+
+    def require(self, least: int, what: str = "class") -> None:
+        """Raise InputError unless there are two classes, each with ``least`` images; all that have fewer are named."""
         counts = Counter(self.labels)
         if len(counts) < 2:
-            raise InputError(f"{self.name}: {next(iter(counts))!r} is the only class; two at least are needed")
-        label, count = min(counts.items(), key=lambda item: item[1])
-        if count < least:
-            images = "1 image" if count == 1 else f"{count} images"
-            raise InputError(
-                f"{self.name}: the class {label!r} has {images}; {least} are needed, to learn from some and hold "
-                "others out; add images, or remove it"
-            )
+            raise InputError(f"{self.name}: {next(iter(counts))!r} is the only {what}; two at least are needed")
+        few = {label: _counted(count) for label, count in sorted(counts.items()) if count < least}
+        needed = f"{least} are needed, to train on some and hold others out; add images, or remove"
+        if len(few) == 1:
+            ((label, count),) = few.items()
+            raise InputError(f"{self.name}: the {what} {label!r} has {count}; {needed} it")
+        if few:
+            named = listed(f"{label!r} ({count})" for label, count in few.items())
+            raise InputError(f"{self.name}: the {plural_of(what)} {named} have too few; {needed} them")
+
+
+def _counted(images: int) -> str:
+    return "1 image" if images == 1 else f"{images:,} images"
+
+
+def _channels(pixels: Pixels, channels: int) -> Pixels:
+    """Pixels ``(..., C, H, W)`` in grey or in colour."""
+    if pixels.shape[-3] == channels:
+        return pixels
+    if channels == 3:
+        return np.broadcast_to(pixels, (*pixels.shape[:-3], 3, *pixels.shape[-2:]))
+    weights = np.array([0.299, 0.587, 0.114])[:, None, None]  # ITU-R 601, as Pillow weighs colours
+    grey: Pixels = np.rint((pixels * weights).sum(-3, keepdims=True)).astype(np.uint8)
+    return grey
 
 
 def joined(parts: Sequence[Images]) -> Images:
     """All images of several, in colour where one of them is."""
     channels = max(part.pixels.shape[1] for part in parts)
-    arrays = [part.pixels for part in parts]
-    pixels = [np.broadcast_to(array, (len(array), channels, *array.shape[2:])) for array in arrays]
+    starts = np.cumsum([0, *(len(part.labels) for part in parts)]).tolist()
+    shifted = list(zip(starts, parts, strict=False))
     return Images(
         " ".join(dict.fromkeys(part.name for part in parts)),
-        np.concatenate(pixels),
+        np.concatenate([part.coloured(channels).pixels for part in parts]),
         [label for part in parts for label in part.labels],
         [file for part in parts for file in part.files],
+        {start + row: picture for start, part in shifted for row, picture in part.deep.items()},
+        frozenset(start + row for start, part in shifted for row in part.held),
     )
 
 
-def read_classes(source: str | Path, size: int, channels: int | None = None) -> Images:
+# -- folders -------------------------------------------------------------------------------------------------
+
+
+def read_classes(source: str | Path, size: int, channels: int | None = None, what: str = "class") -> Images:
     """Read labelled images.
 
     Args:
         source: a folder with a folder for each class, or a file of images in the idx format, packed by gzip or not,
             beside which the file of labels lies (``train-images-idx3-ubyte.gz``, ``train-labels-idx1-ubyte.gz``).
-        size, channels: as :func:`read_pixels` takes them.
+        size, channels: as :func:`read_images` takes them.
+        what: a folder stands for, for errors.
 
     Raises:
-        InputError: naming the folder without a class or a class without an image, or the file that does not fit.
+        InputError: naming the folders without a class or the classes without an image, or the file that does not fit.
     """
-    root = Path(source)
-    if root.is_file():
+    root = path_of(source)
+    if is_file(root):
         if IDX_IMAGES in root.name:
             return _read_idx(root, size, channels)
-        raise InputError(f"{root}: expected a folder with a folder for each class, or a file named *{IDX_IMAGES}.gz")
-    if not root.is_dir():
+        raise InputError(f"{root}: expected a folder with a folder for each {what}, or a file named *{IDX_IMAGES}.gz")
+    if not is_folder(root):
         raise InputError(f"{root}: no such folder")
     if idx := sorted(path.name for path in root.iterdir() if IDX_IMAGES in path.name):
         raise InputError(f"{root}: holds idx files; name one of them, such as {root / idx[-1]}")
-    entries: list[tuple[Path, str]] = []
-    for label, files in labelled_folders(root, SUFFIXES):
-        if not files:
-            raise InputError(f"{root / label}: holds no images; add some, or remove the folder")
-        entries += [(path, label) for path in files]
-    if not entries:
-        raise InputError(f"{root}: expected a folder for each class, with its images")
-    pixels, kept = read_pixels([path for path, _ in entries], size, channels)
+    folders = dict(labelled_folders(root, SUFFIXES))
+    if not any(folders.values()):
+        raise InputError(f"{root}: {_no_classes(root, what)}")
+    say_left_out(root)
+    if empty := [root / label for label, files in folders.items() if not files]:
+        raise InputError(f"{listed(map(str, empty))}: holds no images; add some, or remove the folder")
+    entries = [(path, label) for label, files in folders.items() for path in files]
+    images, kept = read_images([path for path, _ in entries], size, channels, str(root))
     labels = [entries[row][1] for row in kept]
-    if broken := sorted({label for _, label in entries} - set(labels)):
-        raise InputError(f"{root / broken[0]}: none of its images can be read")
-    return Images(str(root), pixels, labels, [str(entries[row][0]) for row in kept])
+    if broken := sorted(folders.keys() - set(labels)):
+        raise InputError(f"{listed(str(root / label) for label in broken)}: none of its images can be read")
+    return replace(images, labels=labels)
 
 
-def read_pixels(paths: Sequence[Path], size: int, channels: int | None = None) -> tuple[Pixels, list[int]]:
-    """Read image files; those that cannot be read are left out, and named on standard error.
+def _no_classes(root: Path, what: str) -> str:
+    """What a folder without classes is taken for, and what to do."""
+    expected = f"expected a folder for each {what}, with its images"
+    directly = [path for path in root.iterdir() if is_file(path)]
+    tables = [path.name for path in directly if path.suffix.lower() in (".csv", ".tsv", ".json", ".txt")]
+    if tables and any(path.suffix.lower() in SUFFIXES for path in directly):
+        return (
+            f"{expected}; {tables[0]} is not read: sort the images into folders by it, or in Python give files and "
+            "labels, fit(files, labels)"
+        )
+    if foreign := [path for path in files_below(root, FOREIGN) if path.parent != root]:
+        return f"holds no images that can be read; {foreign[0]} is {FOREIGN[foreign[0].suffix.lower()]}"
+    return expected
+
+
+def read_images(
+    items: Sequence[Any], size: int, channels: int | None = None, name: str = "the images"
+) -> tuple[Images, list[int]]:
+    """Read images; files that cannot be read are left out, and named on standard error.
 
     Every image is turned as its camera noted, scaled to fit into a square without a change of its proportions, centred
     in it, with its mean colour around it. What is transparent becomes white.
 
     Args:
-        paths: files of any kind that Pillow reads (PNG, JPEG, WebP, TIFF, BMP, PGM, ...).
+        items: files of any kind that Pillow reads (PNG, JPEG, WebP, TIFF, BMP, PGM, ...), and images as `image_of`
+            takes them.
         size: S, pixels of the square's side.
         channels: C, 1 for grey or 3 for colour; None takes 3 where one of the images has colour.
+        name: of the source, for errors.
 
     Returns:
-        ``(N, C, S, S)``, and of each image its place among the paths.
+        The images, without labels, and of each its place among the items.
 
     Raises:
-        InputError: none of them can be read.
+        InputError: none of the files can be read, or naming an array that is no image.
     """
-    squares: list[Pixels] = []
+    if not len(items):
+        raise InputError("no images given")
+    squares: list[Pixels | Deep] = []
     kept: list[int] = []
+    files: list[str] = []
     broken: list[str] = []
-    for place, path in enumerate(paths):
+    for place, item in enumerate(items):
         try:
-            with Image.open(path) as image:
-                squares.append(_square(image, size, channels))
+            if isinstance(item, str | Path):
+                with opened(Path(item)) as image:
+                    square = _square(image, size, channels)
+            else:
+                square = _square(image_of(item, place), size, channels)
         except UNREADABLE as error:
-            broken.append(f"{path} ({reason_of(error)})")
+            if isinstance(error, InputError):
+                raise
+            broken.append(f"{item} ({reason_of(error, item)})")
             continue
+        squares.append(square)
         kept.append(place)
-    leave_out(broken, len(paths), "images")
-    most = channels or max(square.shape[0] for square in squares)
-    return np.stack([np.broadcast_to(square, (most, size, size)) for square in squares]), kept
+        files.append(str(item) if isinstance(item, str | Path) else f"image {place}")
+    leave_out(broken, len(items), "images")
+    arrays = [square.values if isinstance(square, Deep) else square for square in squares]
+    most = channels or max(len(array) for array in arrays)
+    blank = np.zeros((most, size, size), np.uint8)
+    filled = [blank if isinstance(square, Deep) else _channels(square, most) for square in squares]
+    deep = {row: square for row, square in enumerate(squares) if isinstance(square, Deep)}
+    return Images(name, np.stack(filled), [], files, deep), kept
 
 
-def pixels_of(arrays: Iterable[Any], size: int, channels: int | None = None) -> Images:
-    """Images given as arrays ``(H, W)`` or ``(H, W, C)`` of bytes, or as Pillow has them, brought to one size.
-
-    Raises:
-        InputError: naming the first that is no image.
-    """
-    squares = []
-    for place, array in enumerate(arrays):
-        try:
-            squares.append(_square(_image_of(array), size, channels))
-        except (*UNREADABLE, TypeError) as error:
-            raise InputError(f"image {place}: expected bytes of (H, W) or (H, W, C), got {error}") from None
-    most = channels or max(square.shape[0] for square in squares)
-    pixels = np.stack([np.broadcast_to(square, (most, size, size)) for square in squares])
-    return Images("the images", pixels, [], [f"image {place}" for place in range(len(pixels))])
-
-
-def _image_of(array: Any) -> Image.Image:
-    """An array of whole numbers from 0 to 255 as an image; an image itself."""
-    if isinstance(array, Image.Image):
-        return array
-    values = np.asarray(array)
-    if values.dtype.kind not in "iu" or values.ndim not in (2, 3) or not values.size:
-        raise ValueError(f"{values.dtype} of {values.shape}")
-    if values.min() < 0 or values.max() > 255:
-        raise ValueError(f"numbers from {values.min()} to {values.max()}")
-    return Image.fromarray(values.astype(np.uint8))
-
-
-def _square(image: Image.Image, size: int, channels: int | None) -> Pixels:
+def _square(image: Image.Image | Deep, size: int, channels: int | None) -> Pixels | Deep:
     """The image in a square, ``(C, S, S)``."""
-    image.draft(image.mode, (2 * size, 2 * size))  # of a JPEG no more than is needed
-    grey = image.mode in GREY
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I;16"):
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if isinstance(image, Image.Image):
+        image.draft(image.mode, (2 * size, 2 * size))  # of a JPEG no more than is needed
+        grey = image.mode in GREY
+        deep = deep_of(image)
+        image = upright(image)
+        if deep is None:
+            return _square_of_bytes(image, size, "L" if channels == 1 or (channels is None and grey) else "RGB")
+        image = Deep(deep.kind, np.asarray(image).astype(np.float32)[None])
+    planes = [_padded(Image.fromarray(plane), size, float(np.nanmean(plane))) for plane in image.values]
+    values = np.stack([np.asarray(plane) for plane in planes])
+    return Deep(image.kind, values.mean(0, keepdims=True) if channels == 1 else values)
+
+
+def _square_of_bytes(image: Image.Image, size: int, mode: str) -> Pixels:
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    image = image.convert("L" if channels == 1 or (channels is None and grey) else "RGB")
+    image = image.convert(mode)
     if image.size != (size, size):
         mean = np.asarray(image).mean((0, 1)).round().astype(int)
-        fill = tuple(mean.tolist()) if image.mode == "RGB" else int(mean)
-        image = ImageOps.pad(image, (size, size), Image.Resampling.LANCZOS, fill)
+        image = _padded(image, size, tuple(mean.tolist()) if mode == "RGB" else int(mean))
     array = np.asarray(image)
     return array[None] if array.ndim == 2 else np.ascontiguousarray(array.transpose(2, 0, 1))
 
 
-def reason_of(error: BaseException) -> str:
-    """Why an image cannot be read."""
-    return "not an image" if "cannot identify" in str(error) else str(error)
-
-
-def several(data: Any) -> list[Any]:
-    """Images or their paths as a list, where there may also be one alone.
-
-    Raises:
-        InputError: there is none.
-    """
-    images = [data] if isinstance(data, str | Path | Image.Image) else list(data)
-    if not images:
-        raise InputError("no images given")
-    return images
-
-
-def paths_in(data: Any) -> list[Path]:
-    """One or several paths as a list.
-
-    Raises:
-        InputError: there is none, or something else is given.
-    """
-    paths = several(data)
-    if strange := [path for path in paths if not isinstance(path, str | Path)]:
-        raise InputError(f"expected paths of images, got {shown(strange[0])}")
-    return [Path(path) for path in paths]
-
-
-def images_in(data: Any) -> list[Path]:
-    """The files that one or several paths name, files themselves or folders of which every image is taken.
-
-    Raises:
-        InputError: there is nothing by a path, no image in a folder, or something else than paths is given.
-    """
-    return [file for path in paths_in(data) for file in image_files(path)]
-
-
-def image_files(path: Path) -> list[Path]:
-    """A file itself; of a folder, the images in it and below, in order.
-
-    Raises:
-        InputError: there is nothing, or a folder without any.
-    """
-    return files_at(path, SUFFIXES, "images")
+def _padded(image: Image.Image, size: int, fill: Any) -> Image.Image:
+    """An image scaled into a square, with a colour around it."""
+    return image if image.size == (size, size) else ImageOps.pad(image, (size, size), Image.Resampling.LANCZOS, fill)
 
 
 # -- idx files -----------------------------------------------------------------------------------------------
@@ -280,7 +311,7 @@ def _read_idx(path: Path, size: int, channels: int | None) -> Images:
         raise InputError(f"{path}: holds no images")
     pixels = images[:, None]
     if images.shape[1:] != (size, size):
-        pixels = np.stack([_square(Image.fromarray(image), size, 1) for image in images])
+        pixels = np.stack([_square_of_bytes(Image.fromarray(image), size, "L") for image in images])
     pixels = np.repeat(pixels, channels or 1, axis=1)
     files = [f"{path}:{number}" for number in range(len(pixels))]
     return Images(str(path), pixels, [str(label) for label in labels], files)
@@ -288,19 +319,27 @@ def _read_idx(path: Path, size: int, channels: int | None) -> Images:
 
 def _idx_array(path: Path, rank: int) -> Pixels:
     """The array in an idx file (LeCun, Cortes & Burges, "The MNIST database"): type, rank, sizes, then its bytes."""
+    head = 4 + 4 * rank
     try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        packed = path.stat().st_size * (MOST_PACKED if path.suffix == ".gz" else 1)
+        with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
+            start = file.read(head)
+            if len(start) < head or start[:4] != bytes([0, 0, IDX_TYPE, rank]):
+                raise InputError(f"{path}: not an idx file of bytes with {rank} dimension{'s' if rank > 1 else ''}")
+            shape = struct.unpack(f">{rank}I", start[4:])
+            expected = prod(shape)
+            if 0 in shape[1:]:
+                raise InputError(f"{path}: holds images of {shape[1]}x{shape[2]} pixels")
+            content = file.read(expected + 1) if expected <= packed else b""
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: not readable ({error})") from None
-    head = 4 + 4 * rank
-    if len(content) < head or content[:4] != bytes([0, 0, IDX_TYPE, rank]):
-        raise InputError(f"{path}: not an idx file of bytes with {rank} dimension{'s' if rank > 1 else ''}")
-    shape = np.frombuffer(content[4:head], ">u4").astype(int)
-    if len(content) != head + shape.prod():
-        raise InputError(f"{path}: {len(content)} bytes, {head + shape.prod()} expected; truncated or damaged")
-    return np.frombuffer(content[head:], np.uint8).reshape(shape)
+    if len(content) != expected:
+        bytes_there = f"{head + len(content):,} bytes" if expected <= packed else "too few bytes"
+        more = "or more, " if len(content) > expected else ""
+        raise InputError(f"{path}: {bytes_there}, {more}{head + expected:,} expected; truncated or damaged")
+    return np.frombuffer(content, np.uint8).reshape(shape)
 
 
 # -- known sets ----------------------------------------------------------------------------------------------

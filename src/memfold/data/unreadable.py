@@ -7,7 +7,7 @@ from memfold.errors import InputError
 
 __all__ = ["leave_out"]
 
-NAMED = 3  # the first ones
+NAMED = 20  # the first ones
 
 
 def leave_out(broken: Sequence[str], files: int, what: str) -> None:
@@ -24,7 +24,11 @@ def leave_out(broken: Sequence[str], files: int, what: str) -> None:
     if not broken:
         return
     if len(broken) == files:
-        others = f", and none of the {files - 1} others" if files > 1 else ""
+        others = f", and none of the {files - 1} others: {_named(broken[1:])}" if files > 1 else ""
         raise InputError(f"{broken[0]}: cannot be read{others}")
-    named = ", ".join(broken[:NAMED]) + (", ..." if len(broken) > NAMED else "")
-    say(f"{len(broken)} of {files} {what} cannot be read and are left out: {named}")
+    say(f"{len(broken)} of {files} {what} cannot be read and are left out: {_named(broken)}")
+
+
+def _named(broken: Sequence[str]) -> str:
+    more = len(broken) - NAMED
+    return ", ".join(broken[:NAMED]) + (f", and {more:,} more" if more > 0 else "")

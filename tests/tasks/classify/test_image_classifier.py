@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from sklearn.metrics import f1_score
 
+import memfold
 from memfold.cli import run
 from memfold.data.images import Images, read_classes
 from memfold.errors import InputError
@@ -159,10 +160,76 @@ def test_what_cannot_be_predicted_is_named(fitted: ImageClassifier, tmp_path: Pa
         Image.new("L", (8, 8)).save(strange / name / "0.png")
     with pytest.raises(InputError, match="the class 'cross' was not trained on; the model knows bar, disc, post"):
         fitted.evaluate(read_classes(strange, SIZE))
-    with pytest.raises(InputError, match="the class 'bar' has 1 image; 2 are needed"):
+    with pytest.raises(InputError, match=r"the classes 'bar' \(1 image\), 'cross' \(1 image\) have too few"):
         small().fit(strange, budget="1ep", progress=False)
     with pytest.raises(InputError, match="predict needs images"):
         fitted.answers([])
+
+
+def test_the_folders_of_a_split_are_its_parts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for part, count in (("train", 10), ("validation", 4), ("TEST", 3)):
+        write_shapes(tmp_path / part, count, seed=count)
+    parts = small().parts([str(tmp_path)])
+    assert [len(part) for part in (parts.train, parts.valid, parts.test)] == [30, 12, 9]
+    assert "a split: images to train on 30, to validate on 12, to score 9" in capsys.readouterr().err
+    model = small().fit(tmp_path, budget="1ep", progress=False)
+    assert model.classes_ == sorted(SHAPES)
+    assert {Path(file).parent.parent.name for file in model.read(tmp_path).files} == {"TEST"}
+    train, valid = small().split(small().read(tmp_path))
+    assert [{Path(file).parent.parent.name for file in part.files} for part in (train, valid)] == [
+        {"train"},
+        {"validation"},
+    ]
+    capsys.readouterr()
+    (tmp_path / "TEST" / "bar" / "9.png").write_bytes((tmp_path / "train" / "bar" / "0.png").read_bytes())
+    small().parts([str(tmp_path)])
+    assert "1 of 10 images to score are among those to train on too, pixel by pixel" in capsys.readouterr().err
+    (tmp_path / "TEST" / "bar").rename(tmp_path / "TEST" / "beam")
+    (tmp_path / "TEST" / "post").rename(tmp_path / "TEST" / "pole")
+    with pytest.raises(InputError, match="the classes 'beam', 'pole' were not trained on; the model knows bar"):
+        small().parts([str(tmp_path)])
+
+
+def test_without_a_part_to_score_that_to_validate_on_is_scored(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for part, count in (("train", 10), ("val", 4)):
+        write_shapes(tmp_path / part, count, seed=count)
+    parts = small().parts([str(tmp_path)])
+    assert (len(parts.train), parts.valid, len(parts.test)) == (30, None, 12)
+    assert "there is no part to score; that to validate on is scored instead" in capsys.readouterr().err
+    with pytest.raises(InputError, match="a split without a part to train on"):
+        small().fit((tmp_path / "train").rename(tmp_path / "test").parent, budget="1ep", progress=False)
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32, np.int32])
+def test_numbers_other_than_bytes_are_scaled_as_in_training(
+    folder: Path, tmp_path: Path, dtype: type, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scale, base = {np.uint16: (0.4, 100), np.float32: (0.0001, 0.02), np.int32: (1000, 500_000)}[dtype]
+    for path in folder.glob("*/*.png"):
+        target = tmp_path / "deep" / path.parent.name / f"{path.stem}.tif"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray((base + scale * np.asarray(Image.open(path)).astype(float)).astype(dtype)).save(target)
+    model = small().fit(tmp_path / "deep", budget="20ep", progress=False)
+    assert "images of more than 8 bits, scaled here and in predicting" in capsys.readouterr().err
+    assert model.evaluate(tmp_path / "deep").metrics["accuracy"] > 80
+    model.save(tmp_path / "m")
+    again = memfold.load(tmp_path / "m")
+    assert isinstance(again, ImageClassifier)
+    one = tmp_path / "deep" / "bar" / "0.tif"
+    assert again.predict(one).equals(model.predict(one))
+    array = np.asarray(Image.open(one))
+    assert again.predict(array).drop("file").equals(model.predict(one).drop("file"))
+
+
+def test_it_takes_images_themselves(fitted: ImageClassifier, folder: Path) -> None:
+    file = folder / "bar" / "1.png"
+    pixels = np.asarray(Image.open(file))
+    expected = fitted.predict(file)
+    for given in (pixels, [pixels], pixels / 255, np.stack([pixels] * 3, 2), Image.open(file), str(file), [file]):
+        assert fitted.predict(given).drop("file").equals(expected.drop("file"))
+    assert fitted.predict(np.stack([pixels, pixels])).height == 2
 
 
 def write_digits(folder: Path) -> None:

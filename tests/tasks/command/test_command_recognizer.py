@@ -49,6 +49,30 @@ def with_background(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> C
     return small(background=str(noise)).fit(folder, budget="40ep", progress=False)
 
 
+def test_the_folders_of_a_split_are_its_parts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for part, each in (("train", 8), ("validation", 4), ("test", 3)):
+        write_commands(tmp_path / part, each, seed=each)
+    write_noise(tmp_path / "_background_noise_" / "hum.wav")
+    parts = small().parts([str(tmp_path)])
+    count = len(COMMANDS)
+    counts = [len(recordings.paths) for recordings in (parts.train, parts.valid, parts.test)]
+    assert counts == [8 * count, 4 * count, 3 * count]
+    assert all(recordings.background for recordings in (parts.train, parts.valid, parts.test))
+    err = capsys.readouterr().err
+    assert f"a split: recordings to train on {8 * count}, to validate on {4 * count}, to score {3 * count}" in err
+    model = small().fit(tmp_path, budget="1ep", progress=False)
+    assert model.commands_ == sorted(COMMANDS)
+    assert model.other_
+    assert {path.parent.parent.name for path in model.read(tmp_path).paths} == {"test"}
+    train, valid = small().split(small().read(tmp_path))
+    assert {path.parent.parent.name for path in train.paths} == {"train"}
+    assert {path.parent.parent.name for path in valid.paths} == {"validation"}
+    for name in COMMANDS[:2]:
+        (tmp_path / "test" / name).rename(tmp_path / "test" / f"new-{name}")
+    with pytest.raises(InputError, match=r"the commands 'new-.*', 'new-.*' were not trained on; the model knows "):
+        small().parts([str(tmp_path)])
+
+
 def wav(samples: np.ndarray) -> io.BytesIO:
     file = io.BytesIO()
     soundfile.write(file, samples, RATE, format="WAV")

@@ -1,5 +1,6 @@
 """Average precision and matching, against a plain reckoning and against faster-coco-eval's own overlaps."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ from faster_coco_eval import mask
 
 from memfold.data.boxes import BoxedImages
 from memfold.tasks.detect.baselines import mean_boxes
-from memfold.tasks.detect.scores import Boxes, best_thresholds, overlaps, precision_of, right
+from memfold.tasks.detect.scores import Boxes, best_thresholds, judged, overlaps, precision_of, right
 
 
 def some_boxes(rng: np.random.Generator, count: int, classes: int = 2) -> Boxes:
@@ -65,6 +66,40 @@ def test_average_precision_is_that_of_a_plain_reckoning() -> None:
             assert ours.by_class[label] == pytest.approx(np.mean(by_overlap), abs=1e-6)
         assert ours.map50 == pytest.approx(ours.by_class50.mean())
         assert ours.curves.shape == (2, 101)
+
+
+def test_what_is_ignored_counts_neither_as_right_nor_as_wrong() -> None:
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        truth = [some_boxes(rng, int(rng.integers(2, 7))) for _ in range(6)]
+        found = [shaken(own, rng, 3) for own in truth]
+        corner = np.array([[500, 500, 20, 20], [800, 500, 20, 20]], np.float32)
+        near = np.array([[500, 500, 20, 20], [501, 500, 20, 20], [502, 501, 20, 20]], np.float32)
+        marked = [
+            replace(
+                own,
+                boxes=np.concatenate([own.boxes, corner]),
+                labels=np.append(own.labels, [0, 1]),
+                scores=np.append(own.scores, [1, 1]),
+                ignored=np.arange(len(own.labels) + 2) >= len(own.labels),
+            )
+            for own in truth
+        ]
+        more = [
+            Boxes(
+                np.concatenate([own.boxes, near]),
+                np.append(own.labels, [0, 0, 0]),
+                np.append(own.scores, np.array([0.99, 0.5, 0.3], np.float32)),
+            )
+            for own in found
+        ]
+        plain, ours = precision_of(truth, found, 2), precision_of(marked, more, 2)
+        assert ours.map50 == pytest.approx(plain.map50)
+        wrong = precision_of(truth, more, 2)
+        assert wrong.map50 < plain.map50
+        kept_truth, kept = judged(marked, more)
+        assert [len(own.labels) for own in kept_truth] == [len(own.labels) for own in truth]
+        assert [len(own.labels) for own in kept] == [len(own.labels) for own in found]
 
 
 def test_true_boxes_are_perfect_nothing_is_worth_nothing_and_absent_classes_do_not_count() -> None:

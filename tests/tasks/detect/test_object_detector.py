@@ -1,7 +1,9 @@
 """The detector: it learns, predicts boxes, is saved and loaded, reports, and names what it cannot work with."""
 
+import base64
 import io
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +23,7 @@ from memfold.errors import InputError
 from memfold.tasks import ObjectDetector
 from memfold.tasks.detect.baselines import MEAN_BOX
 from memfold.tasks.detect.scores import overlaps
-from tasks.detect.scenes import CLASSES, scenes, write_coco, write_voc
+from tasks.detect.scenes import CLASSES, scenes, voc_object, write_coco, write_voc
 
 SMALL = {"size": 80, "channels": 24, "blocks": 1, "hidden_size": 8, "lr": 4e-3, "batch_size": 4}
 
@@ -187,8 +189,8 @@ def test_what_cannot_be_worked_with_is_named(fitted: ObjectDetector, folder: Pat
     (tmp_path / "000.png").write_bytes((folder / "JPEGImages" / "000.png").read_bytes()[:300])
     with pytest.raises(InputError, match=r"000\.png \(.*\): cannot be read"):
         fitted.predict(tmp_path)
-    with pytest.raises(InputError, match="expected paths of images, got array"):
-        fitted.predict([np.zeros((8, 8, 3), np.uint8)])
+    with pytest.raises(InputError, match=r"image 0: expected numbers of \(H, W\) or \(H, W, 3\), got uint8 of \(8,\)"):
+        fitted.predict([np.zeros(8, np.uint8)])
     with pytest.raises(InputError, match="predict needs images"):
         fitted.answers([])
     with pytest.raises(InputError, match=r"none\.png: no such file or folder"):
@@ -205,8 +207,9 @@ def test_images_that_cannot_be_read_are_left_out_and_named(
     for read, source in ((fitted.inputs, tmp_path), (fitted.read, file)):
         assert {path.name for path in read(source).paths} == expected
         err = capsys.readouterr().err
-        assert f"1 of 5 images cannot be read and are left out: {tmp_path / '003.png'} (not an image)" in err
-        assert f"1 of 4 images cannot be read and are left out: {tmp_path / '001.png'} (" in err
+        assert "2 of 5 images cannot be read and are left out: " in err
+        assert f"{tmp_path / '003.png'} (not an image)" in err
+        assert f"{tmp_path / '001.png'} (" in err
     assert {Path(image).name for image in fitted.predict(tmp_path, threshold=0.0)["image"]} == expected
 
 
@@ -235,6 +238,108 @@ def test_an_image_read_for_another_size_is_read_again(fitted: ObjectDetector, fo
     again = fitted.read(large)
     assert max(again.pixels[0].shape) == SMALL["size"]
     assert fitted.read(again) is again
+
+
+def test_the_folders_of_a_split_are_its_parts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = scenes(9, seed=8)
+    for part, first, last in (("train", 0, 4), ("valid", 4, 6), ("test", 6, 9)):
+        write_coco(tmp_path / part, made[first:last])
+    parts = small().parts([str(tmp_path)])
+    assert [len(part) for part in (parts.train, parts.valid, parts.test)] == [4, 2, 3]
+    assert "a split: images to train on 4, to validate on 2, to score 3" in capsys.readouterr().err
+    model = small().fit(tmp_path, budget="1ep", progress=False)
+    assert "a split: images to train on 4, to validate on 2" in capsys.readouterr().err
+    assert {path.parent.name for path in model.read(tmp_path).paths} == {"test"}
+    train, valid = small().split(small().read(tmp_path))
+    assert [{path.parent.name for path in part.paths} for part in (train, valid)] == [{"train"}, {"valid"}]
+    (tmp_path / "test" / "000.png").write_bytes((tmp_path / "train" / "000.png").read_bytes())
+    small().parts([str(tmp_path)])
+    err = capsys.readouterr().err
+    assert "1 of 3 images to score are among those to train on too" in err
+    assert f"{tmp_path / 'test' / '000.png'} = {tmp_path / 'train' / '000.png'}" in err
+
+
+def test_it_finds_things_in_pictures_that_a_camera_turned(fitted: ObjectDetector, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    made = scenes(12, seed=5)
+    write_coco(tmp_path / "plain", made)
+    (tmp_path / "turned").mkdir()
+    for path in (tmp_path / "plain").glob("*.png"):
+        with Image.open(path) as image:
+            image.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "turned" / path.name, exif=exif)
+    (tmp_path / "turned" / "boxes.json").write_bytes((tmp_path / "plain" / "boxes.json").read_bytes())
+    plain, turned = (fitted.evaluate(tmp_path / name).metrics for name in ("plain", "turned"))
+    assert turned == plain
+    fitted.evaluate(tmp_path / "turned", report=tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    shown = re.search(r"jpeg;base64,([^\"]+)", page.split("</head>")[1])
+    assert shown
+    with Image.open(io.BytesIO(base64.b64decode(shown[1].replace("\\u002f", "/")))) as image:
+        assert image.width > image.height
+
+
+def test_it_takes_images_themselves(fitted: ObjectDetector, tmp_path: Path) -> None:
+    pixels = scenes(1, seed=6)[0][0]
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    expected = fitted.predict(tmp_path / "a.png", threshold=0.0)
+    assert expected.height
+    for given in (pixels, [pixels], pixels / 255, Image.fromarray(pixels), str(tmp_path / "a.png"), tmp_path):
+        found = fitted.predict(given, threshold=0.0)
+        assert found.drop("image").equals(expected.drop("image"))
+    assert set(fitted.predict([pixels, pixels], threshold=0.0)["image"]) == {"image 0", "image 1"}
+    assert fitted.predict(pixels[:, :, 0], threshold=0.0).height
+
+
+def test_numbers_of_sixteen_bits_are_scaled_as_in_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = write_coco(tmp_path, scenes(8, seed=9))
+    for path in tmp_path.glob("*.png"):
+        grey = np.asarray(Image.open(path).convert("L")).astype(np.uint16)
+        Image.fromarray((1000 + 2 * grey).astype(np.uint16)).save(path)
+    model = small().fit(file, budget="1ep", progress=False)
+    assert "images of more than 8 bits, scaled here and in predicting: 16-bit: " in capsys.readouterr().err
+    black, white = model.tones_["16-bit"]
+    assert 1000 < black < 1150
+    assert 1300 < white < 1520
+    (pixels,) = model.inputs(tmp_path / "000.png").pixels
+    assert pixels.max() > 230
+    assert pixels.min() < 25
+    model.save(tmp_path / "m")
+    again = memfold.load(tmp_path / "m")
+    assert isinstance(again, ObjectDetector)
+    assert again.tones_ == model.tones_
+    assert again.predict(tmp_path / "000.png", 0.0).equals(model.predict(tmp_path / "000.png", 0.0))
+
+
+def test_what_numbers_mean_is_kept_with_the_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = write_coco(tmp_path, scenes(8, seed=9))
+    content = json.loads(file.read_text())
+    for annotation in content["annotations"]:
+        x, y, width, height = annotation["bbox"]
+        annotation["bbox"] = [x, y, x + width, y + height]
+    file.write_text(json.dumps(content))
+    model = small().fit(file, budget="1ep", progress=False)
+    assert model.layout_ == "xyxy"
+    one = next(entry for entry in content["annotations"] if entry["bbox"][2] + entry["bbox"][0] < 80)
+    one["bbox"][1::2] = [5, 30]  # fits both ways
+    content["annotations"] = [one]
+    file.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"--set boxes=xywh\|xyxy"):
+        small().read(file)
+    capsys.readouterr()
+    boxes = [box.tolist() for boxes in model.read(file).boxes for box in boxes]
+    left, top, right, bottom = one["bbox"]
+    assert boxes == [[left, top, right - left, bottom - top]]
+    assert "they are read as xyxy" in capsys.readouterr().err
+
+
+def test_difficult_objects_count_neither_way(fitted: ObjectDetector, tmp_path: Path) -> None:
+    made = scenes(10, seed=5)
+    plain, marked = (write_voc(tmp_path / name, made) for name in ("plain", "marked"))
+    for path in (marked / "Annotations").iterdir():
+        extra = voc_object("disc", 0, 0, 12, 8).replace("</object>", "<difficult>1</difficult></object>")
+        path.write_text(path.read_text().replace("</annotation>", f"{extra}</annotation>"))
+    assert fitted.evaluate(marked).metrics == fitted.evaluate(plain).metrics
 
 
 def test_pictures_of_nothing_give_an_empty_table(fitted: ObjectDetector, tmp_path: Path) -> None:

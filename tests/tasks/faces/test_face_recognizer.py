@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from sklearn.base import is_classifier
 from sklearn.neighbors import KNeighborsClassifier
 
@@ -142,12 +143,37 @@ def test_one_picture_of_everybody_cannot_be_learnt_from(tmp_path: Path) -> None:
     assert small().fit(people, budget="1ep", valid=others, progress=False).people_ == ["p0", "p1", "p2"]
 
 
+def test_the_folders_of_a_split_are_its_parts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for part, people, count in (("Train", range(4), 4), ("Val", range(4), 2), ("Test", range(2, 6), 2)):
+        write_people(tmp_path / part, people, count, seed=len(part))
+    parts = small().parts([str(tmp_path)])
+    assert [len(part) for part in (parts.train, parts.valid, parts.test)] == [16, 8, 8]
+    assert parts.train.classes == ["p0", "p1", "p2", "p3"]
+    err = capsys.readouterr().err
+    assert "a split: images to train on 16, to validate on 8, to score 8" in err
+    assert "2 of 4 of the people to score are trained on; expect more errors among strangers" in err
+    model = small().fit(tmp_path, budget="1ep", progress=False)
+    assert model.people_ == parts.train.classes
+    assert model.read(tmp_path).files == parts.test.files
+    (tmp_path / "Test" / "p2" / "9.png").write_bytes((tmp_path / "Val" / "p2" / "0.png").read_bytes())
+    small().parts([str(tmp_path)])
+    assert "1 of 5 images to score are among those to train on too" in capsys.readouterr().err
+
+
+def test_it_takes_images_themselves(fitted: FaceRecognizer, folder: Path) -> None:
+    file = folder / "p3" / "1.png"
+    pixels = np.asarray(Image.open(file))
+    expected = fitted.predict(file)
+    for given in (pixels, [pixels], pixels / 255, np.stack([pixels] * 3, 2), Image.open(file), str(file), [file]):
+        assert fitted.predict(given).drop("file").equals(expected.drop("file"))
+
+
 def test_one_person_alone_is_not_enough(folder: Path, tmp_path: Path) -> None:
     people = write_people(tmp_path, range(1), 4)
-    with pytest.raises(InputError, match="'p0' is the only class; two at least are needed"):
+    with pytest.raises(InputError, match="'p0' is the only person; two at least are needed"):
         small().fit(people, budget="1ep", valid=people, progress=False)
     two = write_people(tmp_path, range(8, 9), 4)
-    with pytest.raises(InputError, match="the person 'p1' was not trained on; the model knows p0, p8"):
+    with pytest.raises(InputError, match=r"the people 'p1', .*'p7' were not trained on; the model knows p0, p8"):
         small().fit(two, budget="1ep", valid=folder, progress=False)
 
 

@@ -60,6 +60,8 @@ class ImageClassifier(ImageTask):
         return examples.split(self.fold)
 
     def split(self, examples: Images) -> tuple[Images, Images]:
+        if examples.held:  # as its own folder names them
+            return examples.parted(examples.held)
         examples.require(2)
         return examples.split(0, VALID_FOLDS)
 
@@ -67,7 +69,8 @@ class ImageClassifier(ImageTask):
 
     def prepare(self, data: FitData) -> Any:
         data.whole.require(1)
-        self.classes_, self.colours_ = data.whole.classes, data.whole.pixels.shape[1]
+        self.classes_ = data.whole.classes
+        data = self.trained_on(data)
         return [self.tensors(part, self._numbers(part)) for part in (data.train, data.valid)]
 
     def network(self) -> "ClassifyNetwork":
@@ -85,7 +88,8 @@ class ImageClassifier(ImageTask):
     def finish(self, data: FitData, ready: Any) -> None:
         from memfold.tasks.vision.neighbours import PrincipalNeighbours
 
-        baseline = PrincipalNeighbours.fit(data.whole.pixels, self._numbers(data.whole), AXES, NEAREST)
+        whole = self.as_bytes(data).whole
+        baseline = PrincipalNeighbours.fit(whole.pixels, self._numbers(whole), AXES, NEAREST)
         self.network_.baseline = baseline
         self.baseline_ = baseline.shape()
 

@@ -59,7 +59,16 @@ def hear(recordings: Recordings, features: LogMel, show: bool = False) -> Heard:
         frames.append(floored(features.of(samples)).astype(np.float16))
         statistics.append(mfcc_statistics(samples, features.rate))
     kept = recordings.take(places)
-    return Heard(kept.name, kept.paths, kept.labels, kept.speakers, kept.background, frames, np.stack(statistics))
+    return Heard(
+        kept.name,
+        kept.paths,
+        kept.labels,
+        kept.speakers,
+        kept.background,
+        frames,
+        np.stack(statistics),
+        held=kept.held,
+    )
 
 
 def hear_background(excerpts: Sequence[Excerpt], features: LogMel) -> NDArray[np.float16]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
@@ -10,9 +11,20 @@ import polars as pl
 from numpy.typing import NDArray
 
 from memfold.data.audio import listen, read_audio
-from memfold.data.commands import OTHER, Recordings, background_of, joined, read_commands
+from memfold.data.commands import (
+    BACKGROUND,
+    OTHER,
+    Recordings,
+    background_of,
+    joined,
+    parts_with_background,
+    read_commands,
+    split_at,
+)
 from memfold.data.features import SHIFT, LogMel
+from memfold.data.folders import KEPT_APART, PARTS, is_folder, say_parts
 from memfold.data.labels import numbers_of
+from memfold.display import say
 from memfold.errors import InputError
 from memfold.tasks.classes import class_columns, numbers_in
 from memfold.tasks.command.hearing import STATISTICS, Heard, floored, hear, hear_background, made_noise
@@ -97,6 +109,9 @@ class CommandRecognizer(Task):
     def read(self, data: Any) -> Heard:
         """The recordings in a folder, or in several; to train on, with the background.
 
+        Of a folder that holds the parts of a split, a fitted model reads what is to be scored; to fit, the others are
+        read, and that to validate on is kept in mind.
+
         Files that cannot be read are left out, and named on standard error.
 
         Raises:
@@ -131,7 +146,18 @@ class CommandRecognizer(Task):
         return self._in_folders(paths)
 
     def own_parts(self, data: Sequence[str]) -> Parts:
-        return Parts(*self.hold_out(self._in_folders(data, self.background)))
+        parts = self._parts_in(data, self.background)
+        if list(parts) == ["train"] or self.holdout is not None:
+            return Parts(*self.hold_out(joined(list(parts.values()))))
+        name = " ".join(data)
+        self._require_training(parts, name)
+        say_parts(name, {part: len(recordings.paths) for part, recordings in parts.items()}, "recordings")
+        if "test" not in parts:
+            say(f"{name}: there is no part to score; that to validate on is scored instead")
+            parts["test"] = parts.pop("valid")
+        for part, recordings in parts.items():
+            numbers_of(recordings.labels, parts["train"].classes, parts[part].name, "command")
+        return Parts(parts["train"], parts["test"], parts.get("valid"))
 
     def hold_out(self, examples: Recordings) -> tuple[Recordings, Recordings]:
         if self.holdout is not None:
@@ -140,7 +166,7 @@ class CommandRecognizer(Task):
 
     def split(self, examples: Heard) -> tuple[Heard, Heard]:
         """Of every speaker a share: holding out whole ones would cost more to train on than it says."""
-        return examples.split()
+        return examples.split_as_named()
 
     @property
     def features(self) -> LogMel:
@@ -158,9 +184,39 @@ class CommandRecognizer(Task):
         return None if self.__sklearn_is_fitted__() else self.background
 
     def _in_folders(self, paths: Sequence[str | Path], background: str | None = None) -> Recordings:
-        first, *others = paths
-        recordings = read_commands(first, self.pattern, background)
-        return joined([recordings, *(read_commands(path, self.pattern) for path in others)])
+        parts = self._parts_in(paths, background)
+        if list(parts) == ["train"]:
+            return parts["train"]
+        name = " ".join(map(str, paths))
+        if self.__sklearn_is_fitted__():
+            part = next(part for part in ("test", "valid", "train") if part in parts)
+            say_parts(name, {"test": len(parts[part].paths)}, f"of the part {part}, recordings")
+            return parts[part]
+        apart = KEPT_APART if parts.pop("test", None) else ""
+        self._require_training(parts, name)
+        counts = {part: len(recordings.paths) for part, recordings in parts.items()}
+        say_parts(name, counts, "recordings", apart)
+        whole = joined(list(parts.values()))
+        return replace(whole, held=frozenset(parts["valid"].paths)) if "valid" in parts else whole
+
+    def _parts_in(self, paths: Sequence[str | Path], background: str | None = None) -> dict[str, Recordings]:
+        """The parts of a split that folders hold; all is to train on where they hold none."""
+        read: dict[str, list[Recordings]] = {}
+        for number, path in enumerate(paths):
+            split = split_at(path, self.pattern, background) or {"train": Path(path)}
+            for part, folder in split.items():
+                noise = background if number == 0 and part == "train" else None
+                recordings = read_commands(folder, self.pattern, noise)
+                if part == "train" and folder != Path(path) and is_folder(Path(path) / BACKGROUND):
+                    beside = background_of(Path(path) / BACKGROUND)
+                    recordings = replace(recordings, background=(*recordings.background, *beside))
+                read.setdefault(part, []).append(recordings)
+        return parts_with_background({part: joined(read[part]) for part in PARTS if part in read})
+
+    @staticmethod
+    def _require_training(parts: Mapping[str, Recordings], name: str) -> None:
+        if "train" not in parts:
+            raise InputError(f"{name}: a split without a part to train on; there is {', '.join(parts)}")
 
     def _heard(self, recordings: Recordings) -> Heard:
         heard = hear(recordings, self.features, self.progress)

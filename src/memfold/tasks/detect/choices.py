@@ -2,7 +2,9 @@
 
 from typing import Literal
 
-__all__ = ["Flips", "Head"]
+from memfold.data.layouts import Layout
+
+__all__ = ["Flips", "Head", "Layout"]
 
 Flips = Literal["none", "horizontal", "all"]  # how images may be mirrored in training
 Head = Literal["centres", "sequence"]  # what finds the boxes

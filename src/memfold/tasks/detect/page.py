@@ -7,13 +7,13 @@ from typing import Protocol
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
-from PIL import Image
 
 from memfold.data.boxes import BoxedImages
+from memfold.data.pictures import UNREADABLE, deep_of, opened, upright
 from memfold.page import ACTUAL, INK, OTHERS, Section, scores_table, styled, write_page
 from memfold.tasks.detect.scores import Boxes, Precision, right
 from memfold.tasks.report import Report
-from memfold.tasks.vision.pictures import data_url
+from memfold.tasks.vision.pictures import data_url, image_of
 
 __all__ = ["write_report"]
 
@@ -55,7 +55,9 @@ def write_report(
             missed = len(truth[row].labels) - hits
             wrong = len(predicted[row].labels) - hits
             image = images.paths[row]
-            figure = _picture(image, images.sizes[row], truth[row], predicted[row], answers[row], model.classes_)
+            figure = _picture(
+                _embedded(images, row), images.sizes[row], truth[row], predicted[row], answers[row], model.classes_
+            )
             text = f"{hits} found, {missed} missed, {wrong} wrong. Tap a name below the picture to show or hide it."
             sections.append((f"{kind}: {image.name}", text, figure))
     text = "Precision among the boxes with the highest scores, at every share of the true boxes that they find; "
@@ -81,14 +83,14 @@ def _chosen(
 
 
 def _picture(
-    path: Path,
+    source: str,
     size: tuple[int, int],
     truth: Boxes,
     predicted: Boxes,
     answers: NDArray[np.int64],
     classes: Sequence[str],
 ) -> go.Figure:
-    """The image with the boxes that were found, missed and wrong."""
+    """The image, as a URL, with the boxes that were found, missed and wrong."""
     figure = go.Figure()
     width, height = size
     hit = answers >= 0
@@ -100,7 +102,7 @@ def _picture(
     _outlines(figure, "wrong", WRONG, predicted.boxes[~hit], [names[row] for row in np.flatnonzero(~hit)])
     _outlines(figure, "all true ones", ACTUAL, truth.boxes, true_names, visible="legendonly")
     placed = {"xref": "x", "yref": "y", "x": 0, "y": 0, "sizex": width, "sizey": height, "layer": "below"}
-    figure.add_layout_image(source=_embedded(path), sizing="stretch", **placed)
+    figure.add_layout_image(source=source, sizing="stretch", **placed)
     styled(figure, "", "")
     figure.update_layout(height=520, hovermode="closest", legend_y=-0.02)
     figure.update_xaxes(range=[0, width], visible=False, constrain="domain")
@@ -134,11 +136,17 @@ def _outlines(
     )
 
 
-def _embedded(path: Path) -> str:
-    """The image as a URL that holds it."""
-    with Image.open(path) as image:
-        image.thumbnail((WIDEST, WIDEST))
-        return data_url(image.convert("RGB"), "JPEG")
+def _embedded(images: BoxedImages, row: int) -> str:
+    """An image as a URL that holds it: of a file of bytes as a viewer shows it, else as the network sees it."""
+    try:
+        with opened(images.paths[row]) as image:
+            if deep_of(image) is None:
+                whole = upright(image).convert("RGB")
+                whole.thumbnail((WIDEST, WIDEST))
+                return data_url(whole, "JPEG")
+    except UNREADABLE:  # given as an array, or gone since it was read
+        pass
+    return data_url(image_of(images.pixels[row]), "JPEG")
 
 
 def _curves(precision: Precision, classes: Iterable[str]) -> go.Figure:

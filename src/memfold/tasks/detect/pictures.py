@@ -1,7 +1,7 @@
 """Pictures with boxes as a network takes them: at its size, and augmented at every epoch."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -30,12 +30,14 @@ class Picture:
         boxes: left, top, width and height in these pixels, (N, 4).
         labels: the boxes' classes by number, (N,).
         scale: pixels of the file for one here.
+        ignored: whether a box counts neither as right nor as wrong, (N,); None where all count.
     """
 
     pixels: Tensor
     boxes: Tensor
     labels: Tensor
     scale: float
+    ignored: Tensor | None = None
 
 
 def pictures_of(images: BoxedImages, classes: Sequence[str]) -> list[Picture]:
@@ -46,10 +48,14 @@ def pictures_of(images: BoxedImages, classes: Sequence[str]) -> list[Picture]:
     """
     pictures = []
     numbers = images.numbers(classes)
-    for pixels, full, boxes, labels in zip(images.pixels, images.sizes, images.boxes, numbers, strict=True):
+    marks = images.ignored()
+    for pixels, full, boxes, labels, ignored in zip(
+        images.pixels, images.sizes, images.boxes, numbers, marks, strict=True
+    ):
         scale = max(full) / max(pixels.shape)
         at_size = torch.from_numpy(boxes / np.float32(scale))
-        pictures.append(Picture(torch.from_numpy(pixels), at_size, torch.from_numpy(labels), scale))
+        picture = Picture(torch.from_numpy(pixels), at_size, torch.from_numpy(labels), scale)
+        pictures.append(replace(picture, ignored=torch.from_numpy(ignored)) if ignored.any() else picture)
     return pictures
 
 

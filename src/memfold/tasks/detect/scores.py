@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Boxes", "Precision", "best_thresholds", "overlaps", "precision_of", "right"]
+__all__ = ["Boxes", "Precision", "best_thresholds", "judged", "overlaps", "precision_of", "right"]
 
 MOST_BOXES = 100  # boxes of an image that count
+LARGEST_AREA = 1e10  # of a box
+LEAST_OVERLAP = 0.5  # of which average precision asks
 
 
 @dataclass(frozen=True)
@@ -20,11 +22,18 @@ class Boxes:
         boxes: left, top, width and height in pixels, (N, 4).
         labels: classes by number, (N,).
         scores: 0 to 1, (N,); of true ones 1.
+        ignored: whether a true one counts neither as right nor as wrong, (N,); None where all count.
     """
 
     boxes: NDArray[np.float32]
     labels: NDArray[np.int64]
     scores: NDArray[np.float32]
+    ignored: NDArray[np.bool_] | None = None
+
+    @property
+    def counted(self) -> NDArray[np.bool_]:
+        """Whether a true one counts, (N,)."""
+        return np.ones(len(self.labels), bool) if self.ignored is None else ~self.ignored
 
     def at_least(self, thresholds: NDArray[np.float64]) -> "Boxes":
         """Those with the score of their class, (K,), or a higher one."""
@@ -53,11 +62,12 @@ class Precision:
 def precision_of(truth: Sequence[Boxes], predicted: Sequence[Boxes], classes: int) -> Precision:
     """Average precision of what was found in images (Lin et al. 2014; the first 100 boxes of each).
 
-    In one of them at least there must be a true box.
+    In one of them at least there must be a true box that counts. A box that is found where one is ignored is itself not
+    counted, as Pascal VOC scores what is difficult.
     """
     from faster_coco_eval import COCO, COCOeval_faster
 
-    true = COCO(_as_coco(truth, classes))
+    true = COCO(_as_coco(truth, predicted, classes))
     rows = []
     for image, boxes in enumerate(predicted, start=1):
         for box, label, score in zip(boxes.boxes, boxes.labels, boxes.scores, strict=True):
@@ -66,7 +76,7 @@ def precision_of(truth: Sequence[Boxes], predicted: Sequence[Boxes], classes: in
         rows = [{"image_id": 1, "category_id": 0, "bbox": [0.0, 0.0, 0.0, 0.0], "score": 0.0}]
     evaluation = COCOeval_faster(true, true.loadRes(rows), "bbox", print_function=_nothing)
     evaluation.params.maxDets = [MOST_BOXES]
-    evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
+    evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, LARGEST_AREA]], ["all"]
     evaluation.evaluate()
     evaluation.accumulate()
     precision = np.asarray(evaluation.eval["precision"])[..., 0, 0].transpose(2, 0, 1)  # (K, IoU, recall)
@@ -75,12 +85,17 @@ def precision_of(truth: Sequence[Boxes], predicted: Sequence[Boxes], classes: in
     return Precision(float(np.nanmean(by_class50)), float(np.nanmean(by_class)), by_class50, by_class, precision[:, 0])
 
 
-def _as_coco(truth: Sequence[Boxes], classes: int) -> dict[str, Any]:
+def _as_coco(truth: Sequence[Boxes], predicted: Sequence[Boxes], classes: int) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
-    for image, boxes in enumerate(truth, start=1):
-        for box, label in zip(boxes.boxes, boxes.labels, strict=True):
-            area = float(box[2] * box[3])
-            rows.append({"image_id": image, "category_id": int(label), "bbox": box.tolist(), "area": area})
+    for image, (boxes, answers) in enumerate(zip(truth, predicted, strict=True), start=1):
+        for box, label, counted in zip(boxes.boxes, boxes.labels, boxes.counted, strict=True):
+            row = {"image_id": image, "category_id": int(label), "bbox": box.tolist(), "area": float(box[2] * box[3])}
+            if counted:
+                rows.append(row)
+                continue
+            # Beyond the areas that are looked at it is ignored; once for each box that may be found there.
+            near = overlaps(answers.boxes, box[None])[:, 0] >= LEAST_OVERLAP
+            rows += [{**row, "area": 2 * LARGEST_AREA}] * int((near & (answers.labels == label)).sum())
     return {
         "images": [{"id": image} for image in range(1, len(truth) + 1)],
         "categories": [{"id": number, "name": str(number)} for number in range(classes)],
@@ -103,7 +118,7 @@ def overlaps(one: NDArray[np.float32], two: NDArray[np.float32]) -> NDArray[np.f
     return np.asarray(shared / np.maximum(union, 1e-9))
 
 
-def right(truth: Boxes, predicted: Boxes, least: float = 0.5) -> NDArray[np.int64]:
+def right(truth: Boxes, predicted: Boxes, least: float = LEAST_OVERLAP) -> NDArray[np.int64]:
     """Of every found box the true one of its class that it is, or -1, (N,).
 
     The highest score chooses first, among the true boxes that are still free the one that overlaps most.
@@ -116,6 +131,20 @@ def right(truth: Boxes, predicted: Boxes, least: float = 0.5) -> NDArray[np.int6
             answers[row] = place
             matrix[:, place] = 0
     return answers
+
+
+def judged(truth: Sequence[Boxes], predicted: Sequence[Boxes]) -> tuple[list[Boxes], list[Boxes]]:
+    """True boxes without those that are ignored, and found ones without those that are right only there."""
+    kept_truth, kept = [], []
+    for true, boxes in zip(truth, predicted, strict=True):
+        counted = true.counted
+        easy = Boxes(true.boxes[counted], true.labels[counted], true.scores[counted])
+        near = overlaps(boxes.boxes, true.boxes[~counted]) >= LEAST_OVERLAP
+        near &= boxes.labels[:, None] == true.labels[~counted][None]
+        rows = ~(near.any(1) & (right(easy, boxes) < 0))
+        kept_truth.append(easy)
+        kept.append(Boxes(boxes.boxes[rows], boxes.labels[rows], boxes.scores[rows]))
+    return kept_truth, kept
 
 
 def best_thresholds(truth: Sequence[Boxes], predicted: Sequence[Boxes], classes: int) -> NDArray[np.float64]:

@@ -1,6 +1,7 @@
 """The ObjectDetector: fit a Sequencer to images with boxes, find boxes in others."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -8,11 +9,15 @@ import numpy as np
 import polars as pl
 
 from memfold.data.boxes import BoxedImages, boxed, joined, read_boxes, read_splits, unboxed
-from memfold.data.images import images_in, paths_in
+from memfold.data.copies import say_copies
+from memfold.data.folders import KEPT_APART, say_parts
+from memfold.data.pictures import path_of, pictures_at, several
+from memfold.data.tones import Tones, words_of
+from memfold.display import say
 from memfold.errors import InputError
 from memfold.tasks.detect.baselines import MEAN_BOX, MeanBoxes, mean_boxes
-from memfold.tasks.detect.choices import Flips, Head
-from memfold.tasks.detect.scores import Boxes, Precision, best_thresholds, precision_of
+from memfold.tasks.detect.choices import Flips, Head, Layout
+from memfold.tasks.detect.scores import Boxes, Precision, best_thresholds, judged, precision_of
 from memfold.tasks.model import FitData, Task
 from memfold.tasks.parameters import Search, fitted, parameter
 from memfold.tasks.report import Metric, Parts, Report
@@ -39,6 +44,11 @@ class ObjectDetector(Task):
     pages = True
 
     images: str | None = parameter(None, "the folder of the images, where they are not beside their boxes")
+    boxes: Layout = parameter(
+        "auto",
+        "what COCO's four numbers are: left, top, width, height (``xywh``) or left, top, right, bottom (``xyxy``); "
+        "``auto`` looks at them, and asks where both fit",
+    )
     size: int = parameter(
         240, "pixels of the longer side that images are brought to", least=32, most=8192, search=(160, 240, 320)
     )
@@ -64,6 +74,8 @@ class ObjectDetector(Task):
     batch_size: int = parameter(8, "images in a step", least=1)
 
     classes_: list[str] = fitted()
+    layout_: str = fitted()  # of COCO's numbers in what it was fitted to
+    tones_: Tones = fitted()
     thresholds_: list[float] = fitted()
     baseline_: MeanBoxes = fitted()
     network_: "DetectorNetwork" = fitted(stored=False)
@@ -73,54 +85,110 @@ class ObjectDetector(Task):
     def read(self, data: Any) -> BoxedImages:
         """Images with boxes, or what a path holds; those that cannot be read are left out, and named.
 
+        Of a folder that holds the parts of a split, a fitted model reads what is to be scored; to fit, the others are
+        read, and that to validate on is kept in mind.
+
         Raises:
             InputError: naming the file that does not fit.
         """
-        return self._with_boxes(data if isinstance(data, BoxedImages) else read_boxes(data, self.images))
+        images = self._read(data)
+        images.require()
+        return images
+
+    def _read(self, data: Any) -> BoxedImages:
+        """As `read`, where there may be no boxes."""
+        if isinstance(data, BoxedImages):
+            return self._at_size(data)
+        parts = self._split_at(path_of(data))
+        if not parts:
+            return self._at_size(read_boxes(data, self.images, self.boxes, self._layout))
+        if self.__sklearn_is_fitted__():
+            part = next(part for part in ("test", "valid", "train") if part in parts)
+            say_parts(str(data), {"test": len(parts[part])}, f"of the part {part}, images")
+            return self._at_size(parts[part])
+        apart = KEPT_APART if parts.pop("test", None) else ""
+        if "train" not in parts:
+            raise InputError(f"{data}: a split without a part to train on")
+        say_parts(str(data), {part: len(images) for part, images in parts.items()}, "images", apart)
+        read = {part: self._at_size(images) for part, images in parts.items()}
+        whole = joined(list(read.values()))
+        return replace(whole, held=frozenset(range(len(read["train"]), len(whole))))
 
     def labelled(self, X: Any, y: Any) -> BoxedImages:
-        """Image files, and of each a list of its boxes: label, x, y, width and height in pixels."""
-        paths, boxes = paths_in(X), list(y)
-        if len(paths) != len(boxes):
-            raise InputError(f"{len(paths)} images in X, but boxes of {len(boxes)} in y")
-        return self._with_boxes(boxed(paths, boxes))
+        """Images, as files or arrays, and of each a list of its boxes: label, x, y, width and height in pixels."""
+        items = list(X) if isinstance(X, np.ndarray) else several(X)
+        boxes = list(y)
+        if len(items) != len(boxes):
+            raise InputError(f"{len(items)} images in X, but boxes of {len(boxes)} in y")
+        return self._with_boxes(boxed(items, boxes, self.boxes))
 
     def _with_boxes(self, images: BoxedImages) -> BoxedImages:
-        at_size = images.at(self.size)
+        at_size = self._at_size(images)
         at_size.require()
         return at_size
 
+    def _at_size(self, images: BoxedImages) -> BoxedImages:
+        """Images at the working size, for a fitted model in bytes as it was trained."""
+        at_size = images.at(self.size)
+        return at_size.toned(self.tones_) if self.__sklearn_is_fitted__() else at_size
+
     def inputs(self, data: Any) -> BoxedImages:
-        """Images without boxes, of files or of folders of which every image is taken."""
-        return (data if isinstance(data, BoxedImages) else unboxed(images_in(data))).at(self.size)
+        """Images without boxes: one or several arrays, images of Pillow, files, or folders with all their images."""
+        images = data if isinstance(data, BoxedImages) else unboxed(pictures_at(data))
+        return self._at_size(images)
 
     def read_files(self, paths: Sequence[str]) -> BoxedImages:
-        return self._with_boxes(joined(self.read_each(paths, lambda path: read_boxes(path, self.images))))
+        return self._with_boxes(joined(self.read_each(paths, self._read)))
 
     def own_parts(self, data: Sequence[str]) -> Parts:
-        splits = read_splits(data[0], self.images) if len(data) == 1 else {}
-        if "train" not in splits or len(splits) == 1:
+        parts = self._split_at(Path(data[0])) if len(data) == 1 else {}
+        if len(parts) < 2 or "train" not in parts:
             return super().own_parts(data)
-        if "test" not in splits:
-            splits["test"] = splits.pop("val")
-        splits["test"].require()  # what cannot be scored is said before the work
-        splits["test"].numbers(splits["train"].classes)
-        return Parts(splits["train"], splits["test"], splits.get("val"))
+        say_parts(data[0], {part: len(images) for part, images in parts.items()}, "images")
+        if "test" not in parts:
+            say(f"{data[0]}: there is no part to score; that to validate on is scored instead")
+            parts["test"] = parts.pop("valid")
+        read = {part: self._with_boxes(images) for part, images in parts.items()}  # what fails is said before the work
+        seen = joined([images for part, images in read.items() if part != "test"])
+        for part, images in read.items():
+            images.numbers(read["train"].classes if part == "valid" else seen.classes)
+        self._say_copies(read["test"], seen, "images to score")
+        return Parts(read["train"], read["test"], read.get("valid"))
+
+    def _split_at(self, path: Path) -> dict[str, BoxedImages]:
+        return read_splits(path, self.images, self.boxes, self._layout)
+
+    @property
+    def _layout(self) -> str:
+        """Of COCO's numbers in what a model was fitted to; nothing before."""
+        return getattr(self, "layout_", "")
+
+    @staticmethod
+    def _say_copies(part: BoxedImages, trained_on: BoxedImages, what: str) -> None:
+        files, others = (list(map(str, images.paths)) for images in (part, trained_on))
+        say_copies(files, part.prints, others, trained_on.prints, what)
 
     def hold_out(self, examples: BoxedImages) -> tuple[BoxedImages, BoxedImages]:
         return examples.split()
 
     def split(self, examples: BoxedImages) -> tuple[BoxedImages, BoxedImages]:
-        return examples.split()
+        return examples.parted(examples.held) if examples.held else examples.split()
 
     # -- training --------------------------------------------------------------------------------------------
 
     def prepare(self, data: FitData) -> Any:
         from memfold.tasks.detect.pictures import pictures_of
 
-        self.classes_ = data.train.classes
-        self.baseline_ = mean_boxes(data.train, self.classes_)
-        return [pictures_of(part, self.classes_) for part in (data.train, data.valid)]
+        self._say_copies(data.valid, data.train, "images to validate on")
+        self.layout_, self.tones_ = data.train.layout, data.train.tones()
+        if self.tones_:
+            say(f"images of more than 8 bits, scaled here and in predicting: {words_of(self.tones_)}")
+        train = data.train.without_difficult()
+        if left := sum(map(len, data.train.labels)) - sum(map(len, train.labels)):
+            say(f"{left} {'box' if left == 1 else 'boxes'} marked as difficult: not trained on")
+        self.classes_ = train.classes
+        self.baseline_ = mean_boxes(train, self.classes_)
+        return [pictures_of(part.toned(self.tones_), self.classes_) for part in (train, data.valid)]
 
     def network(self) -> "DetectorNetwork":
         from memfold.tasks.detect.network import DetectorNetwork, DetectorSize
@@ -142,8 +210,8 @@ class ObjectDetector(Task):
         from memfold.tasks.detect.training import find_boxes, true_boxes
 
         _, valid = ready
-        truth = [true_boxes(picture) for picture in valid]
-        self.thresholds_ = best_thresholds(truth, find_boxes(self.network_, valid), len(self.classes_)).tolist()
+        truth, predicted = judged([true_boxes(picture) for picture in valid], find_boxes(self.network_, valid))
+        self.thresholds_ = best_thresholds(truth, predicted, len(self.classes_)).tolist()
 
     # -- answering -------------------------------------------------------------------------------------------
 
@@ -184,7 +252,7 @@ class ObjectDetector(Task):
         """Find the things in images, as `table` describes them.
 
         Args:
-            data: image files, or folders of which every image is taken.
+            data: one or several images, as arrays or of Pillow, image files, or folders with all their images.
             threshold: the lowest score of a thing; None takes that of each class which was best in validation.
 
         Raises:
@@ -212,8 +280,7 @@ class ObjectDetector(Task):
         from memfold.tasks.detect.report import class_table
 
         precision = self._precision(examples, answers)
-        truth = self._truth(examples)
-        sure = self._sure(answers)
+        truth, sure = judged(self._truth(examples), self._sure(answers))
         table = class_table(precision, truth, sure, self.classes_, self.thresholds_)
         return [table, f"{len(answers) / seconds:.3g} images a second, reading apart"]
 
@@ -222,13 +289,13 @@ class ObjectDetector(Task):
         from memfold.tasks.detect.page import write_report  # which loads what draws
 
         precision = self._precision(examples, answers)
-        truth = self._truth(examples)
-        write_report(path, self, report, precision, examples, truth, self._sure(answers))
+        truth, sure = judged(self._truth(examples), self._sure(answers))
+        write_report(path, self, report, precision, examples, truth, sure)
 
     def _truth(self, examples: BoxedImages) -> list[Boxes]:
         numbers = examples.numbers(self.classes_)
-        labelled = zip(examples.boxes, numbers, strict=True)
-        return [Boxes(boxes, labels, np.ones(len(labels), np.float32)) for boxes, labels in labelled]
+        rows = zip(examples.boxes, numbers, examples.ignored(), strict=True)
+        return [Boxes(boxes, labels, np.ones(len(labels), np.float32), ignored) for boxes, labels, ignored in rows]
 
     def _precision(self, examples: BoxedImages, answers: Sequence[Boxes]) -> Precision:
         return precision_of(self._truth(examples), answers, len(self.classes_))
@@ -245,5 +312,10 @@ class ObjectDetector(Task):
             ("scores of the mean boxes", len(self.baseline_.scores), len(boxes)),
             *(("sides of a mean box", len(box), 4) for box in boxes),
         )
+        if self.layout_ not in ("", "xywh", "xyxy"):
+            raise InputError(f"the layout of boxes is {self.layout_!r}, expected xywh or xyxy")
+        for kind, tones in self.tones_.items():
+            if len(tones) != 2 or not tones[0] < tones[1]:
+                raise InputError(f"tones of {kind} are black and white, got {tones}")
         if not all(0 <= label < count for label in labels):
             raise InputError(f"the mean boxes have labels {sorted(set(labels))}, expected 0 to {count - 1}")

@@ -89,7 +89,8 @@ def _inside(picture: Picture, boxes: Tensor, labels: Tensor, scores: Tensor) -> 
 def true_boxes(picture: Picture) -> Boxes:
     """The boxes of a picture in pixels of its file."""
     boxes = (picture.boxes * picture.scale).numpy()
-    return Boxes(boxes, picture.labels.numpy(), np.ones(len(boxes), np.float32))
+    ignored = None if picture.ignored is None else picture.ignored.numpy()
+    return Boxes(boxes, picture.labels.numpy(), np.ones(len(boxes), np.float32), ignored)
 
 
 class DetectionProblem(Problem):

@@ -10,9 +10,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from memfold.data.copies import kept_together
 from memfold.data.folds import held_out_rows
 from memfold.data.images import Images, joined
-from memfold.data.labels import numbers_of
+from memfold.data.labels import listed, numbers_of
 from memfold.display import say
 from memfold.errors import InputError
 from memfold.tasks.faces.scores import Compared, cosines, equal_error, rank1, same_pairs
@@ -48,6 +49,7 @@ class FaceRecognizer(ImageTask):
     loop: ClassVar[Mapping[str, float]] = {"weight_decay": 0.05, "average": 0.995}
     kind, column = "classifier", "person"
     needs = ("pictures", "face.jpg")
+    shows = "person"
 
     stem_stride: int = parameter(8, "pixels from one place to the next: 1, 2, 4 or 8", least=1, search=STRIDES)
     dropout: float = parameter(0.3, "dropout of the features", least=0, below=1, search=Search(0, 0.5))
@@ -68,13 +70,32 @@ class FaceRecognizer(ImageTask):
         return examples.parted(_spared(examples, self.fold, 10, least=3))
 
     def split(self, examples: Images) -> tuple[Images, Images]:
+        if examples.held:  # as its own folder names them
+            return examples.parted(examples.held)
         return examples.parted(_spared(examples, 0, VALID_FOLDS, least=2))
+
+    def check_parts(self, parts: Mapping[str, Images]) -> None:
+        """Name the people who are to validate on but not to train on, and what is on both sides of a split.
+
+        People to score may be strangers, who count for verification only.
+
+        Raises:
+            InputError: who is to validate on is not trained on.
+        """
+        test = parts["test"]
+        known = [label in set(parts["train"].labels) for label in test.labels]
+        super().check_parts({**parts, "test": test.take(row for row, is_known in enumerate(known) if is_known)})
+        people = {label for label, is_known in zip(test.labels, known, strict=True) if is_known}
+        everybody = len(test.classes)
+        who = "all" if len(people) == everybody else f"{len(people):,} of {everybody:,}" if people else "none"
+        say(f"{test.name}: {who} of the people to score are trained on; expect more errors among strangers")
 
     # -- training --------------------------------------------------------------------------------------------
 
     def prepare(self, data: FitData) -> Any:
-        data.whole.require(1)
-        self.people_, self.colours_ = data.whole.classes, data.whole.pixels.shape[1]
+        data.whole.require(1, self.shows)
+        self.people_ = data.whole.classes
+        data = self.trained_on(data)
         return [self.tensors(part, self._numbers(part)) for part in (data.train, data.valid)]
 
     def network(self) -> "FaceNetwork":
@@ -96,6 +117,7 @@ class FaceRecognizer(ImageTask):
 
         from memfold.tasks.vision.neighbours import PrincipalNeighbours
 
+        data = self.as_bytes(data)
         to_train = self.embeddings(data.valid.pixels) @ self.embeddings(data.train.pixels).T
         self.threshold_ = equal_error(*same_pairs(to_train, data.valid.labels, data.train.labels)).threshold
         given = data.whole is data.train  # what to validate on, beside the whole
@@ -266,9 +288,11 @@ def _spared(images: Images, fold: int, folds: int, least: int) -> set[int]:
     if len(counts) - len(few) < 2:
         raise InputError(
             f"{images.name}: two people at least need {least} pictures each, so that one can be held out; "
-            f"{len(few)} of {len(counts)} have fewer"
+            f"{len(few)} of {len(counts)} have fewer: {listed(few)}"
         )
     if few:
         people = f"{len(few)} people have" if len(few) > 1 else f"{few[0]!r} has"
-        say(f"{images.name}: {people} fewer than {least} pictures, of which none is held out")
-    return {row for row in held_out_rows(images.labels, fold, folds) if counts[images.labels[row]] >= least}
+        named = f": {listed(few)}" if len(few) > 1 else ""
+        say(f"{images.name}: {people} fewer than {least} pictures, of which none is held out{named}")
+    held = {row for row in held_out_rows(images.labels, fold, folds) if counts[images.labels[row]] >= least}
+    return kept_together(held, images.prints, images.labels)

@@ -1,17 +1,24 @@
 """What the tasks on labelled images share: one size, grey or colour, and a Sequencer to look at them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from memfold.data.images import Images, images_in, joined, pixels_of, read_classes, read_pixels, several
+from memfold.data.copies import say_copies
+from memfold.data.folders import KEPT_APART, PARTS, is_folder, say_parts, split_folders
+from memfold.data.images import Images, joined, read_classes, read_images
+from memfold.data.labels import numbers_of
+from memfold.data.pictures import SUFFIXES, path_of, pictures_at, several
+from memfold.data.tones import Tones, words_of
+from memfold.display import say
 from memfold.errors import InputError
-from memfold.tasks.model import Task
+from memfold.tasks.model import FitData, Task
 from memfold.tasks.parameters import Search, fitted, parameter
+from memfold.tasks.report import Parts
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,49 +50,124 @@ class ImageTask(Task):
     dropout: float = parameter(0.1, "dropout of the features", least=0, below=1, search=Search(0, 0.5))
     fold: int = parameter(0, "which tenth of your own data is held out", least=0, most=10**6)
 
+    shows: ClassVar[str] = "class"  # what an image's label is
+
     colours_: int = fitted()
+    tones_: Tones = fitted()
 
     # -- reading ---------------------------------------------------------------------------------------------
 
     def read(self, data: Any) -> Images:
         """The labelled images in a folder or an idx file, in grey for a model of grey ones.
 
+        Of a folder that holds the parts of a split, a fitted model reads what is to be scored; to fit, the others are
+        read, and that to validate on is kept in mind.
+
         Raises:
             InputError: naming the folder or file that does not fit.
         """
-        return data if isinstance(data, Images) else read_classes(data, self.size, self._colours)
+        if isinstance(data, Images):
+            return self._as_trained(data)
+        split = self._split_at(path_of(data))
+        if not split:
+            return self._as_trained(read_classes(data, self.size, self._colours, self.shows))
+        if self.__sklearn_is_fitted__():
+            part = next(part for part in ("test", "valid", "train") if part in split)
+            images = read_classes(split[part], self.size, self._colours, self.shows)
+            say_parts(str(data), {"test": len(images)}, f"of {split[part].name}, images")
+            return self._as_trained(images)
+        parts = {
+            part: read_classes(folder, self.size, None, self.shows) for part, folder in split.items() if part != "test"
+        }
+        if "train" not in parts:
+            raise InputError(f"{data}: a split without a part to train on; there is {', '.join(split)}")
+        apart = KEPT_APART if "test" in split else ""
+        say_parts(str(data), {part: len(images) for part, images in parts.items()}, "images", apart)
+        whole = joined(list(parts.values()))
+        return replace(whole, held=frozenset(range(len(parts["train"]), len(whole))))
 
     def labelled(self, X: Any, y: Any) -> Images:
-        """Images, as files or as arrays ``(H, W)`` or ``(H, W, C)`` of bytes, and the class of each.
+        """Images, as files or as arrays ``(H, W)`` or ``(H, W, 3)``, and the class of each.
 
         Files that cannot be read are left out with their class, and named on standard error.
         """
-        items = several(X)
+        items = list(X) if isinstance(X, np.ndarray) else several(X)
         labels = [str(label) for label in y]
         if len(items) != len(labels):
             raise InputError(f"{len(items)} images in X, but {len(labels)} labels in y")
-        if _are_arrays(items):
-            return replace(pixels_of(items, self.size, self._colours), labels=labels)
-        pixels, kept = read_pixels([Path(item) for item in items], self.size, self._colours)
-        return Images("the images", pixels, [labels[row] for row in kept], [str(items[row]) for row in kept])
+        images, kept = read_images(items, self.size, self._colours)
+        return self._as_trained(replace(images, labels=[labels[row] for row in kept]))
 
     def inputs(self, data: Any) -> Images:
-        """Images without classes: arrays, files, or folders of which every image is taken.
+        """Images without classes: one or several arrays, images of Pillow, files, or folders with all their images.
 
         Raises:
             InputError: there is no image that can be read.
         """
         if isinstance(data, Images):
-            return data
-        items = several(data)
-        if _are_arrays(items):
-            return pixels_of(items, self.size, self._colours)
-        paths = images_in(items)
-        pixels, kept = read_pixels(paths, self.size, self._colours)
-        return Images("the images", pixels, [], [str(paths[row]) for row in kept])
+            return self._as_trained(data)
+        return self._as_trained(read_images(pictures_at(data), self.size, self._colours)[0])
 
     def read_files(self, paths: Sequence[str]) -> Images:
         return joined(self.read_each(paths))
+
+    def own_parts(self, data: Sequence[str]) -> Parts:
+        splits = [self._split_at(Path(path)) or {"train": Path(path)} for path in data]
+        if all(list(split) == ["train"] for split in splits):
+            return super().own_parts([str(split["train"]) for split in splits])
+        read: dict[str, list[Images]] = {}
+        for split in splits:
+            for part, folder in split.items():
+                read.setdefault(part, []).append(read_classes(folder, self.size, self._colours, self.shows))
+        parts = {part: joined(read[part]) for part in PARTS if part in read}
+        name = " ".join(data)
+        if "train" not in parts:
+            raise InputError(f"{name}: a split without a part to train on; there is {', '.join(parts)}")
+        say_parts(name, {part: len(images) for part, images in parts.items()}, "images")
+        if "test" not in parts:
+            say(f"{name}: there is no part to score; that to validate on is scored instead")
+            parts["test"] = parts.pop("valid")
+        self.check_parts(parts)
+        return Parts(parts["train"], parts["test"], parts.get("valid"))
+
+    def check_parts(self, parts: Mapping[str, Images]) -> None:
+        """Name labels of other parts that the one to train on lacks, and what is on both sides of a split.
+
+        Raises:
+            InputError: what is to validate on or to score has labels that are not trained on.
+        """
+        train = parts["train"]
+        for part in parts.keys() - {"train"}:
+            numbers_of(parts[part].labels, train.classes, parts[part].name, self.shows)
+        seen = joined([images for part, images in parts.items() if part != "test"])
+        test = parts["test"]
+        say_copies(test.files, test.prints, seen.files, seen.prints, "images to score")
+
+    def _split_at(self, path: Path) -> dict[str, Path]:
+        """The folders that are the parts of a split; none where a path is something else."""
+        return split_folders(path, SUFFIXES, "images", self.shows) if is_folder(path) else {}
+
+    def _as_trained(self, images: Images) -> Images:
+        """Images as a fitted model takes them: in its colours, and numbers other than bytes as it was trained."""
+        if self._colours is None:
+            return images
+        return images.coloured(self.colours_).toned(self.tones_)
+
+    def trained_on(self, data: FitData) -> FitData:
+        """What a fit works on, all in bytes and in the colours of the whole; says what is seen in it."""
+        self.colours_ = data.whole.pixels.shape[1]
+        self.tones_ = data.train.tones()
+        if self.tones_:
+            say(f"images of more than 8 bits, scaled here and in predicting: {words_of(self.tones_)}")
+        train, valid = data.train, data.valid
+        say_copies(valid.files, valid.prints, train.files, train.prints, "images to validate on")
+        return self.as_bytes(data)
+
+    def as_bytes(self, data: FitData) -> FitData:
+        """What a fit works on, all in bytes and in the colours of the model."""
+        whole = self._as_trained(data.whole)
+        train = whole if data.train is data.whole else self._as_trained(data.train)
+        return replace(data, whole=whole, train=train, valid=self._as_trained(data.valid))
 
     @property
     def _colours(self) -> int | None:
@@ -115,8 +197,6 @@ class ImageTask(Task):
     def check_restored(self) -> None:
         if self.colours_ not in (1, 3):
             raise InputError(f"colours are 1 or 3, got {self.colours_}")
-
-
-def _are_arrays(items: Sequence[Any]) -> bool:
-    """Whether images are given themselves rather than by their files' names."""
-    return not isinstance(items[0], str | Path)
+        for kind, tones in self.tones_.items():
+            if len(tones) != 2 or not tones[0] < tones[1]:
+                raise InputError(f"tones of {kind} are black and white, got {tones}")
