@@ -94,10 +94,10 @@ def container_of(head: bytes) -> Container | None:
     for beginning, container in BEGINNINGS.items():
         if head.startswith(beginning):
             return container
-    if length := _aac_frame(head):
-        return AAC if not head[length:] or _aac_frame(head[length:]) else None
-    if length := _mpeg_frame(head):
-        return MP3 if not head[length:] or _mpeg_frame(head[length:]) or len(head[length:]) < 4 else None
+    for frame, container in ((_aac_frame, AAC), (_mpeg_frame, MP3)):
+        length = frame(head)
+        if length and (len(head) == length or frame(head[length:])):  # one frame may be chance, two are not
+            return container
     return None
 
 
