@@ -338,7 +338,7 @@ def listen(source: BinaryIO, rate: int, note: Callable[[Sound], None] = lambda s
     if not head:
         raise InputError(f"{INPUT}: holds no sound")
     container = container_of(head)
-    if container is None and looks_like_text(head):
+    if looks_like_text(head):
         raise InputError(f"{INPUT}: a text ({_first_line(head)}); expected {_expected(rate)}")
     if container is not None and not container.read:
         remedy = f"convert it: ffmpeg -i FILE -f wav -ar {rate} - | memfold stream MODEL" if container.sound else ""

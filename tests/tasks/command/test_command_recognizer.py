@@ -17,6 +17,7 @@ from rich.console import Console
 from sklearn.linear_model import LogisticRegression
 
 import memfold
+from command_line import run_here
 from memfold.cli import run
 from memfold.data.commands import read_commands
 from memfold.errors import InputError
@@ -427,3 +428,13 @@ def test_the_command_line_from_end_to_end(
     monkeypatch.setattr(sys, "stdin", Input())
     for line in call("stream", str(model)).splitlines():
         assert set(json.loads(line)) == {"time", "command", "probability"}
+
+
+def test_text_into_the_stream_of_a_model_that_hears_is_refused(fitted: CommandRecognizer, tmp_path: Path) -> None:
+    fitted.save(tmp_path / "m")
+    done = run_here("stream", str(tmp_path / "m"), given="ds,y\n2024-01-01,5\n")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(
+        "memfold: standard input: a text ('ds,y'); expected sound: a WAV file, or raw samples"
+    )
+    assert "one channel, 8,000 a second" in done.stderr
