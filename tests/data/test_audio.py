@@ -212,6 +212,9 @@ def test_a_recording_of_many_hours_is_refused_before_it_is_read(tmp_path):
 
 
 def test_a_file_is_known_by_its_content_and_not_by_its_name(tmp_path, tone):
+    (tmp_path / "lost.caf").write_bytes(b"caff\0\1\0\0" + bytes(100))
+    with pytest.raises(InputError, match=r"lost.caf: not readable as audio .*; if others play it: ffmpeg -i "):
+        read_audio(tmp_path / "lost.caf", RATE)
     soundfile.write(tmp_path / "a.flac", tone, RATE)
     (tmp_path / "a.flac").rename(tmp_path / "flac.wav")
     assert np.abs(read_audio(tmp_path / "flac.wav", RATE) - tone).max() < 1e-4
@@ -288,7 +291,7 @@ def test_numbers_of_16_bits_given_as_floats_are_refused(tone):
     [
         (b"ds,y\n2024-01-01,5\n", "a text .'ds,y'.; expected sound: a WAV file, or raw samples of 16 bits"),
         ("今天天气很好\n".encode("gb18030"), "a text"),
-        (b"\0\0\0\x1cftypM4A \0\0\2\0" + bytes(100), "MPEG-4 .*ffmpeg -i FILE -f wav -ar 16000 - | memfold stream"),
+        (b"\0\0\0\x1cftypM4A \0\0\2\0" + bytes(100), "MPEG-4 .*ffmpeg -i FILE -f wav - . memfold stream"),
         (b"\x89PNG\r\n\x1a\n" + bytes(100), "a picture .PNG., which is not read; expected sound"),
     ],
 )

@@ -102,6 +102,11 @@ def test_a_data_frame_is_a_manifest(folder: Path, kind: Callable[..., object]) -
     assert read_manifest(frame).audio == [folder / name for name, _, _ in ROWS]
 
 
+def test_lines_of_json_are_read_whatever_the_name_of_their_file_ends_in(folder: Path) -> None:
+    (lines("audio_filepath", "text", "speaker")(folder)).rename(folder / "nemo.json")
+    assert read_manifest(folder / "nemo.json").texts == [text for _, text, _ in ROWS]
+
+
 def test_common_voices_folder_of_clips_is_looked_into(folder: Path) -> None:
     (folder / "clips").mkdir()
     (folder / "a.wav").rename(folder / "clips" / "a.wav")

@@ -159,7 +159,8 @@ def read_sound(
                     raise
                 cut = True  # what could be read stays
     except (soundfile.LibsndfileError, OSError, TypeError) as error:
-        raise InputError(f"{name}: not readable as audio ({_reason(error)})") from None
+        remedy = f"; if others play it: {_conversion(name)}" if container_of(head) else ""
+        raise InputError(f"{name}: not readable as audio ({_reason(error)}){remedy}") from None
     return take.sound(cut or promised - taken > BLOCK * take.rate)
 
 
@@ -199,10 +200,10 @@ def refuse_no_sound(head: bytes, name: str) -> None:
     if container is None and name.lower().endswith(".raw"):
         raise InputError(
             f"{name}: samples without a header, of which rate and width are not known; for 16 bits at 16,000 a second: "
-            f"ffmpeg -f s16le -ar 16000 -ac 1 -i {shlex.quote(name)} {_converted(name)}"
+            f"{_conversion(name, '-f s16le -ar 16000 -ac 1 ')}"
         )
     if container is not None and not container.read:
-        remedy = f"; convert it: ffmpeg -i {shlex.quote(name)} {_converted(name)}" if container.sound else ""
+        remedy = f"; convert it: {_conversion(name)}" if container.sound else ""
         raise InputError(f"{name}: {_kind(container)}, which is not read{remedy}")
 
 
@@ -210,8 +211,13 @@ def _kind(container: Container) -> str:
     return container.name if container.name.startswith(("a ", "packed ")) else f"a file of {container.name}"
 
 
-def _converted(name: str) -> str:
-    return shlex.quote(str(Path(name).with_suffix(".wav")))
+def _conversion(name: str, options: str = "") -> str:
+    """What to type to have a file as WAV, beside it and under another name."""
+    if name == INPUT:
+        return "ffmpeg -i FILE -f wav - | memfold stream MODEL"
+    path = Path(name)
+    other = path.with_suffix(".wav") if path.suffix.lower() != ".wav" else path.with_name(f"{path.stem}-read.wav")
+    return f"ffmpeg {options}-i {shlex.quote(name)} {shlex.quote(str(other))}"
 
 
 def _first_line(head: bytes) -> str:
@@ -341,7 +347,7 @@ def listen(source: BinaryIO, rate: int, note: Callable[[Sound], None] = lambda s
     if looks_like_text(head):
         raise InputError(f"{INPUT}: a text ({_first_line(head)}); expected {_expected(rate)}")
     if container is not None and not container.read:
-        remedy = f"convert it: ffmpeg -i FILE -f wav -ar {rate} - | memfold stream MODEL" if container.sound else ""
+        remedy = f"convert it: {_conversion(INPUT)}" if container.sound else ""
         raise InputError(f"{INPUT}: {_kind(container)}, which is not read; {remedy or f'expected {_expected(rate)}'}")
     if container is None:
         size = 2 * round(BLOCK * rate)
