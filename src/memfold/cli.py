@@ -313,9 +313,11 @@ def stream(model: Annotated[Path, typer.Argument(help="A model's folder.")]) -> 
     A generator goes on from a line, a classifier labels it, a translator translates it. A detector of anomalies judges
     readings, as CSV or JSON, in lines of JSON. A recogniser of speech or commands takes an audio file, or raw samples
     (16 bits, little-endian, one channel, at the model's rate), and writes what it hears and when in lines of JSON.
+    Text into a model that hears, and sound into one that reads, are refused.
 
     Examples: memfold stream model < lines.txt; arecord -f S16_LE -r 16000 | memfold stream model
     """
+    from memfold.data.incoming import incoming_lines
 
     task = load(model)
     if task.hears:
@@ -324,18 +326,22 @@ def stream(model: Annotated[Path, typer.Argument(help="A model's folder.")]) -> 
         for heard in task.listen(sys.stdin.buffer):
             answer(heard, end="\n")
         return
-    ask = sys.stdin.isatty()
-    while True:
-        if ask:
-            print("> ", end="", file=sys.stderr, flush=True)
-        line = sys.stdin.readline()
-        if not line:
-            return
+    for line in _typed_lines() if sys.stdin.isatty() else incoming_lines(sys.stdin.buffer):
         end = ""  # a line that needs no answer, such as a header, gets none
-        for piece in task.respond(line.rstrip("\n")):
+        for piece in task.respond(line):
             answer(piece)
             end = "\n"
         answer(end)
+
+
+def _typed_lines() -> Iterator[str]:
+    """What somebody types after a prompt, until the end of the input."""
+    while True:
+        print("> ", end="", file=sys.stderr, flush=True)
+        line = sys.stdin.readline()
+        if not line:
+            return
+        yield line.rstrip("\n")
 
 
 @app.command()

@@ -196,3 +196,21 @@ def test_the_first_five_of_every_digit_and_speaker_are_the_official_test_part(tm
     assert {int(path.stem[-1]) for path in test.paths} == set(range(5))
     train, test = load_fsdd("ann")
     assert (set(train.speakers), set(test.speakers), len(test.paths)) == ({"bob"}, {"ann"}, 14)
+
+
+def test_copies_stay_on_one_side_and_every_command_is_trained_on():
+    rows = [label for label in "ab" for _ in range(40)]
+    keys = [f"{label}{k % 20}" for label in "ab" for k in range(40)]  # each recording is there twice
+    whole = recordings(rows, [""] * 80)
+    train, test = whole.split(keys=keys)
+    sides = [{keys[int(path.stem)] for path in part.paths} for part in (train, test)]
+    assert sides[1]
+    assert not sides[0] & sides[1]
+    assert set(train.labels) == {"a", "b"}
+    train, _ = recordings(list("aabb"), [""] * 4).split(keys=list("xxyy"))
+    assert set(train.labels) == {"a", "b"}
+
+
+def test_all_commands_with_a_single_recording_are_named_at_once():
+    with pytest.raises(InputError, match="the commands 'maybe', 'no' have 1 recording"):
+        recordings(["yes", "yes", "no", "maybe"], [""] * 4).require()

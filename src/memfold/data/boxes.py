@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from memfold.data.annotations import Annotated, Source, box_of, find_parts, read_source
-from memfold.data.copies import fingerprint, kept_together
 from memfold.data.datasets import find
 from memfold.data.folders import PARTS
 from memfold.data.labels import listed, not_trained_on
 from memfold.data.layouts import Form, Rows, corners_of, form_of
+from memfold.data.picture_copies import fingerprint, kept_together
 from memfold.data.pictures import (
     FOREIGN,
     SUFFIXES,

@@ -2,17 +2,19 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
 import numpy as np
+import polars as pl
 
-from memfold.data.audio import SUFFIXES
+from memfold.data.audio import SUFFIXES, Source
 from memfold.data.datasets import find
 from memfold.data.folders import PARTS, files_at, files_below, is_folder, labelled_folders, split_folders
 from memfold.data.folds import held_out_rows
+from memfold.data.recording_copies import without_copies
 from memfold.errors import InputError
 
 __all__ = [
@@ -53,19 +55,21 @@ class Recordings:
 
     Attributes:
         name: of the source, for errors.
-        paths: the files.
+        paths: the files, or samples in their place.
         labels: what is said in each; "" where that is unknown.
         speakers: who says it; "" where that is unknown.
         background: sound in which no command is spoken.
         held: the files that a split's own folder names to validate on.
+        given: the table that they stand in, a row a recording; empty without one.
     """
 
     name: str
-    paths: list[Path]
+    paths: Sequence[Source]
     labels: list[str]
     speakers: list[str]
     background: tuple[Excerpt, ...] = ()
-    held: frozenset[Path] = field(default=frozenset(), kw_only=True)
+    given: pl.DataFrame = field(default_factory=pl.DataFrame, compare=False)
+    held: frozenset[Source] = field(default=frozenset(), kw_only=True)
 
     @property
     def classes(self) -> list[str]:
@@ -73,9 +77,10 @@ class Recordings:
         return sorted(set(self.labels))
 
     @classmethod
-    def without_labels(cls, name: str, paths: Sequence[Path]) -> "Recordings":
+    def without_labels(cls, name: str, paths: Sequence[Source], given: pl.DataFrame | None = None) -> "Recordings":
         """Recordings of which nothing is known."""
-        return Recordings(name, list(paths), [""] * len(paths), [""] * len(paths))
+        table = pl.DataFrame() if given is None else given
+        return Recordings(name, list(paths), [""] * len(paths), [""] * len(paths), given=table)
 
     def take(self, rows: Sequence[int]) -> Self:
         """Some of the recordings, and all of the background."""
@@ -84,6 +89,7 @@ class Recordings:
             paths=[self.paths[row] for row in rows],
             labels=[self.labels[row] for row in rows],
             speakers=[self.speakers[row] for row in rows],
+            given=self.given[list(rows)] if self.given.width else self.given,
         )
 
     def require(self) -> None:
@@ -91,28 +97,31 @@ class Recordings:
         counts = Counter(self.labels)
         if len(counts) < 2:
             raise InputError(f"{self.name}: {next(iter(counts))!r} is the only command; two at least are needed")
-        label, count = min(counts.items(), key=lambda item: item[1])
-        if count < 2:
+        if few := sorted(label for label, count in counts.items() if count < 2):
+            which = f"the command {few[0]!r} has" if len(few) == 1 else f"the commands {', '.join(map(repr, few))} have"
             raise InputError(
-                f"{self.name}: the command {label!r} has 1 recording; two are needed, to learn from one and hold one "
-                "out; record more, or remove it"
+                f"{self.name}: {which} 1 recording; two are needed, to train on one and hold one out; record more, or "
+                f"remove {'it' if len(few) == 1 else 'them'}"
             )
 
-    def split(self, fold: int = 0, folds: int = 10) -> tuple[Self, Self]:
+    def split(self, fold: int = 0, folds: int = 10, keys: Sequence[Hashable] = ()) -> tuple[Self, Self]:
         """What remains, and one of so many folds, in which every command has its share.
+
+        Args:
+            keys: of the recordings, equal where they are copies, which stay on one side; none without them.
 
         Raises:
             InputError: one command alone, or one with a single recording.
         """
         self.require()
-        return self._parted(held_out_rows(self.labels, fold, folds))
+        return self._parted(self._without_copies(held_out_rows(self.labels, fold, folds), keys))
 
-    def split_as_named(self) -> tuple[Self, Self]:
+    def split_as_named(self, keys: Sequence[Hashable] = ()) -> tuple[Self, Self]:
         """What a split's own folders name to train on and to validate on; one of ten folds where there are none."""
         rows = {row for row, path in enumerate(self.paths) if path in self.held}
-        return self._parted(rows) if rows else self.split()
+        return self._parted(rows) if rows else self.split(keys=keys)
 
-    def split_by_speaker(self, fold: int = 0, folds: int = 10) -> tuple[Self, Self]:
+    def split_by_speaker(self, fold: int = 0, folds: int = 10, keys: Sequence[Hashable] = ()) -> tuple[Self, Self]:
         """The same with whole speakers held out where `SPEAKERS` are known; every command keeps one recording at least.
 
         Raises:
@@ -121,12 +130,14 @@ class Recordings:
         self.require()
         speakers = sorted(set(self.speakers))
         if "" in speakers or len(speakers) < SPEAKERS:
-            return self.split(fold, folds)
+            return self.split(fold, folds, keys)
         shuffled = np.random.default_rng(0).permutation(speakers).tolist()
         chosen = set(shuffled[fold % min(folds, len(speakers)) :: min(folds, len(speakers))])
         test = {row for row, speaker in enumerate(self.speakers) if speaker in chosen}
         kept = {label for row, label in enumerate(self.labels) if row not in test}
-        return self._parted(test) if kept == set(self.labels) else self.split(fold, folds)
+        if kept != set(self.labels):
+            return self.split(fold, folds, keys)
+        return self._parted(self._without_copies(test, keys))
 
     def hold_out(self, speaker: str) -> tuple[Self, Self]:
         """The other speakers' recordings, and a speaker's own.
@@ -142,6 +153,12 @@ class Recordings:
         if not rest.paths:
             raise InputError(f"{self.name}: {speaker!r} is the only speaker")
         return rest, held
+
+    def _without_copies(self, test: set[int], keys: Sequence[Hashable]) -> set[int]:
+        """The same in `without_copies`, as long as every command keeps a recording to train on."""
+        apart = without_copies(test, keys or range(len(self.paths)))
+        kept = {label for row, label in enumerate(self.labels) if row not in apart}
+        return apart if kept == set(self.labels) else test
 
     def _parted(self, test: set[int]) -> tuple[Self, Self]:
         rest = self.take([row for row in range(len(self.paths)) if row not in test])
@@ -259,7 +276,8 @@ def load_fsdd(holdout: str | None = None, background: str | Path | None = None) 
     everything = replace(recordings, name="@fsdd")
     if holdout is not None:
         return everything.hold_out(holdout)
-    test = {row for row, path in enumerate(everything.paths) if int(path.stem.rsplit("_", 1)[1]) < OFFICIAL_TEST}
+    stems = [Path(str(path)).stem for path in everything.paths]
+    test = {row for row, stem in enumerate(stems) if int(stem.rsplit("_", 1)[1]) < OFFICIAL_TEST}
     return everything._parted(test)
 
 

@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from memfold.data.copies import fingerprint, kept_together
 from memfold.data.datasets import find
 from memfold.data.folders import files_below, is_file, is_folder, labelled_folders
 from memfold.data.folds import held_out_rows
 from memfold.data.labels import listed, plural_of
+from memfold.data.picture_copies import fingerprint, kept_together
 from memfold.data.pictures import (
     FOREIGN,
     SUFFIXES,

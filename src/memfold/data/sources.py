@@ -51,7 +51,7 @@ def read_table(source: Any, encoding: str | None = None, *, quoted: bool | None 
         raise InputError(f"{path}: a workbook; save the sheet as CSV (UTF-8) and give that file")
     if endings & {".json", *JSON_LINES}:
         content, encoding = decoded(unpacked(path), str(path), encoding)
-        read = _json_lines if endings & set(JSON_LINES) else _json
+        read = _json_lines if endings & set(JSON_LINES) or _holds_lines(content) else _json
         notes = () if encoding == "utf-8" else (f"read as {encoding}",)
         return read(path, content, notes)
     return read_delimited(path, encoding, quoted=quoted)
@@ -123,6 +123,17 @@ def _parquet(path: Path) -> Table:
 
 
 # -- JSON ----------------------------------------------------------------------------------------------------
+
+
+def _holds_lines(content: str) -> bool:
+    """Whether a file of JSON is one of lines: several, of which the first is an object by itself."""
+    lines = content.split("\n", 2)
+    if len(lines) < 2 or not lines[1].strip():
+        return False
+    try:
+        return isinstance(json.loads(lines[0]), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _json_lines(path: Path, content: str, notes: tuple[str, ...]) -> Table:

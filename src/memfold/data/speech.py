@@ -1,23 +1,39 @@
-"""Recordings and what is said in them: a manifest in lines of JSON, or a known set."""
+"""Recordings and what is said in them: a manifest, which is a table of files and texts, or a known set."""
 
 import csv
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
+import polars as pl
 
+from memfold.data.audio import SUFFIXES, Source, head_of
+from memfold.data.containers import container_of, looks_like_text
 from memfold.data.datasets import find
+from memfold.data.recording_copies import without_copies
+from memfold.data.sources import read_table
 from memfold.data.texts import read_lines
+from memfold.display import say
 from memfold.errors import InputError
 
-__all__ = ["Utterances", "load_mboshi", "read_manifests"]
+__all__ = ["Utterances", "is_manifest", "joined", "load_mboshi", "read_manifest", "read_manifests"]
 
-AUDIO_NAMES = ("audio", "audio_filepath", "path", "file", "wav")
-TEXT_NAMES = ("text", "sentence", "transcript", "transcription")
+AUDIO_NAMES = (
+    "audio", "audio_filepath", "path", "file", "wav", "audio.path", "audio_path", "filename", "file_name", "wav_path"
+)  # fmt: skip
+TEXT_NAMES = ("text", "sentence", "transcript", "transcription", "wrd")
+SPEAKER_NAMES = ("speaker", "speaker_id", "spk_id", "spk", "client_id")
+TABLES = {".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".txt", ".gz"}
+BESIDE = "clips"  # a folder that Common Voice keeps its recordings in
+EXAMPLE = (
+    'expected a table with a header such as audio,text, or lines such as {"audio": "a/1.wav", "text": "good morning"}'
+)
 HELD_OUT = 20  # one in so many is held out to be scored, or to validate on
+SPEAKERS = 5  # that must be known to hold some of them out
+NAMED = 3  # rows that are left out, the first ones
 
 
 @dataclass(frozen=True)
@@ -26,32 +42,45 @@ class Utterances:
 
     Attributes:
         name: of the manifest, for errors.
-        audio: files.
+        audio: files, or samples.
         texts: as many, "" where they are unknown; runs of white space are one space.
+        speakers: as many, who speaks; none where that is unknown.
+        given: the table that they stand in, a row a recording; empty without one.
     """
 
     name: str
-    audio: list[Path]
+    audio: Sequence[Source]
     texts: list[str]
+    speakers: list[str] = field(default_factory=list)
+    given: pl.DataFrame = field(default_factory=pl.DataFrame, compare=False)
 
     def __len__(self) -> int:
         return len(self.audio)
 
     def take(self, rows: Sequence[int]) -> Self:
         """Some of the recordings."""
-        return replace(self, audio=[self.audio[row] for row in rows], texts=[self.texts[row] for row in rows])
+        return replace(
+            self,
+            audio=[self.audio[row] for row in rows],
+            texts=[self.texts[row] for row in rows],
+            speakers=[self.speakers[row] for row in rows] if self.speakers else [],
+            given=self.given[list(rows)] if self.given.width else self.given,
+        )
 
-    def split(self) -> tuple[Self, Self]:
+    def split(self, keys: Sequence[Hashable] = ()) -> tuple[Self, Self]:
         """Most of them, and a twentieth to hold out: recordings from all over, the same ones whenever asked.
 
         What is said in those is said in none of the others, so that a language model's help is not overrated; but where
         one text is that of more than a twentieth, texts are shared.
 
+        Args:
+            keys: of the recordings, equal where they are copies, which stay on one side; none without them.
+
         Raises:
             InputError: there are not two recordings.
         """
         if len(self) < 2:
-            raise InputError(f"{self.name}: holds {len(self)} recording; too few to learn from and to hold some out")
+            raise InputError(f"{self.name}: holds {len(self)} recording; too few to train on and to hold some out")
         count = -(-len(self) // HELD_OUT)
         by_text = dict[str, list[int]]()
         for row, text in enumerate(self.texts):
@@ -64,54 +93,137 @@ class Utterances:
             if len(held) >= count:
                 break
             held += groups[group]
-        kept = set(held)
-        return self.take([row for row in range(len(self)) if row not in kept]), self.take(sorted(held))
+        return self._parted(without_copies(set(held), keys or range(len(self))))
+
+    def split_by_speaker(self, keys: Sequence[Hashable] = ()) -> tuple[Self, Self]:
+        """The same with whole speakers held out, where `SPEAKERS` are known and the few of them suffice.
+
+        Raises:
+            InputError: there are not two recordings.
+        """
+        counts = Counter(self.speakers)
+        if "" in counts or len(counts) < SPEAKERS:
+            return self.split(keys)
+        held = set[str]()
+        for speaker in np.random.default_rng(0).permutation(sorted(counts)).tolist():
+            if HELD_OUT * sum(counts[name] for name in held) >= len(self):
+                break
+            if len(self) > 2 * (sum(counts[name] for name in held) + counts[speaker]):
+                held.add(speaker)
+        rows = {row for row, speaker in enumerate(self.speakers) if speaker in held}
+        return self._parted(without_copies(rows, keys or range(len(self)))) if rows else self.split(keys)
+
+    def _parted(self, held: set[int]) -> tuple[Self, Self]:
+        return self.take([row for row in range(len(self)) if row not in held]), self.take(sorted(held))
+
+
+def is_manifest(path: Path) -> bool:
+    """Whether a file is a table of recordings rather than a recording, by its content, else by its name."""
+    try:
+        if not path.is_file() or path.suffix.lower() in SUFFIXES:
+            return False
+        head = head_of(path, str(path))
+    except (OSError, ValueError):  # no such file, or a name that none can have
+        return False
+    container = container_of(head)
+    if container is not None and container.sound:
+        return False
+    return path.suffix.lower() in TABLES or looks_like_text(head)
+
+
+def joined(parts: Sequence[Utterances]) -> Utterances:
+    """All recordings of several."""
+    if len(parts) == 1:
+        return parts[0]
+    name = " ".join(part.name for part in parts)
+    known = any(part.speakers for part in parts)
+    speakers = [speaker for part in parts for speaker in part.speakers or [""] * len(part)] if known else []
+    audio = [source for part in parts for source in part.audio]
+    given = pl.concat([part.given for part in parts], how="diagonal_relaxed")
+    return Utterances(name, audio, [text for part in parts for text in part.texts], speakers, given)
 
 
 def read_manifests(paths: Sequence[str | Path]) -> Utterances:
-    """Read manifests: lines such as ``{"audio": "a/1.wav", "text": "good morning"}``.
+    """Read several manifests, as `read_manifest`."""
+    return joined([read_manifest(path) for path in paths])
 
-    The file may also be called audio_filepath, path, file or wav, and the text sentence, transcript or transcription. A
-    relative path starts at the manifest's folder. Other keys are not read.
+
+def read_manifest(source: Any, *, texts: bool = True) -> Utterances:
+    """Read a manifest: a table of files and texts, of any dialect, such as lines of JSON.
+
+    The column of files is called audio, audio_filepath, path, file or wav, that of texts text, sentence, transcript,
+    transcription or wrd, that of speakers speaker, speaker_id, spk_id, spk or client_id. A relative path starts at the
+    manifest's folder. Rows without a file or a text are left out, and named on standard error.
+
+    Args:
+        source: a file that `read_table` reads, or a data frame.
+        texts: whether there must be texts.
 
     Raises:
-        InputError: naming the manifest and the line: not JSON, without a file or a text, or a file that is not there.
+        InputError: naming the manifest: it is none, has no such columns, or no row is complete.
     """
-    audio: list[Path] = []
-    texts: list[str] = []
-    for path in map(Path, paths):
-        for number, line in enumerate(read_lines(path), start=1):
-            if not line.strip():
-                continue
-            file, text = _entry(f"{path}, line {number}", line)
-            audio.append(path.parent / file)
-            texts.append(" ".join(text.split()))
-            if not audio[-1].is_file():
-                raise InputError(f"{path}, line {number}: there is no file {audio[-1]}")
-            if not texts[-1]:
-                raise InputError(f"{path}, line {number}: the text is empty")
-    name = " ".join(map(str, paths))
-    if not audio:
-        raise InputError(f"{name}: names no recordings")
-    return Utterances(name, audio, texts)
+    folder = Path()
+    if isinstance(source, str | Path):
+        folder = Path(source).parent
+        _refuse_other(Path(source))
+    table = read_table(source)
+    audio = _texts_of(table.frame, AUDIO_NAMES)
+    written = _texts_of(table.frame, TEXT_NAMES)
+    has = ", ".join(map(repr, table.frame.columns)) or "nothing"
+    if audio is None:
+        raise InputError(f"{table.name}: no column of recordings, such as 'audio'; it has {has}; {EXAMPLE}")
+    if written is None and texts:
+        raise InputError(f"{table.name}: no column of texts, such as 'text'; it has {has}; {EXAMPLE}")
+    for note in table.notes:
+        say(f"{table.name}: {note}")
+    said = [" ".join(text.split()) for text in written] if written else [""] * len(audio)
+    keep = [row for row, path in enumerate(audio) if path and (said[row] or not texts)]
+    if len(keep) < len(audio):
+        gone = [row for row in range(len(audio)) if row not in set(keep)]
+        named = ", ".join(
+            f"{table.row(row)} ({'its text is empty' if audio[row] else 'it names no recording'})"
+            for row in gone[:NAMED]
+        ) + (", ..." if len(gone) > NAMED else "")
+        if not keep:
+            raise InputError(f"{table.name}: no row names a recording{' and its text' * texts}: row {named}")
+        say(f"{table.name}: {len(gone)} of {len(audio)} rows are left out: row {named}")
+    if not keep:
+        raise InputError(f"{table.name}: names no recordings")
+    speakers = _texts_of(table.frame, SPEAKER_NAMES) or []
+    files = [_resolved(folder, path) for path in audio]
+    return Utterances(table.name, files, said, speakers, table.frame).take(keep)
 
 
-def _entry(where: str, line: str) -> tuple[str, str]:
-    example = 'expected an object such as {"audio": "a/1.wav", "text": "good morning"}'
+def _refuse_other(path: Path) -> None:
+    if path.is_dir():
+        raise InputError(f"{path}: a folder; {EXAMPLE}, in a file")
+    container = container_of(head_of(path, str(path)))
+    if container is not None and container.sound:
+        raise InputError(f"{path}: a recording ({container.name}); {EXAMPLE}, in a file")
+
+
+def _texts_of(frame: pl.DataFrame, names: Sequence[str]) -> list[str] | None:
+    """The values of the columns of these names, in each row of the first that has one; None without such a column."""
+    columns = {title.strip().lower(): title for title in reversed(frame.columns)}
+    chosen = [frame[columns[name]] for name in names if name in columns]
+    chosen = [column for column in chosen if not column.dtype.is_nested() and column.dtype != pl.Binary]
+    if not chosen:
+        return None
+    values = [""] * frame.height
+    for column in reversed(chosen):
+        for row, value in enumerate(column.to_list()):
+            if value is not None and str(value).strip():
+                values[row] = str(value).strip()
+    return values
+
+
+def _resolved(folder: Path, path: str) -> Path:
+    file = folder / path
+    beside = folder / BESIDE / path
     try:
-        row = json.loads(line)
-    except ValueError as error:
-        raise InputError(f"{where}: not readable as JSON ({error}); {example}") from None
-    if not isinstance(row, dict):
-        raise InputError(f"{where}: {example}")
-    entry = []
-    for names in (AUDIO_NAMES, TEXT_NAMES):
-        values = [row[name] for name in names if isinstance(row.get(name), str)]
-        if not values:
-            has = ", ".join(map(repr, row)) or "nothing"
-            raise InputError(f"{where}: no {names[0]!r} that is text; it has {has}; {example}")
-        entry.append(values[0])
-    return entry[0], entry[1]
+        return beside if not file.is_file() and beside.is_file() else file
+    except (OSError, ValueError):  # a name that no file can have
+        return file
 
 
 def load_mboshi() -> tuple[Utterances, Utterances]:

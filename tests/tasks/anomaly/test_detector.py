@@ -1,6 +1,6 @@
 import json
 import sys
-from io import StringIO
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 import numpy as np
@@ -83,7 +83,7 @@ def test_lines_are_judged_as_the_table_is(
     model = small(online=False).fit(data[:600], budget="10ep", progress=False)
     model.save(tmp_path / "m")
     lines = ["ds,y", *(f"{ds},{y!r}" for ds, y in data[600:].iter_rows())]
-    monkeypatch.setattr(sys, "stdin", StringIO("\n".join(lines) + "\n"))
+    monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(("\n".join(lines) + "\n").encode())))
     monkeypatch.setattr(sys, "argv", ["memfold", "stream", str(tmp_path / "m")])
     assert run() == 0
     answers = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 import soundfile
@@ -16,6 +17,7 @@ from rich.console import Console
 from sklearn.linear_model import LogisticRegression
 
 import memfold
+from command_line import run_here
 from memfold.cli import run
 from memfold.data.commands import read_commands
 from memfold.errors import InputError
@@ -288,6 +290,80 @@ def test_a_command_of_which_nothing_can_be_heard_is_no_command(tmp_path: Path) -
         small().fit(tmp_path, budget="1ep", progress=False)
 
 
+def test_all_labels_that_cannot_be_used_are_named_at_once(fitted: CommandRecognizer, tmp_path: Path) -> None:
+    write_commands(tmp_path / "data", 4)
+    for label in ("sideways", "sideways", "back"):
+        (tmp_path / "data" / label).mkdir(exist_ok=True)
+        count = len(list((tmp_path / "data" / label).iterdir()))
+        soundfile.write(tmp_path / "data" / label / f"{count}.wav", np.ones(4000) / 9, RATE)
+    with pytest.raises(InputError, match=r"the commands 'back' \(1\), 'sideways' \(2\) were not trained on; the model"):
+        fitted.evaluate(tmp_path / "data")
+    for path in (tmp_path / "data").glob("[sb]*/*.wav"):
+        path.write_bytes(b"not audio")
+    with pytest.raises(InputError, match="no recording of the commands 'back', 'sideways' can be read"):
+        small().fit(tmp_path / "data", budget="1ep", progress=False)
+
+
+def test_m4a_in_a_folder_is_named_with_the_remedy_and_not_dropped(
+    fitted: CommandRecognizer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_commands(tmp_path, 1)
+    for name in ("up/memo.m4a", "flat/voice.aac", "notes.txt"):
+        (tmp_path / name).write_bytes(b"\0\0\0\x1cftypM4A \0\0\2\0" + bytes(100))
+    assert fitted.predict(tmp_path).height == 3
+    said = capsys.readouterr().err
+    assert "2 of 5 recordings cannot be read and are left out: " in said
+    assert f"ffmpeg -i {tmp_path}/up/memo.m4a {tmp_path}/up/memo.wav" in said
+
+
+def test_samples_and_tables_of_files_are_predicted_as_the_files_are(fitted: CommandRecognizer, folder: Path) -> None:
+    path = folder / "up" / "s0_nohash_0.wav"
+    samples, rate = soundfile.read(path)
+    expected = fitted.predict(str(path)).drop("file")
+    for data in (samples, (samples, rate), [samples], (samples * 32767).round().astype(np.int16)):
+        assert fitted.predict(data)["label"].to_list() == expected["label"].to_list()
+    twice = fitted.predict([(np.repeat(samples, 2), 2 * rate), path])
+    assert twice["file"].to_list() == ["recording 1", str(path)]
+    assert twice["label"].to_list() == expected["label"].to_list() * 2
+    frame = fitted.predict(pd.DataFrame({"path": [str(path)], "day": ["Monday"]}))
+    assert isinstance(frame, pd.DataFrame)
+    assert list(frame.columns)[:4] == ["file", "path", "day", "label"]
+
+
+def test_a_lower_rate_is_said_once_at_predict_and_at_fit(
+    fitted: CommandRecognizer, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in (folder / "up").glob("*.wav"):
+        soundfile.write(tmp_path / path.name, soundfile.read(path)[0][::2], RATE // 2)
+    fitted.predict(tmp_path)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("warning: 24 of 24 recordings (")
+    assert "4,000 samples a second, and the model takes 8,000. Above 2,000 Hz" in line
+    write_commands(tmp_path / "data", 4)
+    soundfile.write(tmp_path / "data" / "up" / "low.wav", np.random.default_rng(0).normal(0, 0.1, 4000), 4000)
+    small().fit(tmp_path / "data", budget="1ep", progress=False)
+    said = capsys.readouterr().err
+    assert "recordings of different rates, samples a second: 4,000 (1), 8,000 (12); all become 8,000" in said
+    assert said.count("warning: 1 of 13 recordings (") == 1
+
+
+def test_who_is_held_out_and_who_was_trained_on_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    parts = small().parts([str(folder)])
+    (speaker,) = set(parts.test.speakers)
+    assert f"the speaker {speaker} was held out to be scored, with 12 of 72 recordings" in capsys.readouterr().err
+    model = small().fit(parts.train, budget="1ep", progress=False)
+    capsys.readouterr()
+    model.evaluate(parts.test)
+    assert "trained on" not in capsys.readouterr().err
+    model.evaluate(folder)
+    said = capsys.readouterr().err
+    assert "warning: 60 of 72 recordings (" in said
+    assert "5 speakers (" in said
+    few = small().parts([str(write_commands(folder.parent / "two", 6, speakers=2))])
+    assert set(few.train.speakers) == set(few.test.speakers)
+    assert "2 speakers (s0, s1) were trained on and also scored" in capsys.readouterr().err
+
+
 def test_background_that_cannot_be_heard_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_commands(tmp_path / "data", 4)
     write_noise(tmp_path / "noise" / "noise.wav", 5)
@@ -376,3 +452,13 @@ def test_the_command_line_from_end_to_end(
     monkeypatch.setattr(sys, "stdin", Input())
     for line in call("stream", str(model)).splitlines():
         assert set(json.loads(line)) == {"time", "command", "probability"}
+
+
+def test_text_into_the_stream_of_a_model_that_hears_is_refused(fitted: CommandRecognizer, tmp_path: Path) -> None:
+    fitted.save(tmp_path / "m")
+    done = run_here("stream", str(tmp_path / "m"), given="ds,y\n2024-01-01,5\n")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(
+        "memfold: standard input: a text ('ds,y'); expected sound: a WAV file, or raw samples"
+    )
+    assert "one channel, 8,000 a second" in done.stderr

@@ -1,7 +1,7 @@
 import json
 import sys
 from collections.abc import Iterator
-from io import StringIO
+from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
 
 import numpy as np
@@ -238,7 +238,7 @@ def test_from_a_file_to_labels_on_the_command_line(memfold_command, tmp_path, mo
     code, printed, _ = memfold_command("predict", out, data)
     assert printed.splitlines()[0] == "text,label,p_bad,p_good"
     assert len(printed.splitlines()) == 121
-    monkeypatch.setattr(sys, "stdin", StringIO("awful\n\n"))
+    monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(b"awful\n\n")))
     code, printed, _ = memfold_command("stream", out)
     assert printed.split("\t")[0] in ("bad", "good")
     assert printed.count("\n") == 2

@@ -8,9 +8,13 @@ import pytest
 import soundfile
 
 from memfold.errors import InputError
-from memfold.tasks.speech.recordings import audio_paths, labelled_files, read_sounds
+from memfold.tasks.speech.recordings import inputs_of, labelled_files, read_sounds
 
 RATE = 8000
+
+
+def sources(data):
+    return inputs_of(data, RATE).sources
 
 
 @pytest.fixture
@@ -23,23 +27,29 @@ def folder(tmp_path):
 
 def test_one_path_or_several_and_folders_name_files(folder):
     files = [folder / "a.wav", folder / "b.wav", folder / "sub" / "c.wav"]
-    assert audio_paths(folder) == audio_paths(str(folder)) == files
-    assert audio_paths(np.array([str(file) for file in files])) == files
-    assert audio_paths([folder / "sub", str(folder / "a.wav")]) == [files[2], files[0]]
+    assert sources(folder) == sources(str(folder)) == files
+    assert sources(np.array([str(file) for file in files])) == files
+    assert sources([folder / "sub", str(folder / "a.wav")]) == [files[2], files[0]]
 
 
 @pytest.mark.parametrize(
     ("data", "message"),
     [
         ([], "no recordings are given"),
-        (5, "expected the path of a recording, got 5"),
-        ([np.zeros(3)], "expected the path of a recording, got array"),
+        (5, "expected the path of a recording, .*got 5"),
+        ([0.1, 0.2], "expected the path of a recording, or its samples as an array or .array, rate., got 0.1"),
         ("gone.wav", "gone.wav: no such file or folder"),
+        ("a\0.wav", "no such file or folder"),
+        ("n" * 5000, "no such file or folder"),
+        (np.zeros((2, 16000)), r"an array of shape \(2, 16000\); expected \(samples,\)"),
+        (np.zeros(100, np.int64), "an array of int64, whose scale is not known"),
+        ((np.zeros(100), 0), "a rate of 0 samples a second"),
+        ((np.zeros(100), 44100.5), "expected .samples, rate. with whole samples a second, got 44100.5"),
     ],
 )
 def test_what_names_no_file_is_refused(data, message):
     with pytest.raises(InputError, match=message):
-        audio_paths(data)
+        sources(data)
 
 
 @pytest.mark.parametrize(
@@ -53,11 +63,11 @@ def test_what_names_no_file_is_refused(data, message):
 )
 def test_every_file_needs_an_answer(folder, answers, message):
     with pytest.raises(InputError, match=message):
-        labelled_files([folder / "a.wav", folder / "b.wav"], answers)
+        labelled_files([folder / "a.wav", folder / "b.wav"], answers, RATE)
 
 
 def test_answers_are_texts(folder):
-    assert labelled_files([folder / "a.wav", folder / "b.wav"], np.array([1, 2]))[1] == ["1", "2"]
+    assert labelled_files([folder / "a.wav", folder / "b.wav"], np.array([1, 2]), RATE)[1] == ["1", "2"]
 
 
 def test_the_places_are_those_of_the_files_that_can_be_read(folder, capsys):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from memfold.data.commands import Excerpt, Recordings
 from memfold.data.features import LogMel
+from memfold.data.recording_copies import frame_keys
 from memfold.tasks.speech.recordings import read_sounds
 
 __all__ = ["FLOOR", "STATISTICS", "Heard", "floored", "hear", "hear_background", "made_noise", "mfcc_statistics"]
@@ -34,6 +35,11 @@ class Heard(Recordings):
     frames: list[NDArray[np.float16]] = field(default_factory=list)
     statistics: Array = field(default_factory=lambda: np.zeros((0, STATISTICS), np.float32))
 
+    @property
+    def keys(self) -> list[str]:
+        """Equal where the sound is."""
+        return frame_keys(self.frames)
+
     def take(self, rows: Sequence[int]) -> Self:
         kept = super().take(rows)
         return replace(kept, frames=[self.frames[row] for row in rows], statistics=self.statistics[list(rows)])
@@ -44,37 +50,34 @@ def floored(frames: Array) -> Array:
     return np.maximum(frames, np.float32(FLOOR))
 
 
-def hear(recordings: Recordings, features: LogMel, show: bool = False) -> Heard:
+def hear(recordings: Recordings, features: LogMel, show: bool = False, fitting: bool = False) -> Heard:
     """Read the files; those that cannot be read are left out, and named on standard error.
 
     Args:
         show: whether to show a progress bar.
+        fitting: whether they are to train on.
 
     Raises:
         InputError: none of them can be read.
     """
     places, frames, statistics = [], [], []
-    for place, samples in read_sounds(recordings.paths, features.rate, show):
+    for place, samples in read_sounds(recordings.paths, features.rate, show, fitting=fitting):
         places.append(place)
         frames.append(floored(features.of(samples)).astype(np.float16))
         statistics.append(mfcc_statistics(samples, features.rate))
     kept = recordings.take(places)
-    return Heard(
-        kept.name,
-        kept.paths,
-        kept.labels,
-        kept.speakers,
-        kept.background,
-        frames,
-        np.stack(statistics),
-        held=kept.held,
-    )
+    known = (kept.name, kept.paths, kept.labels, kept.speakers, kept.background, kept.given)
+    return Heard(*known, frames, np.stack(statistics), held=kept.held)
 
 
-def hear_background(excerpts: Sequence[Excerpt], features: LogMel) -> NDArray[np.float16]:
-    """The frames ``(T, M)`` of all excerpts, one after another; as `hear` reads them."""
+def hear_background(excerpts: Sequence[Excerpt], features: LogMel, noted: bool = False) -> NDArray[np.float16]:
+    """The frames ``(T, M)`` of all excerpts, one after another; as `hear` reads them.
+
+    Args:
+        noted: whether to say what is worth knowing of the files.
+    """
     blocks = [np.zeros((0, features.bins), np.float16)]
-    for place, samples in read_sounds([excerpt.path for excerpt in excerpts], features.rate):
+    for place, samples in read_sounds([excerpt.path for excerpt in excerpts], features.rate, noted=noted):
         excerpt = excerpts[place]
         part = samples[round(excerpt.begin * len(samples)) : round(excerpt.end * len(samples))]
         blocks.append(floored(features.of(part)).astype(np.float16))

@@ -1,6 +1,7 @@
 """The CommandRecognizer: fit an LSTM to recordings of commands, predict them in files and in a running input."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +11,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from memfold.data.audio import listen, read_audio
+from memfold.data.audio import Source, listen, read_audio
 from memfold.data.commands import (
     BACKGROUND,
     OTHER,
+    SPEAKERS,
     Recordings,
     background_of,
     joined,
@@ -23,7 +25,10 @@ from memfold.data.commands import (
 )
 from memfold.data.features import SHIFT, LogMel
 from memfold.data.folders import KEPT_APART, PARTS, is_folder, say_parts
+from memfold.data.frames import like
 from memfold.data.labels import numbers_of
+from memfold.data.recording_copies import KEY, content_keys, say_copies, say_trained_on
+from memfold.data.sound_notes import noting
 from memfold.display import say
 from memfold.errors import InputError
 from memfold.tasks.classes import class_columns, numbers_in
@@ -34,7 +39,7 @@ from memfold.tasks.model import FitData, Task
 from memfold.tasks.parameters import Search, fitted, learning_rate, parameter
 from memfold.tasks.report import Metric, Parts
 from memfold.tasks.speech.live import STRIDE, stream_cost
-from memfold.tasks.speech.recordings import Samples, audio_paths, check_features, labelled_files
+from memfold.tasks.speech.recordings import Samples, check_features, inputs_of, labelled_files, with_given
 
 if TYPE_CHECKING:
     from memfold.tasks.command.network import CommandNetwork, CommandProblem
@@ -95,6 +100,7 @@ class CommandRecognizer(Task):
     commands_: list[str] = fitted()
     other_: bool = fitted()  # whether background is a class
     speakers_: list[str] = fitted()
+    heard_: str = fitted()  # the keys of the recordings that were trained on, one after another
     threshold_: float = fitted()
     network_: "CommandNetwork" = fitted(stored=False)
 
@@ -124,23 +130,35 @@ class CommandRecognizer(Task):
         return self._heard(self._in_folders([data] if isinstance(data, str | Path) else data, self._own_background))
 
     def labelled(self, X: Any, y: Any) -> Heard:
-        """Audio files, and the command that is said in each."""
-        paths, labels = labelled_files(X, y)
+        """Recordings as `inputs` takes them, and the command that is said in each."""
+        paths, labels = labelled_files(X, y, self.rate)
         if OTHER in labels:
             raise InputError(f"{OTHER!r} in y: that is what a model calls background; give these files as background=")
         background = tuple(background_of(self._own_background))
         return self._heard(Recordings("the recordings", paths, labels, [""] * len(paths), background))
 
     def inputs(self, data: Any) -> Heard:
-        """Recordings without labels, of files or of folders of which every audio file is taken.
+        """Recordings without labels: paths of files or of folders, of which every audio file is taken, samples, tables.
+
+        An array ``(samples,)`` is sound at ``rate``, a pair ``(samples, rate)`` at another one. Other columns of a
+        table of paths stay in the answers.
 
         Raises:
             InputError: there is no recording that can be read.
         """
         if isinstance(data, Heard):
             return data
-        paths = data.paths if isinstance(data, Recordings) else audio_paths(data)
-        return hear(Recordings.without_labels("the recordings", paths), self.features, self.progress)
+        if isinstance(data, Recordings):
+            recordings = Recordings.without_labels("the recordings", data.paths, data.given)
+        else:
+            inputs = inputs_of(data, self.rate)
+            recordings = Recordings.without_labels("the recordings", inputs.sources, inputs.given)
+        return hear(recordings, self.features, self.progress)
+
+    def predict(self, data: Any) -> Any:
+        """As of every task, in a frame of the kind that was given."""
+        table = super().predict(data)
+        return like(table, data) if isinstance(table, pl.DataFrame) else table
 
     def read_files(self, paths: Sequence[str]) -> Recordings:
         return self._in_folders(paths)
@@ -162,11 +180,15 @@ class CommandRecognizer(Task):
     def hold_out(self, examples: Recordings) -> tuple[Recordings, Recordings]:
         if self.holdout is not None:
             return examples.hold_out(self.holdout)
-        return examples.split_by_speaker(self.fold)
+        keys = content_keys(examples.paths)
+        say_copies(examples.paths, keys)
+        rest, held = examples.split_by_speaker(self.fold, keys=keys)
+        _say_speakers(rest, held)
+        return rest, held
 
     def split(self, examples: Heard) -> tuple[Heard, Heard]:
         """Of every speaker a share: holding out whole ones would cost more to train on than it says."""
-        return examples.split_as_named()
+        return examples.split_as_named(examples.keys)
 
     @property
     def features(self) -> LogMel:
@@ -219,10 +241,15 @@ class CommandRecognizer(Task):
             raise InputError(f"{name}: a split without a part to train on; there is {', '.join(parts)}")
 
     def _heard(self, recordings: Recordings) -> Heard:
-        heard = hear(recordings, self.features, self.progress)
-        lost = sorted(set(recordings.labels) - set(heard.labels))
-        if lost and not self.__sklearn_is_fitted__():
-            raise InputError(f"{recordings.name}: no recording of the command {lost[0]!r} can be read")
+        trained = self.__sklearn_is_fitted__()
+        heard = hear(recordings, self.features, self.progress, fitting=not trained)
+        if trained:
+            say_trained_on(heard.paths, heard.keys, _keys_in(self.heard_))
+            if shared := sorted(set(heard.speakers) & set(self.speakers_)):
+                say(f"{_named(shared)} trained on: the accuracy does not hold for strangers")
+        elif lost := sorted(set(recordings.labels) - set(heard.labels)):
+            which = f"command {lost[0]!r}" if len(lost) == 1 else f"commands {', '.join(map(repr, lost))}"
+            raise InputError(f"{recordings.name}: no recording of the {which} can be read")
         return heard
 
     # -- training --------------------------------------------------------------------------------------------
@@ -231,7 +258,10 @@ class CommandRecognizer(Task):
         data.whole.require()
         self.commands_ = data.whole.classes
         self.speakers_ = sorted({*data.train.speakers, *data.valid.speakers} - {""})
-        background, kept = (hear_background(part.background, self.features) for part in (data.train, data.valid))
+        say_trained_on(data.valid.paths, data.valid.keys, set(data.train.keys))
+        self.heard_ = "".join(dict.fromkeys([*data.train.keys, *data.valid.keys]))
+        background = hear_background(data.train.background, self.features, noted=True)
+        kept = hear_background(data.valid.background, self.features)
         self.other_ = len(background) > 0
         train, valid = ((part.frames, self._numbers(part)) for part in (data.train, data.valid))
         return train, valid, background, kept
@@ -275,6 +305,18 @@ class CommandRecognizer(Task):
         network.baseline = CepstralRegression(STATISTICS, len(self.commands_))
 
     def _numbers(self, recordings: Recordings) -> NDArray[np.int64]:
+        """The place of each label among the commands.
+
+        Raises:
+            InputError: labels that are no commands, all of them.
+        """
+        unknown = Counter(label for label in recordings.labels if label not in self.commands_)
+        if len(unknown) > 1:
+            named = ", ".join(f"{label!r} ({count})" for label, count in sorted(unknown.items()))
+            raise InputError(
+                f"{recordings.name}: the commands {named} were not trained on; the model knows "
+                f"{', '.join(self.commands_)}"
+            )
         return numbers_of(recordings.labels, self.commands_, recordings.name, "command")
 
     def _set_threshold(self, valid: Sequence[NDArray[np.float16]], background: NDArray[np.float16]) -> None:
@@ -303,12 +345,11 @@ class CommandRecognizer(Task):
         return Answers(probabilities_of(self.network_, examples.frames, self.other_), stream)
 
     def table(self, examples: Heard, answers: Answers) -> pl.DataFrame:
-        """Columns ``file``, ``label`` and, for every class, ``p_`` and its name: the probability.
+        """Columns ``file``, those of a table of files, ``label`` and, for every class, ``p_`` and its name.
 
         Files that cannot be read are left out, and named on standard error.
         """
-        files = [str(path) for path in examples.paths]
-        return pl.DataFrame({"file": files, **class_columns(self.classes_, answers.classes)})
+        return with_given(examples.given, "file", examples.paths, class_columns(self.classes_, answers.classes))
 
     def _streamed(self, heard: Heard) -> Streamed:
         """What a stream misses of recordings between their own quiet, and where it hears a command in background."""
@@ -362,7 +403,7 @@ class CommandRecognizer(Task):
         yield from spotter.follow(listener.finish())
 
     def listen(self, source: BinaryIO) -> Iterator[str]:
-        for event in self.hear_out(listen(source, self.rate)):
+        for event in self.hear_out(noting(listen, source, self.rate)):
             line = {"time": round(event.step * self.step_seconds, 3), "command": self.commands_[event.command]}
             yield json.dumps({**line, "probability": round(event.probability, 4)}, ensure_ascii=False)
 
@@ -394,7 +435,7 @@ class CommandRecognizer(Task):
         cost = self.frame_cost(examples.paths)
         return [*shown, f"stream: {cost:.0f} µs of one core for each frame of 10 ms"]
 
-    def frame_cost(self, paths: Sequence[Path]) -> float:
+    def frame_cost(self, paths: Sequence[Source]) -> float:
         """Microseconds of one core that the stream takes for a frame, measured on some of these recordings."""
         blocks: list[Samples] = []
         for path in paths:
@@ -402,3 +443,25 @@ class CommandRecognizer(Task):
             if sum(map(len, blocks)) >= COST_SECONDS * self.rate:
                 break
         return stream_cost(lambda: list(self.hear_out(iter(blocks))), self.features.count(sum(map(len, blocks))))
+
+
+def _keys_in(text: str) -> set[str]:
+    return {text[begin : begin + KEY] for begin in range(0, len(text), KEY)}
+
+
+def _named(speakers: Sequence[str]) -> str:
+    names = ", ".join(speakers[:SPEAKERS]) + (", ..." if len(speakers) > SPEAKERS else "")
+    return f"the speaker {names} was" if len(speakers) == 1 else f"{len(speakers)} speakers ({names}) were"
+
+
+def _say_speakers(rest: Recordings, held: Recordings) -> None:
+    """Say whose recordings are held out, where it is known."""
+    trained, scored = (sorted(set(part.speakers) - {""}) for part in (rest, held))
+    if scored and not set(trained) & set(scored) and "" not in held.speakers:
+        total = len(held.paths) + len(rest.paths)
+        say(f"{_named(scored)} held out to be scored, with {len(held.paths)} of {total} recordings")
+    elif shared := sorted(set(trained) & set(scored)):
+        say(
+            f"{_named(shared)} trained on and also scored: the accuracy does not hold for strangers; "
+            "--set holdout=NAME holds one out"
+        )

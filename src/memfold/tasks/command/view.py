@@ -7,7 +7,8 @@ import plotly.graph_objects as go
 import torch
 from torch import Tensor
 
-from memfold.data.audio import read_audio
+from memfold.data.audio import read_sound
+from memfold.data.sound_notes import SoundNotes
 from memfold.errors import InputError
 from memfold.explain.explanation import Explanation, Picture
 from memfold.explain.words import Words
@@ -25,7 +26,11 @@ MOST_LINES = 8  # commands that are drawn, the likeliest ones
 
 def view(model: CommandRecognizer, source: str, words: Words) -> Explanation:
     """A recording as a recogniser of commands hears it."""
-    samples = read_audio(Path(source), model.rate)
+    sound = read_sound(Path(source), model.rate)
+    notes = SoundNotes(model.rate)
+    notes.add(source, sound)
+    notes.say()
+    samples = sound.samples
     network, seconds = model.network_, model.step_seconds
     frames = floored(model.features.of(samples))
     if not len(frames):

@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 
 from memfold.data.boxes import BoxedImages, boxed, joined, read_boxes, read_splits, unboxed
-from memfold.data.copies import say_copies
 from memfold.data.folders import KEPT_APART, say_parts
+from memfold.data.picture_copies import say_copies
 from memfold.data.pictures import path_of, pictures_at, several
 from memfold.data.tones import Tones, words_of
 from memfold.display import say

@@ -10,10 +10,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from memfold.data.copies import kept_together
 from memfold.data.folds import held_out_rows
 from memfold.data.images import Images, joined
 from memfold.data.labels import listed, numbers_of
+from memfold.data.picture_copies import kept_together
 from memfold.display import say
 from memfold.errors import InputError
 from memfold.tasks.faces.scores import Compared, cosines, equal_error, rank1, same_pairs

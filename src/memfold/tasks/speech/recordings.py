@@ -1,81 +1,187 @@
-"""Audio files for the tasks that hear: which of them are meant, and their sound."""
+"""Recordings for the tasks that hear: files, arrays and lists of them in a table, and their sound."""
 
 import math
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 from rich.progress import track
 
-from memfold.data.audio import read_audio
+from memfold.data.audio import Source, Waveform, read_sound
 from memfold.data.commands import audio_files
 from memfold.data.features import LENGTH, LogMel
+from memfold.data.sound_notes import SoundNotes
+from memfold.data.speech import is_manifest, read_manifest
 from memfold.data.unreadable import leave_out
-from memfold.display import Terminal
+from memfold.display import Terminal, say
 from memfold.errors import InputError, shown
 
-__all__ = ["Samples", "audio_paths", "check_features", "followed", "labelled_files", "read_sounds"]
+__all__ = [
+    "Inputs",
+    "Samples",
+    "check_features",
+    "followed",
+    "inputs_of",
+    "labelled_files",
+    "read_sounds",
+    "with_given",
+]
 
 Samples = NDArray[np.float32]
 T = TypeVar("T")
+LONG = 600  # seconds of a recording, from which on it is said before it is read
 
 
-def audio_paths(data: Any) -> list[Path]:
-    """The files that one path or several name; of a folder, the audio files in it and below.
+@dataclass(frozen=True)
+class Inputs:
+    """Recordings to answer for.
+
+    Attributes:
+        sources: files and arrays.
+        given: the columns that a table has beside the files, a row a recording; none without a table.
+    """
+
+    sources: list[Source]
+    given: pl.DataFrame = field(default_factory=pl.DataFrame)
+
+
+def inputs_of(data: Any, rate: int) -> Inputs:
+    """The recordings that somebody means.
+
+    Args:
+        data: one of these, or several: a path, of a folder the audio files in it and below; an array ``(samples,)`` at
+            ``rate``, or a pair ``(samples, rate)``, as `soundfile.read` gives it; a manifest's path, or a data frame
+            with a column of paths.
+        rate: samples a second of arrays alone.
 
     Raises:
-        InputError: there is nothing of that name, a folder without audio files, or something that is no path.
+        InputError: there is nothing of that name, a folder without audio files, or something that is none of these.
     """
-    named = [data] if isinstance(data, str | Path) or not isinstance(data, Iterable) else list(data)
-    for source in named:
-        if not isinstance(source, str | Path):
-            raise InputError(f"expected the path of a recording, got {shown(source)}")
-    if not named:
+    sources: list[Source] = []
+    frames: list[pl.DataFrame] = []
+    for item in _items(data):
+        if hasattr(item, "columns") or (isinstance(item, str | Path) and is_manifest(Path(item))):
+            part = read_manifest(item, texts=False)
+            sources += part.audio
+            frames.append(part.given)
+            continue
+        place = len(sources) + 1
+        if isinstance(item, str | Path):
+            fresh: list[Source] = [*_files(item)]
+        elif isinstance(item, tuple) and len(item) == 2 and _is_array(item[0]):
+            fresh = [Waveform.of(item[0], item[1], f"recording {place}")]
+        elif _is_array(item):
+            fresh = [Waveform.of(item, rate, f"recording {place}")]
+        else:
+            raise InputError(
+                f"expected the path of a recording, or its samples as an array or (array, rate), got {shown(item)}"
+            )
+        sources += fresh
+        frames.append(pl.DataFrame({"": [None] * len(fresh)}))
+    if not sources:
         raise InputError("no recordings are given")
-    return [path for source in named for path in audio_files(Path(source))]
+    given = pl.concat(frames, how="diagonal_relaxed")
+    return Inputs(sources, given.drop("", strict=False))
 
 
-def labelled_files(X: Any, y: Any) -> tuple[list[Path], list[str]]:
-    """Audio files and what is said in each, which scikit-learn gives apart.
+def _items(data: Any) -> list[Any]:
+    pair = isinstance(data, tuple) and len(data) == 2 and _is_array(data[0]) and np.ndim(data[1]) == 0
+    if isinstance(data, str | Path) or pair or _is_array(data) or hasattr(data, "columns"):
+        return [data]
+    return list(data) if isinstance(data, Iterable) else [data]
+
+
+def _is_array(value: Any) -> bool:
+    """Whether it is an array of numbers, of whatever library; texts and lists are none."""
+    if isinstance(value, list | tuple | str | Path) or not hasattr(value, "__array__") or hasattr(value, "columns"):
+        return False
+    array = np.asarray(value)
+    return array.ndim > 0 and array.dtype.kind in "biuf"
+
+
+def _files(path: str | Path) -> list[Path]:
+    try:
+        return audio_files(Path(path))
+    except (OSError, ValueError) as error:  # a name that no file can have
+        if isinstance(error, InputError):
+            raise
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{shown(str(path))}: no such file or folder ({reason})") from None
+
+
+def with_given(given: pl.DataFrame, name: str, sources: Sequence[Source], answers: dict[str, Any]) -> pl.DataFrame:
+    """Answers as a table: the recordings, the columns that were given, then the answers.
+
+    Args:
+        name: of the column of recordings; the one given stays where it is of that name.
+        answers: columns; a given one of the same name becomes ``NAME_given``.
+    """
+    table: dict[str, Any] = {name: given[name] if name in given.columns else [str(source) for source in sources]}
+    for column in given.columns:
+        if column != name:
+            table[f"{column}_given" if column in answers else column] = given[column]
+    return pl.DataFrame({**table, **answers})
+
+
+def labelled_files(X: Any, y: Any, rate: int) -> tuple[list[Source], list[str]]:
+    """Recordings and what is said in each, which scikit-learn gives apart.
 
     Raises:
-        InputError: there are not as many answers as files, one is missing, or a file is not there.
+        InputError: there are not as many answers as recordings, or one is missing, or a file is not there.
     """
-    paths, answers = audio_paths(X), list(y)
-    if len(paths) != len(answers):
-        raise InputError(f"{len(paths)} recordings in X, and {len(answers)} answers in y")
-    for path, answer in zip(paths, answers, strict=True):
+    sources, answers = inputs_of(X, rate).sources, list(y)
+    if len(sources) != len(answers):
+        raise InputError(f"{len(sources)} recordings in X, and {len(answers)} answers in y")
+    for source, answer in zip(sources, answers, strict=True):
         if answer is None or (isinstance(answer, float) and math.isnan(answer)) or not str(answer).strip():
-            raise InputError(f"{path}: has no answer in y, but {shown(answer)}")
-    return paths, [str(answer) for answer in answers]
+            raise InputError(f"{source}: has no answer in y, but {shown(answer)}")
+    return sources, [str(answer) for answer in answers]
 
 
-def read_sounds(paths: Sequence[Path], rate: int, show: bool = False) -> Iterator[tuple[int, Samples]]:
-    """The sound of audio files, each with its place among them.
+def read_sounds(
+    sources: Sequence[Source], rate: int, show: bool = False, *, fitting: bool = False, noted: bool = True
+) -> Iterator[tuple[int, Samples]]:
+    """The sound of recordings, each with its place among them.
 
-    Those that cannot be read or are shorter than a frame are left out, and named on standard error at the end.
+    Those that cannot be read or are shorter than a frame are left out, and named on standard error at the end, and so
+    is what is worth knowing of the others.
 
     Args:
         rate: samples a second that are wanted.
         show: whether to show a progress bar.
+        fitting: whether they are to train on.
+        noted: whether to say what is worth knowing; not of files that are read a second time.
 
     Raises:
         InputError: none of them can be read.
     """
     broken: list[str] = []
-    for place, path in enumerate(followed(paths, "reading", show)):
+    notes = SoundNotes(rate, fitting)
+    for place, source in enumerate(followed(sources, "reading", show)):
         try:
-            samples = read_audio(path, rate)
-            if len(samples) < round(LENGTH * rate):
-                raise InputError(f"{path}: shorter than {1000 * LENGTH:.0f} ms")
+            sound = read_sound(source, rate, before=partial(_say_long, source, rate))
+            if len(sound.samples) < round(LENGTH * rate):
+                raise InputError(f"{source}: shorter than {1000 * LENGTH:.0f} ms")
         except InputError as error:
-            broken.append(f"{path} ({str(error).removeprefix(f'{path}: ')})")
+            broken.append(f"{source} ({str(error).removeprefix(f'{source}: ')})")
             continue
-        yield place, samples
-    leave_out(broken, len(paths), "recordings")
+        notes.add(str(source), sound)
+        yield place, sound.samples
+    leave_out(broken, len(sources), "recordings")
+    if noted:
+        notes.say()
+
+
+def _say_long(source: Source, rate: int, seconds: float) -> None:
+    if seconds > LONG:
+        megabytes = 4 * rate * seconds / 1e6
+        say(f"{source}: lasts {seconds / 60:.0f} minutes, {megabytes:.0f} MB of samples, and is read whole")
 
 
 def followed(items: Sequence[T], what: str, show: bool) -> Iterable[T]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memfold.data.features import LogMel
+from memfold.data.recording_copies import frame_keys
 from memfold.data.speech import Utterances
 from memfold.tasks.speech.recordings import read_sounds
 
@@ -26,6 +27,11 @@ class Heard(Utterances):
 
     frames: list[NDArray[np.float16]] = field(default_factory=list)
     seconds: float = 0.0
+
+    @property
+    def keys(self) -> list[str]:
+        """Equal where the sound is."""
+        return frame_keys(self.frames)
 
     def take(self, rows: Sequence[int]) -> Self:
         return replace(super().take(rows), frames=[self.frames[row] for row in rows])
@@ -46,19 +52,21 @@ class Written:
     real_time_factor: float | None = None
 
 
-def hear(utterances: Utterances, features: LogMel, show: bool = False) -> Heard:
+def hear(utterances: Utterances, features: LogMel, show: bool = False, fitting: bool = False) -> Heard:
     """Read the files; those that cannot be read are left out, and named on standard error.
 
     Args:
         show: whether to show a progress bar.
+        fitting: whether they are to train on.
 
     Raises:
         InputError: none of them can be read.
     """
     started = time.perf_counter()
     places, frames = [], []
-    for place, samples in read_sounds(utterances.audio, features.rate, show):
+    for place, samples in read_sounds(utterances.audio, features.rate, show, fitting=fitting):
         places.append(place)
         frames.append(features.of(samples).astype(np.float16))
     kept = utterances.take(places)
-    return Heard(kept.name, kept.audio, kept.texts, frames, time.perf_counter() - started)
+    known = (kept.name, kept.audio, kept.texts, kept.speakers, kept.given)
+    return Heard(*known, frames, time.perf_counter() - started)

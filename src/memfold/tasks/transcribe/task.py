@@ -4,6 +4,7 @@ import itertools
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
@@ -12,9 +13,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from memfold.data.audio import SUFFIXES, listen
+from memfold.data.audio import listen
 from memfold.data.features import SHIFT, LogMel
-from memfold.data.speech import Utterances, read_manifests
+from memfold.data.frames import like
+from memfold.data.recording_copies import KEY, content_keys, say_copies, say_trained_on
+from memfold.data.sound_notes import noting
+from memfold.data.speech import Utterances, joined, read_manifest
 from memfold.display import say
 from memfold.errors import InputError
 from memfold.formats.directory import TEXTS
@@ -22,7 +26,7 @@ from memfold.tasks.model import FitData, Task
 from memfold.tasks.parameters import Search, fitted, parameter
 from memfold.tasks.report import Metric
 from memfold.tasks.speech.live import stream_cost
-from memfold.tasks.speech.recordings import audio_paths, check_features, followed, labelled_files
+from memfold.tasks.speech.recordings import check_features, followed, inputs_of, labelled_files, with_given
 from memfold.tasks.transcribe.hearing import Heard, Written, hear
 from memfold.tasks.transcribe.search import (
     Alphabet,
@@ -41,6 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SpeechRecognizer"]
 
+NAMED = 5  # speakers, the first ones
 BEAM_TO_CHOOSE, MOST_TO_CHOOSE = 8, 100  # prefixes and recordings with which the search's weights are chosen
 CHOICES = tuple(itertools.product((0.0, 0.3, 0.6, 0.9), (0.0, 0.5, 1.0, 1.5)))  # of language and bonus
 TO_JSON: Callable[[Any], str] = json.JSONEncoder(ensure_ascii=False).encode
@@ -83,6 +88,8 @@ class SpeechRecognizer(Task):
     alphabet_: Alphabet = fitted()
     language_: float = fitted()  # the search's weight of the character model
     bonus_: float = fitted()  # what it adds for every character
+    speakers_: list[str] = fitted()
+    heard_: str = fitted()  # the keys of the recordings that were trained on, one after another
     texts_: list[str] = fitted(stored=False)  # that the character model counts
     network_: "AcousticNetwork" = fitted(stored=False)
 
@@ -93,36 +100,74 @@ class SpeechRecognizer(Task):
     # -- reading ---------------------------------------------------------------------------------------------
 
     def read(self, data: Any) -> Heard:
-        """Recordings and texts from a manifest's path, or several.
+        """Recordings and texts from a manifest's path, or several, or a data frame with such columns.
 
         Files that cannot be read are left out, and named on standard error.
         """
         if isinstance(data, Heard):
             return data
         if not isinstance(data, Utterances):
-            data = read_manifests([data] if isinstance(data, str | Path) else data)
-        return hear(data, self.features, self.progress)
+            one = isinstance(data, str | Path) or hasattr(data, "columns")
+            data = joined([read_manifest(part) for part in ([data] if one else data)])
+        trained = self.__sklearn_is_fitted__()
+        heard = hear(data, self.features, self.progress, fitting=not trained)
+        if trained and any(heard.texts):
+            keys = self.heard_
+            say_trained_on(heard.audio, heard.keys, {keys[begin : begin + KEY] for begin in range(0, len(keys), KEY)})
+            if shared := sorted(set(heard.speakers) & set(self.speakers_)):
+                say(f"{_named(shared)} trained on: the error rates do not hold for strangers")
+        return heard
 
     def labelled(self, X: Any, y: Any) -> Heard:
-        """Audio files, and what is said in each."""
-        paths, answers = labelled_files(X, y)
+        """Recordings as `inputs` takes them, and what is said in each."""
+        paths, answers = labelled_files(X, y, self.rate)
         return self.read(Utterances("the recordings", paths, [" ".join(text.split()) for text in answers]))
 
     def inputs(self, data: Any) -> Heard:
-        """Audio files, one or several; of a folder, those in it and below."""
+        """One recording or several: paths of files or of folders, of which every audio file is taken, samples, tables.
+
+        An array ``(samples,)`` is sound at ``rate``, a pair ``(samples, rate)`` at another one. Other columns of a
+        manifest, or of a data frame of paths, stay in the answers.
+        """
         if isinstance(data, Utterances):
-            return self.read(data)
-        paths = audio_paths(data)
-        return self.read(Utterances("the recordings", paths, [""] * len(paths)))
+            return self.read(replace(data, texts=[""] * len(data)))
+        inputs = inputs_of(data, self.rate)
+        sources = inputs.sources
+        return self.read(Utterances("the recordings", sources, [""] * len(sources), given=inputs.given))
+
+    def predict(self, data: Any) -> Any:
+        """As of every task, in a frame of the kind that was given."""
+        table = super().predict(data)
+        return like(table, data) if isinstance(table, pl.DataFrame) else table
 
     def read_files(self, paths: Sequence[str]) -> Utterances:
-        return read_manifests(paths)
+        return joined([read_manifest(path) for path in paths])
 
-    def hold_out(self, examples: Heard) -> tuple[Heard, Heard]:
-        return examples.split()
+    def hold_out(self, examples: Utterances) -> tuple[Utterances, Utterances]:
+        """A twentieth, of whole speakers where enough are known; copies stay on one side."""
+        keys = content_keys(examples.audio)
+        say_copies(examples.audio, keys)
+        rest, held = examples.split_by_speaker(keys)
+        if examples.speakers:
+            self._say_speakers(rest, held)
+        return rest, held
 
     def split(self, examples: Heard) -> tuple[Heard, Heard]:
-        return examples.split()
+        return examples.split(examples.keys)
+
+    @staticmethod
+    def _say_speakers(rest: Utterances, held: Utterances) -> None:
+        """Say whose recordings are held out, and what the score is worth for strangers and other texts."""
+        shared = sorted(set(rest.speakers) & set(held.speakers) - {""})
+        if shared:
+            say(f"{_named(shared)} trained on and also scored: the error rates do not hold for strangers")
+            return
+        known = set(rest.texts)
+        again = sum(text in known for text in held.texts)
+        say(
+            f"{_named(sorted(set(held.speakers)))} held out to be scored, with {len(held)} of {len(held) + len(rest)} "
+            f"recordings; {again} of their texts are also trained on"
+        )
 
     @property
     def features(self) -> LogMel:
@@ -132,6 +177,9 @@ class SpeechRecognizer(Task):
     # -- training --------------------------------------------------------------------------------------------
 
     def prepare(self, data: FitData) -> "tuple[Recordings, Recordings]":
+        say_trained_on(data.valid.audio, data.valid.keys, set(data.train.keys))
+        self.heard_ = "".join(dict.fromkeys([*data.train.keys, *data.valid.keys]))
+        self.speakers_ = sorted({*data.train.speakers, *data.valid.speakers} - {""})
         self.alphabet_ = Alphabet.of(data.train.texts)
         self.texts_ = data.train.texts
         return self._recordings(data.train, "train on"), self._recordings(data.valid, "validate on")
@@ -207,17 +255,12 @@ class SpeechRecognizer(Task):
         return Written(texts, log_p, taken / (SHIFT * sum(map(len, examples.frames))))
 
     def table(self, examples: Heard, answers: Written) -> pl.DataFrame:
-        """Columns ``audio``, the file, and ``text``, what is said in it.
+        """Columns ``audio``, the file, those of a manifest, and ``text``, what is said in it.
 
-        Files that cannot be read are left out, and named on standard error.
+        A manifest's own ``text`` becomes ``text_given``. Files that cannot be read are left out, and named on standard
+        error.
         """
-        return pl.DataFrame({"audio": [str(file) for file in examples.audio], "text": answers.texts})
-
-    def answers(self, inputs: Sequence[str]) -> "pl.DataFrame | Iterator[str]":
-        audio = all(Path(name).suffix.lower() in SUFFIXES or Path(name).is_dir() for name in inputs)
-        if not inputs or audio or self.known_set(inputs):
-            return super().answers(inputs)
-        return self.predict(self.read_files(inputs))
+        return with_given(examples.given, "audio", examples.audio, {"text": answers.texts})
 
     def _log_p(self, frames: Sequence[NDArray[np.float16]]) -> list[NDArray[np.float32]]:
         from memfold.tasks.transcribe.batches import log_probabilities
@@ -261,7 +304,7 @@ class SpeechRecognizer(Task):
         listener = self.network_.listener()
         transcript = self._transcript()
         said = ""
-        for frame in self.features.follow(listen(source, self.rate)):
+        for frame in self.features.follow(noting(listen, source, self.rate)):
             y = listener.step(frame.astype(np.float16).astype(np.float32))  # as whole recordings are kept
             if y is None:
                 continue
@@ -328,3 +371,8 @@ class SpeechRecognizer(Task):
 
     def restore_files(self, files: dict[str, bytes]) -> None:
         self.texts_ = files[TEXTS].decode().split("\n")
+
+
+def _named(speakers: Sequence[str]) -> str:
+    names = ", ".join(speakers[:NAMED]) + (", ..." if len(speakers) > NAMED else "")
+    return f"the speaker {names} was" if len(speakers) == 1 else f"{len(speakers)} speakers ({names}) were"

@@ -5,6 +5,7 @@ import plotly.graph_objects as go
 import torch
 from torch import Tensor
 
+from memfold.errors import InputError
 from memfold.explain.explanation import Explanation, Picture
 from memfold.explain.words import Words
 from memfold.page import styled
@@ -17,6 +18,8 @@ __all__ = ["view"]
 def view(model: SpeechRecognizer, source: str, words: Words) -> Explanation:
     """A recording as a recogniser of speech hears it."""
     heard = model.inputs([source])
+    if len(heard) != 1:
+        raise InputError(f"{source}: holds {len(heard)} recordings; one is shown")
     (frames,) = heard.frames
     network, seconds = model.network_, model.step_seconds
     check_explainable(source, len(frames))

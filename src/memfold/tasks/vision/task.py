@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from memfold.data.copies import say_copies
 from memfold.data.folders import KEPT_APART, PARTS, is_folder, say_parts, split_folders
 from memfold.data.images import Images, joined, read_classes, read_images
 from memfold.data.labels import numbers_of
+from memfold.data.picture_copies import say_copies
 from memfold.data.pictures import SUFFIXES, path_of, pictures_at, several
 from memfold.data.tones import Tones, words_of
 from memfold.display import say
