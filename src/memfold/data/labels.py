@@ -1,5 +1,6 @@
 """Labels as numbers."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -7,7 +8,7 @@ from numpy.typing import NDArray
 
 from memfold.errors import InputError
 
-__all__ = ["listed", "not_trained_on", "numbers_of", "plural_of"]
+__all__ = ["counted", "listed", "not_trained_on", "numbers_of", "plural_of"]
 
 NAMED = 20  # the first ones
 PLURALS = {"class": "classes", "person": "people"}
@@ -53,3 +54,18 @@ def listed(names: Iterable[str]) -> str:
     every = list(names)
     more = len(every) - NAMED
     return ", ".join(every[:NAMED]) + (f" and {more:,} more" if more > 0 else "")
+
+
+_COUNTED = 12  # labels that are counted one by one
+
+
+def counted(labels: Iterable[str], what: str = "classes") -> str:
+    """How many there are of each label, those of the most first.
+
+    >>> counted(["b", "a", "b"])
+    '2 classes: b 2, a 1'
+    """
+    counts = Counter(labels).most_common()
+    named = ", ".join(f"{label} {count:,}" for label, count in counts[:_COUNTED])
+    rest = sum(count for _, count in counts[_COUNTED:])
+    return f"{len(counts):,} {what}: {named}" + (f", others {rest:,}" if rest else "")

@@ -465,8 +465,9 @@ class Task(ABC):
         self.check()
         task = type(self)(**self.get_params())
         task.progress = False
-        train, valid = task.split(parts.train) if parts.valid is None else (parts.train, parts.valid)
-        ready = task.prepare(FitData(parts.train, train, valid))
+        examples = task.read(parts.train)
+        train, valid = task.split(examples) if parts.valid is None else (examples, task.read(parts.valid))
+        ready = task.prepare(FitData(examples, train, valid))
         torch.manual_seed(task.seed)
         network = task.network()
         problem = task.problem(network, ready)

@@ -26,7 +26,7 @@ from memfold.data.commands import (
 from memfold.data.features import SHIFT, LogMel
 from memfold.data.folders import KEPT_APART, PARTS, is_folder, say_parts
 from memfold.data.frames import like
-from memfold.data.labels import numbers_of
+from memfold.data.labels import counted, numbers_of
 from memfold.data.recording_copies import KEY, content_keys, say_copies, say_trained_on
 from memfold.data.sound_notes import noting
 from memfold.display import say
@@ -176,6 +176,12 @@ class CommandRecognizer(Task):
         for part, recordings in parts.items():
             numbers_of(recordings.labels, parts["train"].classes, parts[part].name, "command")
         return Parts(parts["train"], parts["test"], parts.get("valid"))
+
+    def summary(self, examples: Recordings) -> dict[str, str]:
+        read = {"recordings": f"{len(examples.paths):,}", "commands": counted(examples.labels, "commands")}
+        if speakers := set(examples.speakers) - {""}:
+            read["speakers"] = f"{len(speakers):,}"
+        return read | {"background": f"{len(examples.background):,} files" if examples.background else "none"}
 
     def hold_out(self, examples: Recordings) -> tuple[Recordings, Recordings]:
         if self.holdout is not None:

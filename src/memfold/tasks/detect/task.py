@@ -10,6 +10,7 @@ import polars as pl
 
 from memfold.data.boxes import BoxedImages, boxed, joined, read_boxes, read_splits, unboxed
 from memfold.data.folders import KEPT_APART, say_parts
+from memfold.data.labels import counted
 from memfold.data.picture_copies import say_copies
 from memfold.data.pictures import path_of, pictures_at, several
 from memfold.data.tones import Tones, words_of
@@ -167,6 +168,16 @@ class ObjectDetector(Task):
     def _say_copies(part: BoxedImages, trained_on: BoxedImages, what: str) -> None:
         files, others = (list(map(str, images.paths)) for images in (part, trained_on))
         say_copies(files, part.prints, others, trained_on.prints, what)
+
+    def summary(self, examples: BoxedImages) -> dict[str, str]:
+        boxes = [label for labels in examples.labels for label in labels]
+        sides = [f"{width} by {height}" for width, height in dict.fromkeys(examples.sizes)]
+        sizes = sides[0] if len(sides) == 1 else f"{len(sides):,} sizes, such as {sides[0]}"
+        empty = sum(not labels for labels in examples.labels)
+        return {
+            "images": f"{len(examples.paths):,} of {sizes} pixels, {empty:,} without a box",
+            "boxes": f"{len(boxes):,} in {counted(boxes)}" if boxes else "none",
+        }
 
     def hold_out(self, examples: BoxedImages) -> tuple[BoxedImages, BoxedImages]:
         return examples.split()

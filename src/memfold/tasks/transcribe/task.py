@@ -143,6 +143,13 @@ class SpeechRecognizer(Task):
     def read_files(self, paths: Sequence[str]) -> Utterances:
         return joined([read_manifest(path) for path in paths])
 
+    def summary(self, examples: Utterances) -> dict[str, str]:
+        characters = sum(map(len, examples.texts))
+        read = {"recordings": f"{len(examples.audio):,}", "text": f"{characters:,} characters"}
+        if speakers := set(examples.speakers) - {""}:
+            read["speakers"] = f"{len(speakers):,}"
+        return read
+
     def hold_out(self, examples: Utterances) -> tuple[Utterances, Utterances]:
         """A twentieth, of whole speakers where enough are known; copies stay on one side."""
         keys = content_keys(examples.audio)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from memfold.data.folders import KEPT_APART, PARTS, is_folder, say_parts, split_folders
 from memfold.data.images import Images, joined, read_classes, read_images
-from memfold.data.labels import numbers_of
+from memfold.data.labels import counted, numbers_of
 from memfold.data.picture_copies import say_copies
 from memfold.data.pictures import SUFFIXES, path_of, pictures_at, several
 from memfold.data.tones import Tones, words_of
@@ -56,6 +56,14 @@ class ImageTask(Task):
     tones_: Tones = fitted()
 
     # -- reading ---------------------------------------------------------------------------------------------
+
+    def summary(self, examples: Images) -> dict[str, str]:
+        height, width = examples.pixels.shape[2:]
+        colours = "grey" if examples.pixels.shape[1] == 1 else "colour"
+        return {
+            "images": f"{len(examples.labels):,}, {colours}, read at {width} by {height} pixels",
+            "labels": counted(examples.labels),
+        }
 
     def read(self, data: Any) -> Images:
         """The labelled images in a folder or an idx file, in grey for a model of grey ones.
