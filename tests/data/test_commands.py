@@ -86,6 +86,8 @@ def test_a_file_or_a_background_that_is_not_there_is_named(tmp_path):
     made(tmp_path, "data/yes/1.wav", "empty/notes.txt")
     with pytest.raises(InputError, match=r"1\.wav: is a file"):
         read_commands(tmp_path / "data" / "yes" / "1.wav")
+    with pytest.raises(InputError, match=r"no such file or folder .File name too long"):
+        read_commands("n" * 5000)
     with pytest.raises(InputError, match="none: no such file or folder"):
         read_commands(tmp_path / "data", background=tmp_path / "none")
     with pytest.raises(InputError, match="empty: holds no audio files"):

@@ -22,8 +22,10 @@ __all__ = [
     "Sound",
     "Source",
     "Waveform",
+    "check_sound",
     "head_of",
     "listen",
+    "path_of",
     "read_audio",
     "read_sound",
     "refuse_no_sound",
@@ -140,10 +142,7 @@ def read_sound(
         for start in range(0, len(source.samples), FRAMES):
             take.add(source.samples[start : start + FRAMES])
         return take.sound(False)
-    head = head_of(source, name)
-    refuse_no_sound(head, name)
-    header = _checked_header(source, name) if container_of(head) == WAV and head[:4] == b"RIFF" else None
-    cut = header is not None and _is_cut(header, source)
+    cut = _checked(source, name)
     try:
         with soundfile.SoundFile(source) as file:
             check_rate(file.samplerate, name)
@@ -159,9 +158,59 @@ def read_sound(
                     raise
                 cut = True  # what could be read stays
     except (soundfile.LibsndfileError, OSError, TypeError) as error:
-        remedy = f"; if others play it: {_conversion(name)}" if container_of(head) else ""
-        raise InputError(f"{name}: not readable as audio ({_reason(error)}){remedy}") from None
+        raise _unreadable(source, name, error) from None
     return take.sound(cut or promised - taken > BLOCK * take.rate)
+
+
+def check_sound(source: Source) -> None:
+    """Refuse a recording by its beginning, without reading its samples.
+
+    Raises:
+        InputError: as `read_sound`.
+    """
+    if isinstance(source, Waveform):
+        return
+    name = str(source)
+    _checked(source, name)
+    try:
+        with soundfile.SoundFile(source) as file:
+            check_rate(file.samplerate, name)
+            if not file.frames:
+                raise InputError(f"{name}: holds no samples")
+    except (soundfile.LibsndfileError, OSError, TypeError) as error:
+        raise _unreadable(source, name, error) from None
+
+
+def _checked(source: str | Path | BinaryIO, name: str) -> bool:
+    """Refuse a file by its first bytes and its header; returns whether it ends before its header says."""
+    head = head_of(source, name)
+    refuse_no_sound(head, name)
+    header = _checked_header(source, name) if container_of(head) == WAV and head[:4] == b"RIFF" else None
+    return header is not None and _is_cut(header, source)
+
+
+def _unreadable(source: str | Path | BinaryIO, name: str, error: Exception) -> InputError:
+    if not isinstance(source, str | Path):
+        source.seek(0)
+    remedy = f"; if others play it: {_conversion(name)}" if container_of(head_of(source, name)) else ""
+    return InputError(f"{name}: not readable as audio ({_reason(error)}){remedy}")
+
+
+def path_of(source: str | Path) -> Path:
+    """A path that a file can have, whether or not there is one.
+
+    Raises:
+        InputError: no file can have that name.
+    """
+    path = Path(source)
+    try:
+        path.stat()
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{shown(str(path))}: no such file or folder ({reason})") from None
+    return path
 
 
 def head_of(source: str | Path | BinaryIO, name: str) -> bytes:
@@ -182,7 +231,8 @@ def head_of(source: str | Path | BinaryIO, name: str) -> bytes:
     except (OSError, ValueError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{name[:200]!r}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{shown(name)}: cannot be read ({reason})") from None
     if not head:
         raise InputError(f"{name}: the file is empty")
     return head

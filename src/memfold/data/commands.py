@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 import polars as pl
 
-from memfold.data.audio import SUFFIXES, Source
+from memfold.data.audio import SUFFIXES, Source, path_of
 from memfold.data.datasets import find
 from memfold.data.folders import PARTS, files_at, files_below, is_folder, labelled_folders, split_folders
 from memfold.data.folds import held_out_rows
@@ -235,7 +235,7 @@ def read_commands(source: str | Path, pattern: str | None = None, background: st
     Raises:
         InputError: naming the folder or the file that does not fit.
     """
-    root = Path(source)
+    root = path_of(source)
     if not root.is_dir():
         raise InputError(
             f"{root}: {'is a file; commands are' if root.exists() else 'no such folder; expected'} a folder "
@@ -260,7 +260,7 @@ def background_of(source: str | Path | None) -> list[Excerpt]:
     Raises:
         InputError: there is nothing, or a folder without audio files.
     """
-    return [] if source is None else [Excerpt(path) for path in audio_files(Path(source))]
+    return [] if source is None else [Excerpt(path) for path in audio_files(path_of(source))]
 
 
 def load_fsdd(holdout: str | None = None, background: str | Path | None = None) -> tuple[Recordings, Recordings]:

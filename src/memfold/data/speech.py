@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 import polars as pl
 
-from memfold.data.audio import SUFFIXES, Source, head_of
+from memfold.data.audio import SUFFIXES, Source, head_of, path_of
 from memfold.data.containers import container_of, looks_like_text
 from memfold.data.datasets import find
 from memfold.data.recording_copies import without_copies
@@ -165,7 +165,7 @@ def read_manifest(source: Any, *, texts: bool = True) -> Utterances:
     folder = Path()
     if isinstance(source, str | Path):
         folder = Path(source).parent
-        _refuse_other(Path(source))
+        _refuse_other(path_of(source))
     table = read_table(source)
     audio = _texts_of(table.frame, AUDIO_NAMES)
     written = _texts_of(table.frame, TEXT_NAMES)

@@ -247,6 +247,24 @@ def test_recordings_that_were_trained_on_are_named_when_they_are_scored(model, m
     assert "trained on" not in capsys.readouterr().err
 
 
+def test_what_cannot_be_read_is_never_the_part_that_is_scored(manifest, tmp_path, capsys):
+    rows = [{"audio": str(manifest.parent / f"{k}.wav"), "text": f"a{k}"} for k in range(8)]
+    rows += [
+        {"audio": name, "text": f"b{name}"} for name in ("gone.wav", "n" * 5000, "a\0b.wav", "text.wav", "empty.wav")
+    ]
+    (tmp_path / "text.wav").write_text("not sound")
+    soundfile.write(tmp_path / "empty.wav", np.zeros(0), RATE)
+    (tmp_path / "m.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    parts = SpeechRecognizer(**SMALL).parts([str(tmp_path / "m.jsonl")])
+    assert sorted(map(str, [*parts.train.audio, *parts.test.audio])) == sorted(row["audio"] for row in rows[:8])
+    said = capsys.readouterr().err
+    assert said.startswith("5 of 13 recordings cannot be read and are left out: ")
+    assert len(said) < 1000
+    for data in ("n" * 5000, "a\0b.csv"):
+        with pytest.raises(InputError, match="no such file"):
+            SpeechRecognizer(**SMALL).fit(data)
+
+
 def test_a_fit_says_who_is_held_out_and_which_files_are_there_twice(manifest, tmp_path, capsys):
     lines = [json.loads(line) for line in manifest.read_text(encoding="utf-8").splitlines()]
     rows = [

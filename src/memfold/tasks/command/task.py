@@ -39,7 +39,14 @@ from memfold.tasks.model import FitData, Task
 from memfold.tasks.parameters import Search, fitted, learning_rate, parameter
 from memfold.tasks.report import Metric, Parts
 from memfold.tasks.speech.live import STRIDE, stream_cost
-from memfold.tasks.speech.recordings import Samples, check_features, inputs_of, labelled_files, with_given
+from memfold.tasks.speech.recordings import (
+    Samples,
+    check_features,
+    inputs_of,
+    labelled_files,
+    readable_rows,
+    with_given,
+)
 
 if TYPE_CHECKING:
     from memfold.tasks.command.network import CommandNetwork, CommandProblem
@@ -186,6 +193,10 @@ class CommandRecognizer(Task):
     def hold_out(self, examples: Recordings) -> tuple[Recordings, Recordings]:
         if self.holdout is not None:
             return examples.hold_out(self.holdout)
+        if not isinstance(examples, Heard):
+            usable = examples.take(readable_rows(examples.paths))
+            _refuse_lost(examples, usable)
+            examples = usable
         keys = content_keys(examples.paths)
         say_copies(examples.paths, keys)
         rest, held = examples.split_by_speaker(self.fold, keys=keys)
@@ -253,9 +264,8 @@ class CommandRecognizer(Task):
             say_trained_on(heard.paths, heard.keys, _keys_in(self.heard_))
             if shared := sorted(set(heard.speakers) & set(self.speakers_)):
                 say(f"{_named(shared)} trained on: the accuracy does not hold for strangers")
-        elif lost := sorted(set(recordings.labels) - set(heard.labels)):
-            which = f"command {lost[0]!r}" if len(lost) == 1 else f"commands {', '.join(map(repr, lost))}"
-            raise InputError(f"{recordings.name}: no recording of the {which} can be read")
+        else:
+            _refuse_lost(recordings, heard)
         return heard
 
     # -- training --------------------------------------------------------------------------------------------
@@ -449,6 +459,13 @@ class CommandRecognizer(Task):
             if sum(map(len, blocks)) >= COST_SECONDS * self.rate:
                 break
         return stream_cost(lambda: list(self.hear_out(iter(blocks))), self.features.count(sum(map(len, blocks))))
+
+
+def _refuse_lost(recordings: Recordings, usable: Recordings) -> None:
+    """Refuse commands of which no recording is left, all of them."""
+    if lost := sorted(set(recordings.labels) - set(usable.labels)):
+        which = f"command {lost[0]!r}" if len(lost) == 1 else f"commands {', '.join(map(repr, lost))}"
+        raise InputError(f"{recordings.name}: no recording of the {which} can be read")
 
 
 def _keys_in(text: str) -> set[str]:

@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 from rich.progress import track
 
-from memfold.data.audio import Source, Waveform, read_sound
+from memfold.data.audio import Source, Waveform, check_sound, path_of, read_sound
 from memfold.data.commands import audio_files
 from memfold.data.features import LENGTH, LogMel
 from memfold.data.sound_notes import SoundNotes
@@ -30,11 +30,13 @@ __all__ = [
     "inputs_of",
     "labelled_files",
     "read_sounds",
+    "readable_rows",
     "with_given",
 ]
 
 Samples = NDArray[np.float32]
 T = TypeVar("T")
+LONG_NAME = 300  # letters of a path, from which on it is shortened
 LONG = 600  # seconds of a recording, from which on it is said before it is read
 
 
@@ -73,7 +75,7 @@ def inputs_of(data: Any, rate: int) -> Inputs:
             continue
         place = len(sources) + 1
         if isinstance(item, str | Path):
-            fresh: list[Source] = [*_files(item)]
+            fresh: list[Source] = [*audio_files(path_of(item))]
         elif isinstance(item, tuple) and len(item) == 2 and _is_array(item[0]):
             fresh = [Waveform.of(item[0], item[1], f"recording {place}")]
         elif _is_array(item):
@@ -103,16 +105,6 @@ def _is_array(value: Any) -> bool:
         return False
     array = np.asarray(value)
     return array.ndim > 0 and array.dtype.kind in "biuf"
-
-
-def _files(path: str | Path) -> list[Path]:
-    try:
-        return audio_files(Path(path))
-    except (OSError, ValueError) as error:  # a name that no file can have
-        if isinstance(error, InputError):
-            raise
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{shown(str(path))}: no such file or folder ({reason})") from None
 
 
 def with_given(given: pl.DataFrame, name: str, sources: Sequence[Source], answers: dict[str, Any]) -> pl.DataFrame:
@@ -169,13 +161,39 @@ def read_sounds(
             if len(sound.samples) < round(LENGTH * rate):
                 raise InputError(f"{source}: shorter than {1000 * LENGTH:.0f} ms")
         except InputError as error:
-            broken.append(f"{source} ({str(error).removeprefix(f'{source}: ')})")
+            broken.append(_named(source, error))
             continue
         notes.add(str(source), sound)
         yield place, sound.samples
     leave_out(broken, len(sources), "recordings")
     if noted:
         notes.say()
+
+
+def readable_rows(sources: Sequence[Source]) -> list[int]:
+    """The places of the recordings that can be read, as far as their beginnings show, before they are split.
+
+    The others are named on standard error.
+
+    Raises:
+        InputError: none of them can be read.
+    """
+    rows, broken = [], []
+    for row, source in enumerate(sources):
+        try:
+            check_sound(source)
+        except InputError as error:
+            broken.append(_named(source, error))
+        else:
+            rows.append(row)
+    leave_out(broken, len(sources), "recordings")
+    return rows
+
+
+def _named(source: Source, error: InputError) -> str:
+    """A recording that cannot be read, with the reason."""
+    name = str(source)
+    return f"{name if len(name) < LONG_NAME else shown(name)} ({str(error).removeprefix(f'{name}: ')})"
 
 
 def _say_long(source: Source, rate: int, seconds: float) -> None:
