@@ -14,6 +14,9 @@ def test_a_label_becomes_its_place_among_the_classes() -> None:
     assert numbers_of([], ["a"], "a.csv").shape == (0,)
 
 
-def test_a_label_that_was_not_trained_on_is_named() -> None:
+def test_all_labels_that_were_not_trained_on_are_named() -> None:
     with pytest.raises(InputError, match=r"a\.csv: the label 'fair' was not trained on; the model knows bad, good"):
-        numbers_of(["good", "odd", "fair"], ["bad", "good"], "a.csv", "label")
+        numbers_of(["good", "fair", "fair"], ["bad", "good"], "a.csv", "label")
+    every = r"the labels 'fair' \(2 times\), 'odd' \(1 time\) were not trained on"
+    with pytest.raises(InputError, match=every):
+        numbers_of(["fair", "good", "odd", "fair"], ["bad", "good"], "a.csv", "label")

@@ -286,6 +286,9 @@ class Task(ABC):
     def table(self, examples: Any, answers: Any) -> "pl.DataFrame":
         """Answers as a table for a person, the inputs' columns first."""
 
+    def examine(self, examples: Any) -> None:  # noqa: B027
+        """Say what makes the scores of examples better than the model is, such as its own training data among them."""
+
     @abstractmethod
     def scores(self, examples: Any, answers: Any) -> dict[str, float]:
         """How good answers are, the model's or a baseline's, by the metrics' names."""
@@ -495,6 +498,7 @@ class Task(ABC):
             check_file(Path(report))
         begun = time.monotonic()
         examples = self.read(data)
+        self.examine(examples)
         started = time.perf_counter()
         answers = self.answer(examples, **options)
         seconds = time.perf_counter() - started

@@ -5,6 +5,7 @@ from io import StringIO
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 import torch
@@ -14,6 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, f1_score
 from sklearn.pipeline import make_union
 
+from memfold import load
 from memfold.cli import run
 from memfold.errors import InputError
 from memfold.tasks import TextClassifier
@@ -102,6 +104,75 @@ def test_a_prediction_has_a_probability_a_class(fitted: TextClassifier) -> None:
     assert sums.to_list() == pytest.approx([1.0, None, None, 1.0])
     assert list(fitted.respond("a lovely film")) == [f"good\t{answer['p_good'][0]:.3f}"]
     assert list(fitted.respond(" ")) == [""]
+
+
+def test_answers_stand_beside_what_was_given(
+    fitted: TextClassifier, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = {"id": ["007", "8"], "text": ["a lovely film", "awful"], "date": ["2024-01-01", "2.1.24"]}
+    answers = ["good", "bad"]
+    pl.DataFrame(rows).write_csv(tmp_path / "new.csv")
+    for found in (fitted.predict(tmp_path / "new.csv"), fitted.answers([str(tmp_path / "new.csv")])):
+        assert found.select("id", "text", "date").to_dict(as_series=False) == rows
+        assert found.columns == [*rows, "label", "p_bad", "p_good"]
+        assert found["label"].to_list() == answers
+    given = pd.DataFrame({**rows, "label": ["bad", "bad"], "p_bad": [3, 4]}, index=[5, 3])
+    found = fitted.predict(given)
+    assert isinstance(found, pd.DataFrame)
+    assert found.columns.to_list() == [*rows, "given_label", "given_p_bad", "label", "p_bad", "p_good"]
+    assert found.index.to_list() == [5, 3]
+    assert found["label"].to_list() == answers
+    assert "'label' of the data is 'given_label' there, 'p_bad' of the data is" in capsys.readouterr().err
+    assert fitted.predict("a lovely film")["label"].to_list() == ["good"]
+    assert fitted.array(given).tolist() == answers
+    two = fitted.predict([tmp_path / "new.csv", tmp_path / "new.csv"])
+    assert two["id"].to_list() == ["007", "8"] * 2
+
+
+def test_texts_that_it_was_fitted_to_are_named(
+    fitted: TextClassifier, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fitted.save(tmp_path / "m")
+    known, other = table()["text"][0], "an utterly different text"
+    again = load(tmp_path / "m")
+    again.evaluate(pl.DataFrame({"text": [known.upper(), other], "label": ["bad", "good"]}))
+    assert "1 of 2 texts are among those that the model was fitted to" in capsys.readouterr().err
+    again.evaluate(pl.DataFrame({"text": [other], "label": ["good"]}))
+    assert capsys.readouterr().err == ""
+
+
+def test_repeated_texts_stay_on_one_side_and_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    frame = pl.DataFrame({"text": [f"text {k // 2}" for k in range(80)], "label": ["a", "b", "b", "b"] * 20})
+    frame.write_csv(tmp_path / "a.csv")
+    parts = TextClassifier().parts([str(tmp_path / "a.csv")])
+    assert not set(parts.train.texts) & set(parts.test.texts)
+    said = (
+        "40 rows repeat the text of another; equal texts are on one side of the split; 20 texts have different labels"
+    )
+    assert said in capsys.readouterr().err
+    few = pl.DataFrame({"text": ["one", "two"] * 20, "label": ["a", "b"] * 20})
+    few.write_csv(tmp_path / "a.csv")
+    TextClassifier().parts([str(tmp_path / "a.csv")])
+    assert "too few are different: 4 of 4 that are scored are also trained on" in capsys.readouterr().err
+
+
+def test_classes_that_differ_in_case_are_named_or_merged(capsys: pytest.CaptureFixture[str]) -> None:
+    frame = table(60).with_columns(label=pl.Series(["bad", "good", " Bad", "GOOD ", "bad", "good"] * 10))
+    model = small(members=1).fit(frame, budget="1ep")
+    assert model.classes_ == ["Bad", "GOOD", "bad", "good"]
+    said = capsys.readouterr().err
+    assert "'Bad' (10 rows), 'bad' (20 rows); --set merge_labels=true makes them one" in said
+    assert "'GOOD' (10 rows), 'good' (20 rows); --set merge_labels=true makes them one" in said
+    merged = small(members=1, merge_labels=True).fit(frame, budget="1ep")
+    assert merged.classes_ == ["bad", "good"]
+    assert "differ in case" not in capsys.readouterr().err
+    assert merged.score(pl.DataFrame({"text": ["awful"], "label": ["BAD"]})) in (0, 100)
+
+
+def test_classes_that_are_numbers_are_said_to_be_classes(capsys: pytest.CaptureFixture[str]) -> None:
+    frame = table(60).with_columns(label=pl.Series([1, 5] * 30))
+    small(members=1).fit(frame, budget="1ep")
+    assert "each number is a class, and their order does not count: 1, 5" in capsys.readouterr().err
 
 
 def test_a_form_never_seen_is_known_by_its_parts(fitted: TextClassifier) -> None:
@@ -236,14 +307,14 @@ def test_from_a_file_to_labels_on_the_command_line(memfold_command, tmp_path, mo
     assert code == 0
     assert "Answers by true class" in printed
     code, printed, _ = memfold_command("predict", out, data)
-    assert printed.splitlines()[0] == "text,label,p_bad,p_good"
+    assert printed.splitlines()[0] == "opinion,mood,label,p_bad,p_good"
     assert len(printed.splitlines()) == 121
     monkeypatch.setattr(sys, "stdin", StringIO("awful\n\n"))
     code, printed, _ = memfold_command("stream", out)
     assert printed.split("\t")[0] in ("bad", "good")
     assert printed.count("\n") == 2
     for arguments, message in (
-        (["fit", "sentiment", data, "--out", "x"], "no column for the text; it has 'opinion', 'mood'"),
+        (["fit", "sentiment", data, "--out", "x", "--set", "text=body"], "no column 'body'; it has 'opinion', 'mood'"),
         (["fit", "sentiment", "@sst2", data, "--out", "x"], "2 files given"),
         (["fit", "sentiment", "@m4-hourly", "--out", "x"], "@m4-hourly is a set for forecast; sentiment takes @sst2"),
         (["predict", out], "predict needs a file of texts"),
