@@ -115,12 +115,26 @@ def test_a_text_file_that_is_a_table_is_read_as_one(tmp_path: Path) -> None:
     assert read.given["id"].to_list() == ["1", "2"]
 
 
-def test_columns_are_found_by_what_they_hold_where_no_name_says_it(tmp_path: Path) -> None:
+def test_a_first_row_that_is_an_example_is_none_of_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [(("calm", "loud")[k % 2], f"this is day {k}, a long one") for k in range(20)]
+    path = write(tmp_path, "a.csv", "".join(f'{label},"{text}"\n' for label, text in rows))
+    read = read_labelled(path)
+    assert list(zip(read.labels or (), read.texts, strict=True)) == rows
+    assert "a.csv: the first row is taken for an example" in capsys.readouterr().err
+    path = write(tmp_path, "b.csv", "".join(f'{k},"{text}"\n' for k, (_, text) in enumerate(rows)))
+    assert read_labelled(path, labels=False).texts == [text for _, text in rows]
+
+
+def test_columns_are_found_by_what_they_hold_where_no_name_says_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     rows = "".join(f"{k},this is day {k},{'calm' if k % 2 else 'loud'}\n" for k in range(20))
     path = write(tmp_path, "a.csv", "nr,Aussage,Urteil\n" + rows)
     read = read_labelled(path)
     assert read.texts[:2] == ["this is day 0", "this is day 1"]
     assert read.classes == ["calm", "loud"]
+    said = "a.csv: texts in column 'Aussage', labels in column 'Urteil'; not read: 'nr'"
+    assert said in capsys.readouterr().err
 
 
 def test_words_that_stand_for_nothing_elsewhere_are_texts_and_classes(tmp_path: Path) -> None:

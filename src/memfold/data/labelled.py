@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -155,13 +155,10 @@ def read_labelled(
         return source
     if (plain := _plain_texts(source, encoding, labels, text)) is not None:
         return plain
-    table = read_table(source, encoding, missing=())
+    table, worded, answered = _with_columns(source, text, label, encoding, labels)
     for note in table.notes:
         say(f"{table.name}: {note}")
-    if table.frame.height == 0:
-        raise InputError(f"{table.name}: holds no rows")
-    answered = _label_column(table, label) if labels else None
-    texts = _texts_in(table.column(_text_column(table, text, answered)))
+    texts = _texts_in(table.column(worded))
     if answered is None:
         return LabelledTexts(table.name, texts.fill_null("").to_list(), None, _writable(table.frame))
     answers = check_labels(table.column(answered)).str.strip_chars()
@@ -240,12 +237,35 @@ def _order(label: str) -> tuple[float, str]:
 # -- which column is which -----------------------------------------------------------------------------------
 
 
-def _text_column(table: Table, given: str | None, label: str | None) -> str:
-    return choose(table, given, "text", TEXT_NAMES, _holds_texts, [] if label is None else [label])
+def _with_columns(
+    source: Any, text: str | None, label: str | None, encoding: str | None, labels: bool
+) -> tuple[Table, str, str | None]:
+    """A table, its column with the texts and, where labels are wanted, that with them; the notes name them."""
+    table = read_table(source, encoding, missing=())
+    if table.frame.height == 0:
+        raise InputError(f"{table.name}: holds no rows")
+    answered = choose(table, label, "label", LABEL_NAMES, _holds_labels) if labels else None
+    worded = choose(table, text, "text", TEXT_NAMES, _holds_texts, [] if answered is None else [answered])
+    notes = list(table.notes)
+    if table.separator and _is_example(table, worded, answered):
+        columns = table.frame.columns
+        table = read_table(source, encoding, missing=(), header=False)
+        worded = table.frame.columns[columns.index(worded)]
+        answered = None if answered is None else table.frame.columns[columns.index(answered)]
+        notes.append("the first row is taken for an example, as no row names the columns")
+    unread = ", ".join(repr(c) for c in table.frame.columns if c not in (worded, answered))
+    by_name = worded.lower() in TEXT_NAMES and (answered or "").lower() in LABEL_NAMES
+    if answered is not None and (unread or not (by_name or (text and label))):
+        others = f"; not read: {unread}" if unread else ""
+        notes.append(f"texts in column {worded!r}, labels in column {answered!r}{others}")
+    return replace(table, notes=tuple(notes)), worded, answered
 
 
-def _label_column(table: Table, given: str | None) -> str:
-    return choose(table, given, "label", LABEL_NAMES, _holds_labels)
+def _is_example(table: Table, text: str, label: str | None) -> bool:
+    """Whether the first row, which was taken for names, is a text and its label like the others."""
+    if label is not None and label.strip() in table.frame[label].cast(pl.String).str.strip_chars().to_list():
+        return True
+    return len(text.split()) > 5 or re.search(r"\w[.!?。！？]$", text) is not None
 
 
 def _sample(column: Column) -> pl.Series:

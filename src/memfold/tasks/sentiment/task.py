@@ -349,7 +349,8 @@ def _say_repeated(examples: LabelledTexts, rest: LabelledTexts, test: LabelledTe
         if both
         else "equal texts are on one side of the split"
     )
-    labels = f"; {unlike:,} texts have different labels" if unlike else ""
+    texts = "1 text has" if unlike == 1 else f"{unlike:,} texts have"
+    labels = f"; {texts} different labels" if unlike else ""
     say(f"{examples.name}: {rows} the text of another; {sides}{labels}")
 
 
