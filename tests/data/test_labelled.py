@@ -63,7 +63,7 @@ def test_columns_are_found_by_common_names_or_named(tmp_path: Path) -> None:
         ("a.jsonl", '{"text": "a", "label": 1}\n["b", 0]\n', "a.jsonl, line 2: expected an object"),
         ("a.jsonl", '{"text": "a", "label": Infinity}\n', "a.jsonl, line 1: not readable as JSON"),
         ("a.jsonl", '{"text": "x\\ud800y", "label": 1}\n', "a.jsonl, line 1: not readable as JSON"),
-        ("a.jsonl", '{"text": ["a", "b"], "label": 1}\n', "a.jsonl: column 'text': lists where texts are expected"),
+        ("a.jsonl", '{"text": ["a", "b"], "label": 1}\n', "a.jsonl: column 'text': List.*where texts are expected"),
     ],
 )
 def test_what_cannot_be_read_is_named(tmp_path: Path, name: str, content: str | bytes, message: str) -> None:
@@ -135,6 +135,17 @@ def test_columns_are_found_by_what_they_hold_where_no_name_says_it(
     assert read.classes == ["calm", "loud"]
     said = "a.csv: texts in column 'Aussage', labels in column 'Urteil'; not read: 'nr'"
     assert said in capsys.readouterr().err
+
+
+def test_columns_of_bytes_and_lists_are_no_texts(tmp_path: Path) -> None:
+    odd = pl.DataFrame({"text": ["good day", "bad day"], "raw": [b"\xff", None], "list": [[1], [2]]})
+    odd.write_parquet(tmp_path / "a.parquet")
+    read = read_labelled(tmp_path / "a.parquet", labels=False)
+    assert read.given is not None
+    assert read.given.write_csv() == "text,raw,list\ngood day,b'\\xff',[1]\nbad day,,[2]\n"
+    for name in ("raw", "list"):
+        with pytest.raises(InputError, match=f"column '{name}': .* where texts are expected"):
+            read_labelled(odd, text=name, labels=False)
 
 
 def test_words_that_stand_for_nothing_elsewhere_are_texts_and_classes(tmp_path: Path) -> None:

@@ -269,8 +269,9 @@ def _is_example(table: Table, text: str, label: str | None) -> bool:
 
 
 def _sample(column: Column) -> pl.Series:
-    values = column.values.drop_nulls().head(_SAMPLE)
-    return values.cast(pl.String, strict=False) if values.dtype in (pl.String, pl.Categorical, pl.Enum) else values[:0]
+    if column.values.dtype not in (pl.String, pl.Categorical, pl.Enum):
+        return pl.Series([], dtype=pl.String)
+    return column.values.drop_nulls().head(_SAMPLE).cast(pl.String)
 
 
 def _holds_texts(column: Column) -> bool:
@@ -287,16 +288,16 @@ def _holds_labels(column: Column) -> bool:
 
 
 def _texts_in(at: Column) -> pl.Series:
-    if isinstance(at.values.dtype, pl.List | pl.Array | pl.Struct):
-        raise InputError(f"{at}: lists where texts are expected, such as {at.values[0]!s:.60}; join their words")
+    if at.values.dtype.is_nested() or at.values.dtype in (pl.Binary, pl.Object):
+        raise InputError(f"{at}: {at.values.dtype} where texts are expected; make a text of each, such as joined words")
     return at.values.cast(pl.String)
 
 
 def _writable(frame: pl.DataFrame) -> pl.DataFrame:
-    """A table whose lists are texts, as a CSV file can hold them."""
-    nested = [c for c, kind in frame.schema.items() if isinstance(kind, pl.List | pl.Array)]
+    """A table whose lists and bytes are texts, as a CSV file can hold them."""
+    odd = [c for c, kind in frame.schema.items() if kind.is_nested() or kind in (pl.Binary, pl.Object)]
     return frame.with_columns(
-        pl.Series(c, [None if cell is None else str(list(cell)) for cell in frame[c]], dtype=pl.String) for c in nested
+        pl.Series(c, [None if cell is None else str(cell) for cell in frame[c].to_list()], dtype=pl.String) for c in odd
     )
 
 

@@ -1,4 +1,5 @@
 import json
+import re
 import sys
 from collections.abc import Iterator
 from io import StringIO
@@ -18,14 +19,15 @@ from sklearn.pipeline import make_union
 from memfold import load
 from memfold.cli import run
 from memfold.errors import InputError
+from memfold.explain.attribution import inputs_of, substituted
 from memfold.tasks import TextClassifier
 from memfold.tasks.sentiment.baselines import NgramRegression
 from memfold.tasks.sentiment.encoding import Encoder
 from memfold.tasks.sentiment.influence import influential_words, units, weights_of
 from memfold.tasks.sentiment.network import ClassifyProblem, Ensemble
-from memfold.tasks.sentiment.ngrams import counted_by_character
+from memfold.tasks.sentiment.ngrams import KINDS, counted_by_character, grams_of
 from memfold.tasks.sentiment.task import ALONE, BLENDED, MAJORITY, TFIDF, best_share, blended
-from memfold.tasks.sentiment.tokens import tokens
+from memfold.tasks.sentiment.tokens import token_places, tokens
 
 NEUTRAL = ["the", "room", "was", "it", "and", "film", "we", "saw", "there", "then"]
 
@@ -235,20 +237,104 @@ def test_the_linear_model_has_the_share_that_suits_what_neither_learnt_from() ->
 
 def test_the_influential_words_are_those_that_decide(fitted: TextClassifier) -> None:
     texts = [text for text in table()["text"] if "not" not in text]
-    bad, good = influential_words(fitted.network_, fitted.encoder_, texts, 2)
+    bad, good = influential_words(fitted.network_, fitted.encoder_, texts, 2, fitted.share_)
     assert (bad[0][0], good[0][0]) == ("awful", "lovely")
     assert bad[0][1] > 1
 
 
 def test_a_words_weight_is_the_log_odds_lost_without_it(fitted: TextClassifier) -> None:
     text = "the lovely film !"
-    (row,) = weights_of(fitted.network_, fitted.encoder_, [text])
+    (row,) = weights_of(fitted.network_, fitted.encoder_, [text], 0.0)
     assert [unit for unit, _ in row] == ["the", "lovely", "film"]
     whole, blank = fitted.encoder_.encode([text]), fitted.encoder_.encode([text])
     blank.rows[0][1] = 0
     before, after = (fitted.network_(part.batch([0]))[0].exp().detach() for part in (whole, blank))
     expected = torch.log(before / (1 - before)) - torch.log(after / (1 - after))
     torch.testing.assert_close(row[1][1], expected, rtol=1e-3, atol=1e-3)
+
+
+TEXTS = [
+    "It's  GREAT,\n\tIsn't it? A",
+    "酒店很好, ok ok",
+    "Ünïcödé ﬁne — naïve café e\u0301te\u0301 İstanbul Σίσυφος",
+    "x",
+    "😀👍 !!",
+    "  ",
+    "the late film was not awful and not lovely",
+]
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("kinds", [("words",), ("words", "parts"), ("characters",)])
+def test_what_the_tokens_add_is_all_that_the_linear_model_knows(classes: int, kinds: tuple[str, ...]) -> None:
+    frame = table(90, classes)
+    numbers = frame["label"].replace_strict({"bad": 0, "good": 1, "slow": 2}).to_list()
+    texts = [*frame["text"].to_list(), *TEXTS]
+    model = NgramRegression.fit(texts, [*numbers, *([0, 1] * 4)[: len(TEXTS)]], kinds, 10.0)
+    for text in [*TEXTS, *texts[:5]]:
+        added, rest = model.contributions(text)
+        assert added.shape == (len(tokens(text)), classes)
+        expected = model.log_probabilities([text])[0]
+        logits = added.sum(0) + rest
+        np.testing.assert_allclose(logits - np.logaddexp.reduce(logits), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["words", "parts", "characters"])
+@pytest.mark.parametrize("text", TEXTS)
+def test_n_grams_are_scikit_learns_with_their_places(kind: str, text: str) -> None:
+    lower = text.lower()
+    grams = list(grams_of(lower, kind))
+    theirs = TfidfVectorizer(**KINDS[kind]).build_analyzer()(text)
+    assert sorted(gram for gram, _, _ in grams) == sorted(theirs)
+    for gram, left, right in grams:
+        there = lower[left:right]
+        assert " ".join(re.findall(r"\w+", there) if kind == "words" else there.split()) == " ".join(gram.split())
+
+
+def test_every_character_knows_its_token() -> None:
+    for text in TEXTS:
+        places = token_places(text)
+        assert len(places) == len(text.lower())
+        assert set(places) - {-1} == set(range(len(tokens(text))))
+
+
+def test_an_explanation_is_of_the_whole_answer(fitted: TextClassifier) -> None:
+    """The LSTMs are near to knowing nothing, and the linear model decides."""
+    texts = ["a terrible room", "a lovely room"] * 30
+    labels = ["neg", "pos"] * 30
+    model = small(lr=1e-30, members=1).fit(texts, labels, budget="1ep", progress=False)
+    model.share_ = 0.7
+    found = model.explain("a terrible film was lovely terrible")
+    assert found.answer.startswith("neg")
+    assert found.shares is not None
+    for shares in found.shares.methods.values():
+        by_word = dict(zip(found.shares.labels, shares, strict=True))
+        assert by_word["terrible"] == max(by_word.values()) > 0
+        assert by_word["lovely"] == min(by_word.values()) < 0
+    assert "the LSTMs have a share of 30% and the linear model of n-grams one of 70%" in found.shares.score
+    assert "线性模型占 70%" in model.explain("a terrible film", "zh").shares.score  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
+def test_the_shares_of_the_words_add_up_to_the_answer(fitted: TextClassifier, share: float) -> None:
+    text = "the film was not lovely"
+    model = small(members=1).fit(table(60, 3), budget="2ep", progress=False)
+    model.share_ = share
+    answer = model.predict(text).row(0, named=True)
+    odds = np.log(answer[f"p_{answer['label']}"] / (1 - answer[f"p_{answer['label']}"]))
+    layers = [member.lstm for member in model.network_.networks]
+    batch = model.encoder_.encode([text]).batch([0])
+    with torch.no_grad():
+        read = inputs_of(layers, lambda: model.network_(batch))
+        with substituted(layers, read.mean(0, keepdim=True).expand_as(read)):
+            by_network = model.network_(batch)[0]
+    _, rest = model.network_.ngrams.contributions(text)
+    nothing = blended(by_network.double().numpy()[None], rest[None] - np.logaddexp.reduce(rest), share)[0]
+    before = nothing[model.classes_.index(answer["label"])]
+    explanation = model.explain(text)
+    assert explanation.shares is not None
+    added = explanation.shares.methods["integrated gradients"].sum()
+    assert added == pytest.approx(odds - np.log(before / (1 - before)), rel=0.05, abs=0.01)
 
 
 def test_chinese_is_blanked_in_pairs() -> None:

@@ -335,7 +335,8 @@ class TextClassifier(Task):
         from memfold.tasks.sentiment.influence import Details
 
         numbers = self._numbers(examples)
-        return [Details(self.network_, self.encoder_, self.classes_, examples.texts, numbers, answers.argmax(1))]
+        given = self.network_, self.encoder_, self.classes_, examples.texts
+        return [Details(*given, numbers, answers.argmax(1), self.share_)]
 
 
 def _say_repeated(examples: LabelledTexts, rest: LabelledTexts, test: LabelledTexts) -> None:
