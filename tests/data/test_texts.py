@@ -33,6 +33,7 @@ def test_only_a_line_end_ends_a_line(tmp_path: Path) -> None:
         ("none.txt", None, "none.txt: no such file"),
         ("a.txt", b" \n\n", "a.txt: is empty"),
         ("a.txt", b"fine\n\x00caf\xe9\n", "a.txt, line 2: byte 0xe9 is neither UTF-8 nor GB18030 nor Latin-1"),
+        ("a.bin", bytes(range(256)) + b"P\x00A\x00R\x001\x00" * 100, "a.bin, line 2: byte 0x80 is neither UTF-8 nor"),
         ("a.gz", gzip.compress(b"damaged", mtime=0)[:12] + b"\xff" * 20, "a.gz: cannot be read"),
         ("a.gz", gzip.compress(b"cut off", mtime=0)[:-9], "a.gz: cannot be read"),
     ],

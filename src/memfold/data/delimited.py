@@ -23,6 +23,7 @@ SAMPLE = 200  # records that are looked at
 _CONSISTENT = 0.9  # of them have as many fields as the header
 _BYTES = 1 << 20  # that an encoding is guessed from
 _LETTERS = 10_000  # of them that are looked up
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f]")  # which no text holds
 _NAMED = 2  # lines that are left out, by their text
 
 
@@ -205,7 +206,11 @@ def _guessed(content: bytes) -> str | None:
     zeros = head.count(0) / len(head)
     if zeros > 0.2:
         even, odd = head[::2].count(0), head[1::2].count(0)
-        return "utf-16-le" if odd > even else "utf-16-be"
+        wide = "utf-16-le" if odd > even else "utf-16-be"
+        try:
+            return "" if _CONTROL.search(content.decode(wide)) else wide
+        except UnicodeDecodeError:
+            return ""
     if zeros:
         return ""
     runs = [len(run) for run in re.findall(rb"[\x80-\xff]+", head)]
