@@ -66,6 +66,17 @@ def test_it_learns_what_no_word_alone_decides(fitted: TextClassifier) -> None:
     assert report.baselines[MAJORITY]["accuracy"] == 50
 
 
+def test_an_evaluation_runs_the_networks_once(fitted: TextClassifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    forward = Ensemble.forward
+    monkeypatch.setattr(Ensemble, "forward", lambda self, batch: seen.append(len(batch.labels)) or forward(self, batch))
+    report = fitted.evaluate(table(60))
+    assert sum(seen) == 60
+    alone = fitted._network_log_probabilities(table(60)["text"].to_list())
+    expected = accuracy_score(table(60)["label"], np.array(fitted.classes_)[alone.argmax(1)])
+    assert report.baselines[ALONE]["accuracy"] == pytest.approx(100 * expected)
+
+
 def test_the_scores_are_scikit_learns(fitted: TextClassifier) -> None:
     frame = table(60).with_columns(label=pl.Series(["good", "good", "bad"] * 20))
     answers = fitted.predict(frame)["label"]

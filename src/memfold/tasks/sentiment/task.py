@@ -1,6 +1,7 @@
 """The TextClassifier: fit bidirectional LSTMs to labelled texts, label others, score beside the baselines."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -38,6 +39,20 @@ NEIGHBOURS = 0.3  # weight of guessing neighbouring words; on 6,000 Chinese revi
 SHARES = tuple(tenths / 10 for tenths in range(8))  # of the regression in the answer
 
 Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the whole model and its halves make of texts.
+
+    Attributes:
+        probabilities: of every class by the whole model, (S, C).
+        network, ngrams: log-probabilities by the LSTMs and by the n-grams alone, (S, C).
+    """
+
+    probabilities: Array
+    network: Array
+    ngrams: Array
 
 
 class TextClassifier(Task):
@@ -253,10 +268,12 @@ class TextClassifier(Task):
         Raises:
             InputError: not fitted yet.
         """
-        return self._blended(self._network_log_probabilities(texts), texts)
+        return self._answer(texts).probabilities
 
-    def _blended(self, network: Array, texts: Sequence[str]) -> Array:
-        return blended(network, self.network_.ngrams.log_probabilities(texts), self.share_)
+    def _answer(self, texts: Sequence[str]) -> "Answers":
+        network = self._network_log_probabilities(texts)
+        ngrams = self.network_.ngrams.log_probabilities(texts)
+        return Answers(blended(network, ngrams, self.share_), network, ngrams)
 
     def _network_log_probabilities(self, texts: Sequence[str]) -> Array:
         from memfold.tasks.sentiment.network import log_probabilities
@@ -264,17 +281,17 @@ class TextClassifier(Task):
         encoded = self.encoder_.encode(texts, range(len(texts)))  # numbered, as they come back ordered by length
         return log_probabilities(self.network_, encoded, len(self.classes_), PREDICT_BATCH)
 
-    def answer(self, examples: LabelledTexts) -> Array:
-        """The probability of every class, (S, C)."""
-        return self.probabilities(examples.texts)
+    def answer(self, examples: LabelledTexts) -> "Answers":
+        """The probability of every class, by the whole model and by its halves."""
+        return self._answer(examples.texts)
 
-    def table(self, examples: LabelledTexts, answers: Array) -> pl.DataFrame:
+    def table(self, examples: LabelledTexts, answers: "Answers") -> pl.DataFrame:
         """Columns ``text``, ``label`` and, for every class, ``p_`` and its name: the probability.
 
         A text without anything to read has no label.
         """
         readable = pl.Series([bool(tokens(text)) for text in examples.texts], dtype=pl.Boolean)
-        result = pl.DataFrame({"text": examples.texts, **class_columns(self.classes_, answers)})
+        result = pl.DataFrame({"text": examples.texts, **class_columns(self.classes_, answers.probabilities)})
         return result.with_columns(pl.when(readable).then(pl.col(c)).alias(c) for c in result.columns[1:])
 
     def predict(self, data: Any) -> Any:
@@ -319,24 +336,25 @@ class TextClassifier(Task):
                 "validated on; the scores flatter it"
             )
 
-    def scores(self, examples: LabelledTexts, answers: NDArray[Any]) -> dict[str, float]:
-        return class_scores(self._numbers(examples), answers)
+    def scores(self, examples: LabelledTexts, answers: "Answers | NDArray[Any]") -> dict[str, float]:
+        given = answers.probabilities if isinstance(answers, Answers) else answers
+        return class_scores(self._numbers(examples), given)
 
-    def baselines(self, examples: LabelledTexts, answers: Array) -> dict[str, Any]:
+    def baselines(self, examples: LabelledTexts, answers: "Answers") -> dict[str, Any]:
         texts = examples.texts
         return {
             TFIDF: self.network_.baseline.log_probabilities(texts),
             MAJORITY: np.full(len(texts), self.majority_),
-            ALONE: self._network_log_probabilities(texts),
-            BLENDED: self.network_.ngrams.log_probabilities(texts),
+            ALONE: answers.network,
+            BLENDED: answers.ngrams,
         }
 
-    def details(self, examples: LabelledTexts, answers: Array, seconds: float) -> Sequence[Any]:
+    def details(self, examples: LabelledTexts, answers: "Answers", seconds: float) -> Sequence[Any]:
         from memfold.tasks.sentiment.influence import Details
 
         numbers = self._numbers(examples)
         given = self.network_, self.encoder_, self.classes_, examples.texts
-        return [Details(*given, numbers, answers.argmax(1), self.share_)]
+        return [Details(*given, numbers, answers.probabilities.argmax(1), self.share_)]
 
 
 def _say_repeated(examples: LabelledTexts, rest: LabelledTexts, test: LabelledTexts) -> None:
