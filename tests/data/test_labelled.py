@@ -174,6 +174,12 @@ def test_rows_with_several_labels_are_refused(tmp_path: Path, name: str, content
         read_labelled(write(tmp_path, name, content))
 
 
+@pytest.mark.parametrize("labels", [[b"\xff", b"x"], [{"x": 1}, {"x": 2}], [[[1]], [[2]]]])
+def test_bytes_and_objects_are_no_labels(labels: list[object]) -> None:
+    with pytest.raises(InputError, match=r"column 'label': .* where labels are expected; make a text of each"):
+        read_labelled(pl.DataFrame({"text": ["a", "b"], "label": labels}))
+
+
 def test_a_sign_in_a_label_does_not_make_it_several() -> None:
     labels = ["Sci/Tech", "World", "New York, NY", "Sci/Tech", "A+", "Sci/Tech"]
     assert read_labelled(pl.DataFrame({"text": list("abcdef"), "label": labels})).labels == labels

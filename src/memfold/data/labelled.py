@@ -27,7 +27,6 @@ LABEL_NAMES = (
     *("label", "sentiment", "class", "target", "category", "polarity", "stars", "rating", "labels"),
     *("标签", "类别", "情感", "分类", "评分"),
 )
-LINE = "text"  # the column of a source that has texts alone
 _POLARITY = {"0": "negative", "1": "positive"}
 _SAMPLE = 200  # values that are looked at, where no name says what a column holds
 

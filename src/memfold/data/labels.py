@@ -78,7 +78,7 @@ def check_labels(at: Column) -> pl.Series:
     """A column of labels as texts, once each of them is one label and they are not measurements.
 
     Raises:
-        InputError: rows with several labels, or more different numbers than classes have.
+        InputError: what is no label, rows with several, or more different numbers than classes have.
     """
     values = at.values
     if isinstance(values.dtype, pl.List | pl.Array):
@@ -87,6 +87,8 @@ def check_labels(at: Column) -> pl.Series:
         if several.any():
             raise _several(at, int(several.sum()), str(values.filter(several)[0].to_list()))
         values = values.list.first() if isinstance(values.dtype, pl.List) else values.arr.first()
+    if values.dtype.is_nested() or values.dtype in (pl.Binary, pl.Object):
+        raise InputError(f"{at}: {values.dtype} where labels are expected; make a text of each")
     labels = values.cast(pl.String)
     known = labels.drop_nulls()
     known = known.filter(known.str.strip_chars() != "")
