@@ -75,7 +75,7 @@ def generate(folder: Path) -> Small:
     texts = [f'{name} said "no" to the old man.\n  She said "yes" and went.\n' * 20 for name in ("He", "Ann")]
     for number, text in enumerate(texts):
         (folder / f"{number}.txt").write_text(text, encoding="utf-8")
-    (folder / "broken.txt").write_bytes(b"caf\xe9\n" * 20)
+    (folder / "broken.txt").write_bytes(b"caf\xe9\x00\n" * 20)
     data = [str(folder / "0.txt"), str(folder / "1.txt")]
     small = Small("generate", {"hidden_size": 8, "batch_size": 2, "window": 16}, data, texts)
     small.broken, small.refused = [*data, str(folder / "broken.txt")], ["ab"]

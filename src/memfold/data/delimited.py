@@ -15,13 +15,15 @@ import polars as pl
 
 from memfold.errors import InputError
 
-__all__ = ["MISSING", "Column", "Table", "decoded", "read_delimited", "unpacked"]
+__all__ = ["MISSING", "Column", "Table", "called", "decoded", "read_delimited", "unpacked"]
 
 MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"]
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes", " ": "spaces"}
 SAMPLE = 200  # records that are looked at
 _CONSISTENT = 0.9  # of them have as many fields as the header
 _BYTES = 1 << 20  # that an encoding is guessed from
+_LETTERS = 10_000  # of them that are looked up
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f]")  # which no text holds
 _NAMED = 2  # lines that are left out, by their text
 
 
@@ -86,36 +88,48 @@ class Table:
         return place + 2 if self.rows is None else int(self.rows[place])
 
 
-def read_delimited(path: Path, encoding: str | None = None, *, quoted: bool | None = None) -> Table:
+def read_delimited(
+    path: Path,
+    encoding: str | None = None,
+    *,
+    quoted: bool | None = None,
+    missing: Sequence[str] = MISSING,
+    header: bool = True,
+    separator: str | None = None,
+) -> Table:
     """Read a table of texts.
 
     Args:
         encoding: of the file; None finds it among UTF-8, UTF-16, GB18030 and Latin-1.
-        quoted: whether quotes hold fields together; None looks whether every quoted field ends where its quotes do.
+        quoted: whether quotes hold fields together; None looks whether every quoted field ends where its quotes do,
+            and, where tabs are between the fields, whether any of them needs its quotes.
+        missing: what stands for no value besides an empty cell.
+        header: whether the first row names the columns; if not, they are called ``column 1`` ...
+        separator: of the fields; None finds it.
 
     Raises:
         InputError: no such file, an empty one, one of two possible encodings, a header that names a column twice, or a
             row with more fields than the header.
     """
     content, found = decoded(unpacked(path), str(path), encoding)
-    notes = [] if found in ("utf-8", encoding) else [f"read as {_called(found)}"]
+    notes = [] if found in ("utf-8", encoding) else [f"read as {called(found)}"]
     content = content.replace("\r\n", "\n").replace("\r", "\n")
     if not content.strip():
         raise InputError(f"{path}: the file is empty")
-    dialect = _dialect(content, quoted)
+    dialect = _dialect(content, quoted, separator)
     if dialect.separator not in ",\t":
         notes.append(f"fields separated by {SEPARATORS[dialect.separator]}")
     if dialect.before:
         named = ", ".join(repr(line[:40]) for line in dialect.before[:_NAMED])
         more = ", ..." if len(dialect.before) > _NAMED else ""
         notes.append(f"{_counted(len(dialect.before), 'line')} before the header left out: {named}{more}")
-    header, frame, rows = _parsed(path, content, dialect)
+    titles, frame, rows = _parsed(path, content, dialect, missing, header)
     empty = frame.select(pl.all_horizontal(pl.all().is_null())).to_series()
-    if empty.any():
+    if empty.any() and frame.width > 1:  # in a single column an empty line is an empty value
         notes.append(f"{_counted(int(empty.sum()), 'empty row')} left out")
         frame, rows = frame.filter(~empty), rows.filter(~empty)
     unnamed = [
-        c for c, given in zip(frame.columns, header, strict=True) if not given and frame[c].null_count() == frame.height
+        c for c, given in zip(frame.columns, titles, strict=True) if not given and frame[c].null_count() == frame.height
     ]
     if unnamed:
         frame = frame.drop(unnamed)
@@ -192,7 +206,11 @@ def _guessed(content: bytes) -> str | None:
     zeros = head.count(0) / len(head)
     if zeros > 0.2:
         even, odd = head[::2].count(0), head[1::2].count(0)
-        return "utf-16-le" if odd > even else "utf-16-be"
+        wide = "utf-16-le" if odd > even else "utf-16-be"
+        try:
+            return "" if _CONTROL.search(content.decode(wide)) else wide
+        except UnicodeDecodeError:
+            return ""
     if zeros:
         return ""
     runs = [len(run) for run in re.findall(rb"[\x80-\xff]+", head)]
@@ -200,7 +218,8 @@ def _guessed(content: bytes) -> str | None:
     high = sum(runs) / max(1, len(re.findall(rb"[A-Za-z\x80-\xff]", head)))
     common = re.findall(rb"[\xa1-\xa3\xb0-\xd7][\xa1-\xfe]", head)
     try:
-        chinese = content.decode("gb18030") is not None and pairs > 0.95 and 2 * len(common) > 0.8 * sum(runs)
+        text = content.decode("gb18030")
+        chinese = (pairs > 0.95 and 2 * len(common) > 0.8 * sum(runs)) or _is_common_chinese(text)
     except UnicodeDecodeError:
         chinese = False
     latin = (high < 0.4 and not re.search(rb"[\x80-\x9f]", head)) or (high < 0.4 and pairs < 0.5)
@@ -217,13 +236,30 @@ def _guessed(content: bytes) -> str | None:
     )
 
 
+def _is_common_chinese(text: str) -> bool:
+    """Whether nearly all letters beyond ASCII are common ones of Chinese, in simplified or traditional characters.
+
+    The common ones of the former are the first level of GB 2312, of the latter that of Big5. What two bytes of Latin-1
+    make in GB18030 is a rare one in most cases.
+    """
+    wide = [letter for letter in text[:_BYTES] if letter > "\x7f"][:_LETTERS]
+    common = 0
+    for letter in wide:
+        simplified = letter.encode("gb2312", "ignore")[:1]
+        traditional = letter.encode("big5", "ignore")[:1]
+        common += b"\xa1" <= simplified <= b"\xa3" or b"\xb0" <= simplified <= b"\xd7"
+        common += not simplified and b"\xa4" <= traditional <= b"\xc6"
+    return len(wide) > 0 and common > 0.9 * len(wide)
+
+
 def _shown(content: bytes, at: int, encoding: str) -> str:
     """A few letters around a byte."""
     begin = max(content.rfind(b"\n", 0, at), content.rfind(b",", 0, at)) + 1
     return repr(content[begin : at + 12].split(b"\n")[0].decode(encoding, errors="replace"))
 
 
-def _called(encoding: str) -> str:
+def called(encoding: str) -> str:
+    """An encoding as a person says it."""
     return {"gb18030": "GB18030", "latin-1": "Latin-1", "cp1252": "Latin-1 (Windows-1252)"}.get(
         encoding, encoding.upper()
     )
@@ -240,18 +276,20 @@ class _Dialect:
     header: int = 0  # the line that it begins in, from 0
 
 
-def _dialect(content: str, quoted: bool | None) -> _Dialect:
+def _dialect(content: str, quoted: bool | None, given: str | None = None) -> _Dialect:
     """The separator by which the most records have as many fields as the header, of those the one with the most.
 
     The fewer lines stand before the header by it the better, and spaces are for where there is no
     other.
     """
     lines = content.split("\n", 4 * SAMPLE)[: 4 * SAMPLE]
-    best, score = _Dialect(",", True if quoted is None else quoted, []), (-4 * SAMPLE, 0.0, 1)
-    for separator in SEPARATORS:
+    best, score = _Dialect(given or ",", True if quoted is None else quoted, []), (-4 * SAMPLE, 0.0, 1)
+    for separator in SEPARATORS if given is None else given:
         if separator == " " and score[1]:
             break
         quotes = (separator != " " and _ends_its_quotes(content, separator)) if quoted is None else quoted
+        if separator == "\t" and quoted is None and quotes:
+            quotes = _needs_its_quotes(lines)
         records = list(_records(lines, separator, quotes))[:SAMPLE]
         counts = Counter(len(fields) for _, fields in records if any(fields))
         fields, _ = max(counts.items(), key=lambda item: (item[1], item[0]), default=(1, 0))
@@ -303,11 +341,30 @@ def _ends_its_quotes(content: str, separator: str) -> bool:
     return True
 
 
-def _parsed(path: Path, content: str, dialect: _Dialect) -> tuple[list[str], pl.DataFrame, pl.Series]:
+def _needs_its_quotes(lines: Sequence[str]) -> bool:
+    """Whether the quotes of fields between tabs were put there to hold them together.
+
+    They were where they enclose a quote, a tab or a line's end, or every text of a column. Elsewhere a sentence that
+    somebody says stands in quotes, and others do not.
+    """
+    try:
+        records = list(_reader((f"{line}\n" for line in lines), "\t", True))
+    except csv.Error:
+        return True
+    if any(sign in field for record in records for field in record for sign in '\t\n"'):
+        return True
+    plain = [line.split("\t") for line in lines[1:] if line.strip()]
+    columns = zip(*(fields for fields in plain if len(fields) == len(plain[0])), strict=True) if plain else ()
+    return any(len(column) > 1 and all(field.startswith('"') for field in column) for column in columns)
+
+
+def _parsed(
+    path: Path, content: str, dialect: _Dialect, missing: Sequence[str], with_header: bool
+) -> tuple[list[str], pl.DataFrame, pl.Series]:
     """The header, the columns of texts, and the row of the file of each row."""
     skipped = dialect.header
     content = content.split("\n", skipped)[-1]
-    if dialect.separator == " ":
+    if dialect.separator == " " and with_header:
         lines = [line.split() for line in content.split("\n") if line.strip()]
         header, body = lines[0], lines[1:]
         _refuse_twice(path, header)
@@ -317,7 +374,7 @@ def _parsed(path: Path, content: str, dialect: _Dialect) -> tuple[list[str], pl.
         frame = pl.DataFrame(body, schema=[(name, pl.String) for name in _unlike(header)], orient="row")
         return header, frame, pl.int_range(2 + skipped, 2 + skipped + frame.height, eager=True)
     header = next(_reader(io.StringIO(content), dialect.separator, dialect.quoted))
-    header = [name.strip() for name in header]
+    header = [name.strip() for name in header] if with_header else [""] * len(header)
     _refuse_twice(path, header)
     options = {
         "infer_schema": False,
@@ -336,14 +393,16 @@ def _parsed(path: Path, content: str, dialect: _Dialect) -> tuple[list[str], pl.
             raise InputError(f"{path}: not readable as CSV ({str(error).strip().splitlines()[0]})") from None
     if frame.width > len(header):
         header += [""] * (frame.width - len(header))
-    frame = frame[1:]
+    if with_header:
+        frame = frame[1:]
     frame.columns = _unlike(header)
-    frame = pl.DataFrame([_with_nulls(column) for column in frame])  # by place: a name such as * is a pattern
-    return header, frame, pl.int_range(2 + skipped, 2 + skipped + frame.height, eager=True)
+    frame = pl.DataFrame([_with_nulls(column, missing) for column in frame])  # by place: a name such as * is a pattern
+    first = 1 + skipped + with_header
+    return header, frame, pl.int_range(first, first + frame.height, eager=True)
 
 
-def _with_nulls(column: pl.Series) -> pl.Series:
-    return column.set(column.str.strip_chars().is_in(MISSING), None)
+def _with_nulls(column: pl.Series, missing: Sequence[str]) -> pl.Series:
+    return column.set(column.str.strip_chars().is_in(list(missing)), None) if missing else column
 
 
 def _unlike(header: Sequence[str]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 import narwhals as nw
 import polars as pl
 
-from memfold.data.delimited import Table, decoded, read_delimited, unpacked
+from memfold.data.delimited import MISSING, Table, called, decoded, read_delimited, unpacked
 from memfold.errors import InputError
 
 __all__ = ["read_table"]
@@ -18,7 +18,15 @@ WORKBOOKS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
 _DEEPEST = 20  # objects in objects
 
 
-def read_table(source: Any, encoding: str | None = None, *, quoted: bool | None = None) -> Table:
+def read_table(
+    source: Any,
+    encoding: str | None = None,
+    *,
+    quoted: bool | None = None,
+    missing: Sequence[str] = MISSING,
+    header: bool = True,
+    separator: str | None = None,
+) -> Table:
     """Read the rows and columns of a source.
 
     Args:
@@ -26,15 +34,16 @@ def read_table(source: Any, encoding: str | None = None, *, quoted: bool | None 
             --, several paths of files with the same columns, or a data frame that narwhals knows (pandas, Polars,
             PyArrow ...), whose index is a column where it has a name or holds times.
         encoding: of a text file; None finds it.
-        quoted: as `read_delimited` takes it.
+        quoted, missing, header, separator: of a text file, as `read_delimited` takes them.
 
     Raises:
         InputError: naming the file, and the row in it, of what cannot be read.
     """
     if isinstance(source, Table):
         return source
+    options: dict[str, Any] = {"quoted": quoted, "missing": missing, "header": header, "separator": separator}
     if isinstance(source, list | tuple):
-        return _joined([read_table(part, encoding, quoted=quoted) for part in source])
+        return _joined([read_table(part, encoding, **options) for part in source])
     if not isinstance(source, str | Path):
         return _of_a_frame(source)
     path = Path(source)
@@ -50,11 +59,11 @@ def read_table(source: Any, encoding: str | None = None, *, quoted: bool | None 
     if endings & set(WORKBOOKS):
         raise InputError(f"{path}: a workbook; save the sheet as CSV (UTF-8) and give that file")
     if endings & {".json", *JSON_LINES}:
-        content, encoding = decoded(unpacked(path), str(path), encoding)
+        content, known = decoded(unpacked(path), str(path), encoding)
         read = _json_lines if endings & set(JSON_LINES) or _holds_lines(content) else _json
-        notes = () if encoding == "utf-8" else (f"read as {encoding}",)
+        notes = () if known in ("utf-8", encoding) else (f"read as {called(known)}",)
         return read(path, content, notes)
-    return read_delimited(path, encoding, quoted=quoted)
+    return read_delimited(path, encoding, **options)
 
 
 def _joined(tables: Sequence[Table]) -> Table:

@@ -128,8 +128,13 @@ TABLE: dict[str, dict[str, str]] = {
     },
     "weight": {"en": "weight", "zh": "权重"},
     "score sentiment": {
-        "en": "The score is the log-odds of the class {label}, of the LSTMs without the linear model.",
-        "zh": "得分是类别 {label} 的对数几率，只计 LSTM，不计线性模型。",
+        "en": "The score is the log-odds of the class {label} in the answer, in which the LSTMs have a share of "
+        "{lstms} and the linear model of n-grams one of {linear}. The words add {by_lstms} to it through the LSTMs and "
+        "{by_linear} through the linear model. Alone, the LSTMs give this class a probability of {p_lstms}, the linear "
+        "model one of {p_linear}.",
+        "zh": "得分是答案中类别 {label} 的对数几率；答案里 LSTM 占 {lstms}，n-gram 线性模型占 {linear}。"
+        "各词通过 LSTM 给得分加上 {by_lstms}，通过线性模型加上 {by_linear}。"
+        "单独来看，LSTM 给这一类的概率是 {p_lstms}，线性模型给的是 {p_linear}。",
     },
     # -- translate
     "attention": {"en": "Where the decoder looked", "zh": "解码器的注意力"},

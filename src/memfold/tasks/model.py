@@ -21,7 +21,6 @@ from memfold.budget import Budget
 from memfold.data.datasets import DataSet, known_set
 from memfold.data.hashing import digest
 from memfold.data.unreadable import leave_out
-from memfold.display import say
 from memfold.errors import InputError, NotFittedError, shown
 from memfold.files import check_file
 from memfold.formats.directory import CHECKPOINT, check_place, read_files, write_model
@@ -258,10 +257,6 @@ class Task(ABC):
         which columns or classes, how it was read, what was left out."""
         return {"examples": f"{len(examples):,}"} if hasattr(examples, "__len__") else {}
 
-    def seen(self, examples: Any) -> str:
-        """Which of the examples the model was fitted to, in words; ``""`` where none is, or none is known to be."""
-        return ""
-
     # -- the steps of a task: training -----------------------------------------------------------------------
 
     @abstractmethod
@@ -295,6 +290,9 @@ class Task(ABC):
     @abstractmethod
     def table(self, examples: Any, answers: Any) -> "pl.DataFrame":
         """Answers as a table for a person, the inputs' columns first."""
+
+    def examine(self, examples: Any) -> None:  # noqa: B027
+        """Say what makes the scores of examples better than the model is, such as its own training data among them."""
 
     @abstractmethod
     def scores(self, examples: Any, answers: Any) -> dict[str, float]:
@@ -533,8 +531,7 @@ class Task(ABC):
             check_file(Path(report))
         begun = time.monotonic()
         examples = self.read(data)
-        if fitted_to := self.seen(examples):
-            say(f"{name or self.name}: {fitted_to}: the scores flatter the model")
+        self.examine(examples)
         started = time.perf_counter()
         answers = self.answer(examples, **options)
         seconds = time.perf_counter() - started

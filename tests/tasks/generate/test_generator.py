@@ -2,6 +2,7 @@ import json
 import subprocess
 from pathlib import Path
 
+import pandas as pd
 import polars as pl
 import pytest
 import torch
@@ -45,6 +46,36 @@ def test_texts_and_files_follow_one_another(tmp_path: Path) -> None:
     assert TextGenerator().read(tmp_path / "a.txt") == "from a file\n"
     assert TextGenerator().read(["a.txt", tmp_path / "a.txt"]) == "a.txt\nfrom a file\n"
     assert TextGenerator().read_files([str(tmp_path / "a.txt")]) == "from a file\n"
+
+
+def test_carriage_returns_marks_and_encodings_are_not_learnt(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    poem = "床前明月光，疑是地上霜。\n举头望明月，低头思故乡。\n"
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "one.txt").write_bytes(b"\xef\xbb\xbf" + poem.replace("\n", "\r\n").encode())
+    (tmp_path / "a" / "two.txt").write_bytes(poem.encode("gb18030"))
+    expected = f"{poem}\n{poem}"
+    assert TextGenerator().read(tmp_path / "a") == TextGenerator().read_files([str(tmp_path / "a")]) == expected
+    assert "two.txt: read as GB18030" in capsys.readouterr().err
+    assert TextGenerator().read("one\r\ntwo\rthree") == "one\ntwo\nthree"
+    with pytest.raises(InputError, match=r"one\.txt, line 1: byte 0xef is not ascii"):
+        TextGenerator(encoding="ascii").read(tmp_path / "a" / "one.txt")
+
+
+def test_lines_that_it_was_fitted_to_are_named(fitted: TextGenerator, capsys: pytest.CaptureFixture[str]) -> None:
+    fitted.evaluate("the cat sat on the mat.\nanother animal stood there.\nshort\n")
+    assert "1 of 2 lines of 16 characters or more are among those that the model was fitted" in capsys.readouterr().err
+    fitted.evaluate("another animal stood there.\n")
+    assert capsys.readouterr().err == ""
+
+
+def test_answers_stand_beside_the_columns_of_a_frame(fitted: TextGenerator) -> None:
+    texts = ["the cat sat.", "the dog sat."]
+    found = fitted.predict(pd.DataFrame({"id": [1, 2], "text": texts}))
+    assert isinstance(found, pd.DataFrame)
+    assert found.columns.to_list() == ["id", "text", "nats"]
+    assert found["nats"].to_list() == fitted.predict(texts)["nats"].to_list()
 
 
 def test_every_text_is_judged_from_a_zero_state(fitted: TextGenerator, tmp_path: Path) -> None:
@@ -182,8 +213,9 @@ def test_the_commands_fit_evaluate_write_and_answer(tmp_path: Path) -> None:
 
 
 def test_a_text_that_is_not_utf_8_is_refused_in_one_line(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_bytes(b"fine\ncaf\xe9\n")
+    (tmp_path / "a.txt").write_bytes(b"fine\n\x00caf\xe9\n")
     done = run(tmp_path, "fit", "generate", "a.txt", "--out", "m")
     assert done.returncode == 2
-    assert done.stderr == "memfold: a.txt, line 2: byte 0xe9 is not utf-8; save the file as UTF-8\n"
+    said = "memfold: a.txt, line 2: byte 0xe9 is neither UTF-8 nor GB18030 nor Latin-1; "
+    assert done.stderr == said + "name the encoding with --set encoding=NAME\n"
     assert not (tmp_path / "m").exists()

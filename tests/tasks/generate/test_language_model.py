@@ -102,6 +102,18 @@ def test_an_epochs_windows_follow_each_other_and_differ_by_epoch():
     assert torch.equal(epochs[2][3].tokens, list(problem.batches(2))[3].tokens)
 
 
+@given(st.integers(2, 40), st.integers(0, 400), st.integers(1, 64))
+@settings(max_examples=60, deadline=None)
+def test_every_epoch_of_a_short_text_has_a_window(batch_size, more, window):
+    length = 2 * batch_size + more
+    problem = TextProblem(model(), text(length), text(60), batch_size, window, seed=0, unit="characters")
+    assert problem.steps_per_epoch > 0
+    for epoch in range(4):
+        batches = list(problem.batches(epoch))
+        assert len(batches) == problem.steps_per_epoch
+        assert all(batch.tokens.shape == (problem.window + 1, batch_size) for batch in batches)
+
+
 def test_the_state_goes_from_window_to_window_without_a_gradient(monkeypatch):
     monkeypatch.setattr(windows, "FORGET", 0)
     network = model(dropout=0.0, weight_drop=0.0).train()

@@ -1,10 +1,12 @@
 import json
+import re
 import sys
 from collections.abc import Iterator
 from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 import torch
@@ -14,16 +16,18 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, f1_score
 from sklearn.pipeline import make_union
 
+from memfold import load
 from memfold.cli import run
 from memfold.errors import InputError
+from memfold.explain.attribution import inputs_of, substituted
 from memfold.tasks import TextClassifier
 from memfold.tasks.sentiment.baselines import NgramRegression
 from memfold.tasks.sentiment.encoding import Encoder
 from memfold.tasks.sentiment.influence import influential_words, units, weights_of
 from memfold.tasks.sentiment.network import ClassifyProblem, Ensemble
-from memfold.tasks.sentiment.ngrams import counted_by_character
+from memfold.tasks.sentiment.ngrams import KINDS, counted_by_character, grams_of
 from memfold.tasks.sentiment.task import ALONE, BLENDED, MAJORITY, TFIDF, best_share, blended
-from memfold.tasks.sentiment.tokens import tokens
+from memfold.tasks.sentiment.tokens import token_places, tokens
 
 NEUTRAL = ["the", "room", "was", "it", "and", "film", "we", "saw", "there", "then"]
 
@@ -60,6 +64,17 @@ def test_it_learns_what_no_word_alone_decides(fitted: TextClassifier) -> None:
     assert set(report.metrics) == {"accuracy", "macro_f1"}
     assert list(report.baselines) == [TFIDF, MAJORITY, ALONE, BLENDED]
     assert report.baselines[MAJORITY]["accuracy"] == 50
+
+
+def test_an_evaluation_runs_the_networks_once(fitted: TextClassifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    forward = Ensemble.forward
+    monkeypatch.setattr(Ensemble, "forward", lambda self, batch: seen.append(len(batch.labels)) or forward(self, batch))
+    report = fitted.evaluate(table(60))
+    assert sum(seen) == 60
+    alone = fitted._network_log_probabilities(table(60)["text"].to_list())
+    expected = accuracy_score(table(60)["label"], np.array(fitted.classes_)[alone.argmax(1)])
+    assert report.baselines[ALONE]["accuracy"] == pytest.approx(100 * expected)
 
 
 def test_the_scores_are_scikit_learns(fitted: TextClassifier) -> None:
@@ -102,6 +117,75 @@ def test_a_prediction_has_a_probability_a_class(fitted: TextClassifier) -> None:
     assert sums.to_list() == pytest.approx([1.0, None, None, 1.0])
     assert list(fitted.respond("a lovely film")) == [f"good\t{answer['p_good'][0]:.3f}"]
     assert list(fitted.respond(" ")) == [""]
+
+
+def test_answers_stand_beside_what_was_given(
+    fitted: TextClassifier, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = {"id": ["007", "8"], "text": ["a lovely film", "awful"], "date": ["2024-01-01", "2.1.24"]}
+    answers = ["good", "bad"]
+    pl.DataFrame(rows).write_csv(tmp_path / "new.csv")
+    for found in (fitted.predict(tmp_path / "new.csv"), fitted.answers([str(tmp_path / "new.csv")])):
+        assert found.select("id", "text", "date").to_dict(as_series=False) == rows
+        assert found.columns == [*rows, "label", "p_bad", "p_good"]
+        assert found["label"].to_list() == answers
+    given = pd.DataFrame({**rows, "label": ["bad", "bad"], "p_bad": [3, 4]}, index=[5, 3])
+    found = fitted.predict(given)
+    assert isinstance(found, pd.DataFrame)
+    assert found.columns.to_list() == [*rows, "given_label", "given_p_bad", "label", "p_bad", "p_good"]
+    assert found.index.to_list() == [5, 3]
+    assert found["label"].to_list() == answers
+    assert "'label' of the data is 'given_label' there, 'p_bad' of the data is" in capsys.readouterr().err
+    assert fitted.predict("a lovely film")["label"].to_list() == ["good"]
+    assert fitted.array(given).tolist() == answers
+    two = fitted.predict([tmp_path / "new.csv", tmp_path / "new.csv"])
+    assert two["id"].to_list() == ["007", "8"] * 2
+
+
+def test_texts_that_it_was_fitted_to_are_named(
+    fitted: TextClassifier, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fitted.save(tmp_path / "m")
+    known, other = table()["text"][0], "an utterly different text"
+    again = load(tmp_path / "m")
+    again.evaluate(pl.DataFrame({"text": [known.upper(), other], "label": ["bad", "good"]}))
+    assert "1 of 2 texts are among those that the model was fitted to" in capsys.readouterr().err
+    again.evaluate(pl.DataFrame({"text": [other], "label": ["good"]}))
+    assert capsys.readouterr().err == ""
+
+
+def test_repeated_texts_stay_on_one_side_and_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    frame = pl.DataFrame({"text": [f"text {k // 2}" for k in range(80)], "label": ["a", "b", "b", "b"] * 20})
+    frame.write_csv(tmp_path / "a.csv")
+    parts = TextClassifier().parts([str(tmp_path / "a.csv")])
+    assert not set(parts.train.texts) & set(parts.test.texts)
+    said = (
+        "40 rows repeat the text of another; equal texts are on one side of the split; 20 texts have different labels"
+    )
+    assert said in capsys.readouterr().err
+    few = pl.DataFrame({"text": ["one", "two"] * 20, "label": ["a", "b"] * 20})
+    few.write_csv(tmp_path / "a.csv")
+    TextClassifier().parts([str(tmp_path / "a.csv")])
+    assert "too few are different: 4 of 4 that are scored are also trained on" in capsys.readouterr().err
+
+
+def test_classes_that_differ_in_case_are_named_or_merged(capsys: pytest.CaptureFixture[str]) -> None:
+    frame = table(60).with_columns(label=pl.Series(["bad", "good", " Bad", "GOOD ", "bad", "good"] * 10))
+    model = small(members=1).fit(frame, budget="1ep")
+    assert model.classes_ == ["Bad", "GOOD", "bad", "good"]
+    said = capsys.readouterr().err
+    assert "'Bad' (10 rows), 'bad' (20 rows); --set merge_labels=true makes them one" in said
+    assert "'GOOD' (10 rows), 'good' (20 rows); --set merge_labels=true makes them one" in said
+    merged = small(members=1, merge_labels=True).fit(frame, budget="1ep")
+    assert merged.classes_ == ["bad", "good"]
+    assert "differ in case" not in capsys.readouterr().err
+    assert merged.score(pl.DataFrame({"text": ["awful"], "label": ["BAD"]})) in (0, 100)
+
+
+def test_classes_that_are_numbers_are_said_to_be_classes(capsys: pytest.CaptureFixture[str]) -> None:
+    frame = table(60).with_columns(label=pl.Series([1, 5] * 30))
+    small(members=1).fit(frame, budget="1ep")
+    assert "each number is a class, and their order does not count: 1, 5" in capsys.readouterr().err
 
 
 def test_a_form_never_seen_is_known_by_its_parts(fitted: TextClassifier) -> None:
@@ -164,20 +248,104 @@ def test_the_linear_model_has_the_share_that_suits_what_neither_learnt_from() ->
 
 def test_the_influential_words_are_those_that_decide(fitted: TextClassifier) -> None:
     texts = [text for text in table()["text"] if "not" not in text]
-    bad, good = influential_words(fitted.network_, fitted.encoder_, texts, 2)
+    bad, good = influential_words(fitted.network_, fitted.encoder_, texts, 2, fitted.share_)
     assert (bad[0][0], good[0][0]) == ("awful", "lovely")
     assert bad[0][1] > 1
 
 
 def test_a_words_weight_is_the_log_odds_lost_without_it(fitted: TextClassifier) -> None:
     text = "the lovely film !"
-    (row,) = weights_of(fitted.network_, fitted.encoder_, [text])
+    (row,) = weights_of(fitted.network_, fitted.encoder_, [text], 0.0)
     assert [unit for unit, _ in row] == ["the", "lovely", "film"]
     whole, blank = fitted.encoder_.encode([text]), fitted.encoder_.encode([text])
     blank.rows[0][1] = 0
     before, after = (fitted.network_(part.batch([0]))[0].exp().detach() for part in (whole, blank))
     expected = torch.log(before / (1 - before)) - torch.log(after / (1 - after))
     torch.testing.assert_close(row[1][1], expected, rtol=1e-3, atol=1e-3)
+
+
+TEXTS = [
+    "It's  GREAT,\n\tIsn't it? A",
+    "酒店很好, ok ok",
+    "Ünïcödé ﬁne — naïve café e\u0301te\u0301 İstanbul Σίσυφος",
+    "x",
+    "😀👍 !!",
+    "  ",
+    "the late film was not awful and not lovely",
+]
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("kinds", [("words",), ("words", "parts"), ("characters",)])
+def test_what_the_tokens_add_is_all_that_the_linear_model_knows(classes: int, kinds: tuple[str, ...]) -> None:
+    frame = table(90, classes)
+    numbers = frame["label"].replace_strict({"bad": 0, "good": 1, "slow": 2}).to_list()
+    texts = [*frame["text"].to_list(), *TEXTS]
+    model = NgramRegression.fit(texts, [*numbers, *([0, 1] * 4)[: len(TEXTS)]], kinds, 10.0)
+    for text in [*TEXTS, *texts[:5]]:
+        added, rest = model.contributions(text)
+        assert added.shape == (len(tokens(text)), classes)
+        expected = model.log_probabilities([text])[0]
+        logits = added.sum(0) + rest
+        np.testing.assert_allclose(logits - np.logaddexp.reduce(logits), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["words", "parts", "characters"])
+@pytest.mark.parametrize("text", TEXTS)
+def test_n_grams_are_scikit_learns_with_their_places(kind: str, text: str) -> None:
+    lower = text.lower()
+    grams = list(grams_of(lower, kind))
+    theirs = TfidfVectorizer(**KINDS[kind]).build_analyzer()(text)
+    assert sorted(gram for gram, _, _ in grams) == sorted(theirs)
+    for gram, left, right in grams:
+        there = lower[left:right]
+        assert " ".join(re.findall(r"\w+", there) if kind == "words" else there.split()) == " ".join(gram.split())
+
+
+def test_every_character_knows_its_token() -> None:
+    for text in TEXTS:
+        places = token_places(text)
+        assert len(places) == len(text.lower())
+        assert set(places) - {-1} == set(range(len(tokens(text))))
+
+
+def test_an_explanation_is_of_the_whole_answer(fitted: TextClassifier) -> None:
+    """The LSTMs are near to knowing nothing, and the linear model decides."""
+    texts = ["a terrible room", "a lovely room"] * 30
+    labels = ["neg", "pos"] * 30
+    model = small(lr=1e-30, members=1).fit(texts, labels, budget="1ep", progress=False)
+    model.share_ = 0.7
+    found = model.explain("a terrible film was lovely terrible")
+    assert found.answer.startswith("neg")
+    assert found.shares is not None
+    for shares in found.shares.methods.values():
+        by_word = dict(zip(found.shares.labels, shares, strict=True))
+        assert by_word["terrible"] == max(by_word.values()) > 0
+        assert by_word["lovely"] == min(by_word.values()) < 0
+    assert "the LSTMs have a share of 30% and the linear model of n-grams one of 70%" in found.shares.score
+    assert "线性模型占 70%" in model.explain("a terrible film", "zh").shares.score  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
+def test_the_shares_of_the_words_add_up_to_the_answer(fitted: TextClassifier, share: float) -> None:
+    text = "the film was not lovely"
+    model = small(members=1).fit(table(60, 3), budget="2ep", progress=False)
+    model.share_ = share
+    answer = model.predict(text).row(0, named=True)
+    odds = np.log(answer[f"p_{answer['label']}"] / (1 - answer[f"p_{answer['label']}"]))
+    layers = [member.lstm for member in model.network_.networks]
+    batch = model.encoder_.encode([text]).batch([0])
+    with torch.no_grad():
+        read = inputs_of(layers, lambda: model.network_(batch))
+        with substituted(layers, read.mean(0, keepdim=True).expand_as(read)):
+            by_network = model.network_(batch)[0]
+    _, rest = model.network_.ngrams.contributions(text)
+    nothing = blended(by_network.double().numpy()[None], rest[None] - np.logaddexp.reduce(rest), share)[0]
+    before = nothing[model.classes_.index(answer["label"])]
+    explanation = model.explain(text)
+    assert explanation.shares is not None
+    added = explanation.shares.methods["integrated gradients"].sum()
+    assert added == pytest.approx(odds - np.log(before / (1 - before)), rel=0.05, abs=0.01)
 
 
 def test_chinese_is_blanked_in_pairs() -> None:
@@ -236,14 +404,14 @@ def test_from_a_file_to_labels_on_the_command_line(memfold_command, tmp_path, mo
     assert code == 0
     assert "Answers by true class" in printed
     code, printed, _ = memfold_command("predict", out, data)
-    assert printed.splitlines()[0] == "text,label,p_bad,p_good"
+    assert printed.splitlines()[0] == "opinion,mood,label,p_bad,p_good"
     assert len(printed.splitlines()) == 121
     monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(b"awful\n\n")))
     code, printed, _ = memfold_command("stream", out)
     assert printed.split("\t")[0] in ("bad", "good")
     assert printed.count("\n") == 2
     for arguments, message in (
-        (["fit", "sentiment", data, "--out", "x"], "no column for the text; it has 'opinion', 'mood'"),
+        (["fit", "sentiment", data, "--out", "x", "--set", "text=body"], "no column 'body'; it has 'opinion', 'mood'"),
         (["fit", "sentiment", "@sst2", data, "--out", "x"], "2 files given"),
         (["fit", "sentiment", "@m4-hourly", "--out", "x"], "@m4-hourly is a set for forecast; sentiment takes @sst2"),
         (["predict", out], "predict needs a file of texts"),

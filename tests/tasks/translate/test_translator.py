@@ -2,6 +2,7 @@ import json
 from itertools import product
 from pathlib import Path
 
+import pandas as pd
 import polars as pl
 import pytest
 
@@ -59,6 +60,36 @@ def test_lines_keep_their_places_also_when_empty_or_never_seen(fitted: Translato
     assert list(fitted.respond("the red cat waits")) == ["wartet Katze rot !"]
 
 
+def test_answers_stand_beside_what_was_given(
+    fitted: Translator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = {"id": [7, 8], "en": ["the red cat waits", "the blue dog falls"], "translation": ["old", None]}
+    expected = ["wartet Katze rot !", "fällt Hund blau !"]
+    assert fitted.predict(rows["en"][0]) == expected[:1]
+    found = fitted.predict(pd.DataFrame(rows, index=[5, 3]))
+    assert isinstance(found, pd.DataFrame)
+    assert found.columns.to_list() == ["id", "en", "given_translation", "translation"]
+    assert found.index.to_list() == [5, 3]
+    assert found["translation"].to_list() == expected
+    assert "'translation' of the data is 'given_translation' there" in capsys.readouterr().err
+    pl.DataFrame(rows).drop("translation").write_csv(tmp_path / "new.csv")
+    table = fitted.answers([str(tmp_path / "new.csv")])
+    assert isinstance(table, pl.DataFrame)
+    assert table.to_dict(as_series=False) == {"id": ["7", "8"], "en": rows["en"], "translation": expected}
+    three = pl.DataFrame({"a": ["one cat"], "b": ["two cats"], "c": ["no cat"]})
+    with pytest.raises(InputError, match="columns of sentences are 'a', 'b', 'c'"):
+        fitted.predict(three)
+    assert fitted.predict(three.drop("c")).columns == ["a", "b", "translation"]
+    assert capsys.readouterr().err.endswith("data frame: translates 'a'\n")
+
+
+def test_sentences_that_it_was_fitted_to_are_named(fitted: Translator, capsys: pytest.CaptureFixture[str]) -> None:
+    fitted.evaluate([*SEEN[:3], ("the pink cow sings", "x")])
+    assert "3 of 4 sentences are among those that the model was fitted to" in capsys.readouterr().err
+    fitted.evaluate([("the pink cow sings", "x")])
+    assert capsys.readouterr().err == ""
+
+
 def test_answers_are_also_a_table(fitted: Translator) -> None:
     sentences = ["the red cat waits", ""]
     table = fitted.table(sentences, fitted.answer(sentences))
@@ -97,12 +128,17 @@ def test_sentences_and_their_translations_may_come_apart_and_in_files(tmp_path: 
         model.labelled(["a", "b"], ["c"])
 
 
-def test_files_are_split_for_a_fit(tmp_path: Path) -> None:
+def test_files_are_split_for_a_fit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = tmp_path / "pairs.tsv"
     table.write_text("".join(f"{source}\t{target}\n" for source, target in PAIRS))
     parts = small().parts([str(table)])
+    assert "repeat" not in capsys.readouterr().err
     assert len(parts.train) + len(parts.test) == len(small().read_files([str(table)])) == len(PAIRS)
     assert parts.scoring["train"] is parts.train
+    table.write_text("".join(f"{source}\t{target}\n" for source, target in [*PAIRS, *PAIRS[:5]]))
+    parts = small().parts([str(table)])
+    assert "5 pairs repeat the source sentence of another; those of one sentence are on one" in capsys.readouterr().err
+    assert not set(parts.train.source) & set(parts.test.source)
 
 
 def test_characters_are_the_units_and_the_measure_of_writing_without_spaces() -> None:
@@ -132,8 +168,10 @@ def test_the_nearest_sentence_lends_its_translation() -> None:
 
 
 def test_bad_requests_are_refused(fitted: Translator) -> None:
-    with pytest.raises(InputError, match="a list of sentences"):
-        fitted.predict("the red cat")
+    with pytest.raises(InputError, match="item 1 is a int; expected a text as a str"):
+        fitted.predict([3])
+    with pytest.raises(InputError, match="item 1 holds half a character"):
+        fitted.predict(["the red \ud83d cat"])
     with pytest.raises(InputError, match="beam must be at least 1, got 0"):
         fitted.predict(["the red cat"], beam=0)
     with pytest.raises(InputError, match="decoder_layers must be at least 2, got 1"):

@@ -16,6 +16,7 @@ from memfold.data.frames import like
 from memfold.data.readings import ID, Readings, read_readings
 from memfold.data.splits import TimeSplit, with_column
 from memfold.data.times import Times
+from memfold.display import say
 from memfold.errors import InputError
 from memfold.tasks.anomaly.features import Features, FeatureSize
 from memfold.tasks.anomaly.lines import LineReader
@@ -227,7 +228,7 @@ class AnomalyDetector(Task):
         notes = dict.fromkeys(note for one in examples for note in one.notes)
         return read | ({"read": "; ".join(notes)} if notes else {})
 
-    def seen(self, examples: list[Readings]) -> str:
+    def examine(self, examples: list[Readings]) -> None:
         ends = {one.name: one.times[-1] for one in self.history_ if one.times}
         within = []
         for one in examples:
@@ -235,9 +236,9 @@ class AnomalyDetector(Task):
             if one.name in ends and first < len(one.times) and one.times[first] <= ends[one.name]:
                 within.append(one.name)
         if not within:
-            return ""
+            return
         of = f"{len(within)} of {len(examples)} series, {within[0]!r} first," if len(examples) > 1 else repr(within[0])
-        return f"the model was fitted to points of {of} that are scored here"
+        say(f"the model was fitted to points of {of} that are scored here; the scores flatter it")
 
     # -- training --------------------------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ from memfold.data.tables import (
     split_interval,
 )
 from memfold.data.times import read_times
+from memfold.display import say
 from memfold.errors import InputError
 from memfold.tasks.forecast.covariates import Covariates
 from memfold.tasks.forecast.scores import MODEL
@@ -218,15 +219,15 @@ class Forecaster(Task):
             read["known ahead"] = f"{examples.ahead.height:,} rows without a value"
         return read | ({"read": "; ".join(examples.notes)} if examples.notes else {})
 
-    def seen(self, examples: SeriesTable) -> str:
+    def examine(self, examples: SeriesTable) -> None:
         ends = examples.known.group_by(ID, maintain_order=True).agg(pl.col(TIME).last().cast(pl.Int64))
         within = [name for name, end in ends.iter_rows() if name in self.ends_ and end <= self.ends_[name]]
         if not within:
-            return ""
+            return
         of = (
             "every series" if len(within) == len(ends) else f"{len(within)} of {len(ends)} series, {within[0]!r} first,"
         )
-        return f"the model was fitted to the last steps of {of} which are scored here"
+        say(f"the model was fitted to the last steps of {of} which are scored here; the scores flatter it")
 
     # -- training --------------------------------------------------------------------------------------------
 

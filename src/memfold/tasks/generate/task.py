@@ -14,8 +14,12 @@ from numpy.typing import NDArray
 from rich.text import Text
 
 from memfold.data.datasets import names_set
+from memfold.data.frames import beside
+from memfold.data.labelled import read_labelled
 from memfold.data.prose import without_blocks, without_end
+from memfold.data.seen import Seen
 from memfold.data.texts import texts_of
+from memfold.display import say
 from memfold.errors import InputError
 from memfold.formats.directory import TOKENS
 from memfold.stream import Stream
@@ -34,6 +38,7 @@ __all__ = ["TextGenerator", "TextNats"]
 
 WINDOW = 256  # of the protocol that reads windows from a zero state
 SAMPLE_TOKENS = 300  # tokens that are shown after a fit
+LONG_LINE = 16  # characters of a line that is looked for in what the model was fitted to
 LEAST_TOKENS = 2  # tokens of a text that can be scored, as the first one is not predicted
 
 
@@ -107,7 +112,9 @@ class TextGenerator(Task):
     )
     batch_size: int = parameter(32, "places in the text that are read side by side", least=1, search=(16, 32, 64))
     lr: float = learning_rate(4e-3)
+    encoding: str | None = parameter(None, "of the files: utf-8, latin-1, gb18030 ...; none looks at their bytes")
 
+    seen_: str = fitted()  # hashes of the longer lines that it was fitted to
     characters_: str | None = fitted()  # None for subwords
     counts_: list[int] = fitted()  # of every token in the training part
     subwords_: bytes = fitted(stored=False)  # sentencepiece's model, a file of its own
@@ -116,19 +123,43 @@ class TextGenerator(Task):
     # -- reading ---------------------------------------------------------------------------------------------
 
     def read(self, data: Any) -> str:
-        """One text, of one or several that follow one another: a ``str`` is a text, a ``Path`` names its file.
+        """One text, of one or several that follow one another; lines end in ``\\n`` alone.
+
+        Args:
+            data: a ``str`` is a text; a ``Path`` names its file, or a folder whose text files are read in order.
 
         Raises:
             InputError: a file that cannot be read; names it and the line.
         """
-        return "\n".join(texts_of(data))
+        text = "\n".join(texts_of(data, encoding=self.encoding))
+        return text.replace("\r\n", "\n").replace("\r", "\n")
 
     def inputs(self, data: Any) -> list[str]:
-        """The texts one by one, as `read` takes them."""
-        return texts_of(data)
+        """The texts one by one, as `read` takes them; of a data frame, those of its column of texts."""
+        if hasattr(data, "columns"):
+            return read_labelled(data, labels=False).texts
+        return texts_of(data, encoding=self.encoding)
+
+    def predict(self, data: Any) -> Any:
+        """How surprising texts are.
+
+        Args:
+            data: what `inputs` takes.
+
+        Returns:
+            As `table` describes it; of a data frame, all its columns and then ``nats``, in a frame of its kind.
+
+        Raises:
+            InputError: not fitted yet, or data that cannot be worked with.
+        """
+        answers = super().predict(data)
+        return beside(data, answers.drop("text")) if hasattr(data, "columns") else answers
 
     def read_files(self, paths: Sequence[str]) -> str:
-        return "\n".join(self.read_each(paths))
+        return self.read([Path(path) for path in paths])
+
+    def summary(self, examples: str) -> dict[str, str]:
+        return {"text": f"{len(examples):,} characters, {len(set(examples)):,} different ones"}
 
     def hold_out(self, examples: str) -> tuple[str, str]:
         """All but the last tenth, and that."""
@@ -150,6 +181,7 @@ class TextGenerator(Task):
         valid = self.vocabulary_.encode(data.valid)
         if len(valid) < LEAST_TOKENS:
             raise InputError(f"the text has {len(data.whole)} characters: too few to train and to validate on")
+        self.seen_ = str(Seen.of([*_lines(data.whole), *_lines(data.valid)]))
         self.counts_ = np.bincount(train, minlength=self.vocabulary_.size).tolist()
         return train, valid
 
@@ -189,6 +221,7 @@ class TextGenerator(Task):
             self.subwords_ = files[TOKENS]
 
     def check_restored(self) -> None:
+        Seen.parse(self.seen_)
         kept = "characters" if self.characters_ is not None else "subwords"
         if kept != self.tokens:
             raise InputError(f"the vocabulary is of {kept}, expected {self.tokens}")
@@ -301,6 +334,15 @@ class TextGenerator(Task):
         nats = answers.carried * answers.tokens / np.maximum(characters, 1)
         return pl.DataFrame({"text": pl.Series(texts, dtype=pl.String), "nats": pl.Series(nats).fill_nan(None)})
 
+    def examine(self, examples: str | Sequence[str]) -> None:
+        lines = [line for text in _each(examples) for line in _lines(text)]
+        known, looked_up = Seen.parse(self.seen_).among(lines)
+        if known:
+            say(
+                f"{known:,} of {looked_up:,} lines of {LONG_LINE} characters or more are among those that the model "
+                "was fitted to or validated on; the scores flatter it"
+            )
+
     def scores(self, examples: str | Sequence[str], answers: TextNats) -> dict[str, float]:
         """Nats per character, read through with carried state, the same in bits, and in windows; perplexity by token.
 
@@ -340,6 +382,11 @@ class TextGenerator(Task):
 
     def details(self, examples: str | Sequence[str], answers: TextNats, seconds: float) -> Sequence[Any]:
         return [Text("".join(self.generate(length=SAMPLE_TOKENS)))]
+
+
+def _lines(text: str) -> list[str]:
+    """The lines that are long enough not to stand in two texts by chance."""
+    return [line for line in text.split("\n") if len(line.strip()) >= LONG_LINE]
 
 
 def _each(examples: str | Sequence[str]) -> Sequence[str]:

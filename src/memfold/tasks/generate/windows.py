@@ -47,7 +47,8 @@ class TextProblem(Problem):
         self.model: LanguageModel = model
         self.text, self.seed, self.unit = text, seed, unit
         self.batch_size = batch_size
-        self.window = min(window, len(text) // batch_size - 1)
+        # Wherever an epoch begins to cut, a row holds a whole window and the token after it.
+        self.window = min(window, (len(text) + 1 - batch_size) // (batch_size + 1))
         self.steps_per_epoch = len(list(self._starts(self.window - 1)))
         self.valid = _rows(valid, min(64, max(len(valid) // 256, 1)))
         self.state: State | None = None

@@ -1,5 +1,6 @@
 """Linear models of n-grams, by scikit-learn: what to beat, and what the LSTMs are blended with; kept with the model."""
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -11,7 +12,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
-from memfold.tasks.sentiment.ngrams import KINDS, RegressionSize
+from memfold.tasks.sentiment.ngrams import KINDS, RegressionSize, grams_of
+from memfold.tasks.sentiment.tokens import token_places, tokens
 
 __all__ = ["NgramRegression"]
 
@@ -60,6 +62,40 @@ class NgramRegression(nn.Module):
         if self.size.scores == 1:  # of the second class against the first
             scores = torch.cat([torch.zeros_like(scores), scores], 1)
         return scores.double().log_softmax(-1).numpy()
+
+    def contributions(self, text: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """What each token adds to the logit of every class, (T, C), and what is there without any, (C,).
+
+        An n-gram's weight is divided among its occurrences, and of each among the characters that belong to a token.
+        The sum of both is the logits of the text.
+        """
+        places = token_places(text)
+        added = np.zeros((len(tokens(text)), self.size.scores))
+        spread = np.zeros(self.size.scores)  # of n-grams in which no character belongs to a token
+        weight, first = self.weight.numpy().astype(np.float64), 0
+        for kind, part in zip(self.size.kinds, self._vectors, strict=True):
+            row = part.transform([text])
+            values = dict(zip(row.indices.tolist(), row.data.tolist(), strict=True))
+            grams = [(part.vocabulary_.get(gram), left, right) for gram, left, right in grams_of(text.lower(), kind)]
+            counts = Counter(column for column, _, _ in grams if column is not None)
+            for column, left, right in grams:
+                if column is None:
+                    continue
+                worth = weight[:, first + column] * values[column] / counts[column]
+                owners = [place for place in places[left:right] if 0 <= place < len(added)]
+                if owners:
+                    np.add.at(added, owners, worth / len(owners))
+                else:
+                    spread += worth
+            first += len(part.vocabulary_)
+        bias = self.bias.numpy().astype(np.float64)
+        if len(added):
+            added += spread / len(added)
+        else:
+            bias = bias + spread
+        if self.size.scores == 1:  # of the second class against the first
+            return np.pad(added, ((0, 0), (1, 0))), np.pad(bias, (1, 0))
+        return added, bias
 
     @cached_property
     def _vectors(self) -> list[TfidfVectorizer]:

@@ -1,15 +1,20 @@
 """The TextClassifier: fit bidirectional LSTMs to labelled texts, label others, score beside the baselines."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from memfold.data.frames import beside
 from memfold.data.labelled import LabelledTexts, held_out, joined, read_labelled
-from memfold.data.labels import numbers_of
+from memfold.data.labels import counted, numbers_of, same_label, spellings, with_counts
+from memfold.data.seen import Seen
+from memfold.display import say
 from memfold.errors import InputError
 from memfold.tasks.classes import CLASS_METRICS, class_columns, class_scores
 from memfold.tasks.model import FitData, Task
@@ -36,6 +41,20 @@ SHARES = tuple(tenths / 10 for tenths in range(8))  # of the regression in the a
 Array = NDArray[np.float64]
 
 
+@dataclass(frozen=True)
+class Answers:
+    """What the whole model and its halves make of texts.
+
+    Attributes:
+        probabilities: of every class by the whole model, (S, C).
+        network, ngrams: log-probabilities by the LSTMs and by the n-grams alone, (S, C).
+    """
+
+    probabilities: Array
+    network: Array
+    ngrams: Array
+
+
 class TextClassifier(Task):
     """Predicts the class of a text: its sentiment, its topic, whatever the examples are labelled with.
 
@@ -57,7 +76,10 @@ class TextClassifier(Task):
 
     text: str | None = parameter(None, "column with the texts; none looks for text, sentence, review, content ...")
     label: str | None = parameter(None, "column with the labels; none looks for label, sentiment, class, target ...")
-    encoding: str = parameter("utf-8", "of the files: utf-8, latin-1, gb18030 ...")
+    encoding: str | None = parameter(None, "of the files: utf-8, latin-1, gb18030 ...; none looks at their bytes")
+    merge_labels: bool = parameter(
+        False, "whether labels that differ in case or in white space alone are one class, called as most of them are"
+    )
     fold: int = parameter(
         0,
         "which tenth of the examples is held out to be scored, where they have no test part of their own",
@@ -88,6 +110,7 @@ class TextClassifier(Task):
     batch_size: int = parameter(64, "texts in a step", least=1, search=(32, 64, 128))
 
     classes_: list[str] = fitted()
+    seen_: str = fitted()  # hashes of the texts that it was fitted to
     majority_: int = fitted()
     share_: float = fitted()
     vocabulary_: list[str] = fitted()
@@ -104,30 +127,53 @@ class TextClassifier(Task):
         Raises:
             InputError: naming file and line or column of what cannot be read.
         """
-        return read_labelled(data, text=self.text, label=self.label, encoding=self.encoding)
+        if isinstance(data, list | tuple) and data and all(isinstance(item, Path) for item in data):
+            return self.read_files(data)
+        return self._merged(read_labelled(data, text=self.text, label=self.label, encoding=self.encoding))
 
     def labelled(self, X: Any, y: Any) -> LabelledTexts:
-        texts = [str(text) for text in X]
+        texts = self.inputs(X).texts
         labels = [str(label) for label in y]
         if len(texts) != len(labels):
             raise InputError(f"{len(texts)} texts in X and {len(labels)} labels in y")
-        return LabelledTexts("the texts", texts, labels)
+        return self._merged(LabelledTexts("the texts", texts, labels))
 
     def inputs(self, data: Any) -> LabelledTexts:
-        """Texts without labels: a text, several, a file's (a ``Path``), or those of a data frame."""
+        """Texts without labels: a ``str`` is a text, a ``Path`` a file, and either several; or a data frame's."""
         if isinstance(data, str):
             data = [data]
+        if isinstance(data, list | tuple) and data and all(isinstance(item, Path) for item in data):
+            return joined(self.read_each(data, self.inputs))
         return read_labelled(data, text=self.text, encoding=self.encoding, labels=False)
 
-    def read_files(self, paths: Sequence[str]) -> LabelledTexts:
-        return joined(self.read_each(paths))
+    def read_files(self, paths: Sequence[Any]) -> LabelledTexts:
+        return self._merged(joined(self.read_each(paths)))
+
+    def _merged(self, examples: LabelledTexts) -> LabelledTexts:
+        return examples.merged() if self.merge_labels else examples
+
+    def summary(self, examples: LabelledTexts) -> dict[str, str]:
+        characters = sum(map(len, examples.texts)) / max(1, len(examples.texts))
+        read = {"texts": f"{len(examples.texts):,} of {characters:,.0f} characters on average"}
+        return read | ({"labels": counted(examples.labels)} if examples.labels else {})
 
     def hold_out(self, examples: LabelledTexts) -> tuple[LabelledTexts, LabelledTexts]:
-        return held_out(examples, self.fold)
+        rest, test = held_out(examples, self.fold)
+        _say_repeated(examples, rest, test)
+        return rest, test
 
     def split(self, examples: LabelledTexts) -> tuple[LabelledTexts, LabelledTexts]:
-        examples.require(2)
         return held_out(examples, 0, VALID_FOLDS)
+
+    def _say_classes(self, examples: LabelledTexts) -> None:
+        """What is odd about the classes: labels that differ in case alone, and numbers."""
+        for group in spellings(examples.labels or ()):
+            say(
+                f"{examples.name}: classes that differ in case or white space alone: {with_counts(group, 'row')}; "
+                "--set merge_labels=true makes them one"
+            )
+        if all(_is_number(label) for label in self.classes_):
+            say(f"{examples.name}: each number is a class, and their order does not count: {', '.join(self.classes_)}")
 
     # -- training --------------------------------------------------------------------------------------------
 
@@ -137,6 +183,9 @@ class TextClassifier(Task):
 
         data.whole.require(1)
         self.classes_ = data.whole.classes
+        if data.progress:
+            self._say_classes(data.whole)
+        self.seen_ = str(Seen.of([*data.whole.texts, *data.valid.texts]))
         vectors = read_vectors(self.vectors, data.train.texts) if self.vectors else {}
         self.vocabulary_ = Encoder.of(data.train.texts, MIN_COUNT, self.max_length, frozenset(vectors)).vocabulary
         self.width_ = len(next(iter(vectors.values()))) if vectors else self.embedding_size
@@ -193,11 +242,16 @@ class TextClassifier(Task):
 
     def check_restored(self) -> None:
         count = len(self.classes_)
+        Seen.parse(self.seen_)
         if not (0 <= self.majority_ < count and 0 <= self.share_ <= 1):
             raise InputError(f"majority {self.majority_} and share {self.share_}, expected below {count} and up to 1")
 
     def _numbers(self, examples: LabelledTexts) -> NDArray[np.int64]:
-        return numbers_of(examples.labels or (), self.classes_, examples.name, "label")
+        labels: Sequence[str] = examples.labels or ()
+        if self.merge_labels:
+            classes = {same_label(label): label for label in self.classes_}
+            labels = [classes.get(same_label(label), label) for label in labels]
+        return numbers_of(labels, self.classes_, examples.name, "label")
 
     def _encoded(self, examples: LabelledTexts) -> "EncodedTexts":
         return self.encoder_.encode(examples.texts, self._numbers(examples).tolist())
@@ -219,10 +273,12 @@ class TextClassifier(Task):
         Raises:
             InputError: not fitted yet.
         """
-        return self._blended(self._network_log_probabilities(texts), texts)
+        return self._answer(texts).probabilities
 
-    def _blended(self, network: Array, texts: Sequence[str]) -> Array:
-        return blended(network, self.network_.ngrams.log_probabilities(texts), self.share_)
+    def _answer(self, texts: Sequence[str]) -> "Answers":
+        network = self._network_log_probabilities(texts)
+        ngrams = self.network_.ngrams.log_probabilities(texts)
+        return Answers(blended(network, ngrams, self.share_), network, ngrams)
 
     def _network_log_probabilities(self, texts: Sequence[str]) -> Array:
         from memfold.tasks.sentiment.network import log_probabilities
@@ -230,48 +286,104 @@ class TextClassifier(Task):
         encoded = self.encoder_.encode(texts, range(len(texts)))  # numbered, as they come back ordered by length
         return log_probabilities(self.network_, encoded, len(self.classes_), PREDICT_BATCH)
 
-    def answer(self, examples: LabelledTexts) -> Array:
-        """The probability of every class, (S, C)."""
-        return self.probabilities(examples.texts)
+    def answer(self, examples: LabelledTexts) -> "Answers":
+        """The probability of every class, by the whole model and by its halves."""
+        return self._answer(examples.texts)
 
-    def table(self, examples: LabelledTexts, answers: Array) -> pl.DataFrame:
+    def table(self, examples: LabelledTexts, answers: "Answers") -> pl.DataFrame:
         """Columns ``text``, ``label`` and, for every class, ``p_`` and its name: the probability.
 
         A text without anything to read has no label.
         """
         readable = pl.Series([bool(tokens(text)) for text in examples.texts], dtype=pl.Boolean)
-        result = pl.DataFrame({"text": examples.texts, **class_columns(self.classes_, answers)})
+        result = pl.DataFrame({"text": examples.texts, **class_columns(self.classes_, answers.probabilities)})
         return result.with_columns(pl.when(readable).then(pl.col(c)).alias(c) for c in result.columns[1:])
+
+    def predict(self, data: Any) -> Any:
+        """Label texts.
+
+        Args:
+            data: what `inputs` takes.
+
+        Returns:
+            As `table` describes it. Of a table's file or a data frame, all its columns first, in place of ``text``;
+            a frame is of the kind that was given.
+
+        Raises:
+            InputError: not fitted yet, or data that cannot be worked with.
+        """
+        self.check_fitted()
+        inputs = self.inputs(data)
+        answers = self.table(inputs, self.answer(inputs))
+        if inputs.given is None:
+            return answers
+        is_frame = not isinstance(data, str | Path | list | tuple | LabelledTexts)
+        return beside(data if is_frame else inputs.given, answers.drop("text"))
 
     def answers(self, inputs: Sequence[str]) -> "pl.DataFrame | Iterator[str]":
         if self.known_set(inputs) or not inputs:
             return super().answers(inputs)
-        texts = self.read_each(inputs, self.inputs)
-        return pl.concat([self.table(part, self.answer(part)) for part in texts])
+        parts = self.read_each(inputs, self.inputs)
+        answers: list[pl.DataFrame] = [self.predict(part) for part in parts]
+        return pl.concat(answers, how="diagonal_relaxed")
 
     def respond(self, line: str) -> Iterator[str]:
-        answer = self.predict([line]).row(0, named=True)
+        answer: dict[str, Any] = self.predict([line]).row(0, named=True)
         yield "" if answer["label"] is None else f"{answer['label']}\t{answer['p_' + answer['label']]:.3f}"
 
     # -- scores ----------------------------------------------------------------------------------------------
 
-    def scores(self, examples: LabelledTexts, answers: NDArray[Any]) -> dict[str, float]:
-        return class_scores(self._numbers(examples), answers)
+    def examine(self, examples: LabelledTexts) -> None:
+        known, looked_up = Seen.parse(self.seen_).among(examples.texts)
+        if known:
+            say(
+                f"{examples.name}: {known:,} of {looked_up:,} texts are among those that the model was fitted to or "
+                "validated on; the scores flatter it"
+            )
 
-    def baselines(self, examples: LabelledTexts, answers: Array) -> dict[str, Any]:
+    def scores(self, examples: LabelledTexts, answers: "Answers | NDArray[Any]") -> dict[str, float]:
+        given = answers.probabilities if isinstance(answers, Answers) else answers
+        return class_scores(self._numbers(examples), given)
+
+    def baselines(self, examples: LabelledTexts, answers: "Answers") -> dict[str, Any]:
         texts = examples.texts
         return {
             TFIDF: self.network_.baseline.log_probabilities(texts),
             MAJORITY: np.full(len(texts), self.majority_),
-            ALONE: self._network_log_probabilities(texts),
-            BLENDED: self.network_.ngrams.log_probabilities(texts),
+            ALONE: answers.network,
+            BLENDED: answers.ngrams,
         }
 
-    def details(self, examples: LabelledTexts, answers: Array, seconds: float) -> Sequence[Any]:
+    def details(self, examples: LabelledTexts, answers: "Answers", seconds: float) -> Sequence[Any]:
         from memfold.tasks.sentiment.influence import Details
 
         numbers = self._numbers(examples)
-        return [Details(self.network_, self.encoder_, self.classes_, examples.texts, numbers, answers.argmax(1))]
+        given = self.network_, self.encoder_, self.classes_, examples.texts
+        return [Details(*given, numbers, answers.probabilities.argmax(1), self.share_)]
+
+
+def _say_repeated(examples: LabelledTexts, rest: LabelledTexts, test: LabelledTexts) -> None:
+    again, unlike = examples.repeated()
+    if not again:
+        return
+    rows = "1 row repeats" if again == 1 else f"{again:,} rows repeat"
+    both, _ = Seen.of(rest.texts).among(test.texts)
+    sides = (
+        f"too few are different: {both:,} of {len(test.texts):,} that are scored are also trained on"
+        if both
+        else "equal texts are on one side of the split"
+    )
+    texts = "1 text has" if unlike == 1 else f"{unlike:,} texts have"
+    labels = f"; {texts} different labels" if unlike else ""
+    say(f"{examples.name}: {rows} the text of another; {sides}{labels}")
+
+
+def _is_number(label: str) -> bool:
+    try:
+        float(label)
+    except ValueError:
+        return False
+    return True
 
 
 def blended(network: Array, regression: Array, share: float) -> Array:

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 
-__all__ = ["tokens", "unspaced"]
+__all__ = ["token_places", "tokens", "unspaced"]
 
 # Scripts without spaces: Thai to Lao, Burmese, Khmer, kana, Chinese.
 _UNSPACED = (
@@ -21,6 +21,31 @@ def tokens(text: str) -> list[str]:
     ['it', "'", 's', 'great', ',', '酒', '店', '很', '好', '!']
     """
     return _TOKEN.findall(unicodedata.normalize("NFKC", text).lower())
+
+
+def token_places(text: str) -> list[int]:
+    """For each character of ``text.lower()`` the place of its token among `tokens`, -1 where it belongs to none.
+
+    >>> token_places("It is!")
+    [0, 0, -1, 1, 1, 2]
+    """
+    clusters: list[str] = []  # a character with the marks on it, which NFKC may make one
+    for character in text:
+        if clusters and unicodedata.combining(character):
+            clusters[-1] += character
+        else:
+            clusters.append(character)
+    normal = [unicodedata.normalize("NFKC", cluster).lower() for cluster in clusters]
+    owners = [-1] * len("".join(normal))
+    for place, match in enumerate(_TOKEN.finditer("".join(normal))):
+        owners[match.start() : match.end()] = [place] * (match.end() - match.start())
+    places: list[int] = []
+    begin = 0
+    for cluster, written in zip(clusters, normal, strict=True):
+        owner = max(owners[begin : begin + len(written)], default=-1)
+        places += [owner] * len(cluster.lower())
+        begin += len(written)
+    return places
 
 
 def unspaced(token: str) -> bool:

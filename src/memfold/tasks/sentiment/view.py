@@ -1,18 +1,20 @@
 """What a classifier makes of a text: where its attention lay, and what each word adds to the answer."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import plotly.graph_objects as go
 import torch
 from torch import Tensor
 
 from memfold.errors import InputError
-from memfold.explain.explanation import Explanation, Picture, Shares, flow_of, shares_of_inputs
+from memfold.explain.attribution import inputs_of, integrated_gradients, occlusion, substituted
+from memfold.explain.explanation import Explanation, Picture, Shares, flow_of
 from memfold.explain.trace import traced
 from memfold.explain.words import Words
 from memfold.page import INK, styled
 from memfold.tasks.sentiment import TextClassifier
-from memfold.tasks.sentiment.influence import log_odds
+from memfold.tasks.sentiment.influence import blend, log_odds
 from memfold.tasks.sentiment.network import TextNetwork, attention_weights
 from memfold.tasks.sentiment.tokens import tokens
 from memfold.tasks.text_source import text_of
@@ -31,12 +33,19 @@ def view(model: TextClassifier, source: str, words: Words) -> Explanation:
         raise InputError("the text holds no word")
     batch = encoded.batch([0])
     network = model.network_
-    answer = model.predict([text]).row(0, named=True)
-    place = model.classes_.index(answer["label"])
+    answer: dict[str, Any] = model.predict([text]).row(0, named=True)
+    label = answer["label"]
+    place = model.classes_.index(label)
+    added, rest = (torch.from_numpy(part).float() for part in network.ngrams.contributions(text))
+    beyond = added[len(pieces) :].sum(0) + rest  # of tokens that the LSTMs do not read
+
+    def blended_odds(linear: Tensor) -> Tensor:
+        """Of the answer, by what the tokens add to the logits of the linear model, (T, C)."""
+        by_network: Tensor = network(batch)
+        return log_odds(blend(by_network[0], (linear.sum(0) + beyond).log_softmax(-1), model.share_))[place]
 
     def run() -> Tensor:
-        log_p: Tensor = network(batch)
-        return log_odds(log_p)[0, place]
+        return blended_odds(added[: len(pieces)])
 
     trace = traced(network, run, lambda _, steps: pieces[:steps])
     with torch.no_grad():
@@ -44,17 +53,48 @@ def view(model: TextClassifier, source: str, words: Words) -> Explanation:
     figure = go.Figure(go.Bar(x=list(range(len(pieces))), y=weights.mean(0)[0].tolist(), marker_color=INK))
     figure = _with_pieces(styled(figure, words("weight"), ""), pieces)
     layers = [member.lstm for member in network.networks]
+    x = inputs_of(layers, run)  # (T, all their I)
+    both = torch.cat([x, added[: len(pieces)]], 1)  # what either half reads, side by side
+    without = torch.cat([x.mean(0).expand_as(x), torch.zeros_like(added[: len(pieces)])], 1)
+
+    def score(read: Tensor) -> Tensor:
+        with substituted(layers, read[:, : x.shape[1]]):
+            return blended_odds(read[:, x.shape[1] :])
+
+    owed = integrated_gradients(score, both, without)
+    methods = {
+        "integrated gradients": owed.sum(1).numpy(),
+        "occlusion": occlusion(score, both, without).numpy(),
+    }
+    alone = [half[place].exp().item() for half in _halves(model, text)]
+    said = words(
+        "score sentiment",
+        label=label,
+        lstms=f"{1 - model.share_:.0%}",
+        linear=f"{model.share_:.0%}",
+        by_lstms=f"{owed[:, : x.shape[1]].sum().item():+.2f}",
+        by_linear=f"{owed[:, x.shape[1] :].sum().item():+.2f}",
+        p_lstms=f"{alone[0]:.3f}",
+        p_linear=f"{alone[1]:.3f}",
+    )
     return Explanation(
         model.name,
         text,
-        f"{answer['label']}, {answer['p_' + answer['label']]:.3f}",
+        f"{label}, {answer['p_' + label]:.3f}",
         trace,
         next(iter(trace.layers)),
         " ",
         [Picture(words("attention sentiment"), words("attention sentiment text"), figure)],
-        Shares(words("score sentiment", label=answer["label"]), pieces, shares_of_inputs(layers, run)),
+        Shares(said, pieces, methods),
         flow_of(network, run),
     )
+
+
+def _halves(model: TextClassifier, text: str) -> tuple[Tensor, Tensor]:
+    """The log-probabilities of either half of the answer alone, (C,): the LSTMs and the linear model."""
+    with torch.no_grad():
+        network = model.network_(model.encoder_.encode([text]).batch([0]))[0]
+    return network, torch.from_numpy(model.network_.ngrams.log_probabilities([text]))[0]
 
 
 def _attention(member: TextNetwork, lengths: Tensor, h: Tensor) -> Tensor:

@@ -9,8 +9,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from memfold.data.parallel import ParallelText, read_parallel
-from memfold.data.texts import read_lines, texts_of
+from memfold.data.frames import beside
+from memfold.data.parallel import ParallelText, is_table, pairs_of_table, read_parallel, sentences_of_table
+from memfold.data.seen import Seen
+from memfold.data.texts import read_lines, texts_of, whole
 from memfold.display import say
 from memfold.errors import InputError
 from memfold.formats.directory import SOURCE, TARGET
@@ -78,12 +80,13 @@ class Translator(Task):
 
     source: str | None = parameter(
         None,
-        "column of a table with the sentences, by the name in its first line; none takes the first; "
-        "of @multi30k, the language",
+        "column of a table with the sentences; none takes the first of the two that hold sentences; of @multi30k, the "
+        "language",
     )
     target: str | None = parameter(
-        None, "column with the translations; none takes the second; of @multi30k, the language"
+        None, "column with the translations; none takes the other one of the two; of @multi30k, the language"
     )
+    encoding: str | None = parameter(None, "of the files: utf-8, latin-1, gb18030 ...; none looks at their bytes")
     source_units: Units = parameter("subword", '"subword", or "character" for writing without spaces')
     target_units: Units = parameter(
         "subword", "likewise of the translations; BLEU counts the characters of a target in characters"
@@ -113,6 +116,7 @@ class Translator(Task):
     beam: int = parameter(5, "translations that the search keeps", least=1, most=10_000)
     length_penalty: float = parameter(1.4, "GNMT's alpha; greater for longer translations", least=0, most=100)
 
+    seen_: str = fitted()  # hashes of the sentences that it was fitted to
     source_subwords_: SentencePieceProcessor = fitted(stored=False)  # files of their own
     target_subwords_: SentencePieceProcessor = fitted(stored=False)
     network_: "TranslationNetwork" = fitted(stored=False)
@@ -120,41 +124,54 @@ class Translator(Task):
     # -- reading ---------------------------------------------------------------------------------------------
 
     def read(self, data: Any) -> ParallelText:
-        """Sentence pairs from a table's ``Path``, from two of parallel lines, or from pairs of texts.
+        """Sentence pairs from a table's ``Path`` or a data frame, from two files of parallel lines, or pairs of texts.
 
         Raises:
             InputError: naming file and line of what cannot be read.
         """
         if isinstance(data, ParallelText):
             return data
+        if _is_frame(data):
+            return pairs_of_table(data, self.source, self.target)
         items = [data] if isinstance(data, str | Path) else list(data)
         if items and all(isinstance(item, Path) for item in items):
-            return read_parallel(items, self.source, self.target)
+            return read_parallel(items, self.source, self.target, self.encoding)
         return _of_pairs(items)
 
     def labelled(self, X: Any, y: Any) -> ParallelText:
         """Pairs of sentences and their translations: a ``str`` each, or the lines of a ``Path``."""
-        sources = texts_of(X, lines=True)
-        targets = texts_of(y, lines=True)
+        sources = texts_of(X, lines=True, encoding=self.encoding)
+        targets = texts_of(y, lines=True, encoding=self.encoding)
         if len(sources) != len(targets):
             raise InputError(f"{len(sources)} sentences in X and {len(targets)} translations in y")
         return _of_pairs(list(zip(sources, targets, strict=True)))
 
     def inputs(self, data: Any) -> list[str]:
-        """Sentences: a ``str`` is one, a ``Path`` a file with one a line.
+        """Sentences: a ``str`` is one, a ``Path`` a file with one a line or a table, a data frame has a column of them.
 
         Raises:
-            InputError: one text is given instead of a list, or a file that cannot be read.
+            InputError: a file that cannot be read, or a table of which no one column holds sentences.
         """
-        if isinstance(data, str):
-            raise InputError("predict takes a list of sentences, not one text")
-        return texts_of(data, lines=True)
+        if _is_table(data):
+            table, column = sentences_of_table(data, self.source, self.encoding)
+            return _texts_in(table.frame[column])
+        return texts_of(data, lines=True, encoding=self.encoding)
 
     def read_files(self, paths: Sequence[str]) -> ParallelText:
-        return read_parallel(paths, self.source, self.target)
+        return read_parallel(paths, self.source, self.target, self.encoding)
+
+    def summary(self, examples: ParallelText) -> dict[str, str]:
+        read = {"pairs": f"{len(examples.source):,}"}
+        if examples.source:
+            read["the first"] = f"{examples.source[0]!r} = {examples.target[0]!r}"
+        return read | ({"left out": f"{examples.skipped:,} with an empty side"} if examples.skipped else {})
 
     def hold_out(self, examples: ParallelText) -> tuple[ParallelText, ParallelText]:
-        return examples.split()
+        rest, test = examples.split()
+        if again := len(examples) - len(set(examples.source)):
+            pairs = "1 pair repeats" if again == 1 else f"{again:,} pairs repeat"
+            say(f"{pairs} the source sentence of another; those of one sentence are on one side of the split")
+        return rest, test
 
     def split(self, examples: ParallelText) -> tuple[ParallelText, ParallelText]:
         """All but a tenth of the distinct sentences, and these, at most 1,000 with all their translations."""
@@ -167,6 +184,7 @@ class Translator(Task):
         if skipped and data.progress:
             say(f"{skipped:,} pair{'s' * (skipped > 1)} left out: a side is empty")
         train = data.train
+        self.seen_ = str(Seen.of([*data.whole.source, *data.valid.source]))
         self.source_subwords_ = learn_subwords(train.source, self.vocabulary, self.source_units, generated=False)
         self.target_subwords_ = learn_subwords(train.target, self.vocabulary, self.target_units, generated=True)
         return train, data.valid
@@ -203,25 +221,36 @@ class Translator(Task):
         processors = {SOURCE: self.source_subwords_, TARGET: self.target_subwords_}
         return {name: processor.serialized_model_proto() for name, processor in processors.items()}
 
+    def check_restored(self) -> None:
+        Seen.parse(self.seen_)
+
     def restore_files(self, files: dict[str, bytes]) -> None:
         self.source_subwords_ = SentencePieceProcessor(model_proto=files[SOURCE])
         self.target_subwords_ = SentencePieceProcessor(model_proto=files[TARGET])
 
     # -- translating -----------------------------------------------------------------------------------------
 
-    def predict(  # type: ignore[override]
-        self, data: Any, beam: int | None = None, length_penalty: float | None = None
-    ) -> list[str]:
+    def predict(self, data: Any, beam: int | None = None, length_penalty: float | None = None) -> Any:
         """Translate sentences.
 
         Args:
             data: what `inputs` takes; of an empty sentence the translation is empty.
             beam, length_penalty: instead of those the model was made with.
 
+        Returns:
+            A list of translations; of a table's file or a data frame, all its columns and then ``translation``, in a
+            frame of the kind that was given.
+
         Raises:
             InputError: not fitted yet, or sentences or options that cannot be worked with.
         """
-        return self.answer(self.inputs(data), beam=beam, length_penalty=length_penalty).texts
+        self.check_fitted()
+        if not _is_table(data):
+            return self.answer(self.inputs(data), beam=beam, length_penalty=length_penalty).texts
+        table, column = sentences_of_table(data, self.source, self.encoding)
+        translations = self.answer(_texts_in(table.frame[column]), beam=beam, length_penalty=length_penalty)
+        answers = pl.DataFrame({"translation": translations.texts}, schema={"translation": pl.String})
+        return beside(table.frame if isinstance(data, Path) else data, answers)
 
     def answer(
         self,
@@ -288,10 +317,16 @@ class Translator(Task):
 
     def answers(
         self, inputs: Sequence[str], beam: int | None = None, length_penalty: float | None = None
-    ) -> Iterator[str]:
-        """Translations of a file's lines, a line each; of a known data set, of its test part's sentences."""
+    ) -> "pl.DataFrame | Iterator[str]":
+        """Translations of a file's lines, a line each; of a table, a column more; of a known set, of its test part."""
         self._require_inputs(inputs)
-        lines = _sentences(self.parts(inputs).test) if self.known_set(inputs) else read_lines(one_source(inputs))
+        if self.known_set(inputs):
+            lines = _sentences(self.parts(inputs).test)
+        elif is_table(path := Path(one_source(inputs))):
+            table: pl.DataFrame = self.predict(path, beam, length_penalty)
+            return table
+        else:
+            lines = read_lines(path, self.encoding)
         starts = range(0, len(lines), SENTENCES)
         blocks = (self.predict(lines[start : start + SENTENCES], beam, length_penalty) for start in starts)
         return (f"{translation}\n" for block in blocks for translation in block)
@@ -300,6 +335,15 @@ class Translator(Task):
         yield from self.predict([line])
 
     # -- scores ----------------------------------------------------------------------------------------------
+
+    def examine(self, examples: ParallelText) -> None:
+        sentences = _sentences(examples)
+        known, looked_up = Seen.parse(self.seen_).among(sentences)
+        if known:
+            say(
+                f"{known:,} of {looked_up:,} sentences are among those that the model was fitted to or validated on; "
+                "the scores flatter it"
+            )
 
     def scores(self, examples: ParallelText, answers: Translations) -> dict[str, float]:
         """BLEU and chrF. Several translations of one sentence are all references of it."""
@@ -331,6 +375,19 @@ class Translator(Task):
         return score_signatures(examples.references()[1], self._by_character)
 
 
+def _is_frame(data: Any) -> bool:
+    return hasattr(data, "columns") and not isinstance(data, str | Path)
+
+
+def _is_table(data: Any) -> bool:
+    """Whether sentences stand in a column of a file or of a data frame."""
+    return _is_frame(data) or (isinstance(data, Path) and is_table(data))
+
+
+def _texts_in(column: pl.Series) -> list[str]:
+    return [whole(text or "", f"row {row}") for row, text in enumerate(column.cast(pl.String).to_list(), 1)]
+
+
 def _of_pairs(pairs: Sequence[Any]) -> ParallelText:
     """Pairs of texts.
 
@@ -343,6 +400,8 @@ def _of_pairs(pairs: Sequence[Any]) -> ParallelText:
             raise InputError(
                 f"item {place} is no pair of texts; expected sentences with their translations, or files as Path"
             )
+        for side in sides:
+            whole(side, f"item {place}")
     text = ParallelText.of(pairs)
     if not len(text):
         raise InputError(f"{len(pairs)} pairs given, none in which both sides hold text")
