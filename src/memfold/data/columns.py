@@ -48,7 +48,8 @@ def choose(
     if given is None and holds is not None:
         holding = [column for column in columns if column not in taken and holds(table.column(column))]
         if len(holding) == 1:
-            _refuse_data_for_header(table, holding[0], holds)
+            if holds in (holds_times, holds_numbers):
+                _refuse_data_for_header(table, holding[0], holds)
             return holding[0]
     wanted = f"no column {given!r}" if given else f"no column for the {option}"
     has = ", ".join(map(repr, columns))

@@ -108,10 +108,10 @@ class _Cache:
         for k in range(layer.num_layers):
             rows = range(k * layer.num_directions, (k + 1) * layer.num_directions)
             weights = [[w.contiguous() for w in layer.checked_weights(row).values()] for row in rows]
-            key = _engine.fingerprint([(w.data_ptr(), w.nbytes) for own in weights for w in own])
+            key = _engine.fingerprint([(w.data_ptr(), w.nbytes) for direction in weights for w in direction])
             entry = entries.get(k)
             if entry is None or entry.key != key:
-                entry = _Entry(key, [ops.pack(layer.cell, own) for own in weights])
+                entry = _Entry(key, [ops.pack(layer.cell, direction) for direction in weights])
                 entries[k] = entry  # another thread may do the same at the same time: both are right
             result.append(entry.packed)
         return result

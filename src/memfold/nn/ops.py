@@ -125,13 +125,13 @@ def values(call: Call, y: Tensor, kept: Tensor) -> list[Values]:
     """Every value of a fold that kept them, for each direction: ``(T, B, H)`` each, by the composition's names."""
     result = []
     for d, h in enumerate(y.chunk(call.directions, dim=-1)):
-        own = {name: kept[:, :, d, k] for k, name in enumerate(KEPT[call.cell]) if kept.numel()} | {"h": h}
+        named = {name: kept[:, :, d, k] for k, name in enumerate(KEPT[call.cell]) if kept.numel()} | {"h": h}
         for name, other in CELLS[call.cell].complements.items():
-            own[name] = 1 - own[other]
+            named[name] = 1 - named[other]
             if call.lengths is not None:
                 ended = torch.arange(len(y), device=y.device)[:, None, None] >= call.lengths[:, None]
-                own[name] = own[name].masked_fill(ended, 0)
-        result.append({name: own[name] for name in CELLS[call.cell].values})
+                named[name] = named[name].masked_fill(ended, 0)
+        result.append({name: named[name] for name in CELLS[call.cell].values})
     return result
 
 
@@ -156,9 +156,9 @@ TENSORS = Arrays(address=Tensor.data_ptr, strides=_strides, int64=torch.int64, b
 
 def _addresses(weights: Sequence[Tensor]) -> tuple[int, int, int, int, int]:
     """Of ih, hh, their biases and the peepholes; an empty tensor has the address 0."""
-    own = [_address(w) for w in weights]
-    bias_ih, bias_hh = own[2:4] if len(own) > 3 else (0, 0)
-    return own[0], own[1], bias_ih, bias_hh, own[-1] if len(own) % 2 else 0
+    at = [_address(w) for w in weights]
+    bias_ih, bias_hh = at[2:4] if len(at) > 3 else (0, 0)
+    return at[0], at[1], bias_ih, bias_hh, at[-1] if len(at) % 2 else 0
 
 
 def _described(call: Call, y: Tensor, kept: Tensor | None) -> _engine.Call:
@@ -258,8 +258,8 @@ def _fold_cpu(*arguments: Any) -> tuple[Tensor, list[Tensor], Tensor]:
     y, last, kept = _outputs(call, batch_first, keep)
     engine.borrow_threads()
     packed = [pack(call.cell, weights) for weights in call.by_direction(call.weights)]
-    own = _described(call, y, kept)
-    _engine.fold(packed, own, [_address(part) for part in last], engine.threads_at_call())
+    described_call = _described(call, y, kept)
+    _engine.fold(packed, described_call, [_address(part) for part in last], engine.threads_at_call())
     return y, last, kept
 
 
@@ -310,8 +310,8 @@ def _fold_backward_cpu(*arguments: Any) -> list[Tensor]:
         call.cell,
         call.x.dtype == torch.float64,
         (call.x.shape[2], call.hidden),
-        [_addresses(own) for own in call.by_direction(call.weights)],
-        [_addresses(own) for own in call.by_direction(d_weights)],
+        [_addresses(weights) for weights in call.by_direction(call.weights)],
+        [_addresses(weights) for weights in call.by_direction(d_weights)],
         _address(dy),
         _strides(dy),
         [_address(part) for part in dstate],
@@ -352,8 +352,8 @@ class _Fold(torch.autograd.Function):
             gradients = _composed(call, (dy, dkept, *dstate), needs)
         else:
             backward = _fold_backward_cpu if _plain(x) else torch.ops.memfold.fold_backward
-            found = backward(*call, y, kept, dy, dstate, needs)
-            gradients = [g if need else None for g, need in zip(found, needs, strict=True)]
+            needed = backward(*call, y, kept, dy, dstate, needs)
+            gradients = [g if need else None for g, need in zip(needed, needs, strict=True)]
         return (None, None, None, *gradients)
 
 
@@ -368,23 +368,23 @@ def _composed(call: Call, grads: Sequence[Tensor | None], needs: Sequence[bool])
             if need and not tensor.requires_grad:
                 tensor.requires_grad_()
         parts = len(call.state)
-        own = call._replace(x=inputs[0], state=inputs[1 : 1 + parts], weights=inputs[1 + parts :])
-        outputs = _composition(own)
+        call = call._replace(x=inputs[0], state=inputs[1 : 1 + parts], weights=inputs[1 + parts :])
+        outputs = _composition(call)
         pairs = [(o, g) for o, g in zip(outputs, grads, strict=True) if g is not None]
         asked = [tensor for tensor, need in zip(inputs, needs, strict=True) if need]
-        found = iter(
+        derived = iter(
             torch.autograd.grad(
                 [o for o, _ in pairs], asked, [g for _, g in pairs], create_graph=create_graph, allow_unused=True
             )
         )
-    return [next(found) if need else None for need in needs]
+    return [next(derived) if need else None for need in needs]
 
 
 def _composition(call: Call) -> tuple[Tensor, ...]:
     """y, what is kept and each part of the state, in torch's operators."""
     values, finals = [], []
     for d, weights in enumerate(call.by_direction(call.weights)):
-        own, final = composition.fold(
+        named, final = composition.fold(
             call.cell,
             call.x,
             dict(zip(call.weight_names, weights, strict=True)),
@@ -397,12 +397,12 @@ def _composition(call: Call) -> tuple[Tensor, ...]:
             zoneout=[p if z is None else z[d].bool() for z, p in zip(call.zones, call.zoneout, strict=True)],
             keep=True,
         )
-        values.append(own)
+        values.append(named)
         finals.append(final)
     last = [torch.stack(parts) for parts in zip(*finals, strict=True)]
     absent = torch.zeros_like(values[0]["h"])  # what the engine keeps for itself
-    kept = [torch.stack([own.get(name, absent) for name in KEPT[call.cell]], dim=2) for own in values]
-    return torch.cat([own["h"] for own in values], dim=-1), torch.stack(kept, 2), *last
+    kept = [torch.stack([named.get(name, absent) for name in KEPT[call.cell]], dim=2) for named in values]
+    return torch.cat([named["h"] for named in values], dim=-1), torch.stack(kept, 2), *last
 
 
 def _fold_autograd(*arguments: Any) -> tuple[Tensor, list[Tensor], Tensor]:
