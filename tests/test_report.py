@@ -64,7 +64,7 @@ def test_the_sentences_of_the_report_are_those_of_the_summary(demo: Path, summar
     assert len(events["found"]) + len(events["missed"]) == 5
     assert f"an alarm in {len(events['found'])} of 5 known events, {events['false_alarms']} false alarm" in page
     assert f"number {memory['unit']} keeps the mean of the last 7 days best" in page
-    assert f"with a correlation of {memory['correlation']:.2f} on the 28 days" in page
+    assert f"with a correlation of {memory['correlation']:.2f} on the 728 days" in page
 
 
 @pytest.mark.slow
