@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from memfold.data import tables
+from memfold.data.readings import read_readings
 from memfold.data.tables import ID, TARGET, TIME, read_series
 from memfold.errors import InputError
 
@@ -245,3 +246,18 @@ def test_a_column_cannot_be_two_things() -> None:
     ):
         with pytest.raises(InputError, match=message):
             read_series(frame, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["row", "*", "^.*$", "ds", "y"])
+def test_a_covariate_with_a_name_that_means_something_here_is_refused(name: str) -> None:
+    frame = pl.DataFrame({"t": [1, 2], "sales": [1.0, 2.0]}).with_columns(pl.Series(name, [0.0, 1.0]))
+    with pytest.raises(InputError, match=re.escape(f"cannot be called {name!r} here; rename it")):
+        read_series(frame, time="t", target="sales", covariates=[name])
+
+
+@pytest.mark.parametrize("names", [[b"\xff", b"\xfe"], [[1], [2]]])
+def test_names_of_series_that_are_no_names_are_refused(names: list[object]) -> None:
+    frame = pl.DataFrame({"ds": [1, 2], "y": [1.0, 2.0], "unique_id": names})
+    for read in (read_series, read_readings):
+        with pytest.raises(InputError, match=r"column 'unique_id' holds .*; expected the names of series"):
+            read(frame)

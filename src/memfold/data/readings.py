@@ -14,7 +14,7 @@ from memfold.data.columns import TIME_NAMES, VALUE_NAMES, by_name, choose, holds
 from memfold.data.datasets import find
 from memfold.data.numbers import Decimal, read_numbers
 from memfold.data.sources import read_table
-from memfold.data.tables import TIME, in_order, refuse_null
+from memfold.data.tables import TIME, in_order, names_in, refuse_null
 from memfold.data.times import AS_THEY_ARE, Times, read_times
 from memfold.errors import InputError
 
@@ -114,7 +114,7 @@ def read_readings(
         choose(raw, label, "label", ())
     label = label or by_name(raw.frame.columns, LABEL_NAMES)
     height = raw.frame.height
-    names = raw.frame[id].cast(pl.String) if id in raw.frame.columns else pl.Series([Path(raw.name).stem] * height)
+    names = names_in(raw.column(id)) if id in raw.frame.columns else pl.Series([Path(raw.name).stem] * height)
     refuse_null(raw.column(time))
     times, written = read_times(raw.column(time), dates)
     notes = [*raw.notes, *([written.note] if written.note else [])]

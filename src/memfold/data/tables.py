@@ -20,7 +20,7 @@ from memfold.data.sources import read_table
 from memfold.data.times import AS_THEY_ARE, ZONES, Times, follow_clock, read_times
 from memfold.errors import InputError
 
-__all__ = ["ID", "TARGET", "TIME", "SeriesTable", "in_order", "read_series", "refuse_null"]
+__all__ = ["ID", "TARGET", "TIME", "SeriesTable", "in_order", "names_in", "read_series", "refuse_null"]
 
 ID, TIME, TARGET = "unique_id", "ds", "y"
 FROM_END = pl.int_range(pl.len()).reverse().over(ID)  # 0 for the last row of a series
@@ -169,9 +169,12 @@ def read_series(
         if column in roles:
             raise InputError(f"{name}: column {column!r} is named twice, as {roles[column]} and as {option}")
         roles[column] = option
+    for column in (*wanted, *static):
+        if column in {ID, TIME, TARGET, "row", "*"} or (column.startswith("^") and column.endswith("$")):
+            raise InputError(f"{name}: a column beside the target cannot be called {column!r} here; rename it")
     if id in raw.frame.columns:
         refuse_null(raw.column(id))
-        ids = raw.frame[id].cast(pl.String).alias(ID)
+        ids = names_in(raw.column(id)).alias(ID)
     else:
         ids = pl.Series(ID, [target] * raw.frame.height, dtype=pl.String)
     refuse_null(raw.column(time))
@@ -268,6 +271,18 @@ def _by_clock(frame: pl.DataFrame, how: Times) -> tuple[pl.DataFrame, Times]:
 
 
 # -- row numbers are those of the file, its header being row 1 where nothing precedes it ----------------------
+
+
+def names_in(column: Column) -> pl.Series:
+    """A column of names of series as texts.
+
+    Raises:
+        InputError: it holds what is no name.
+    """
+    kind = column.values.dtype
+    if kind.is_nested() or kind in (pl.Binary, pl.Object):
+        raise InputError(f"{column} holds {kind}; expected the names of series, texts or numbers")
+    return column.values.cast(pl.String)
 
 
 def refuse_null(column: Column) -> None:
