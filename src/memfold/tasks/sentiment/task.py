@@ -155,7 +155,11 @@ class TextClassifier(Task):
     def summary(self, examples: LabelledTexts) -> dict[str, str]:
         characters = sum(map(len, examples.texts)) / max(1, len(examples.texts))
         read = {"texts": f"{len(examples.texts):,} of {characters:,.0f} characters on average"}
-        return read | ({"labels": counted(examples.labels)} if examples.labels else {})
+        if examples.labels:
+            read["labels"] = counted(examples.labels)
+        if alike := spellings(examples.labels or ()):
+            read["alike but for case"] = "; ".join(with_counts(group, "row") for group in alike)
+        return read
 
     def hold_out(self, examples: LabelledTexts) -> tuple[LabelledTexts, LabelledTexts]:
         rest, test = held_out(examples, self.fold)
