@@ -14,6 +14,7 @@ from memfold.explain.words import Words
 from memfold.page import ACTUAL, BAND, INK, OTHERS, styled
 from memfold.tasks.anomaly import AnomalyDetector
 from memfold.tasks.anomaly.features import Features
+from memfold.tasks.anomaly.network import Predictor
 
 __all__ = ["view"]
 
@@ -27,7 +28,7 @@ def view(model: AnomalyDetector, source: str, words: Words) -> Explanation:
         raise InputError(f"{source}: two points are the least")
     judged = model.predict([series]).tail(SHOWN_POINTS)
     features = Features(model.size_, series.day)
-    network = model.network_
+    network: Predictor = model.network_
     rows = []
     for time, values in zip(series.times.tolist(), series.values.tolist(), strict=True):
         rows.append(features.next(time))

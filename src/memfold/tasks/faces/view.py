@@ -5,7 +5,7 @@ from torch import Tensor
 from memfold.explain.explanation import Explanation
 from memfold.explain.words import Words
 from memfold.tasks.faces import FaceRecognizer
-from memfold.tasks.faces.network import embeddings_of
+from memfold.tasks.faces.network import FaceNetwork, embeddings_of
 from memfold.tasks.vision.explained import explained_picture, one_picture
 
 __all__ = ["view"]
@@ -14,7 +14,7 @@ __all__ = ["view"]
 def view(model: FaceRecognizer, source: str, words: Words) -> Explanation:
     """A picture as a recogniser of faces sees it; the gates are those of the picture, not of its mirror image."""
     pixels = one_picture(model, source)
-    network = model.network_
+    network: FaceNetwork = model.network_
     similarities = embeddings_of(network, pixels)[0] @ network.gallery.T
     best = int(similarities.argmax())
     similarity = similarities[best].item()
