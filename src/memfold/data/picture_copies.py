@@ -7,11 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from memfold.data.seen import Seen
 from memfold.display import say
 
-__all__ = ["fingerprint", "kept_together", "say_copies"]
+__all__ = ["fingerprint", "kept_together", "remembered", "say_copies", "say_trained_on"]
 
 NAMED = 5  # pairs
+MOST_REMEMBERED = 1 << 14  # pictures, in a model's configuration
 MOST_TOGETHER = 4  # copies that are held out together; of more, all are trained on
 
 
@@ -68,3 +70,18 @@ def say_copies(
             f"score flatters: {named}{more}"
         )
     return len(pairs)
+
+
+def remembered(prints: Sequence[bytes]) -> str:
+    """The pictures that a model is fitted to, as its configuration holds them: by hashes."""
+    return str(Seen.of((print_.hex() for print_ in prints), MOST_REMEMBERED))
+
+
+def say_trained_on(name: str, prints: Sequence[bytes], seen: str) -> None:
+    """Say how many pictures to score are among those that a model was fitted to, as `remembered` gave them."""
+    known, looked_up = Seen.parse(seen).among([print_.hex() for print_ in prints])
+    if known:
+        say(
+            f"{name}: {known:,} of {looked_up:,} images are among those that the model was fitted to or validated on; "
+            "the scores flatter it"
+        )

@@ -88,6 +88,7 @@ class ImageClassifier(ImageTask):
     def finish(self, data: FitData, ready: Any) -> None:
         from memfold.tasks.vision.neighbours import PrincipalNeighbours
 
+        self.remember(data)
         whole = self.as_bytes(data).whole
         baseline = PrincipalNeighbours.fit(whole.pixels, self._numbers(whole), AXES, NEAREST)
         self.network_.baseline = baseline

@@ -11,7 +11,7 @@ import polars as pl
 from memfold.data.boxes import BoxedImages, boxed, joined, read_boxes, read_splits, unboxed
 from memfold.data.folders import KEPT_APART, say_parts
 from memfold.data.labels import counted
-from memfold.data.picture_copies import say_copies
+from memfold.data.picture_copies import remembered, say_copies, say_trained_on
 from memfold.data.pictures import path_of, pictures_at, several
 from memfold.data.tones import Tones, words_of
 from memfold.display import say
@@ -77,6 +77,7 @@ class ObjectDetector(Task):
     classes_: list[str] = fitted()
     layout_: str = fitted()  # of COCO's numbers in what it was fitted to
     tones_: Tones = fitted()
+    seen_: str = fitted()  # hashes of the images that it was fitted to
     thresholds_: list[float] = fitted()
     baseline_: MeanBoxes = fitted()
     network_: "DetectorNetwork" = fitted(stored=False)
@@ -169,6 +170,9 @@ class ObjectDetector(Task):
         files, others = (list(map(str, images.paths)) for images in (part, trained_on))
         say_copies(files, part.prints, others, trained_on.prints, what)
 
+    def examine(self, examples: BoxedImages) -> None:
+        say_trained_on(examples.name, examples.prints, self.seen_)
+
     def summary(self, examples: BoxedImages) -> dict[str, str]:
         boxes = [label for labels in examples.labels for label in labels]
         sides = [f"{width} by {height}" for width, height in dict.fromkeys(examples.sizes)]
@@ -220,6 +224,7 @@ class ObjectDetector(Task):
     def finish(self, data: FitData, ready: Any) -> None:
         from memfold.tasks.detect.training import find_boxes, true_boxes
 
+        self.seen_ = remembered([*data.whole.prints, *data.valid.prints])
         _, valid = ready
         truth, predicted = judged([true_boxes(picture) for picture in valid], find_boxes(self.network_, valid))
         self.thresholds_ = best_thresholds(truth, predicted, len(self.classes_)).tolist()

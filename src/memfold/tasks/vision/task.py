@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from memfold.data.folders import KEPT_APART, PARTS, is_folder, say_parts, split_folders
 from memfold.data.images import Images, joined, read_classes, read_images
 from memfold.data.labels import counted, numbers_of
-from memfold.data.picture_copies import say_copies
+from memfold.data.picture_copies import remembered, say_copies, say_trained_on
 from memfold.data.pictures import SUFFIXES, path_of, pictures_at, several
 from memfold.data.tones import Tones, words_of
 from memfold.display import say
@@ -54,8 +54,16 @@ class ImageTask(Task):
 
     colours_: int = fitted()
     tones_: Tones = fitted()
+    seen_: str = fitted()  # hashes of the images that it was fitted to
 
     # -- reading ---------------------------------------------------------------------------------------------
+
+    def remember(self, data: FitData) -> None:
+        """Keep hashes of the images, for an evaluation to notice them."""
+        self.seen_ = remembered([*data.whole.prints, *data.valid.prints])
+
+    def examine(self, examples: Images) -> None:
+        say_trained_on(examples.name, examples.prints, self.seen_)
 
     def summary(self, examples: Images) -> dict[str, str]:
         height, width = examples.pixels.shape[2:]
