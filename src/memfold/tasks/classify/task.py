@@ -88,8 +88,9 @@ class ImageClassifier(ImageTask):
     def finish(self, data: FitData, ready: Any) -> None:
         from memfold.tasks.vision.neighbours import PrincipalNeighbours
 
+        data = self.as_bytes(data)
         self.remember(data)
-        whole = self.as_bytes(data).whole
+        whole = data.whole
         baseline = PrincipalNeighbours.fit(whole.pixels, self._numbers(whole), AXES, NEAREST)
         self.network_.baseline = baseline
         self.baseline_ = baseline.shape()

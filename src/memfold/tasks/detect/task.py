@@ -224,7 +224,8 @@ class ObjectDetector(Task):
     def finish(self, data: FitData, ready: Any) -> None:
         from memfold.tasks.detect.training import find_boxes, true_boxes
 
-        self.seen_ = remembered([*data.whole.prints, *data.valid.prints])
+        whole, held_out = (part.toned(self.tones_) for part in (data.whole, data.valid))
+        self.seen_ = remembered([*whole.prints, *held_out.prints])
         _, valid = ready
         truth, predicted = judged([true_boxes(picture) for picture in valid], find_boxes(self.network_, valid))
         self.thresholds_ = best_thresholds(truth, predicted, len(self.classes_)).tolist()

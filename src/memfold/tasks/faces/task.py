@@ -117,8 +117,8 @@ class FaceRecognizer(ImageTask):
 
         from memfold.tasks.vision.neighbours import PrincipalNeighbours
 
-        self.remember(data)
         data = self.as_bytes(data)
+        self.remember(data)
         to_train = self.embeddings(data.valid.pixels) @ self.embeddings(data.train.pixels).T
         self.threshold_ = equal_error(*same_pairs(to_train, data.valid.labels, data.train.labels)).threshold
         given = data.whole is data.train  # what to validate on, beside the whole
