@@ -154,3 +154,24 @@ def test_the_command_line_fits_scores_and_saves(
     assert found["task"] == "anomaly"
     assert found["baseline"]["name"] == "windowed Gaussian"
     assert found["metrics"]["nab_standard"] > 50
+
+
+def test_answers_stand_beside_the_rows_that_were_given(fitted: AnomalyDetector, tmp_path: Path) -> None:
+    given = table().with_columns(pl.lit("b12").alias("machine"), pl.int_range(pl.len()).alias("score"))
+    shuffled = given.sample(fraction=1.0, shuffle=True, seed=0)
+    judged = fitted.predict(shuffled)
+    assert judged["ds"].to_list() == shuffled["ds"].to_list()
+    assert judged["machine"].unique().to_list() == ["b12"]
+    assert judged["given_score"].to_list() == shuffled["score"].to_list()
+    in_order = fitted.predict(given)
+    joined = judged.join(in_order, on="ds", how="left", maintain_order="left")
+    assert joined["score"].to_list() == joined["score_right"].to_list()
+
+
+def test_files_are_series_of_their_own(fitted: AnomalyDetector, tmp_path: Path) -> None:
+    paths = [tmp_path / "a.csv", tmp_path / "b.csv"]
+    for path in paths:
+        table().write_csv(path)
+    judged = fitted.predict(paths)
+    assert judged["unique_id"].unique(maintain_order=True).to_list() == ["a", "b"]
+    assert judged.height == 2 * table().height

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -12,8 +13,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from memfold.data.datasets import DataSet
-from memfold.data.frames import like
+from memfold.data.frames import beside, like
 from memfold.data.readings import ID, Readings, read_readings
+from memfold.data.sources import read_table
 from memfold.data.splits import TimeSplit, with_column
 from memfold.data.times import Times
 from memfold.display import say
@@ -155,6 +157,8 @@ class AnomalyDetector(Task):
             InputError: naming file, row and column of what cannot be read, or series of other variables than those
                 that the model was trained on.
         """
+        if isinstance(data, list | tuple) and any(isinstance(one, str | Path) for one in data):
+            return self.read_files(list(map(str, data)))
         if not (isinstance(data, list) and all(isinstance(one, Readings) for one in data)):
             data = self._readings(data, self.label)
         return self._same(data) if hasattr(self, "variables_") else data
@@ -353,23 +357,37 @@ class AnomalyDetector(Task):
             data: one path or several, a data frame, or a list of `Readings`.
 
         Returns:
-            As `table` describes it; of files and frames the times are written as they were, and a frame is of the kind
-            that was given.
+            As `table` describes it. Of files and frames: a row for each of theirs, in their order, with all of their
+            columns first and the times written as they were; a frame is of the kind that was given.
 
         Raises:
             InputError: not fitted yet, or data that cannot be worked with.
         """
         self.check_fitted()
-        examples = self.read(data)
-        judged = self.table(examples, self._judged(examples, [0] * len(examples)))
-        return judged if examples is data else like(_written(judged, examples), data)
+        if isinstance(data, list | tuple):
+            if all(isinstance(one, Readings) for one in data):
+                series = self.read(list(data))
+                return self.table(series, self._judged(series, [0] * len(series)))
+            parts: list[pl.DataFrame] = self.read_each(list(map(str, data)), self._predict_file)
+            return pl.concat(parts, how="diagonal_relaxed")
+        return like(self._predict_file(data), data)
+
+    def _predict_file(self, data: Any) -> pl.DataFrame:
+        """Every row of one table judged, beside all that it holds."""
+        given = read_table(data, self.encoding)
+        examples = self.read(given)
+        judged = _written(self.predict(examples), examples)
+        places = np.concatenate([one.rows for one in examples if one.rows is not None])
+        judged = judged[np.argsort(places).tolist()]
+        others = given.frame.drop([name for name in ("ds", ID) if name in given.frame.columns])
+        answers: pl.DataFrame = beside(others, judged)
+        return answers
 
     def answers(self, inputs: Sequence[str]) -> pl.DataFrame:
         self._require_inputs(inputs)
         if self.known_set(inputs):
             return self.predict(self.parts(inputs).test)
-        examples = self.read_files(inputs)
-        return _written(self.predict(examples), examples)
+        return self.predict(list(inputs))
 
     # -- in a stream -----------------------------------------------------------------------------------------
 
