@@ -373,3 +373,9 @@ def test_pandas_indices_of_times_are_columns() -> None:
     assert str(table.times.written(table.times_after(1)["ds"])[0]) == "2024-01-04 00:00:00+01:00"
     periods = pd.DataFrame({"y": [1.0, 2.0, 3.0]}, index=pd.period_range("2024-01", periods=3, freq="M"))
     assert read_series(periods).step == "1mo"
+
+
+def test_an_index_with_the_name_of_a_column_is_refused() -> None:
+    frame = pd.DataFrame({"ds": [1, 2], "y": [1.0, 2.0]}, index=pd.Index([1, 2], name="ds"))
+    with pytest.raises(InputError, match="'ds' as a column and in its index"):
+        read_series(frame)

@@ -85,9 +85,14 @@ def _joined(tables: Sequence[Table]) -> Table:
         frame = pl.concat([t.frame.select(first.frame.columns) for t in tables], how="vertical_relaxed")
     except pl.exceptions.PolarsError as error:
         raise InputError(f"{first.name} and others: columns of different types ({error})") from None
-    rows = pl.concat([pl.Series([t.row(k) for k in range(t.frame.height)], dtype=pl.Int64) for t in tables])
+    rows = pl.concat([_rows_of(t) for t in tables])
     notes = tuple(f"{t.name}: {note}" for t in tables for note in t.notes)
     return Table(", ".join(t.name for t in tables), frame, notes, rows, first.separator)
+
+
+def _rows_of(table: Table) -> pl.Series:
+    rows = table.rows
+    return pl.int_range(2, 2 + table.frame.height, eager=True) if rows is None else rows.cast(pl.Int64)
 
 
 def _of_a_frame(source: Any) -> Table:
@@ -99,8 +104,10 @@ def _of_a_frame(source: Any) -> Table:
         index = source.index
         times = type(index).__name__ in ("DatetimeIndex", "PeriodIndex")
         if times or any(name is not None for name in index.names):
-            name = index.name if index.name is not None or not times else "ds"
-            source = source.rename_axis(name).reset_index()
+            titles = ["ds" if times and name is None else name for name in index.names]
+            if twice := sorted(map(str, set(titles) & set(source.columns))):
+                raise InputError(f"the data frame has {twice[0]!r} as a column and in its index; rename one of them")
+            source = source.rename_axis(titles).reset_index()
         for title in list(source.columns):
             if str(source[title].dtype).startswith("period"):
                 source = source.assign(**{str(title): source[title].dt.to_timestamp()})
