@@ -161,6 +161,8 @@ class AnomalyDetector(Task):
             return self.read_files(list(map(str, data)))
         if not (isinstance(data, list) and all(isinstance(one, Readings) for one in data)):
             data = self._readings(data, self.label)
+            if notes := dict.fromkeys(note for one in data for note in one.notes):
+                say(f"{data[0].name}: {'; '.join(notes)}")
         return self._same(data) if hasattr(self, "variables_") else data
 
     def labelled(self, X: Any, y: Any) -> list[Readings]:
@@ -229,8 +231,7 @@ class AnomalyDetector(Task):
             )
         if first.windows is not None:
             read["labels"] = f"{sum(len(one.windows or ()) for one in examples):,} labelled anomalies"
-        notes = dict.fromkeys(note for one in examples for note in one.notes)
-        return read | ({"read": "; ".join(notes)} if notes else {})
+        return read
 
     def examine(self, examples: list[Readings]) -> None:
         ends = {one.name: one.times[-1] for one in self.history_ if one.times}

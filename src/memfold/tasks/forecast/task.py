@@ -144,6 +144,8 @@ class Forecaster(Task):
         """
         covariates = (*self.past, *self.future)
         table = self._series(data)
+        if table is not data and table.notes:
+            say(f"{table.name}: {'; '.join(table.notes)}")
         there = {*table.covariates, *([] if table.static is None else table.static.columns)}
         for column in (*covariates, *self.static):  # of a table that was read before
             if column not in there:
@@ -217,7 +219,7 @@ class Forecaster(Task):
             read["covariates"] = ", ".join(columns)
         if examples.ahead.height:
             read["known ahead"] = f"{examples.ahead.height:,} rows without a value"
-        return read | ({"read": "; ".join(examples.notes)} if examples.notes else {})
+        return read
 
     def examine(self, examples: SeriesTable) -> None:
         ends = examples.known.group_by(ID, maintain_order=True).agg(pl.col(TIME).last().cast(pl.Int64))
