@@ -82,6 +82,7 @@ def read_readings(
     dates: str | None = None,
     decimal: Decimal | None = None,
     encoding: str | None = None,
+    plain: bool = False,
 ) -> list[Readings]:
     """Read series of readings.
 
@@ -91,7 +92,7 @@ def read_readings(
         values: columns with the values; none looks for y or value, then for the only other column of numbers.
         label: column that is 1 in an anomaly and 0 elsewhere; None looks for label, anomaly ...
         id: column with the series' names; a table without it holds one series.
-        dates: as `memfold.data.times.read_times` takes it.
+        dates, plain: as `memfold.data.times.read_times` takes them.
         decimal: as `memfold.data.numbers.read_numbers` takes it.
         encoding: of a text file; None finds it.
 
@@ -116,7 +117,7 @@ def read_readings(
     height = raw.frame.height
     names = names_in(raw.column(id)) if id in raw.frame.columns else pl.Series([Path(raw.name).stem] * height)
     refuse_null(raw.column(time))
-    times, written = read_times(raw.column(time), dates)
+    times, written = read_times(raw.column(time), dates, plain=plain)
     notes = [*raw.notes, *([written.note] if written.note else [])]
     read = {ID: names, TIME: times}
     for k, column in enumerate(columns):

@@ -121,7 +121,7 @@ AS_THEY_ARE = Times("datetime")  # of a data frame, without a zone
 
 
 def read_times(
-    at: Column, dates: str | None = None, *, even: Callable[[pl.Series], bool] | None = None
+    at: Column, dates: str | None = None, *, even: Callable[[pl.Series], bool] | None = None, plain: bool = False
 ) -> tuple[pl.Series, Times]:
     """The times of a column, and how they are written.
 
@@ -130,6 +130,7 @@ def read_times(
         dates: ``"day-first"``, ``"month-first"`` or a format of strptime; None looks at the column.
         even: whether times that were read are evenly apart: of two orders that fit, the one that alone gives such times
             is taken.
+        plain: whether whole numbers are no dates, whatever their digits.
 
     Returns:
         Datetime in microseconds without a zone, or Int64 where the column holds plain whole numbers; empty cells stay
@@ -151,7 +152,7 @@ def read_times(
     by_format = dates is not None and dates not in _ORDERS
     numbers = column.cast(pl.Int64, strict=False)
     if numbers.null_count() == column.null_count() and not by_format:
-        return _numbers(numbers, at)
+        return (numbers, Times("integer")) if plain else _numbers(numbers, at)
     if column.dtype != pl.String:
         if not by_format:
             raise InputError(f"{at}: a number of more than 63 bits is not a time")

@@ -175,3 +175,10 @@ def test_files_are_series_of_their_own(fitted: AnomalyDetector, tmp_path: Path) 
     judged = fitted.predict(paths)
     assert judged["unique_id"].unique(maintain_order=True).to_list() == ["a", "b"]
     assert judged.height == 2 * table().height
+
+
+def test_a_model_over_plain_numbers_takes_none_for_years() -> None:
+    rows = pl.DataFrame({"ds": range(4000), "y": np.sin(np.arange(4000) * 0.3)})
+    model = small(label=None).fit(rows[:1000], budget="1ep", progress=False)
+    part = rows[1900:2100]  # whose times alone would be years
+    assert model.predict(part)["ds"].to_list() == part["ds"].to_list()

@@ -181,6 +181,7 @@ class AnomalyDetector(Task):
             dates=self.dates,
             decimal=self.decimal,
             encoding=self.encoding,
+            plain=hasattr(self, "calendar_") and not self.calendar_,
         )
 
     def read_files(self, paths: Sequence[str]) -> list[Readings]:
@@ -243,7 +244,10 @@ class AnomalyDetector(Task):
         if not within:
             return
         of = f"{len(within)} of {len(examples)} series, {within[0]!r} first," if len(examples) > 1 else repr(within[0])
-        say(f"the model was fitted to points of {of} that are scored here; the scores flatter it")
+        say(
+            f"by names and times, the model was fitted to points of {of} that are scored here; if these are the "
+            "same, the scores flatter it"
+        )
 
     # -- training --------------------------------------------------------------------------------------------
 

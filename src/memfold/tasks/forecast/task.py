@@ -229,7 +229,10 @@ class Forecaster(Task):
         of = (
             "every series" if len(within) == len(ends) else f"{len(within)} of {len(ends)} series, {within[0]!r} first,"
         )
-        say(f"the model was fitted to the last steps of {of} which are scored here; the scores flatter it")
+        say(
+            f"by names and times, the model was fitted to the last steps of {of} which are scored here; if these are "
+            "the same rows, the scores flatter it"
+        )
 
     # -- training --------------------------------------------------------------------------------------------
 
