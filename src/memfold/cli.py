@@ -179,11 +179,17 @@ def fit(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the unfinished training in --out.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a finished model in --out.")] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what was read and what a fit would take, and stop.")
+        bool, typer.Option("--dry-run", help="Show what was read, the plan and what a fit would take, and stop.")
     ] = False,
+    plan: Annotated[
+        Path | None,
+        typer.Option(help="Plan to take in place of a new one: what fit --json printed, or a model's folder."),
+    ] = None,
     as_json: Json = False,
 ) -> int:
     """Fit a model to your data and score it once on a part that was held out.
+
+    What the plan chooses by looking at the data and the machine is printed first; --set wins over it.
 
     Held out are the test part that a data set has itself, or else the last horizon of each series, what follows a
     detector's warm-up, the end of a text, a tenth of the examples or of their speakers.
@@ -193,8 +199,10 @@ def fit(
     from memfold.budget import Budget
     from memfold.formats.directory import check_place
     from memfold.tasks.parameters import parameters_of, parse_settings
+    from memfold.tasks.planning import read_plan
 
     kind = task_class(task)
+    given = None if plan is None else read_plan(plan)
     settable = {p.name: p.hint for p in parameters_of(kind) if p.name != "seed"}
     model = kind(**{**kind.known_parameters(data), **parse_settings(settable, task, settings), "seed": seed})
     Budget.parse(budget)  # refuse it before anything is read
@@ -205,10 +213,10 @@ def fit(
     summaries = {"to train on": parts.train, "to validate on": held_out, "to score": parts.test}
     show_read({name: model.summary(part) for name, part in summaries.items() if part is not None})
     if dry_run:
-        show_read({"a fit would take": model.rehearse(replace(parts, valid=held_out), budget)})
+        show_read({"a fit would take": model.rehearse(replace(parts, valid=held_out), budget, given)})
         say("a fit would start; --dry-run trains and writes nothing")
         return 0
-    model.fit(parts.train, budget=budget, valid=held_out, out=out, resume=resume, overwrite=overwrite)
+    model.fit(parts.train, budget=budget, valid=held_out, out=out, resume=resume, overwrite=overwrite, plan=given)
     command = shlex.join(["memfold", *sys.argv[1:]])
     model.save(out, command=command)  # before the scoring, which may be interrupted
     if model.training_.stopped not in ("budget", "patience"):
@@ -478,7 +486,7 @@ def info(model: Annotated[Path, typer.Argument(help="A model's folder.")], as_js
     config = read_config(model)
     size = sum(file["bytes"] for file in config["files"].values())
     if as_json:
-        kept = {name: config.get(name) for name in ("task", "format", "memfold", "torch", "parameters")}
+        kept = {name: config.get(name) for name in ("task", "format", "memfold", "torch", "parameters", "plan")}
         print(json.dumps({**kept, "bytes": size}))
         return
     card = model / CARD
@@ -487,7 +495,8 @@ def info(model: Annotated[Path, typer.Argument(help="A model's folder.")], as_js
     )
     console = Terminal()
     console.print(Markdown(plain(text)))
-    changed = ", ".join(f"{name}={value}" for name, value in config["parameters"].items())
+    parameters = config["parameters"] | config.get("plan", {})
+    changed = ", ".join(f"{name}={value}" for name, value in parameters.items())
     console.print(f"{size / 1e6:.1f} MB; parameters: {changed}", highlight=False)
 
 

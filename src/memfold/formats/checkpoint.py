@@ -1,6 +1,8 @@
 """The checkpoint of a training: one safetensors file with counters as JSON in its metadata."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from torch import Tensor
 from memfold.errors import InputError
 from memfold.files import write_file
 
-__all__ = ["read_checkpoint", "write_checkpoint"]
+__all__ = ["read_checkpoint", "read_counters", "write_checkpoint"]
 
 _KEY = "memfold_checkpoint"
 
@@ -28,12 +30,33 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     Raises:
         InputError: the file is truncated or was not written by memfold.
     """
+    with _opened(path) as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        return tensors, _counters(path, file)
+
+
+def read_counters(path: Path) -> dict[str, Any]:
+    """The counters alone.
+
+    Raises:
+        InputError: the file is truncated or was not written by memfold.
+    """
+    with _opened(path) as file:
+        return _counters(path, file)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            if _KEY not in metadata:
-                raise InputError(f"{path}: not a memfold checkpoint")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            yield file
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path}: not a readable checkpoint ({error}); delete it to start again") from None
-    return tensors, json.loads(metadata[_KEY])
+
+
+def _counters(path: Path, file: Any) -> dict[str, Any]:
+    metadata = file.metadata() or {}
+    if _KEY not in metadata:
+        raise InputError(f"{path}: not a memfold checkpoint")
+    counters: dict[str, Any] = json.loads(metadata[_KEY])
+    return counters

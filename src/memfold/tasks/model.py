@@ -14,18 +14,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, NotRequired, Self, dataclass_transform
 
 from memfold.budget import Budget
 from memfold.data.datasets import DataSet, known_set
 from memfold.data.hashing import digest
 from memfold.data.unreadable import leave_out
+from memfold.display import say
 from memfold.errors import InputError, NotFittedError, shown
 from memfold.files import check_file
 from memfold.formats.directory import CHECKPOINT, check_place, read_files, write_model
 from memfold.formats.schema import check, decode, encode
+from memfold.tasks.contest import Contest
 from memfold.tasks.parameters import describe, fitted, learning_rate, parameter, parameters_of
+from memfold.tasks.planning import Plan, checked_plan, speed_for
 from memfold.tasks.report import Metric, Parts, Report
 
 if TYPE_CHECKING:
@@ -38,7 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FitData", "Task", "one_source"]
 
-KEYS = {"format", "files", "task", "memfold", "torch", "parameters", "fitted"}  # of config.json
+KEYS = {"format", "files", "task", "memfold", "torch", "parameters", "plan", "contest", "fitted"}  # of config.json
 UNREADABLE = (LookupError, TypeError, ValueError, RuntimeError, ArithmeticError, AttributeError, MemoryError)
 
 
@@ -116,6 +119,8 @@ class Task(ABC):
     )
     seed: int = parameter(0, "seed of the initial weights, the order of the data and dropout", least=0, kw_only=True)
 
+    plan_: dict[str, Any] = fitted(stored=False)
+    contest_: Contest | None = fitted(stored=False)
     network_: Any = fitted(stored=False)
     training_: "Result" = fitted(stored=False)
 
@@ -156,6 +161,11 @@ class Task(ABC):
                 raise InputError(f"{self.name} has no parameter {name!r}; it has {', '.join(names)}")
             setattr(self, name, value)
         return self
+
+    @property
+    def chosen(self) -> SimpleNamespace:
+        """The parameters by name, each that was left open as the plan of the fit has it."""
+        return SimpleNamespace(**{**self.get_params(), **vars(self).get("plan_", {})})
 
     def __repr__(self) -> str:
         changed = [p.name for p in parameters_of(type(self)) if getattr(self, p.name) != p.default]
@@ -259,6 +269,17 @@ class Task(ABC):
 
     # -- the steps of a task: training -----------------------------------------------------------------------
 
+    def plan(self, train: Any, valid: Any, budget: Budget, speed: float) -> Plan:
+        """Parameters for these examples, of those that a plan may choose.
+
+        What somebody has set stays as it is, whatever the plan says of it.
+
+        Args:
+            train, valid: what `split` gave.
+            speed: of the machine, as `machine_speed` finds it.
+        """
+        return Plan({})
+
     @abstractmethod
     def prepare(self, data: FitData) -> Any:
         """Find what is fitted before the training, and bring both parts into the form that `problem` takes.
@@ -275,8 +296,13 @@ class Task(ABC):
     def problem(self, network: Any, ready: Any) -> "Problem":
         """What the training loop works on."""
 
-    def finish(self, data: FitData, ready: Any) -> None:  # noqa: B027
-        """Find what is fitted after the training: thresholds, baselines."""
+    def finish(self, data: FitData, ready: Any) -> Contest | None:
+        """Find what is fitted after the training: thresholds, baselines, and how much each has in the answer.
+
+        Returns:
+            Who was best on the validation part; None where nothing can be compared there.
+        """
+        return None
 
     def complete(self, network: Any) -> None:  # noqa: B027
         """Add to a network what `finish` adds, of the same shapes, for a stored model's weights to be loaded into."""
@@ -357,6 +383,7 @@ class Task(ABC):
         out: str | Path | None = None,
         resume: bool = False,
         overwrite: bool = False,
+        plan: Mapping[str, Any] | None = None,
         progress: bool = True,
     ) -> Self:
         """Fit the model. It stays as it was until the end: a fit that fails changes nothing.
@@ -370,6 +397,7 @@ class Task(ABC):
             out: folder in which to keep a checkpoint.
             resume: go on from the checkpoint there.
             overwrite: begin anew there, whatever model or unfinished training it holds.
+            plan: what an earlier fit chose, its ``plan_``, in place of a new plan.
             progress: show it on standard error.
 
         Raises:
@@ -394,11 +422,34 @@ class Task(ABC):
             held_out = task._examples(*(valid if y is not None else (valid, None)))
         # Train the network, then find what needs a trained one, such as thresholds and baselines.
         data = FitData(examples, train, held_out, progress)
+        begun = _plan_in(place) if resume and place is not None else None
+        task._take_plan(data, limit, plan if begun is None else begun)
         ready = task._train(data, limit, place, resume)
-        task.finish(data, ready)
+        task.contest_ = task.finish(data, ready)
+        if progress and task.contest_ is not None:
+            say(str(task.contest_))
         del task.progress
         self._become(task)
         return self
+
+    def _take_plan(self, data: FitData, budget: Budget, given: Mapping[str, Any] | None) -> str:
+        """Choose what was left open, or take what was chosen before; returns what was chosen, in words."""
+        open_ones = [p for p in parameters_of(type(self)) if p.planned and getattr(self, p.name) is None]
+        self.plan_ = {}
+        if not open_ones:
+            return ""
+        names = [p.name for p in open_ones]
+        if given is None:
+            plan = self.plan(data.train, data.valid, budget, speed_for(budget)).among(names)
+        else:
+            allowed = [p for p in parameters_of(type(self)) if p.planned]
+            plan = Plan(checked_plan(given, allowed, "plan"), "as given").among(names)
+        if missing := [name for name in names if name not in plan.values]:
+            raise InputError(f"plan: has no {', '.join(missing)}")
+        self.plan_ = checked_plan(plan.values, open_ones, "plan")
+        if data.progress:
+            say(f"plan: {plan}")
+        return str(plan)
 
     def _become(self, task: Self) -> None:
         """Take what another one of the class holds, and forget what an earlier fit found.
@@ -428,8 +479,13 @@ class Task(ABC):
         problem = self.problem(network, ready)
         # The settings of the loop, and what a checkpoint must agree on to be resumed.
         special: dict[str, Any] = dict(self.loop)
-        settings = training.Settings(limit, lr=self.lr, patience=self.patience, **special)
-        identity = {"parameters": encode(self.get_params()), "budget": str(limit), "data": digest(ready)}
+        settings = training.Settings(limit, lr=self.chosen.lr, patience=self.patience, **special)
+        identity = {
+            "parameters": encode(self.get_params()),
+            "plan": encode(self.plan_),
+            "budget": str(limit),
+            "data": digest(ready),
+        }
         text = json.dumps({"task": self.name, **identity}, sort_keys=True)
         if out is not None:
             out.mkdir(parents=True, exist_ok=True)
@@ -445,12 +501,17 @@ class Task(ABC):
         self.training_ = result
         return ready
 
-    def rehearse(self, parts: Parts, budget: str | None = None) -> dict[str, str]:
+    def rehearse(
+        self, parts: Parts, budget: str | None = None, given: Mapping[str, Any] | None = None
+    ) -> dict[str, str]:
         """Make a few steps of a fit to see what it would take; the model stays as it is.
 
+        Args:
+            given: a plan, in place of one that is made.
+
         Returns:
-            In words: how many weights it has, how long a step takes and how many fit into the budget, and the memory
-            that the process took.
+            In words: the plan, how many weights the network has, how long a step takes and how many fit into the
+            budget, and the memory that the process took.
 
         Raises:
             InputError: data or parameters that cannot be worked with.
@@ -465,13 +526,19 @@ class Task(ABC):
         task.progress = False
         examples = task.read(parts.train)
         train, valid = task.split(examples) if parts.valid is None else (examples, task.read(parts.valid))
-        ready = task.prepare(FitData(examples, train, valid))
+        data = FitData(examples, train, valid)
+        plan = task._take_plan(data, limit, given)
+        ready = task.prepare(data)
         torch.manual_seed(task.seed)
         network = task.network()
         problem = task.problem(network, ready)
-        settings = training.Settings(limit, lr=task.lr, patience=task.patience, **dict(task.loop))  # type: ignore[arg-type]
+        settings = training.Settings(limit, lr=task.chosen.lr, patience=task.patience, **dict(task.loop))  # type: ignore[arg-type]
         weights = sum(weight.numel() for weight in network.parameters())
-        return {"weights": f"{weights:,}", **training.rehearse(problem, settings)}
+        return {
+            **({"plan": plan} if plan else {}),
+            "weights": f"{weights:,}",
+            **training.rehearse(problem, settings),
+        }
 
     def predict(self, data: Any) -> "pl.DataFrame":
         """Answers as `table` describes them.
@@ -540,6 +607,7 @@ class Task(ABC):
         beside = {other: self.scores(examples, its) for other, its in self.baselines(examples, answers).items()}
         better = {metric.name: metric.better for metric in self.metrics}
         result = Report(self.name, name, metrics, beside, self.parameter_count, self.seed, better=better)
+        result.plan, result.winner = dict(self.plan_), None if self.contest_ is None else self.contest_.winner
         result.shown, result.signatures = self.details(examples, answers, seconds), self.signatures(examples, answers)
         if report is not None:
             self.write_page(Path(report), result, examples, answers)
@@ -634,6 +702,8 @@ class Task(ABC):
             "memfold": version("memfold"),
             "torch": version("torch"),
             "parameters": encode(self.get_params()),
+            "plan": encode(self.plan_),
+            "contest": encode(self.contest_),
             "fitted": {name: encode(getattr(self, f"{name}_")) for name in self.fitted_types()},
         }
         weights = dict(self.network_.state_dict())
@@ -682,6 +752,10 @@ class Task(ABC):
         given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config["parameters"].items()}
         task = cls(**given)
         task.check()
+        planned = [p for p in parameters_of(cls) if p.planned]
+        task.plan_ = checked_plan(config.get("plan", {}), planned, "plan")
+        check(config.get("contest"), Contest | None, "contest")
+        task.contest_ = decode(config.get("contest"), Contest | None)
         task.restore_files(read_files(path, config))
         for name, hint in cls.fitted_types().items():
             setattr(task, f"{name}_", decode(config["fitted"][name], hint))
@@ -728,6 +802,10 @@ class Task(ABC):
             f"- {self.parameter_count:,} parameters; memfold {version('memfold')}, torch {version('torch')}, "
             f"{platform.machine()}, {torch.get_num_threads()} threads",
         ]
+        if self.plan_:
+            lines.append(f"- chosen from the data and the machine: {Plan(self.plan_)}")
+        if self.contest_ is not None:
+            lines.append(f"- {self.contest_}")
         if report is not None:
             names = list(report.metrics)
             lines += [f"- data: {report.data}", "", f"| | {' | '.join(names)} |", f"|---|{'---|' * len(names)}"]
@@ -738,6 +816,14 @@ class Task(ABC):
                 lines += ["", *(f"- {name}: `{text}`" for name, text in report.signatures.items())]
         lines += ["", "The weights bear the licence that you give them; mind that of the data.", ""]
         return "\n".join(lines)
+
+
+def _plan_in(folder: Path) -> Mapping[str, Any] | None:
+    """What the unfinished training in a folder has chosen; None where there is none."""
+    from memfold.formats.checkpoint import read_counters
+
+    file = folder / CHECKPOINT
+    return json.loads(read_counters(file)["identity"]).get("plan") if file.is_file() else None
 
 
 def _view_module(task: type[Task]) -> ModuleType:

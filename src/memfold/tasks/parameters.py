@@ -21,8 +21,12 @@ __all__ = [
     "parameter_lines",
     "parameters_of",
     "parse_settings",
+    "planned",
     "words_of",
 ]
+
+
+AUTO = "auto"  # a planned parameter's default, as it is shown and set
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ class Parameter:
         least, most: bounds that are allowed.
         above, below: bounds that are not.
         search: where a search makes sense, a range or the values to try; None where none does.
+        planned: whether None leaves the choice to the fit's plan.
     """
 
     name: str
@@ -58,6 +63,7 @@ class Parameter:
     above: float | None = None
     below: float | None = None
     search: Search | tuple[Any, ...] | None = None
+    planned: bool = False
 
     @property
     def type(self) -> str:
@@ -79,6 +85,8 @@ class Parameter:
     @property
     def shown_default(self) -> str:
         """The default as ``--set`` takes it."""
+        if self.planned:
+            return AUTO
         if isinstance(self.default, tuple):
             return ",".join(map(str, self.default)) or "none"
         plain = self.default is None or isinstance(self.default, bool)
@@ -88,7 +96,7 @@ class Parameter:
         """What ``memfold params --json`` says of it."""
         return {
             "name": self.name,
-            "default": self.default,
+            "default": AUTO if self.planned else self.default,
             "type": self.type,
             "meaning": self.meaning,
             "bounds": self.bounds,
@@ -136,6 +144,24 @@ def parameter(
     """A field of a task's class that is one of its parameters; see `Parameter`."""
     entries = {"least": least, "most": most, "above": above, "below": below, "search": search}
     return dataclasses.field(default=default, kw_only=kw_only, metadata={"meaning": meaning, **entries})
+
+
+def planned(
+    meaning: str,
+    *,
+    least: float | None = None,
+    most: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+    search: Search | tuple[Any, ...] | None = None,
+    kw_only: bool = False,
+) -> Any:
+    """A field like `parameter` whose default, None, leaves the choice to the plan of a fit.
+
+    A task reads what was chosen as ``self.chosen.NAME``.
+    """
+    entries = {"least": least, "most": most, "above": above, "below": below, "search": search, "planned": True}
+    return dataclasses.field(default=None, kw_only=kw_only, metadata={"meaning": meaning, **entries})
 
 
 def learning_rate(default: float, meaning: str = "peak learning rate", *, kw_only: Literal[True] = True) -> Any:
@@ -223,7 +249,7 @@ def _value(hint: Any, text: str) -> Any:
         (element,) = get_args(hint)
         return tuple(_value(element, part.strip()) for part in text.split(",") if part.strip())
     if options := get_args(hint):  # a union with None
-        if text.lower() == "none" and NoneType in options:
+        if text.lower() in ("none", AUTO) and NoneType in options:
             return None
         return _value(next(option for option in options if option is not NoneType), text)
     if hint is bool:

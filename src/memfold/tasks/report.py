@@ -31,6 +31,8 @@ class Report:
         shown: tables and texts that a terminal shows below the scores, as rich takes them.
         signatures: of metrics that have one, how they were computed.
         better: of a metric, which way is better.
+        plan: what the fit chose by looking at the data and the machine, by parameter.
+        winner: who scored best on the validation part; None where nothing was compared there.
     """
 
     task: str
@@ -43,6 +45,8 @@ class Report:
     shown: Sequence[Any] = ()
     signatures: Mapping[str, str] = field(default_factory=dict)
     better: Mapping[str, str] = field(default_factory=dict)
+    plan: Mapping[str, Any] = field(default_factory=dict)
+    winner: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """One flat object of the contract's names."""
@@ -56,6 +60,8 @@ class Report:
             "seconds": round(self.seconds, 2),
             "seed": self.seed,
             "parameters": self.parameters,
+            "plan": dict(self.plan),
+            "winner": self.winner,
             "memfold": version("memfold"),
             "torch": _torch_version(),
             **({"signatures": dict(self.signatures)} if self.signatures else {}),

@@ -1,0 +1,41 @@
+"""Who was best on the validation part: the model, the network in it alone, or a baseline."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+__all__ = ["ALONE", "ANSWER", "Contest"]
+
+ANSWER, ALONE = "memfold", "the network alone"
+
+
+@dataclass(frozen=True)
+class Contest:
+    """Scores on the validation part, which neither the network nor the baselines were fitted to.
+
+    Attributes:
+        metric: of the scores.
+        better: which way is better.
+        scores: by name: ``memfold``, what the model answers; ``the network alone``; the baselines by their names.
+        shares: of each part in the answer, the network's too; none where nothing is blended.
+    """
+
+    metric: str
+    better: Literal["higher", "lower"]
+    scores: Mapping[str, float]
+    shares: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def winner(self) -> str:
+        """The name with the best score; of equal ones the first."""
+        best = max if self.better == "higher" else min
+        return best(self.scores, key=self.scores.__getitem__)
+
+    def __str__(self) -> str:
+        ordered = sorted(self.scores.items(), key=lambda pair: pair[1], reverse=self.better == "higher")
+        text = ", ".join(f"{name} {score:.4g}" for name, score in ordered)
+        verdict = "won" if self.winner == ANSWER else f"lost to {self.winner}"
+        parts = ", ".join(f"{share:.2g} {name}" for name, share in self.shares.items())
+        return f"memfold {verdict} on the validation part, {self.metric}: {text}" + (
+            f"; the answer is made of {parts}" if parts else ""
+        )
