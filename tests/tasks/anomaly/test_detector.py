@@ -90,14 +90,26 @@ def test_lines_are_judged_as_the_table_is(
     expected = model.predict(data)[600:]
     assert [a["score"] for a in answers] == pytest.approx(expected["score"].to_list(), abs=1e-4)
     assert [a["alarm"] for a in answers] == expected["alarm"].to_list()
-    assert set(answers[0]) == {"ds", "y", "score", "alarm", "variable", "sigmas", "expected", "lo80", "hi80"}
+    assert set(answers[0]) == {
+        "ds",
+        "y",
+        "score",
+        "alarm",
+        "reason",
+        "fault",
+        "variable",
+        "sigmas",
+        "expected",
+        "lo80",
+        "hi80",
+    }
 
 
 def test_a_series_that_was_not_learnt_does_not_go_on_from_another(fitted: AnomalyDetector, tmp_path: Path) -> None:
     fitted.save(tmp_path / "m")
     model = memfold.load(tmp_path / "m")
     assert isinstance(model, AnomalyDetector)
-    known, other = (model.live_monitor(name).points for name in ("", "another"))
+    known, other = (model.live_monitor(name).news.points for name in ("", "another"))
     assert (known, other) == (600, 0)
 
 
@@ -182,3 +194,42 @@ def test_a_model_over_plain_numbers_takes_none_for_years() -> None:
     model = small(label=None).fit(rows[:1000], budget="1ep", progress=False)
     part = rows[1900:2100]  # whose times alone would be years
     assert model.predict(part)["ds"].to_list() == part["ds"].to_list()
+
+
+def test_a_missing_row_is_an_alarm_with_its_reason() -> None:
+    data = table(spikes=(700,), label=False).filter(pl.int_range(1200) != 1000)
+    judged = small().fit(data[:600], budget="10ep", progress=False).predict(data)
+    assert judged["reason"][1000] == "gap"
+    assert judged["alarm"][1000]
+    assert judged["reason"][700] in ("spike", "level", "joint")
+
+
+def machine(rows: int = 2400) -> pl.DataFrame:
+    """Two readings that go together, but for a while."""
+    rng = np.random.default_rng(0)
+    load = np.sin(np.arange(rows) * 2 * np.pi / 50) + 0.1 * rng.normal(size=rows)
+    other = load + 0.1 * rng.normal(size=rows)
+    other[1800:2000] *= -1
+    label = (np.arange(rows) >= 1800) & (np.arange(rows) < 2000)
+    return pl.DataFrame({"ds": range(rows), "a": load, "b": other, "label": label.astype(int)})
+
+
+def test_the_fault_stays_up_and_the_joint_distance_beats_each_variable_alone() -> None:
+    model = small(values=("a", "b"), hidden_size=16).fit(machine()[:720], budget="10ep", progress=False)
+    report = model.evaluate(machine())
+    assert report.metrics["vus_pr"] > 0.9
+    assert report.metrics["vus_pr"] > report.baselines["windowed Gaussian"]["vus_pr"] + 0.3
+    assert set(report.baselines) == {"windowed Gaussian", "Mahalanobis distance", "the network alone"}
+    judged = model.predict(machine())
+    assert judged["alarm"][1800:1810].any()
+    during = np.delete(judged["fault"][1800:2000].to_numpy(), np.s_[:10])
+    assert np.median(during) > judged["fault"][720:1800].quantile(0.99)  # type: ignore[operator]
+
+
+def test_a_contest_is_held_where_the_validation_part_has_labels(capsys: pytest.CaptureFixture[str]) -> None:
+    model = small(values=("a", "b")).fit(machine()[:720], budget="3ep", valid=machine(), progress=False)
+    assert model.contest_ is not None
+    assert model.contest_.metric == "vus_pr"
+    assert {"memfold", "the network alone", "windowed Gaussian"} <= set(model.contest_.scores)
+    assert small(values=("a", "b")).fit(machine()[:720], budget="1ep", progress=True).contest_ is None
+    assert "no contest with the baselines is held; expect 0.5 false alarms in 1,000 points" in capsys.readouterr().err

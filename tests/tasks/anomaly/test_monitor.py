@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.special import gammaincc
 
 from memfold.data.readings import DAY
 from memfold.tasks.anomaly.baselines import windowed_gaussian
@@ -10,6 +11,7 @@ from memfold.tasks.anomaly.features import Features, FeatureSize, Scale
 from memfold.tasks.anomaly.learning import Learner
 from memfold.tasks.anomaly.monitor import Monitor
 from memfold.tasks.anomaly.network import Predictor
+from memfold.tasks.anomaly.news import News
 from memfold.tasks.anomaly.tail import KEPT_NUMBERS, Tail, joint
 
 
@@ -66,11 +68,19 @@ def test_a_tail_is_calibrated_on_both_sides() -> None:
     assert tail.sorted == sorted(tail.order)
 
 
-def test_a_joint_probability_is_calibrated() -> None:
-    pairs = np.random.default_rng(0).random((20_000, 2)).tolist()
-    found = np.array([joint(*pair) for pair in pairs])
-    for level in (0.5, 0.1, 0.01):
-        assert np.mean(found < level) == pytest.approx(level, rel=0.15)
+def test_a_joint_probability_of_independent_ones_is_calibrated() -> None:
+    rows = np.random.default_rng(0).random((20_000, 5)).tolist()
+    for count in (2, 5):
+        found = np.array([joint(row[:count], count) for row in rows])
+        for level in (0.5, 0.1, 0.01):
+            assert np.mean(found < level) == pytest.approx(level, rel=0.15)
+
+
+@pytest.mark.parametrize("independent", [1, 1.5, 2.5, 3])
+def test_a_joint_probability_is_the_tail_of_a_gamma_distribution(independent: float) -> None:
+    chances = [0.3, 0.01, 0.7, 0.2]
+    x = -math.log(math.prod(chances)) * independent / 4
+    assert joint(chances, independent) == pytest.approx(float(gammaincc(independent, x)), rel=1e-12)
 
 
 def test_what_never_changed_is_unusual_once_it_does() -> None:
@@ -88,22 +98,20 @@ def test_a_monitor_never_looks_ahead() -> None:
     changed[200:] += 5
     judged = []
     for series in (values, changed):
-        monitor = Monitor(size, 0, predictor(size.count).stream(), 5, 50)
+        monitor = Monitor(size, 0, predictor(size.count).stream(), 5, 50, 10)
         judged.append([monitor.step(float(k), [v]) for k, v in enumerate(series.tolist())])
     assert judged[0][:200] == judged[1][:200]
     assert judged[0][200] != judged[1][200]
 
 
 def test_only_what_is_higher_than_the_last_points_is_news() -> None:
-    size = FeatureSize(1, False)
-    monitor = Monitor(size, 0, predictor(size.count).stream(), 5, 3)
-    news = [monitor._is_news(score) for score in (0.1, 0.5, 0.4, 0.5, 0.6, 0.2, 0.2, 0.2, 0.3)]
-    assert news == [True, True, False, False, True, False, False, False, True]
+    scores = [0.1, 0.5, 0.4, 0.5, 0.6, 0.2, 0.2, 0.2, 0.3]
+    assert list(map(News(3), scores)) == [0.1, 0.5, 0.0, 0.0, 0.6, 0.0, 0.0, 0.0, 0.3]
 
 
 def test_the_variable_that_strays_is_named() -> None:
     size = FeatureSize(2, False)
-    monitor = Monitor(size, 0, predictor(size.count, 2).stream(), 5, 50)
+    monitor = Monitor(size, 0, predictor(size.count, 2).stream(), 5, 50, 10)
     rng = np.random.default_rng(0)
     for k, pair in enumerate(rng.normal(0, 1, (400, 2)).tolist()):
         monitor.step(float(k), pair)
@@ -117,8 +125,8 @@ def test_a_learner_learns_and_the_monitor_goes_on_with_its_state() -> None:
     size = FeatureSize(1, False)
     values = np.sign(np.sin(np.arange(3000) * 0.5)).tolist()
     own = predictor(size.count)
-    learning = Monitor(size, 0, own.stream(), 5, 50, Learner(own, 16, 32, 8, 1e-2, 0))
-    still = Monitor(size, 0, predictor(size.count).stream(), 5, 50)
+    learning = Monitor(size, 0, own.stream(), 5, 50, 10, Learner(own, 16, 32, 8, 1e-2, 0))
+    still = Monitor(size, 0, predictor(size.count).stream(), 5, 50, 10)
     errors = []
     for monitor in (learning, still):
         away = [abs(monitor.step(float(k), [v]).expected[0] - v) for k, v in enumerate(values)]

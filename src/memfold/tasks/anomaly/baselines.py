@@ -1,12 +1,12 @@
-"""The detector to beat: a Gaussian over the last values."""
+"""The detectors to beat: a Gaussian over the last values, and one over all variables of the warm-up together."""
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr
+from scipy.special import gammaincinv, ndtr
 
-__all__ = ["GAUSSIAN", "windowed_gaussian"]
+__all__ = ["GAUSSIAN", "MAHALANOBIS", "limit_of_distance", "mahalanobis", "windowed_gaussian"]
 
-GAUSSIAN = "windowed Gaussian"
+GAUSSIAN, MAHALANOBIS = "windowed Gaussian", "Mahalanobis distance"
 WINDOW, MOVED = 6400, 100  # points of the window, and by how many it moves at once: the benchmark's own detector
 LEAST_DEVIATION = 1e-6
 
@@ -32,3 +32,29 @@ def windowed_gaussian(values: NDArray[np.float64]) -> NDArray[np.float64]:
         away = np.abs(shifted[1:] - mean) / np.where(deviation > 0, deviation, LEAST_DEVIATION)
         scores[1:] = np.maximum(scores[1:], ndtr(away))
     return scores
+
+
+def mahalanobis(values: NDArray[np.float64], warm_up: int) -> NDArray[np.float64]:
+    """How far each point lies in one Gaussian over the variables of the warm-up together.
+
+    Args:
+        values: (N, V).
+        warm_up: points at the start whose mean and covariance are taken; all of them where that is fewer than two.
+
+    Returns:
+        Scores, (N,), ``d / (d + V)`` of the squared distance ``d``: 0 in the middle, 1 infinitely far out.
+    """
+    usual = values[:warm_up] if warm_up > 1 else values
+    deviation = usual.std(0)
+    unit = np.where(deviation > 0, deviation, LEAST_DEVIATION)
+    z, count = (values - usual.mean(0)) / unit, values.shape[1]  # (N, V)
+    covariance = z[: len(usual)].T @ z[: len(usual)] / len(usual) + 1e-6 * np.eye(count)
+    squares = np.einsum("nv,nv->n", z, np.linalg.solve(covariance, z.T).T)
+    scores: NDArray[np.float64] = squares / (squares + count)
+    return scores
+
+
+def limit_of_distance(variables: int, chance: float) -> float:
+    """The score of `mahalanobis` that a point of a Gaussian exceeds with a chance."""
+    square = 2 * float(gammaincinv(variables / 2, 1 - chance))  # of the chi-squared distribution
+    return square / (square + variables)

@@ -22,7 +22,9 @@ def event_table(events: Sequence[tuple[Readings, int, Judgement]], variables: Se
         if len(events) <= SHOWN_EVENTS
         else f"the {SHOWN_EVENTS} most unusual of {len(events)} alarms"
     )
-    table = Table("series", "time", "value", "expected (80 %)", "sigmas", "score", title=title, title_justify="left")
+    table = Table(
+        "series", "time", "value", "expected (80 %)", "sigmas", "reason", "score", title=title, title_justify="left"
+    )
     for series, row, judgement in sorted(most, key=lambda event: (event[0].name, event[1])):
         v = judgement.variable
         name = f"{variables[v]} " if len(variables) > 1 else ""
@@ -32,6 +34,7 @@ def event_table(events: Sequence[tuple[Readings, int, Judgement]], variables: Se
             f"{name}{series.values[row, v]:.4g}",
             f"{judgement.expected[v]:.4g} ({judgement.low[v]:.4g} to {judgement.high[v]:.4g})",
             f"{judgement.sigmas:.1f}",
+            judgement.reason,
             f"{judgement.score:.3f}",
         )
     return table

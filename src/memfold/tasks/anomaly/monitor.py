@@ -1,7 +1,6 @@
 """Watching one series: predict the next values, compare, score, and, if asked to, keep learning."""
 
 import math
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -9,9 +8,13 @@ import numpy as np
 
 from memfold.stream import Stream
 from memfold.tasks.anomaly.features import Features, FeatureSize
-from memfold.tasks.anomaly.tail import Tail, joint
+from memfold.tasks.anomaly.lasting import Lasting
+from memfold.tasks.anomaly.news import News
+from memfold.tasks.anomaly.runs import Gaps
+from memfold.tasks.anomaly.tail import Tail
+from memfold.tasks.anomaly.variable import Variable
 
-__all__ = ["Judgement", "Monitor"]
+__all__ = ["Judgement", "Monitor", "score_of"]
 
 MOST_DIGITS = 20.0  # -log10 of a probability that scores 1
 BAND = 1.533  # of a t distribution with 4 degrees of freedom: 80 % lie within so many sigmas
@@ -25,7 +28,11 @@ class Judgement:
     Attributes:
         score: 0 to 1, the higher the more anomalous: a twentieth of the decimal digits of the probability.
         news: the score, and 0 within the rest after one as high.
+        fault: 0 to 1, how far the last points are from what is usual; it stays up while a fault lasts.
+        score_alone, fault_alone: the score and the fault by the errors of the network alone.
         probability: that a point as unusual comes by chance, by those before it.
+        reason: what is least usual: ``spike`` (the error), ``shift`` (the mean error), ``level`` (the value), ``shape``
+            (the course of the last blocks), ``stuck``, ``gap`` (in the times) or ``joint`` (all variables together).
         variable: the least probable one.
         sigmas: how far it is from what was expected.
         expected, low, high: of every variable, and the band in which 80 % should lie.
@@ -33,34 +40,16 @@ class Judgement:
 
     score: float
     news: float
+    fault: float
+    score_alone: float
+    fault_alone: float
     probability: float
+    reason: str
     variable: int
     sigmas: float
     expected: tuple[float, ...]
     low: tuple[float, ...]
     high: tuple[float, ...]
-
-
-class _Variable:
-    """What is usual for one variable: its values, and how they err from what was expected."""
-
-    def __init__(self, span: int) -> None:
-        self.values, self.errors = Tail(), Tail()
-        self.last: deque[float] = deque(maxlen=span)
-
-    def probability(self, value: float, error: float) -> float:
-        """That both are as far out by chance; then they are taken into account.
-
-        A prediction that follows whatever happens errs only once where a level shifts; the tail of the values
-        themselves still counts. Errors are in the variable's unit: measured in the predicted sigma, a busy hour would
-        excuse them.
-        """
-        self.last.append(error)
-        mean = sum(self.last) / len(self.last)
-        chance = joint(self.values.probability(value), self.errors.probability(mean))
-        self.values.add(value)
-        self.errors.add(mean)
-        return chance
 
 
 class Monitor:
@@ -71,6 +60,7 @@ class Monitor:
         stream: the network, step by step; its state becomes the monitor's.
         span: points over which errors are averaged: one that lasts weighs more than one that does not.
         rest: points after a score during which only a higher one is news.
+        block: points of a block of the coarse shape.
         learner: is given every point's features and targets, and returns the network's new stream after training.
     """
 
@@ -81,14 +71,14 @@ class Monitor:
         stream: Stream,
         span: int,
         rest: int,
+        block: int,
         learner: Callable[[Sequence[float], Sequence[float]], Stream | None] | None = None,
     ) -> None:
         self.features = Features(size, day)
         self.stream, self.learner = stream, learner
-        self.variables = [_Variable(span) for _ in range(size.variables)]
-        self.rest = rest
-        self.peaks: deque[tuple[int, float]] = deque()  # falling scores of the last points, the highest first
-        self.points = 0
+        self.variables = [Variable(span, block) for _ in range(size.variables)]
+        self.lasting, self.joint_tail, self.gaps = Lasting(size.variables), Tail(), Gaps()
+        self.news = News(rest)
         self._x = np.zeros(size.count, np.float32)
 
     def step(self, time: float, values: Sequence[float]) -> Judgement:
@@ -98,36 +88,49 @@ class Monitor:
         self._x[:] = row
         out = self.stream.step(self._x).tolist()
         count = features.variables
+        # Every variable alone: what was expected of it, and how unusual its value is.
         expected: list[float] = []
         low: list[float] = []
         high: list[float] = []
-        least, furthest, variable = 1.0, -1.0, 0
+        least, reason, furthest, variable, alone = 1.0, "", -1.0, 0, 1.0
         for v, scale in enumerate(features.scales):
             centre = out[v]
             sigma = math.exp(min(max(out[count + v], LEAST_LOG_SIGMA), MOST_LOG_SIGMA))
             for bounds, place in ((expected, centre), (low, centre - BAND * sigma), (high, centre + BAND * sigma)):
                 bounds.append(scale.outwards(place))
-            probability = self.variables[v].probability(values[v], values[v] - expected[v])
-            away = abs(scale.inwards(values[v]) - centre) / sigma
+            probability, why = self.variables[v].judge(values[v], values[v] - expected[v])
+            alone = min(alone, self.variables[v].error_chance)
             if probability < least or v == 0:
-                least, furthest, variable = probability, away, v
+                least, reason, variable = probability, why, v
+                furthest = abs(scale.inwards(values[v]) - centre) / sigma
+        # All of them together, and the time.
+        chances = {reason: min(1.0, least * count)}
+        distance = self.lasting.add(values, [one.mean_error for one in self.variables])
+        chances["joint"] = self.joint_tail.judge(distance)
+        chances["gap"] = self.gaps.judge(time)
+        reason = min(chances, key=chances.__getitem__)
+        probability = chances[reason]
         seen = features.add(values)
         if self.learner is not None and (renewed := self.learner(row, seen)) is not None:
             renewed.state = self.stream.state
             self.stream = renewed
-        probability = min(1.0, least * count)
-        score = min(-math.log10(max(probability, 1e-300)) / MOST_DIGITS, 1.0)
-        news = score if self._is_news(score) else 0.0
-        return Judgement(score, news, probability, variable, furthest, tuple(expected), tuple(low), tuple(high))
+        score = score_of(probability)
+        return Judgement(
+            score,
+            self.news(score),
+            self.lasting.fault,
+            score_of(min(1.0, alone * count)),
+            self.lasting.fault_alone,
+            probability,
+            reason,
+            variable,
+            furthest,
+            tuple(expected),
+            tuple(low),
+            tuple(high),
+        )
 
-    def _is_news(self, score: float) -> bool:
-        """Whether none of the last points scored as high."""
-        self.points += 1
-        peaks = self.peaks
-        while peaks and peaks[0][0] < self.points - self.rest:
-            peaks.popleft()
-        news = not peaks or score > peaks[0][1]
-        while peaks and peaks[-1][1] <= score:
-            peaks.pop()
-        peaks.append((self.points, score))
-        return news
+
+def score_of(probability: float) -> float:
+    """0 to 1: a twentieth of the decimal digits of a probability."""
+    return min(-math.log10(max(probability, 1e-300)) / MOST_DIGITS, 1.0)

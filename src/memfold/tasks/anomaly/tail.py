@@ -3,6 +3,7 @@
 import math
 from bisect import bisect_left, bisect_right, insort
 from collections import deque
+from collections.abc import Sequence
 
 __all__ = ["Tail", "joint"]
 
@@ -41,6 +42,12 @@ class Tail:
             least = (min(above, below) + 1) / (count + 1)
         return min(1.0, 2 * least)
 
+    def judge(self, number: float) -> float:
+        """The probability of a number, which is then taken into account."""
+        chance = self.probability(number)
+        self.add(number)
+        return chance
+
     def add(self, number: float) -> None:
         """Take a number into account, and the oldest one out when there are enough."""
         if len(self.order) == KEPT_NUMBERS:
@@ -53,7 +60,18 @@ def _beyond(distance: float, excess: float, edge: float, share: float) -> float:
     return share * math.exp(-distance / max(excess, FINEST * abs(edge), 1e-12))
 
 
-def joint(first: float, second: float) -> float:
-    """The probability that the product of two independent probabilities is as small as theirs (Fisher 1932)."""
-    product = max(first * second, 1e-300)
-    return product * (1 - math.log(product))
+def joint(chances: Sequence[float], independent: float) -> float:
+    """The probability that the product of several probabilities is as small as theirs.
+
+    Fisher's method (1932), with Brown's correction (1975) for probabilities that depend on each other: they count as
+    ``independent`` ones, a multiple of a half.
+    """
+    x = -sum(math.log(max(chance, 1e-300)) for chance in chances) * independent / len(chances)
+    # The upper tail of a gamma distribution: Q(a + 1, x) = Q(a, x) + x^a e^-x / Gamma(a + 1).
+    whole = float(independent).is_integer()
+    shape = 1.0 if whole else 0.5
+    tail = math.exp(-x) if whole else math.erfc(math.sqrt(x))
+    while shape < independent:
+        tail += x**shape * math.exp(-x) / math.gamma(shape + 1)
+        shape += 1
+    return tail
