@@ -233,3 +233,13 @@ def test_a_contest_is_held_where_the_validation_part_has_labels(capsys: pytest.C
     assert {"memfold", "the network alone", "windowed Gaussian"} <= set(model.contest_.scores)
     assert small(values=("a", "b")).fit(machine()[:720], budget="1ep", progress=True).contest_ is None
     assert "no contest with the baselines is held; expect 0.5 false alarms in 1,000 points" in capsys.readouterr().err
+
+
+def test_anomalies_within_the_warm_up_are_named_and_not_scored(
+    fitted: AnomalyDetector, capsys: pytest.CaptureFixture[str]
+) -> None:
+    early = table(spikes=(100, 700, 1000))
+    later = early.with_columns(label=pl.when(pl.int_range(1200) < 360).then(0).otherwise(pl.col("label")))
+    scores = fitted.evaluate(early).metrics
+    assert "1 of 3 labelled anomalies end within the warm-up and are not scored" in capsys.readouterr().err
+    assert scores == fitted.evaluate(later).metrics

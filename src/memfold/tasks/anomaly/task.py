@@ -247,6 +247,12 @@ class AnomalyDetector(Task):
         return read
 
     def examine(self, examples: list[Readings]) -> None:
+        early = sum(window[1] < self.warm_rows(one) for one in examples for window in one.windows or ())
+        if early:
+            say(
+                f"{early} of {sum(len(one.windows or ()) for one in examples)} labelled anomalies end within the "
+                "warm-up and are not scored"
+            )
         ends = {one.name: one.times[-1] for one in self.history_ if one.times}
         within = []
         for one in examples:
@@ -487,7 +493,7 @@ class AnomalyDetector(Task):
         """With labels the benchmark's three scores, VUS-PR and the best F1; always, alarms a thousand points.
 
         The benchmark asks for the start of an anomaly, by the alarms' score; the other two for all of its points, by
-        the one that lasts.
+        the one that lasts. Anomalies that end within the warm-up are not scored.
         """
         from memfold.tasks.anomaly.scores import scores
 
@@ -605,7 +611,11 @@ def _history(series: Readings) -> History:
 
 
 def _scored(series: Sequence[Readings], scores: Sequence[Array], skipped: Sequence[int]) -> list[Scored]:
-    return [Scored(score, one.windows or (), skip) for one, score, skip in zip(series, scores, skipped, strict=True)]
+    """Scores with the anomalies that do not end before what is scored begins."""
+    return [
+        Scored(score, [window for window in one.windows or () if window[1] >= skip], skip)
+        for one, score, skip in zip(series, scores, skipped, strict=True)
+    ]
 
 
 def _short(value: float) -> float:
