@@ -140,7 +140,7 @@ class AnomalyDetector(Task):
         most=REMEMBERED_POINTS,
     )
     hidden_size: int = parameter(32, "units of the LSTM", least=1, search=Search(8, 128, log=True))
-    online: bool = parameter(True, "keep training while watching", search=(False, True))
+    online: bool = parameter(False, "keep training while watching", search=(False, True))
     update_every: int = parameter(16, "points between two training steps while watching", least=1, most=10**6)
     window: int = parameter(
         64, "points of a window that is trained on", least=1, most=REMEMBERED_POINTS, search=(32, 64, 128)
