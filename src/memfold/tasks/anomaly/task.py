@@ -313,8 +313,8 @@ class AnomalyDetector(Task):
         return Contest(metric, "higher", {name: self.scores(series, its)[metric] for name, its in named.items()})
 
     def _rate(self, series: list[Readings]) -> str:
-        """How many false alarms are expected, in words."""
-        text = f"expect {self.false_alarms:g} false alarms in 1,000 points"
+        """How many false alarms are allowed, in words."""
+        text = f"{self.false_alarms:g} false alarms in 1,000 points are allowed"
         if not series[0].dates or not series[0].step:
             return text
         days = 1000 / self.false_alarms * series[0].step / 86_400

@@ -9,7 +9,7 @@ from memfold.tasks.anomaly.tail import Tail, joint
 __all__ = ["Variable"]
 
 LASTING = 16  # points of the longer mean of values
-INDEPENDENT = 2.0  # as many as the four probabilities count for: on series without a fault the rate is then as said
+INDEPENDENT = 2.0  # as many as the four probabilities count for: fewer miss the second of two equal spikes
 INDEPENDENT_ERRORS = 1.5  # the same of the two of the errors alone
 ERROR_ALONE = 10.0  # factor to the probability of an error where nothing else is unusual: a burst within the range
 SHAPE_ALONE = 1e5  # the same of a shape, whose distances have heavier tails than the Gaussian of their logarithms
