@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from memfold.tasks.calibration import expected_calibration_error
 from memfold.tasks.report import Metric
 
 __all__ = ["CLASS_METRICS", "class_columns", "class_scores", "numbers_in"]
 
-CLASS_METRICS = (Metric("accuracy", "higher"), Metric("macro_f1", "higher"))
+CLASS_METRICS = (Metric("accuracy", "higher"), Metric("macro_f1", "higher"), Metric("ece", "lower"))
 
 
 def numbers_in(answers: NDArray[Any]) -> NDArray[np.int64]:
@@ -25,9 +26,15 @@ def class_columns(classes: Sequence[str], probabilities: NDArray[Any]) -> dict[s
 
 
 def class_scores(truth: NDArray[np.int64], answers: NDArray[Any]) -> dict[str, float]:
-    """Accuracy and macro F1 in per cent; the mean of F1 goes over the classes that are among either."""
+    """Accuracy, macro F1 and the expected calibration error in per cent.
+
+    The mean of F1 goes over the classes that are among either. Answers without probabilities have no ``ece``.
+    """
     from sklearn.metrics import accuracy_score, f1_score
 
     numbers = numbers_in(answers)
     f1 = f1_score(truth, numbers, average="macro", zero_division=0)
-    return {"accuracy": 100 * float(accuracy_score(truth, numbers)), "macro_f1": 100 * float(f1)}
+    scores = {"accuracy": 100 * float(accuracy_score(truth, numbers)), "macro_f1": 100 * float(f1)}
+    if answers.ndim == 2:
+        scores["ece"] = 100 * expected_calibration_error(answers, truth)
+    return scores
