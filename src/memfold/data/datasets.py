@@ -186,7 +186,6 @@ DATASETS = {
             "10,662 sentences of movie reviews, good or bad; ten folds",
             "research",
             "memfold.data.labelled:load_labelled",
-            parameters={"members": 2},  # a minute for each fold
         ),
         DataSet(
             "chnsenticorp",

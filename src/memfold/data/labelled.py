@@ -76,6 +76,10 @@ class LabelledTexts:
         Args:
             together: whether rows with the same text are in one part.
         """
+        return [self.take(rows) for rows in self.fold_rows(count, together=together)]
+
+    def fold_rows(self, count: int, *, together: bool = True) -> list[list[int]]:
+        """The rows of the parts that `folds` gives."""
         groups: dict[Any, list[int]] = {}
         for row, text in enumerate(self.texts):
             groups.setdefault(same_text(text) if together else row, []).append(row)
@@ -83,7 +87,7 @@ class LabelledTexts:
         shuffled = np.random.default_rng(0).permutation(len(members))
         labels = np.array([(self.labels or [])[rows[0]] for rows in members])
         by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
-        return [self.take(sorted(row for k in by_class[fold::count] for row in members[k])) for fold in range(count)]
+        return [sorted(row for k in by_class[fold::count] for row in members[k]) for fold in range(count)]
 
     def repeated(self) -> tuple[int, int]:
         """How many rows repeat the text of an earlier one, and how many texts have different labels."""

@@ -10,6 +10,7 @@ import pandas as pd
 import polars as pl
 import pytest
 import torch
+from numpy.typing import NDArray
 from rich.console import Console
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -21,13 +22,17 @@ from memfold.cli import run
 from memfold.errors import InputError
 from memfold.explain.attribution import inputs_of, substituted
 from memfold.tasks import TextClassifier
+from memfold.tasks.calibration import expected_calibration_error
 from memfold.tasks.sentiment.baselines import NgramRegression
+from memfold.tasks.sentiment.blend import Blend
 from memfold.tasks.sentiment.encoding import Encoder
+from memfold.tasks.sentiment.folds import Folds
 from memfold.tasks.sentiment.influence import influential_words, units, weights_of
-from memfold.tasks.sentiment.network import ClassifyProblem, Ensemble
+from memfold.tasks.sentiment.network import ClassifyProblem, Ensemble, log_probabilities
 from memfold.tasks.sentiment.ngrams import KINDS, counted_by_character, grams_of
-from memfold.tasks.sentiment.task import ALONE, BLENDED, MAJORITY, TFIDF, best_share, blended
+from memfold.tasks.sentiment.task import ALONE, MAJORITY, NGRAMS, TFIDF
 from memfold.tasks.sentiment.tokens import token_places, tokens
+from memfold.tasks.sentiment.vectors import read_vectors
 
 NEUTRAL = ["the", "room", "was", "it", "and", "film", "we", "saw", "there", "then"]
 
@@ -61,8 +66,8 @@ def fitted() -> TextClassifier:
 def test_it_learns_what_no_word_alone_decides(fitted: TextClassifier) -> None:
     report = fitted.evaluate(table(300)[240:], "made up")
     assert report.metrics["accuracy"] > 95
-    assert set(report.metrics) == {"accuracy", "macro_f1"}
-    assert list(report.baselines) == [TFIDF, MAJORITY, ALONE, BLENDED]
+    assert set(report.metrics) == {"accuracy", "macro_f1", "ece"}
+    assert list(report.baselines) == [TFIDF, MAJORITY, ALONE, NGRAMS]
     assert report.baselines[MAJORITY]["accuracy"] == 50
 
 
@@ -234,13 +239,119 @@ def test_embeddings_start_from_word_vectors(tmp_path: Path) -> None:
             small(vectors=str(path)).fit(frame, budget="1ep", progress=False)
 
 
-def test_the_linear_model_has_the_share_that_suits_what_neither_learnt_from() -> None:
-    labels = np.array([0, 1] * 30)
-    unsure, sure = np.log(np.full((60, 2), 0.5)), np.log(np.tile([[0.99, 0.01], [0.01, 0.99]], (30, 1)))
-    assert best_share(unsure, sure, labels) == 0.7
-    assert best_share(sure, unsure, labels) == 0.0
-    half = blended(np.log([[0.8, 0.2]]), np.log([[0.2, 0.8]]), 0.5)
+def test_vectors_in_json_are_read_by_the_word(tmp_path: Path) -> None:
+    path = tmp_path / "vectors.json"
+    quoted = '{"size": 4, "dimensions": 2, "words": ["a", "good"], "vectors": {",":[1,2,9,0],"\\"":[3,4,9,1],'
+    path.write_text(
+        quoted + '"[": [7, 7], "Good" : [0.5, -1e-1, 9, 2],"]":[5,6],"b\\u00e9b\\u00e9":[8,8]}, "none": []}'
+    )
+    vectors = read_vectors(str(path), ['A good bébé, "words" ]'])
+    expected = {",": [1, 2], '"': [3, 4], "good": [0.5, -0.1], "]": [5, 6], "bébé": [8, 8]}
+    assert {word: vector.tolist() for word, vector in vectors.items()} == {
+        word: pytest.approx(numbers) for word, numbers in expected.items()
+    }
+    for text, message in (
+        ('{"a": [1, 2], "good": [1]}', "byte 22: 1 numbers after the word, expected 2"),
+        ('{"good": [1, 2', "byte 9: the list there has no end"),
+        ('{"good": [1, x]}', "what follows 'good' is not numbers"),
+        ("{}", "has none of the words"),
+    ):
+        path.write_text(text)
+        with pytest.raises(InputError, match=message):
+            read_vectors(str(path), ["a good one"])
+
+
+# -- few texts -----------------------------------------------------------------------------------------------
+
+
+def test_members_do_not_learn_the_classes_of_the_fold_that_they_leave_out() -> None:
+    encoder = Encoder.of(["a b c d"], 1, 10)
+    texts = encoder.encode(["a", "b", "c", "d"], [0, 1, 0, 1])
+    folds = Folds(torch.tensor([0, 0, 1, -1]), 2)
+    torch.manual_seed(0)
+    network = Ensemble(2, 4, 2, 4, 4, 0.0)
+    problem = ClassifyProblem(network, texts, texts, torch.ones(2), 4, 0, folds=folds)
+    left_out = texts.batch([0, 1])
+    problem.loss(left_out).backward()
+    first, second = ([w.grad for w in member.out.parameters()] for member in network.networks)
+    assert all(grad is None or not grad.any() for grad in first)
+    assert all(grad is not None and grad.any() for grad in second)
+    assert folds.covered == [0, 1, 2]
+    answers = log_probabilities(network, texts, 2, folds)
+    alone = [network(texts.batch([row]), fold, 2).detach().numpy()[0] for row, fold in ((0, 0), (1, 0), (2, 1))]
+    np.testing.assert_allclose(answers[:3], alone, atol=1e-6)
+    assert np.isnan(answers[3]).all()
+
+
+def test_few_texts_are_all_validated_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    best = Blend.best
+    monkeypatch.setattr(Blend, "best", lambda *given: asked.append(len(given[2])) or best(*given))
+    model = small(members=2).fit(table(60), budget="2ep", progress=False)
+    assert model.plan_["folds"] == 2
+    assert asked == [60]
+    small(members=2, folds=1).fit(table(60), budget="2ep", progress=False)
+    assert asked[1] < 10
+
+
+def test_a_class_that_no_fold_could_leave_out_is_learned_by_all() -> None:
+    frame = table(60).vstack(pl.DataFrame({"text": ["odd one", "another odd one"], "label": ["odd", "odd"]}))
+    model = small().fit(frame, budget="2ep", progress=False)
+    assert model.classes_ == ["bad", "good", "odd"]
+    assert model.contest_ is not None
+    assert model.contest_.scores.keys() == {"memfold", ALONE, NGRAMS, TFIDF, MAJORITY}
+
+
+def test_a_time_is_no_reason_to_go_on_once_everything_is_learned() -> None:
+    model = small(epochs=2, hidden_size=4).fit(table(40), budget="10m", progress=False)
+    assert model.training_.steps == 2 * 3
+    assert model.training_.seconds < 300
+
+
+def test_unlabelled_texts_teach_words(tmp_path: Path) -> None:
+    (tmp_path / "more.txt").write_text("a gorgeous lovely film\na gorgeous lovely room\n" * 4)
+    given = {"unlabelled": str(tmp_path / "more.txt"), "seed": 1}
+    model = small(**given).fit(table(60), budget="2ep", progress=False)
+    assert "gorgeous" in model.vocabulary_
+    place = model.encoder_.places["gorgeous"]
+    torch.manual_seed(1)
+    untrained = model.network()
+    learned = [member.words.weight[place] for member in model.network_.networks]
+    for before, after in zip(untrained.networks, learned, strict=True):
+        assert (before.words.weight[place] - after).abs().max() > 1e-4
+    again = small(**given).fit(table(60), budget="2ep", progress=False)
+    torch.testing.assert_close(again.network_.networks[0].words.weight[place], learned[0], rtol=0, atol=0)
+
+
+def logarithms(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    p: NDArray[np.float64] = logits - np.logaddexp.reduce(logits, 1, keepdims=True)
+    return p
+
+
+def test_the_blend_suits_what_neither_model_learned_from_and_few_texts_hardly_move_it() -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(600, 3)) * 2
+    labels = (logits + rng.gumbel(size=logits.shape)).argmax(1)
+    knowing, guessing = logarithms(logits), logarithms(rng.normal(size=logits.shape) * 2)
+    first, second = Blend.best(guessing, knowing, labels), Blend.best(knowing, guessing, labels)
+    assert first.share >= 0.9
+    assert second.share <= 0.1
+    one = Blend.best(guessing[:1], knowing[:1], labels[:1])
+    assert 0.25 <= one.share <= 0.75
+    assert 0.7 < one.temperature < 1.4
+    half = Blend(0.5).probabilities(np.log([[0.8, 0.2]]), np.log([[0.2, 0.8]]))
     assert half[0].tolist() == pytest.approx([0.5, 0.5])
+
+
+def test_answers_that_were_too_sure_are_made_less_so() -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(3000, 3))
+    labels = (logits + rng.gumbel(size=logits.shape)).argmax(1)
+    sure = logarithms(4 * logits)
+    blend = Blend.best(sure, sure, labels)
+    assert blend.temperature == pytest.approx(4, rel=0.1)
+    p = blend.probabilities(sure, sure)
+    assert expected_calibration_error(p, labels) < 0.03 < expected_calibration_error(np.exp(sure), labels)
 
 
 # -- influence -----------------------------------------------------------------------------------------------
@@ -248,14 +359,14 @@ def test_the_linear_model_has_the_share_that_suits_what_neither_learnt_from() ->
 
 def test_the_influential_words_are_those_that_decide(fitted: TextClassifier) -> None:
     texts = [text for text in table()["text"] if "not" not in text]
-    bad, good = influential_words(fitted.network_, fitted.encoder_, texts, 2, fitted.share_)
+    bad, good = influential_words(fitted.network_, fitted.encoder_, texts, 2, fitted.blend_)
     assert (bad[0][0], good[0][0]) == ("awful", "lovely")
     assert bad[0][1] > 1
 
 
 def test_a_words_weight_is_the_log_odds_lost_without_it(fitted: TextClassifier) -> None:
     text = "the lovely film !"
-    (row,) = weights_of(fitted.network_, fitted.encoder_, [text], 0.0)
+    (row,) = weights_of(fitted.network_, fitted.encoder_, [text], Blend(0.0))
     assert [unit for unit, _ in row] == ["the", "lovely", "film"]
     whole, blank = fitted.encoder_.encode([text]), fitted.encoder_.encode([text])
     blank.rows[0][1] = 0
@@ -314,7 +425,7 @@ def test_an_explanation_is_of_the_whole_answer(fitted: TextClassifier) -> None:
     texts = ["a terrible room", "a lovely room"] * 30
     labels = ["neg", "pos"] * 30
     model = small(lr=1e-30, members=1).fit(texts, labels, budget="1ep", progress=False)
-    model.share_ = 0.7
+    model.blend_ = Blend(0.7)
     found = model.explain("a terrible film was lovely terrible")
     assert found.answer.startswith("neg")
     assert found.shares is not None
@@ -326,11 +437,11 @@ def test_an_explanation_is_of_the_whole_answer(fitted: TextClassifier) -> None:
     assert "线性模型占 70%" in model.explain("a terrible film", "zh").shares.score  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
-def test_the_shares_of_the_words_add_up_to_the_answer(fitted: TextClassifier, share: float) -> None:
+@pytest.mark.parametrize("blend", [Blend(0.0), Blend(0.4, 0.8), Blend(1.0, 1.5)])
+def test_the_shares_of_the_words_add_up_to_the_answer(fitted: TextClassifier, blend: Blend) -> None:
     text = "the film was not lovely"
     model = small(members=1).fit(table(60, 3), budget="2ep", progress=False)
-    model.share_ = share
+    model.blend_ = blend
     answer = model.predict(text).row(0, named=True)
     odds = np.log(answer[f"p_{answer['label']}"] / (1 - answer[f"p_{answer['label']}"]))
     layers = [member.lstm for member in model.network_.networks]
@@ -340,7 +451,7 @@ def test_the_shares_of_the_words_add_up_to_the_answer(fitted: TextClassifier, sh
         with substituted(layers, read.mean(0, keepdim=True).expand_as(read)):
             by_network = model.network_(batch)[0]
     _, rest = model.network_.ngrams.contributions(text)
-    nothing = blended(by_network.double().numpy()[None], rest[None] - np.logaddexp.reduce(rest), share)[0]
+    nothing = blend.probabilities(by_network.double().numpy()[None], rest[None] - np.logaddexp.reduce(rest))[0]
     before = nothing[model.classes_.index(answer["label"])]
     explanation = model.explain(text)
     assert explanation.shares is not None
@@ -397,7 +508,7 @@ def test_from_a_file_to_labels_on_the_command_line(memfold_command, tmp_path, mo
     )
     assert code == 0, said
     report = json.loads(printed)
-    assert set(report["metrics"]) == {"accuracy", "macro_f1"}
+    assert set(report["metrics"]) == {"accuracy", "macro_f1", "ece"}
     assert report["baseline"]["name"] == TFIDF
     assert "tokens a second" in said
     code, printed, _ = memfold_command("evaluate", out, data)

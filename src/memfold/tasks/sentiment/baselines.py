@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -15,7 +16,9 @@ from torch import Tensor, nn
 from memfold.tasks.sentiment.ngrams import KINDS, RegressionSize, grams_of
 from memfold.tasks.sentiment.tokens import token_places, tokens
 
-__all__ = ["NgramRegression"]
+__all__ = ["LinearModels", "NgramRegression"]
+
+STRENGTH = 10.0  # of the standard one, scikit-learn's C
 
 
 class NgramRegression(nn.Module):
@@ -108,3 +111,45 @@ class NgramRegression(nn.Module):
             result.append(part)
             begin += count
         return result
+
+
+@dataclass(frozen=True)
+class LinearModels:
+    """Both linear models of the same texts.
+
+    Attributes:
+        ngrams: what the LSTMs are blended with.
+        standard: the usual baseline.
+    """
+
+    ngrams: NgramRegression
+    standard: NgramRegression
+
+    @classmethod
+    def fit(cls, texts: Sequence[str], labels: NDArray[np.int64], by_character: bool) -> "LinearModels":
+        """Fit to texts and their classes, which are numbered from 0 and all there."""
+        if by_character:
+            model = NgramRegression.fit(texts, labels, ("characters",), STRENGTH)
+            return cls(model, model)
+        ngrams = NgramRegression.fit(texts, labels, ("words", "parts"), 4.0)
+        return cls(ngrams, NgramRegression.fit(texts, labels, ("words",), STRENGTH))
+
+    def log_probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Of every class for every text by either model, (2, S, C)."""
+        return np.stack([self.ngrams.log_probabilities(texts), self.standard.log_probabilities(texts)])
+
+    @classmethod
+    def left_out(
+        cls, texts: Sequence[str], labels: NDArray[np.int64], by_character: bool, folds: Sequence[Sequence[int]]
+    ) -> NDArray[np.float64]:
+        """What `log_probabilities` gives of the texts in each fold by models of all other texts, (2, N, C).
+
+        Args:
+            folds: places of texts; the others of each fold hold every class.
+        """
+        parts = []
+        for rows in filter(None, folds):
+            others = np.setdiff1d(np.arange(len(texts)), rows)
+            models = cls.fit([texts[row] for row in others], labels[others], by_character)
+            parts.append(models.log_probabilities([texts[row] for row in rows]))
+        return np.concatenate(parts, 1)

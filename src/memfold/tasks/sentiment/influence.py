@@ -13,11 +13,12 @@ from rich.text import Text
 from torch import Tensor
 
 from memfold.tasks.confusion import confusion_table
+from memfold.tasks.sentiment.blend import Blend
 from memfold.tasks.sentiment.encoding import BLANK, Encoder
 from memfold.tasks.sentiment.network import Ensemble, batches_by_length
 from memfold.tasks.sentiment.tokens import tokens, unspaced
 
-__all__ = ["Details", "blend", "influential_words", "log_odds", "units", "weights_of"]
+__all__ = ["Details", "blended", "influential_words", "log_odds", "units", "weights_of"]
 
 TEXTS, TOKENS = 300, 10_000  # at most, that are looked into
 LEAST_OCCURRENCES = 3  # occurrences of a word that is listed
@@ -38,15 +39,12 @@ def units(row: Sequence[str]) -> list[range]:
 
 @torch.no_grad()
 def weights_of(
-    network: Ensemble, encoder: Encoder, texts: Sequence[str], share: float
+    network: Ensemble, encoder: Encoder, texts: Sequence[str], blend: Blend
 ) -> Iterator[list[tuple[str, Tensor]]]:
     """For every text its units, each with the log-odds that every class loses when the unit is blanked, (C,).
 
     This is occlusion (Zeiler & Fergus 2014, sec. 4.2; Li, Monroe & Jurafsky 2016). The LSTMs read a blank there, and
     the linear model loses what the unit's n-grams add to its logits.
-
-    Args:
-        share: of the linear model in the answer.
     """
     network.eval()
     encoded = encoder.encode(texts)
@@ -61,13 +59,14 @@ def weights_of(
         lost = [added[span.start : span.stop].sum(0) for span in spans]
         linear = added.sum(0) + rest - torch.stack([*lost, torch.zeros_like(rest)])  # (V, C)
         by_network = torch.cat([network(batch) for batch in batches_by_length(numbered, 128)])
-        odds = log_odds(blend(by_network, linear.to(by_network.dtype).log_softmax(-1), share))
+        odds = log_odds(blended(by_network, linear.to(by_network.dtype).log_softmax(-1), blend))
         yield [("".join(row[i] for i in span), odds[-1] - odds[k]) for k, span in enumerate(spans)]
 
 
-def blend(network: Tensor, regression: Tensor, share: float) -> Tensor:
-    """The log-probabilities of the weighted geometric mean of two models, from theirs, (..., C)."""
-    return ((1 - share) * network + share * regression).log_softmax(-1)
+def blended(network: Tensor, ngrams: Tensor, blend: Blend) -> Tensor:
+    """The log-probabilities of the answer, from both models', (..., C), with a gradient."""
+    mean = (1 - blend.share) * network + blend.share * ngrams
+    return (mean / blend.temperature).log_softmax(-1)
 
 
 def log_odds(log_p: Tensor) -> Tensor:
@@ -77,7 +76,7 @@ def log_odds(log_p: Tensor) -> Tensor:
 
 
 def influential_words(
-    network: Ensemble, encoder: Encoder, texts: Sequence[str], classes: int, share: float
+    network: Ensemble, encoder: Encoder, texts: Sequence[str], classes: int, blend: Blend
 ) -> list[list[tuple[str, float, int]]]:
     """For every class the words whose blanking costs it most, on average over some of the texts.
 
@@ -88,7 +87,7 @@ def influential_words(
     count = min(TEXTS, len(texts), max(int(TOKENS / max(usual, 1.0)), 1))
     chosen = np.linspace(0, len(texts) - 1, count).astype(int)
     costs: dict[str, list[Tensor]] = defaultdict(list)
-    for row in weights_of(network, encoder, [texts[i] for i in chosen], share):
+    for row in weights_of(network, encoder, [texts[i] for i in chosen], blend):
         for unit, cost in row:
             costs[unit].append(cost)
     means = [
@@ -113,12 +112,12 @@ class Details:
     texts: Sequence[str]
     truth: NDArray[np.int64]
     answers: NDArray[np.int64]
-    share: float
+    blend: Blend
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield confusion_table("class", self.truth, self.answers, self.classes)
         table = Table("class", "word", "log-odds", title="Most influential words, by blanking", title_justify="left")
-        by_class = influential_words(self.network, self.encoder, self.texts, len(self.classes), self.share)
+        by_class = influential_words(self.network, self.encoder, self.texts, len(self.classes), self.blend)
         for label, words in zip(self.classes, by_class, strict=True):
             for row, (word, cost, _) in enumerate(words):
                 table.add_row(Text(label if row == 0 else ""), Text(word), f"{cost:.2f}")

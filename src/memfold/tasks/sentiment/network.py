@@ -1,6 +1,8 @@
 """The classifying network: embeddings of words and n-grams, a bidirectional LSTM, attention over what it read."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import cycle, islice
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from memfold.nn import LSTM
 from memfold.tasks.bucketing import by_size, pooled
 from memfold.tasks.sentiment.baselines import NgramRegression
 from memfold.tasks.sentiment.encoding import BLANK, BUCKETS, UNKNOWN, EncodedTexts, TextBatch
+from memfold.tasks.sentiment.folds import Folds
 from memfold.training import Problem
 
 __all__ = ["ClassifyProblem", "Ensemble", "TextNetwork", "batches_by_length", "log_probabilities"]
@@ -23,6 +26,9 @@ DROP_WORD = 0.3  # share of kinds of tokens that must be encoded by their n-gram
 ASKED = 512  # words of a batch, at most, that each direction guesses
 SMOOTHING = 0.1  # of the labels (Szegedy et al. 2016, sec. 7)
 POOL = 20  # batches that are sorted by length together
+PREDICT_BATCH = 128
+
+Array = NDArray[np.float64]
 
 
 class Ensemble(nn.Module):
@@ -55,10 +61,11 @@ class Ensemble(nn.Module):
         for network in self.networks:
             network.words.weight[place] = vector
 
-    def forward(self, batch: TextBatch) -> Tensor:
-        """The log-probabilities of the members' geometric mean, (B, C)."""
-        members = torch.stack([network(batch).log_softmax(-1) for network in self.networks])  # (M, B, C)
-        return members.mean(0).log_softmax(-1)
+    def forward(self, batch: TextBatch, fold: int = 0, folds: int = 1) -> Tensor:
+        """The log-probabilities of the geometric mean of the members that leave out a fold, of all when there is one,
+        (B, C)."""
+        asked = self.networks[fold::folds]
+        return torch.stack([network(batch).log_softmax(-1) for network in asked]).mean(0).log_softmax(-1)
 
 
 class TextNetwork(nn.Module):
@@ -73,13 +80,16 @@ class TextNetwork(nn.Module):
         classes: C.
         width: of an embedding, E.
         hidden_size: H, in each direction.
+        buckets: of n-grams.
     """
 
-    def __init__(self, words: int, classes: int, width: int, hidden_size: int, dropout: float) -> None:
+    def __init__(
+        self, words: int, classes: int, width: int, hidden_size: int, dropout: float, buckets: int = BUCKETS
+    ) -> None:
         super().__init__()
         # A token is its word plus the mean of its n-grams.
         self.words = nn.Embedding(words + 1, width)  # the first one for what is unknown
-        self.grams = nn.EmbeddingBag(BUCKETS, width, mode="mean")
+        self.grams = nn.EmbeddingBag(buckets, width, mode="mean")
         nn.init.normal_(self.words.weight, std=EMBEDDING_STD)
         nn.init.normal_(self.grams.weight, std=EMBEDDING_STD)
         # It is read in both directions, and pooled by attention and by maxima.
@@ -148,24 +158,38 @@ def attention_weights(scores: Tensor, lengths: Tensor) -> Tensor:
     return scores.masked_fill(outside, torch.finfo(scores.dtype).min).softmax(-1).masked_fill(outside, 0.0)
 
 
-def batches_by_length(texts: EncodedTexts, batch_size: int, seed: int | None = None) -> Iterator[TextBatch]:
-    """All texts in batches of similar length: in random order when there is a seed, else by length throughout."""
-    sizes = [len(row) for row in texts.rows]
+def batches_by_length(
+    texts: EncodedTexts, batch_size: int, seed: int | None = None, among: Sequence[int] | None = None
+) -> Iterator[TextBatch]:
+    """Texts in batches of similar length: in random order when there is a seed, else by length throughout.
+
+    Args:
+        among: the places of those that are wanted; all when None.
+    """
+    wanted = range(len(texts.rows)) if among is None else among
+    sizes = [len(texts.rows[row]) for row in wanted]
     if seed is None:
         chosen = by_size(sizes, batch_size)
     else:
         chosen = pooled(sizes, batch_size, POOL, torch.Generator().manual_seed(seed))
-    for rows in chosen:
-        yield texts.batch(rows)
+    for places in chosen:
+        yield texts.batch([wanted[place] for place in places])
 
 
 @torch.no_grad()
-def log_probabilities(network: Ensemble, texts: EncodedTexts, classes: int, batch_size: int) -> NDArray[np.float64]:
-    """Of every class for texts that are labelled by their places, (S, C)."""
+def log_probabilities(network: Ensemble, texts: EncodedTexts, classes: int, folds: Folds | None = None) -> Array:
+    """Of every class for texts, (S, C).
+
+    Args:
+        folds: of the texts; each is then answered by the members that leave its fold out, one in no fold by none.
+    """
     network.eval()
-    result = np.empty((len(texts.rows), classes))
-    for batch in batches_by_length(texts, batch_size):
-        result[batch.labels.numpy()] = network(batch).double().numpy()
+    result = np.full((len(texts.rows), classes), np.nan)
+    for fold in range(1 if folds is None else folds.count):
+        chosen = range(len(texts.rows)) if folds is None else folds.rows(fold)
+        for batch in batches_by_length(texts, PREDICT_BATCH, among=chosen):
+            log_p = network(batch) if folds is None else network(batch, fold, folds.count)
+            result[batch.rows.numpy()] = log_p.double().numpy()
     return result
 
 
@@ -175,6 +199,9 @@ class ClassifyProblem(Problem):
     Args:
         class_weights: of every class's examples in the loss, (C,).
         neighbours: weight of guessing the neighbouring words in the loss.
+        folds: of the training texts, each of which some members do not learn the classes of, so that they can be
+            validated on it.
+        unlabelled: texts whose neighbouring words are guessed too, as many in a step as have labels.
     """
 
     metric = "valid cross-entropy"
@@ -189,31 +216,50 @@ class ClassifyProblem(Problem):
         batch_size: int,
         seed: int,
         neighbours: float = 0.0,
+        folds: Folds | None = None,
+        unlabelled: EncodedTexts | None = None,
     ) -> None:
         self.model: Ensemble = model
-        self.neighbours = neighbours
+        self.neighbours, self.folds, self.unlabelled = neighbours, folds, unlabelled
         self.train, self.class_weights, self.batch_size, self.seed = train, class_weights, batch_size, seed
         self.steps_per_epoch = -(-len(train.rows) // batch_size)
-        self.valid = list(batches_by_length(valid, batch_size))
+        self.valid = valid
 
     def batches(self, epoch: int) -> Iterator[TextBatch]:
-        return batches_by_length(self.train, self.batch_size, 1_000_003 * self.seed + epoch)
+        seed = 1_000_003 * self.seed + epoch
+        labelled = batches_by_length(self.train, self.batch_size, seed)
+        if self.unlabelled is None:
+            return labelled
+        order = torch.randperm(len(self.unlabelled.rows), generator=torch.Generator().manual_seed(seed)).tolist()
+        some = list(islice(cycle(order), self.steps_per_epoch * self.batch_size))
+        beside = batches_by_length(self.unlabelled, self.batch_size, seed, some)
+        return (replace(batch, unlabelled=other) for batch, other in zip(labelled, beside, strict=True))
 
     def count(self, batch: TextBatch) -> int:
-        return int(batch.lengths.sum())
+        return int(batch.lengths.sum()) + (0 if batch.unlabelled is None else self.count(batch.unlabelled))
 
     def loss(self, batch: TextBatch) -> Tensor:
-        weights = self.class_weights[batch.labels]  # (B,)
         losses = []
-        for network in self.model.networks:
+        for place, network in enumerate(self.model.networks):
+            weights = self.class_weights[batch.labels]  # (B,)
+            if self.folds is not None:
+                weights = weights * self.folds.learned(place, batch.rows)
             h = network.read(batch)
             logits = network.classify(h, batch.lengths)
             wrong = F.cross_entropy(logits, batch.labels, reduction="none", label_smoothing=SMOOTHING)  # (B,)
             losses.append((weights * wrong).mean())
             if self.neighbours:
                 losses[-1] = losses[-1] + self.neighbours * network.neighbour_loss(h, batch)
+            if batch.unlabelled is not None:
+                beside = network.neighbour_loss(network.read(batch.unlabelled), batch.unlabelled)
+                losses[-1] = losses[-1] + self.neighbours * beside
         return torch.stack(losses).mean()
 
     def validate(self) -> float:
-        losses = [F.nll_loss(self.model(b), b.labels, reduction="sum").item() for b in self.valid]
-        return sum(losses) / sum(len(b.labels) for b in self.valid)
+        classes = len(self.class_weights)
+        log_p, labels = log_probabilities(self.model, self.valid, classes), self.valid.labels.numpy()
+        if self.folds is not None:
+            rows = self.folds.covered
+            left_out = log_probabilities(self.model, self.train, classes, self.folds)[rows]
+            log_p, labels = np.concatenate([log_p, left_out]), np.concatenate([labels, self.train.labels.numpy()[rows]])
+        return -float(log_p[np.arange(len(labels)), labels].mean())

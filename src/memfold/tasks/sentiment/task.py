@@ -1,5 +1,6 @@
 """The TextClassifier: fit bidirectional LSTMs to labelled texts, label others, score beside the baselines."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,6 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from memfold.budget import Budget
 from memfold.data.frames import beside
 from memfold.data.labelled import LabelledTexts, held_out, joined, read_labelled
 from memfold.data.labels import counted, numbers_of, same_label, spellings, with_counts
@@ -17,26 +19,28 @@ from memfold.data.seen import Seen
 from memfold.display import say
 from memfold.errors import InputError
 from memfold.tasks.classes import CLASS_METRICS, class_columns, class_scores
+from memfold.tasks.contest import ALONE, ANSWER, Contest
 from memfold.tasks.model import FitData, Task
-from memfold.tasks.parameters import Search, fitted, learning_rate, parameter
+from memfold.tasks.parameters import Search, fitted, learning_rate, parameter, parameters_of, planned
+from memfold.tasks.planning import Plan, seconds_of
+from memfold.tasks.sentiment.blend import Blend
 from memfold.tasks.sentiment.ngrams import RegressionSize, counted_by_character
+from memfold.tasks.sentiment.plan import Facts, plan
 from memfold.tasks.sentiment.tokens import tokens
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from memfold.tasks.sentiment.encoding import EncodedTexts, Encoder
+    from memfold.tasks.sentiment.folds import Folds
     from memfold.tasks.sentiment.network import ClassifyProblem, Ensemble
 
 __all__ = ["TextClassifier"]
 
-TFIDF, MAJORITY = "TF-IDF + logistic regression", "most frequent class"
-ALONE, BLENDED = "the LSTMs alone", "the n-grams alone"
+TFIDF, MAJORITY, NGRAMS = "TF-IDF + logistic regression", "most frequent class", "the n-grams alone"
 MIN_COUNT = 2  # of a word that gets an embedding of its own; others are known by their n-grams
 VALID_FOLDS = 20  # one of them is held out to validate on
-PREDICT_BATCH = 128
 NEIGHBOURS = 0.3  # weight of guessing neighbouring words; on 6,000 Chinese reviews guessing characters only cost time
-SHARES = tuple(tenths / 10 for tenths in range(8))  # of the regression in the answer
 
 Array = NDArray[np.float64]
 
@@ -86,34 +90,43 @@ class TextClassifier(Task):
         least=0,
         most=10**6,
     )
-    embedding_size: int = parameter(
-        100,
+    embedding_size: int | None = planned(
         "dimensions of the embeddings of words and n-grams; with vectors, theirs",
         least=1,
         search=Search(32, 300, log=True),
     )
-    hidden_size: int = parameter(100, "units of the LSTM in each direction", least=1, search=Search(32, 256, log=True))
+    hidden_size: int | None = planned("units of the LSTM in each direction", least=1, search=Search(32, 256, log=True))
     dropout: float = parameter(
         0.5, "of embeddings and before the last layer", least=0, below=1, search=Search(0.2, 0.6)
     )
-    members: int = parameter(4, "networks to train side by side and average", least=1, most=1000, search=(1, 2, 4))
+    members: int | None = planned("networks to train side by side and average", least=1, most=1000, search=(1, 2, 4))
+    folds: int | None = planned(
+        "parts of the training texts, each of which some members leave out to be validated on it; 1 leaves out none",
+        least=1,
+        most=20,
+    )
+    epochs: int | None = planned("passes over the training texts, at most, of a budget that is a time", least=1)
     class_weights: Literal["balanced"] | None = parameter(
         None,
         '"balanced" gives every class the same weight in the loss, however rare; none, every example',
         search=(None, "balanced"),
     )
     vectors: str | None = parameter(
-        None, "file with word vectors, a word and its numbers a line, from which the embeddings start"
+        None, "file with word vectors, a word and its numbers a line, or JSON of them, from which the embeddings start"
     )
-    max_length: int = parameter(400, "tokens of a text that are read", least=1)
+    unlabelled: str | None = parameter(
+        None, "file with more texts of the kind, without labels, from whose words the LSTMs learn as well"
+    )
+    max_length: int | None = planned("tokens of a text that are read", least=1)
     lr: float = learning_rate(2e-3)
     batch_size: int = parameter(64, "texts in a step", least=1, search=(32, 64, 128))
 
     classes_: list[str] = fitted()
     seen_: str = fitted()  # hashes of the texts that it was fitted to
     majority_: int = fitted()
-    share_: float = fitted()
+    blend_: Blend = fitted()
     vocabulary_: list[str] = fitted()
+    buckets_: int = fitted()  # of n-grams
     width_: int = fitted()  # of the embeddings
     baseline_: RegressionSize = fitted()
     ngrams_: RegressionSize = fitted()
@@ -181,6 +194,16 @@ class TextClassifier(Task):
 
     # -- training --------------------------------------------------------------------------------------------
 
+    def plan(self, train: LabelledTexts, valid: LabelledTexts, budget: Budget, speed: float) -> Plan:
+        facts = Facts.of(train.texts, train.labels or ())
+        given = {p.name: getattr(self, p.name) for p in parameters_of(type(self)) if p.planned}
+        return plan(facts, seconds_of(budget, self.budget), speed, given, self.batch_size)
+
+    def _train(self, data: FitData, limit: Budget, out: Path | None, resume: bool) -> Any:
+        if limit.epochs is None:
+            limit = Budget(limit.seconds, self.chosen.epochs)
+        return super()._train(data, limit, out, resume)
+
     def prepare(self, data: FitData) -> Any:
         from memfold.tasks.sentiment.encoding import Encoder
         from memfold.tasks.sentiment.vectors import read_vectors
@@ -191,52 +214,94 @@ class TextClassifier(Task):
             self._say_classes(data.whole)
         self.seen_ = str(Seen.of([*data.whole.texts, *data.valid.texts]))
         vectors = read_vectors(self.vectors, data.train.texts) if self.vectors else {}
-        self.vocabulary_ = Encoder.of(data.train.texts, MIN_COUNT, self.max_length, frozenset(vectors)).vocabulary
-        self.width_ = len(next(iter(vectors.values()))) if vectors else self.embedding_size
-        neighbours = 0.0 if counted_by_character(data.train.texts) else NEIGHBOURS
-        return self._encoded(data.train), self._encoded(data.valid), neighbours, vectors
+        more = self.inputs(Path(self.unlabelled)).texts if self.unlabelled else []
+        known = [*data.train.texts, *more]
+        encoder = Encoder.of(known, MIN_COUNT, self.chosen.max_length, frozenset(vectors))
+        self.vocabulary_, self.buckets_ = encoder.vocabulary, encoder.buckets
+        self.width_ = len(next(iter(vectors.values()))) if vectors else self.chosen.embedding_size
+        neighbours = 0.0 if counted_by_character(data.train.texts) and not more else NEIGHBOURS
+        unlabelled = self.encoder_.encode(more) if more else None
+        folds = self._folds(data.train) if self.chosen.folds > 1 else None
+        return self._encoded(data.train), self._encoded(data.valid), neighbours, vectors, unlabelled, folds
+
+    def _folds(self, examples: LabelledTexts) -> "Folds | None":
+        """Which texts some members leave out: none of a class that would be left out whole; None for no text."""
+        import torch
+
+        from memfold.tasks.sentiment.folds import Folds
+
+        count = self.chosen.folds
+        numbers = self._numbers(examples)
+        of = np.full(len(numbers), -1)
+        for fold, rows in enumerate(examples.fold_rows(count)):
+            of[rows] = fold
+        for number in range(len(self.classes_)):
+            own = of[numbers == number]
+            if len(np.unique(own)) < 2:
+                of[numbers == number] = -1
+        return Folds(torch.from_numpy(of), count) if of.max() >= 0 else None
 
     @cached_property
     def encoder_(self) -> "Encoder":
         """From texts to what the network takes."""
         from memfold.tasks.sentiment.encoding import Encoder
 
-        return Encoder(self.vocabulary_, self.max_length)
+        return Encoder(self.vocabulary_, self.chosen.max_length, self.buckets_)
 
     def network(self) -> "Ensemble":
         from memfold.tasks.sentiment.network import Ensemble
 
         counts = len(self.vocabulary_), len(self.classes_)
-        return Ensemble(self.members, *counts, self.width_, self.hidden_size, self.dropout)
+        sizes = self.width_, self.chosen.hidden_size, self.dropout, self.buckets_
+        return Ensemble(self.chosen.members, *counts, *sizes)
 
     def problem(self, network: "Ensemble", ready: Any) -> "ClassifyProblem":
         from memfold.tasks.sentiment.network import ClassifyProblem
 
-        train, valid, neighbours, vectors = ready
+        train, valid, neighbours, vectors, unlabelled, folds = ready
         for word, vector in vectors.items():
             network.start_word(self.encoder_.places[word], vector)
         weights = self.weights_of(train)
-        return ClassifyProblem(network, train, valid, weights, self.batch_size, self.seed, neighbours)
-
-    def finish(self, data: FitData, ready: Any) -> None:
-        """Fit both linear models; choose the share of the blended one on what neither it nor the LSTMs saw."""
-        from memfold.tasks.sentiment.baselines import NgramRegression
-
-        by_character = counted_by_character(data.whole.texts)
-        standard = ("characters",) if by_character else ("words",)
-        kinds, strength = (standard, 10.0) if by_character else (("words", "parts"), 4.0)
-        linear = NgramRegression.fit(data.train.texts, self._numbers(data.train), kinds, strength)
-        self.share_ = best_share(
-            self._network_log_probabilities(data.valid.texts),
-            linear.log_probabilities(data.valid.texts),
-            self._numbers(data.valid),
+        return ClassifyProblem(
+            network, train, valid, weights, self.batch_size, self.seed, neighbours, folds, unlabelled
         )
+
+    def finish(self, data: FitData, ready: Any) -> Contest:
+        """Fit both linear models, and choose their share on what neither they nor the LSTMs learned from."""
+        from memfold.tasks.sentiment.baselines import LinearModels
+        from memfold.tasks.sentiment.network import log_probabilities
+
+        train, valid, *_, folds = ready
+        by_character = counted_by_character(data.whole.texts)
+        given = data.train.texts, train.labels.numpy(), by_character
+        labels = valid.labels.numpy()
+        network = log_probabilities(self.network_, valid, len(self.classes_))
+        linear = LinearModels.fit(*given).log_probabilities(data.valid.texts)
+        if folds is not None:  # the training texts too, each as it is answered by what left it out
+            rows = folds.covered
+            labels = np.concatenate([labels, train.labels.numpy()[rows]])
+            left_out = log_probabilities(self.network_, train, len(self.classes_), folds)
+            network = np.concatenate([network, left_out[rows]])
+            parts = [folds.rows(fold) for fold in range(folds.count)]
+            linear = np.concatenate([linear, LinearModels.left_out(*given, parts)], 1)
+        ngrams, standard = linear
+        self.blend_ = Blend.best(network, ngrams, labels)
+        # What answers later is fitted to all texts.
         numbers = self._numbers(data.whole)
-        network = self.network_
-        network.ngrams = NgramRegression.fit(data.whole.texts, numbers, kinds, strength)
-        network.baseline = NgramRegression.fit(data.whole.texts, numbers, standard, 10.0)
-        self.ngrams_, self.baseline_ = network.ngrams.size, network.baseline.size
+        models = LinearModels.fit(data.whole.texts, numbers, by_character)
+        self.network_.ngrams, self.network_.baseline = models.ngrams, models.standard
+        self.ngrams_, self.baseline_ = models.ngrams.size, models.standard.size
         self.majority_ = int(np.bincount(numbers).argmax())
+        answers = {
+            ANSWER: self.blend_.probabilities(network, ngrams),
+            ALONE: network,
+            NGRAMS: ngrams,
+            TFIDF: standard,
+            MAJORITY: np.full(len(labels), np.bincount(train.labels.numpy()).argmax()),
+        }
+        scores = {name: class_scores(labels, answer)["accuracy"] for name, answer in answers.items()}
+        shares = {ALONE: 1 - self.blend_.share, NGRAMS: self.blend_.share}
+        return Contest("accuracy", "higher", scores, shares)
 
     def complete(self, network: "Ensemble") -> None:
         from memfold.tasks.sentiment.baselines import NgramRegression
@@ -247,8 +312,13 @@ class TextClassifier(Task):
     def check_restored(self) -> None:
         count = len(self.classes_)
         Seen.parse(self.seen_)
-        if not (0 <= self.majority_ < count and 0 <= self.share_ <= 1):
-            raise InputError(f"majority {self.majority_} and share {self.share_}, expected below {count} and up to 1")
+        if not (0 <= self.majority_ < count and 0 <= self.blend_.share <= 1):
+            share = self.blend_.share
+            raise InputError(f"majority {self.majority_} and share {share}, expected below {count} and up to 1")
+        if not 0 < self.blend_.temperature < math.inf:
+            raise InputError(f"temperature {self.blend_.temperature}, expected above 0")
+        if self.buckets_ < 1:
+            raise InputError(f"{self.buckets_} buckets, expected one at least")
 
     def _numbers(self, examples: LabelledTexts) -> NDArray[np.int64]:
         labels: Sequence[str] = examples.labels or ()
@@ -282,13 +352,12 @@ class TextClassifier(Task):
     def _answer(self, texts: Sequence[str]) -> "Answers":
         network = self._network_log_probabilities(texts)
         ngrams = self.network_.ngrams.log_probabilities(texts)
-        return Answers(blended(network, ngrams, self.share_), network, ngrams)
+        return Answers(self.blend_.probabilities(network, ngrams), network, ngrams)
 
     def _network_log_probabilities(self, texts: Sequence[str]) -> Array:
         from memfold.tasks.sentiment.network import log_probabilities
 
-        encoded = self.encoder_.encode(texts, range(len(texts)))  # numbered, as they come back ordered by length
-        return log_probabilities(self.network_, encoded, len(self.classes_), PREDICT_BATCH)
+        return log_probabilities(self.network_, self.encoder_.encode(texts), len(self.classes_))
 
     def answer(self, examples: LabelledTexts) -> "Answers":
         """The probability of every class, by the whole model and by its halves."""
@@ -352,10 +421,10 @@ class TextClassifier(Task):
     def baselines(self, examples: LabelledTexts, answers: "Answers") -> dict[str, Any]:
         texts = examples.texts
         return {
-            TFIDF: self.network_.baseline.log_probabilities(texts),
+            TFIDF: np.exp(self.network_.baseline.log_probabilities(texts)),
             MAJORITY: np.full(len(texts), self.majority_),
-            ALONE: answers.network,
-            BLENDED: answers.ngrams,
+            ALONE: np.exp(answers.network),
+            NGRAMS: np.exp(answers.ngrams),
         }
 
     def details(self, examples: LabelledTexts, answers: "Answers", seconds: float) -> Sequence[Any]:
@@ -363,7 +432,7 @@ class TextClassifier(Task):
 
         numbers = self._numbers(examples)
         given = self.network_, self.encoder_, self.classes_, examples.texts
-        return [Details(*given, numbers, answers.probabilities.argmax(1), self.share_)]
+        return [Details(*given, numbers, answers.probabilities.argmax(1), self.blend_)]
 
 
 def _say_repeated(examples: LabelledTexts, rest: LabelledTexts, test: LabelledTexts) -> None:
@@ -388,17 +457,3 @@ def _is_number(label: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def blended(network: Array, regression: Array, share: float) -> Array:
-    """The probabilities of the weighted geometric mean of two models, from their log-probabilities, (S, C)."""
-    mean = np.exp((1 - share) * network + share * regression)
-    result: Array = mean / mean.sum(1, keepdims=True)
-    return result
-
-
-def best_share(network: Array, ngrams: Array, labels: NDArray[np.int64]) -> float:
-    """The share of the n-grams with the least cross-entropy, from both models' log-probabilities (S, C)."""
-    rows = np.arange(len(labels))
-    losses = {share: -np.log(blended(network, ngrams, share)[rows, labels]).mean() for share in SHARES}
-    return min(losses, key=losses.__getitem__)

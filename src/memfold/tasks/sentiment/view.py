@@ -14,7 +14,7 @@ from memfold.explain.trace import traced
 from memfold.explain.words import Words
 from memfold.page import INK, styled
 from memfold.tasks.sentiment import TextClassifier
-from memfold.tasks.sentiment.influence import blend, log_odds
+from memfold.tasks.sentiment.influence import blended, log_odds
 from memfold.tasks.sentiment.network import TextNetwork, attention_weights
 from memfold.tasks.sentiment.tokens import tokens
 from memfold.tasks.text_source import text_of
@@ -42,7 +42,7 @@ def view(model: TextClassifier, source: str, words: Words) -> Explanation:
     def blended_odds(linear: Tensor) -> Tensor:
         """Of the answer, by what the tokens add to the logits of the linear model, (T, C)."""
         by_network: Tensor = network(batch)
-        return log_odds(blend(by_network[0], (linear.sum(0) + beyond).log_softmax(-1), model.share_))[place]
+        return log_odds(blended(by_network[0], (linear.sum(0) + beyond).log_softmax(-1), model.blend_))[place]
 
     def run() -> Tensor:
         return blended_odds(added[: len(pieces)])
@@ -70,8 +70,8 @@ def view(model: TextClassifier, source: str, words: Words) -> Explanation:
     said = words(
         "score sentiment",
         label=label,
-        lstms=f"{1 - model.share_:.0%}",
-        linear=f"{model.share_:.0%}",
+        lstms=f"{1 - model.blend_.share:.0%}",
+        linear=f"{model.blend_.share:.0%}",
         by_lstms=f"{owed[:, : x.shape[1]].sum().item():+.2f}",
         by_linear=f"{owed[:, x.shape[1] :].sum().item():+.2f}",
         p_lstms=f"{alone[0]:.3f}",
