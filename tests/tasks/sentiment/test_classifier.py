@@ -23,6 +23,7 @@ from memfold.errors import InputError
 from memfold.explain.attribution import inputs_of, substituted
 from memfold.tasks import TextClassifier
 from memfold.tasks.calibration import expected_calibration_error
+from memfold.tasks.classes import class_scores
 from memfold.tasks.sentiment.baselines import NgramRegression
 from memfold.tasks.sentiment.blend import Blend
 from memfold.tasks.sentiment.encoding import Encoder
@@ -239,6 +240,24 @@ def test_embeddings_start_from_word_vectors(tmp_path: Path) -> None:
             small(vectors=str(path)).fit(frame, budget="1ep", progress=False)
 
 
+@pytest.mark.parametrize("count", [12, 4000])
+def test_rare_classes_are_raised_where_many_texts_say_so(count: int) -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(count, 3)) + np.log([0.8, 0.15, 0.05])
+    labels = (logits + rng.gumbel(size=logits.shape)).argmax(1)
+    both = logarithms(logits)
+    blend = Blend.best(both, both, labels)
+    raised = class_scores(labels, blend.probabilities(both, both))
+    plain = class_scores(labels, np.exp(both))
+    if count < 100:
+        assert not any(blend.offsets)
+    else:
+        assert blend.offsets[2] > blend.offsets[1] > blend.offsets[0] == 0
+        assert raised["macro_f1"] > plain["macro_f1"] + 3
+        assert raised["accuracy"] + raised["macro_f1"] > plain["accuracy"] + plain["macro_f1"]
+        assert raised["ece"] < 4
+
+
 def test_vectors_in_json_are_read_by_the_word(tmp_path: Path) -> None:
     path = tmp_path / "vectors.json"
     quoted = '{"size": 4, "dimensions": 2, "words": ["a", "good"], "vectors": {",":[1,2,9,0],"\\"":[3,4,9,1],'
@@ -437,7 +456,7 @@ def test_an_explanation_is_of_the_whole_answer(fitted: TextClassifier) -> None:
     assert "线性模型占 70%" in model.explain("a terrible film", "zh").shares.score  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("blend", [Blend(0.0), Blend(0.4, 0.8), Blend(1.0, 1.5)])
+@pytest.mark.parametrize("blend", [Blend(0.0), Blend(0.4, 0.8, (0.0, 0.5, 1.0)), Blend(1.0, 1.5)])
 def test_the_shares_of_the_words_add_up_to_the_answer(fitted: TextClassifier, blend: Blend) -> None:
     text = "the film was not lovely"
     model = small(members=1).fit(table(60, 3), budget="2ep", progress=False)

@@ -66,7 +66,8 @@ def weights_of(
 def blended(network: Tensor, ngrams: Tensor, blend: Blend) -> Tensor:
     """The log-probabilities of the answer, from both models', (..., C), with a gradient."""
     mean = (1 - blend.share) * network + blend.share * ngrams
-    return (mean / blend.temperature).log_softmax(-1)
+    offsets = torch.tensor(blend.offsets or (0.0,), dtype=mean.dtype)
+    return ((mean + offsets) / blend.temperature).log_softmax(-1)
 
 
 def log_odds(log_p: Tensor) -> Tensor:

@@ -317,6 +317,8 @@ class TextClassifier(Task):
             raise InputError(f"majority {self.majority_} and share {share}, expected below {count} and up to 1")
         if not 0 < self.blend_.temperature < math.inf:
             raise InputError(f"temperature {self.blend_.temperature}, expected above 0")
+        if self.blend_.offsets and len(self.blend_.offsets) != count:
+            raise InputError(f"{len(self.blend_.offsets)} offsets of classes, expected {count}")
         if self.buckets_ < 1:
             raise InputError(f"{self.buckets_} buckets, expected one at least")
 
