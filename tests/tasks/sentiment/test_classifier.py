@@ -503,6 +503,8 @@ def test_bad_requests_are_refused(fitted: TextClassifier) -> None:
         fitted.evaluate(pl.DataFrame({"text": ["so so"], "label": ["fair"]}))
     with pytest.raises(InputError, match="members must be at least 1, got 0"):
         small(members=0).fit(table(), budget="1ep")
+    with pytest.raises(InputError, match="folds=3 with members=2: every fold needs a member of its own"):
+        small(folds=3).fit(table(), budget="1ep")
     with pytest.raises(InputError, match="dropout must be below 1"):
         small(dropout=1.0).fit(table(), budget="1ep")
 

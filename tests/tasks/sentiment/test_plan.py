@@ -47,6 +47,7 @@ def test_few_texts_are_validated_on_by_the_networks_that_leave_them_out() -> Non
     assert (chosen(few)["folds"], chosen(few)["members"]) == (5, 5)
     assert chosen(few, members=2)["folds"] == 2
     assert chosen(few, members=1)["folds"] == 1
+    assert chosen(few, 1, folds=8)["members"] == 8
     assert chosen(SENTENCES)["folds"] == 1
     assert chosen(replace(few, rarest=1))["folds"] == 1
 

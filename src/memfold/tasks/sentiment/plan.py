@@ -90,7 +90,7 @@ def plan(facts: Facts, seconds: float, speed: float, given: dict[str, Any], batc
     few = facts.texts < FEW and facts.rarest > 1
     if few and members == MOST_MEMBERS:
         members = FOLDS
-    members = values.setdefault("members", members)
+    members = values.setdefault("members", max(members, values.get("folds", 1)))
     values.setdefault("folds", min(FOLDS, members) if few else 1)
     values.setdefault("epochs", max(EPOCHS, STEPS // -(-facts.texts // batch_size)))
     return Plan(values, str(facts), min(epochs_of(members, units, length), values["epochs"]))

@@ -132,6 +132,11 @@ class TextClassifier(Task):
     ngrams_: RegressionSize = fitted()
     network_: "Ensemble" = fitted(stored=False)
 
+    def check(self) -> None:
+        super().check()
+        if self.folds is not None and self.members is not None and self.folds > self.members:
+            raise InputError(f"folds={self.folds} with members={self.members}: every fold needs a member of its own")
+
     # -- reading ---------------------------------------------------------------------------------------------
 
     def read(self, data: Any) -> LabelledTexts:
