@@ -11,7 +11,9 @@ from memfold.tasks.classes import class_scores
 __all__ = ["Blend"]
 
 SHARES = tuple(twentieth / 20 for twentieth in range(21))
-USUAL, SPREAD = 0.5, 0.25  # mean and standard deviation of a share before anything was seen: few texts hardly move it
+# Mean and standard deviation of a share before anything was seen. Few texts hardly move it, and where texts are few the
+# n-grams know more: of 70 sentences 58 % against the LSTMs' 51, of 692 72 against 55.
+USUAL, SPREAD = 0.8, 0.25
 EVENNESS = (0.0, 0.25, 0.5, 0.75, 1.0)  # shares of the classes' frequencies that are taken out
 
 Array = NDArray[np.float64]
@@ -36,8 +38,8 @@ class Blend:
         """The one that suits texts best that neither model learned from.
 
         The share and the temperature are those of the least cross-entropy: the fewer texts, the nearer they stay to
-        equal shares and a temperature of 1. The factors then raise the rare classes as far as that makes accuracy and
-        macro F1 better together.
+        the usual share and a temperature of 1. The factors then raise the rare classes as far as that makes accuracy
+        and macro F1 better together.
 
         Args:
             network, ngrams: log-probabilities, (S, C).
