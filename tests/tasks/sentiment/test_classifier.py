@@ -327,21 +327,6 @@ def test_a_time_is_no_reason_to_go_on_once_everything_is_learned() -> None:
     assert model.training_.seconds < 300
 
 
-def test_unlabelled_texts_teach_words(tmp_path: Path) -> None:
-    (tmp_path / "more.txt").write_text("a gorgeous lovely film\na gorgeous lovely room\n" * 4)
-    given = {"unlabelled": str(tmp_path / "more.txt"), "seed": 1}
-    model = small(**given).fit(table(60), budget="2ep", progress=False)
-    assert "gorgeous" in model.vocabulary_
-    place = model.encoder_.places["gorgeous"]
-    torch.manual_seed(1)
-    untrained = model.network()
-    learned = [member.words.weight[place] for member in model.network_.networks]
-    for before, after in zip(untrained.networks, learned, strict=True):
-        assert (before.words.weight[place] - after).abs().max() > 1e-4
-    again = small(**given).fit(table(60), budget="2ep", progress=False)
-    torch.testing.assert_close(again.network_.networks[0].words.weight[place], learned[0], rtol=0, atol=0)
-
-
 def logarithms(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     p: NDArray[np.float64] = logits - np.logaddexp.reduce(logits, 1, keepdims=True)
     return p

@@ -33,7 +33,6 @@ class TextBatch:
         lengths: tokens of each text, (B,); a text without any has length 0.
         labels: classes, (B,).
         rows: their places among the texts that they are taken from, (B,).
-        unlabelled: texts without classes, of which only the words are guessed.
     """
 
     words: Tensor
@@ -43,7 +42,6 @@ class TextBatch:
     lengths: Tensor
     labels: Tensor
     rows: Tensor
-    unlabelled: "TextBatch | None" = None
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,6 @@
 """The classifying network: embeddings of words and n-grams, a bidirectional LSTM, attention over what it read."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from itertools import cycle, islice
 from typing import Any
 
 import numpy as np
@@ -201,7 +199,6 @@ class ClassifyProblem(Problem):
         neighbours: weight of guessing the neighbouring words in the loss.
         folds: of the training texts, each of which some members do not learn the classes of, so that they can be
             validated on it.
-        unlabelled: texts whose neighbouring words are guessed too, as many in a step as have labels.
     """
 
     metric = "valid cross-entropy"
@@ -217,26 +214,18 @@ class ClassifyProblem(Problem):
         seed: int,
         neighbours: float = 0.0,
         folds: Folds | None = None,
-        unlabelled: EncodedTexts | None = None,
     ) -> None:
         self.model: Ensemble = model
-        self.neighbours, self.folds, self.unlabelled = neighbours, folds, unlabelled
+        self.neighbours, self.folds = neighbours, folds
         self.train, self.class_weights, self.batch_size, self.seed = train, class_weights, batch_size, seed
         self.steps_per_epoch = -(-len(train.rows) // batch_size)
         self.valid = valid
 
     def batches(self, epoch: int) -> Iterator[TextBatch]:
-        seed = 1_000_003 * self.seed + epoch
-        labelled = batches_by_length(self.train, self.batch_size, seed)
-        if self.unlabelled is None:
-            return labelled
-        order = torch.randperm(len(self.unlabelled.rows), generator=torch.Generator().manual_seed(seed)).tolist()
-        some = list(islice(cycle(order), self.steps_per_epoch * self.batch_size))
-        beside = batches_by_length(self.unlabelled, self.batch_size, seed, some)
-        return (replace(batch, unlabelled=other) for batch, other in zip(labelled, beside, strict=True))
+        return batches_by_length(self.train, self.batch_size, 1_000_003 * self.seed + epoch)
 
     def count(self, batch: TextBatch) -> int:
-        return int(batch.lengths.sum()) + (0 if batch.unlabelled is None else self.count(batch.unlabelled))
+        return int(batch.lengths.sum())
 
     def loss(self, batch: TextBatch) -> Tensor:
         losses = []
@@ -250,9 +239,6 @@ class ClassifyProblem(Problem):
             losses.append((weights * wrong).mean())
             if self.neighbours:
                 losses[-1] = losses[-1] + self.neighbours * network.neighbour_loss(h, batch)
-            if batch.unlabelled is not None:
-                beside = network.neighbour_loss(network.read(batch.unlabelled), batch.unlabelled)
-                losses[-1] = losses[-1] + self.neighbours * beside
         return torch.stack(losses).mean()
 
     def validate(self) -> float:

@@ -114,9 +114,6 @@ class TextClassifier(Task):
     vectors: str | None = parameter(
         None, "file with word vectors, a word and its numbers a line, or JSON of them, from which the embeddings start"
     )
-    unlabelled: str | None = parameter(
-        None, "file with more texts of the kind, without labels, from whose words the LSTMs learn as well"
-    )
     max_length: int | None = planned("tokens of a text that are read", least=1)
     lr: float = learning_rate(2e-3)
     batch_size: int = parameter(64, "texts in a step", least=1, search=(32, 64, 128))
@@ -219,15 +216,12 @@ class TextClassifier(Task):
             self._say_classes(data.whole)
         self.seen_ = str(Seen.of([*data.whole.texts, *data.valid.texts]))
         vectors = read_vectors(self.vectors, data.train.texts) if self.vectors else {}
-        more = self.inputs(Path(self.unlabelled)).texts if self.unlabelled else []
-        known = [*data.train.texts, *more]
-        encoder = Encoder.of(known, MIN_COUNT, self.chosen.max_length, frozenset(vectors))
+        encoder = Encoder.of(data.train.texts, MIN_COUNT, self.chosen.max_length, frozenset(vectors))
         self.vocabulary_, self.buckets_ = encoder.vocabulary, encoder.buckets
         self.width_ = len(next(iter(vectors.values()))) if vectors else self.chosen.embedding_size
-        neighbours = 0.0 if counted_by_character(data.train.texts) and not more else NEIGHBOURS
-        unlabelled = self.encoder_.encode(more) if more else None
+        neighbours = 0.0 if counted_by_character(data.train.texts) else NEIGHBOURS
         folds = self._folds(data.train) if self.chosen.folds > 1 else None
-        return self._encoded(data.train), self._encoded(data.valid), neighbours, vectors, unlabelled, folds
+        return self._encoded(data.train), self._encoded(data.valid), neighbours, vectors, folds
 
     def _folds(self, examples: LabelledTexts) -> "Folds | None":
         """Which texts some members leave out: none of a class that would be left out whole; None for no text."""
@@ -263,13 +257,11 @@ class TextClassifier(Task):
     def problem(self, network: "Ensemble", ready: Any) -> "ClassifyProblem":
         from memfold.tasks.sentiment.network import ClassifyProblem
 
-        train, valid, neighbours, vectors, unlabelled, folds = ready
+        train, valid, neighbours, vectors, folds = ready
         for word, vector in vectors.items():
             network.start_word(self.encoder_.places[word], vector)
         weights = self.weights_of(train)
-        return ClassifyProblem(
-            network, train, valid, weights, self.batch_size, self.seed, neighbours, folds, unlabelled
-        )
+        return ClassifyProblem(network, train, valid, weights, self.batch_size, self.seed, neighbours, folds)
 
     def finish(self, data: FitData, ready: Any) -> Contest:
         """Fit both linear models, and choose their share on what neither they nor the LSTMs learned from."""
