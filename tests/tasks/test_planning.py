@@ -37,12 +37,13 @@ class Planning(TextGenerator):
         chosen = self.chosen
         return TextProblem(network, train, valid, chosen.batch_size, chosen.window, self.seed, self.tokens)
 
-    def finish(self, data: FitData, ready: Any) -> Contest | None:
+    def finish(self, data: FitData, ready: Any) -> Contest:
+        super().finish(data, ready)
         return Contest("nats_carried", "lower", {ANSWER: 2.0, "3-gram": 1.5}, {ANSWER: 0.25, "3-gram": 0.75})
 
 
 def small(**changes: Any) -> Planning:
-    return Planning(**{"hidden_size": 8, **changes})
+    return Planning(**{"hidden_size": 8, "embedding_size": 8, "dropout": 0.1, "tied": False, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -87,8 +88,8 @@ def test_plan_and_contest_are_kept_with_the_model(model: Planning, tmp_path: Pat
     config["plan"] = {"window": 101}
     with pytest.raises(InputError, match="window must be at most 100, got 101"):
         Planning._restored(tmp_path / "m", config)
-    config["plan"] = {"hidden_size": 8}
-    with pytest.raises(InputError, match="plan has 'hidden_size', which is unknown there"):
+    config["plan"] = {"num_layers": 8}
+    with pytest.raises(InputError, match="plan has 'num_layers', which is unknown there"):
         Planning._restored(tmp_path / "m", config)
 
 

@@ -23,14 +23,40 @@ def fitted() -> TextGenerator:
     return TextGenerator(**SMALL).fit(TEXT, budget="12ep", progress=False)
 
 
-def test_it_beats_single_tokens_by_far_and_names_the_contracts_scores(fitted: TextGenerator) -> None:
-    report = fitted.evaluate(TEXT[:600], "cats", train=TEXT)
+def test_it_names_the_contracts_scores_and_its_parts(fitted: TextGenerator) -> None:
+    report = fitted.evaluate(TEXT[:600], "cats")
     assert set(report.metrics) == {"nats_carried", "nats_window256", "bits_carried", "perplexity"}
-    assert list(report.baselines) == ["6-gram"]
-    alone = fitted.evaluate(TEXT[:600]).baselines["1-gram"]
-    assert report.metrics["nats_carried"] < alone["nats_carried"] / 3
+    assert list(report.baselines) == [f"{len(fitted.grams_)}-gram", "the network alone"]
+    assert report.metrics["nats_carried"] < 0.5
     assert report.metrics["bits_carried"] == pytest.approx(report.metrics["nats_carried"] * 1.442695)
     assert report.metrics["perplexity"] == pytest.approx(2.718281828 ** report.metrics["nats_carried"])
+
+
+def test_the_mixture_is_best_on_the_validation_part(fitted: TextGenerator) -> None:
+    contest = fitted.contest_
+    assert contest is not None
+    assert contest.scores["memfold"] == min(contest.scores.values())
+    assert sum(contest.shares.values()) == pytest.approx(1)
+    assert 0 < fitted.share_ < 1
+
+
+def test_what_a_prompt_is_followed_by_is_the_likeliest_of_the_mixture(fitted: TextGenerator) -> None:
+    prompts = [f"the cat s{character}" for character in "at.z"]
+    nats = fitted.predict(prompts)["nats"].to_numpy()
+    (written,) = fitted.generate("the cat s", length=1, temperature=0)
+    assert prompts[int(nats.argmin())] == f"the cat s{written}"
+
+
+@pytest.mark.parametrize(("grams", "share"), [([], 0.5), ([0], 0.5), ([3, 4], 1.5)])
+def test_a_stored_n_gram_model_that_is_none_is_refused(
+    fitted: TextGenerator, tmp_path: Path, grams: list[int], share: float
+) -> None:
+    fitted.save(tmp_path / "m")
+    config = json.loads((tmp_path / "m" / "config.json").read_text())
+    config["fitted"] |= {"grams": grams, "share": share}
+    (tmp_path / "m" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match="an n-gram model of"):
+        load(tmp_path / "m")
 
 
 def test_a_saved_model_writes_the_same(fitted: TextGenerator, tmp_path: Path) -> None:
@@ -191,7 +217,7 @@ def test_the_commands_fit_evaluate_write_and_answer(tmp_path: Path) -> None:
     assert report["data"] == "a.txt b.txt"
     assert "characters a second" in done.stderr
     scored = json.loads(run(tmp_path, "evaluate", "m", "b.txt", "--json").stdout)
-    assert scored["baseline"]["name"] == "1-gram"
+    assert scored["baseline"]["name"].endswith("-gram")
     options = ["--set", "prompt=the c", "--set", "length=30", "--set", "temperature=0"]
     written = run(tmp_path, "predict", "m", *options).stdout
     assert written.startswith("the cat")

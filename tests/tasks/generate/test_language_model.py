@@ -1,5 +1,6 @@
 """The parts of the generator, each against an oracle or a property."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -11,10 +12,14 @@ from hypothesis import strategies as st
 from memfold.errors import InputError
 from memfold.stream import Stream
 from memfold.tasks.generate import windows
+from memfold.tasks.generate.mixture import Mixture, best_share
+from memfold.tasks.generate.nats import windows_of
 from memfold.tasks.generate.network import LanguageModel, ModelSize
+from memfold.tasks.generate.plan import TextFacts, plan
 from memfold.tasks.generate.sampling import Sampler
+from memfold.tasks.generate.stored import StoredNGram
 from memfold.tasks.generate.vocabulary import Characters, Subwords
-from memfold.tasks.generate.windows import TextProblem, nats_apart, nats_carried, windows_of
+from memfold.tasks.generate.windows import CANDIDATES, SampledHead, TextProblem, nats_carried, whole_head
 from memfold.tasks.ngram import NGram
 
 POEM = "春眠不覺曉，處處聞啼鳥。\n夜來風雨聲，花落知多少。\n"
@@ -50,20 +55,125 @@ def test_subwords_keep_spaces_line_ends_and_chinese():
     assert np.array_equal(Subwords(vocabulary.model).encode(lines), tokens)
 
 
-@settings(max_examples=30)
-@given(st.lists(st.integers(0, 4), min_size=2, max_size=40), st.integers(1, 4), st.lists(st.integers(0, 4), max_size=6))
-def test_an_n_gram_models_probabilities_add_up_to_one(counted, order, before):
-    ngram = NGram(np.array(counted), 5, order)
+COUNTED = st.lists(st.integers(0, 4), min_size=2, max_size=40)
+
+
+@settings(max_examples=50, deadline=None)
+@given(COUNTED, st.integers(1, 4), st.integers(1, 60), st.lists(st.integers(0, 4), max_size=6))
+def test_an_n_gram_models_probabilities_add_up_to_one_also_when_few_are_kept(counted, order, most, before):
+    ngram = NGram.of(np.array(counted), 5, order, most)
     rows = np.array([[*before, 0, token] for token in range(5)])
-    assert np.exp(-ngram.nats(rows)[:, -1]).sum() == pytest.approx(1)
+    for model in (ngram, NGram.unpacked(ngram.packed(), 5)):
+        probability = np.exp(-model.nats(rows)[:, -1])
+        assert probability.sum() == pytest.approx(1)
+        assert probability.min() > 0
+        assert model.following(rows[0, :-1]) == pytest.approx(probability)
 
 
-def test_an_n_gram_model_mixes_by_witten_and_bell():
-    ngram = NGram(np.array([0, 1, 0, 1, 0, 2]), 4, order=2)
-    # After 0: seen 3 times, before 2 kinds (1 twice, 2 once). Alone: 0 three times, 1 twice, 2 once, 3 kinds.
-    alone = {1: (2 + 3 / 4) / (6 + 3), 3: (0 + 3 / 4) / (6 + 3)}
-    expected = [(2 + 2 * alone[1]) / (3 + 2), (0 + 2 * alone[3]) / (3 + 2)]
+def test_an_n_gram_model_discounts_and_goes_back_as_kneser_and_ney():
+    ngram = NGram.of(np.array([0, 1, 0, 1, 0, 2]), 4, order=2)
+    # Alone: 0 stands after 1 token, 1 after one, 2 after one. Of each, half a token is the share of the uniform one.
+    alone = 0.5 / 3 + (1.5 / 3) / 4
+    # After 0: 1 twice and 2 once, of which 1 and a half are taken.
+    expected = [(2 - 1) / 3 + (1.5 / 3) * alone, (1.5 / 3) * (1.5 / 3) / 4]
     assert np.exp(-ngram.nats(np.array([[0, 1], [0, 3]]))).ravel() == pytest.approx(expected)
+
+
+def test_an_n_gram_model_that_is_too_large_loses_its_longest_and_rarest_grams():
+    text = np.random.default_rng(0).integers(0, 6, 3000) ** 2 % 6
+    whole, small = NGram.of(text, 6, 5), NGram.of(text, 6, 5, most=sum(NGram.of(text, 6, 3).sizes))
+    assert sum(small.sizes) <= sum(whole.sizes[:3])
+    assert small.sizes[:2] == whole.sizes[:2]
+    assert small.sizes[3] < whole.sizes[3]
+
+
+def test_packed_grams_that_do_not_fit_each_other_are_refused():
+    first, second = NGram.of(np.array([0, 1, 0, 2, 0, 1]), 3, 2).packed()
+    for broken in (
+        [first, replace(second, children=second.children + 1)],
+        [replace(first, tokens=first.tokens + 1), second],
+        [second],
+        [first, replace(second, children=second.children - np.array([9, 0, -9]))],
+    ):
+        with pytest.raises(InputError, match="the n-gram model's tokens of length"):
+            NGram.unpacked(broken, 3)
+
+
+def test_an_n_gram_model_is_the_same_after_being_stored():
+    text = np.random.default_rng(0).integers(0, 70_000, 300) ** 2 % 9
+    for vocabulary in (9, 70_000):
+        ngram = NGram.of(text, vocabulary, 3)
+        stored = StoredNGram.of(ngram)
+        again = StoredNGram(ngram.sizes, vocabulary)
+        again.load_state_dict(stored.state_dict())
+        assert again.ngram().nats(text[None]) == pytest.approx(ngram.nats(text[None]), rel=2e-3)
+    assert not list(stored.parameters())
+
+
+def test_a_mixture_lies_between_its_parts_and_writes_what_it_scores():
+    tokens = np.array([0, 1, 0, 2, 0, 1, 0])
+    ngram, logits = NGram.of(tokens, 4, 3), np.array([0.1, 2.0, -1.0, 0.5], np.float32)
+    network = -(logits - np.log(np.exp(logits).sum()))
+    by_ngram = -np.log(ngram.following(tokens))
+    for share in (0.0, 0.3, 1.0):
+        found = Mixture(ngram, share).log_probabilities(logits, tokens)
+        expected = (1 - share) * np.exp(-network) + share * np.exp(-by_ngram)
+        assert np.exp(found) == pytest.approx(expected, rel=1e-5)
+        assert Mixture(ngram, share).nats(network, by_ngram) == pytest.approx(-found, rel=1e-5)
+
+
+def test_the_share_is_the_best_one():
+    sure, unsure = np.full(100, 0.1), np.full(100, 2.0)
+    assert best_share(sure, unsure) == 0
+    assert best_share(unsure, sure) == 1
+    assert 0.3 < best_share(np.tile([0.1, 3.0], 50), np.tile([3.0, 0.1], 50)) < 0.7
+
+
+def test_the_estimate_from_some_tokens_is_the_loss_of_all():
+    network = model(tied=True, num_layers=1)
+    network.size = replace(network.size, vocabulary=2000)
+    network.embedding, network.bias = torch.nn.Embedding(2000, 6), torch.nn.Parameter(torch.zeros(2000))
+    counts = (20_000 / torch.arange(1, 2001)).long()
+    targets = torch.multinomial(counts.float(), 200, replacement=True)
+    features = torch.randn(200, 6) / 2
+    head = SampledHead(counts, 200)
+    with torch.no_grad():
+        exact = whole_head(network, features, targets)
+        found = torch.stack([head(network, features, targets) for _ in range(60)])
+    assert CANDIDATES < 2000 / 2
+    assert found.mean() == pytest.approx(exact.item(), abs=0.03)
+    assert found.std() > 0
+
+
+def test_an_untrained_network_expects_tokens_as_often_as_they_occur():
+    network = model()
+    network.expect(torch.tensor([9, 4] + [0] * 9))
+    probability = network.bias.softmax(0)
+    assert probability[:3].tolist() == pytest.approx([10 / 24, 5 / 24, 1 / 24])
+
+
+def test_a_plan_follows_the_text_the_machine_and_what_is_given():
+    shakespeare = plan(TextFacts(1_000_000, 1_000_000, 65), 180, 1.0, {})
+    assert shakespeare.values == {
+        "tied": False,
+        "embedding_size": 64,
+        "window": 64,
+        "hidden_size": 512,
+        "batch_size": 32,
+        "dropout": 0.1,
+    }
+    tenth, slow = (
+        plan(TextFacts(100_000, 100_000, 65), 180, 1.0, {}),
+        plan(TextFacts(1_000_000, 1_000_000, 65), 180, 0.25, {}),
+    )
+    for smaller in (tenth, slow):
+        assert smaller.values["hidden_size"] < 512
+    assert tenth.values["dropout"] > 0.3
+    poems = plan(TextFacts(600_000, 600_000, 5000), 180, 1.0, {})
+    assert poems.values["tied"]
+    given = plan(TextFacts(600_000, 600_000, 5000), 180, 1.0, {"tied": False, "hidden_size": 128})
+    assert (given.values["tied"], given.values["hidden_size"]) == (False, 128)
+    assert given.epochs < plan(TextFacts(600_000, 600_000, 5000), 360, 1.0, {"tied": False, "hidden_size": 128}).epochs
 
 
 def test_the_order_of_an_n_gram_model_is_the_one_that_predicts_best():
@@ -80,14 +190,12 @@ def test_reading_in_pieces_is_reading_at_once():
     torch.testing.assert_close(nats_carried(network, rows).flatten(), expected, atol=1e-5, rtol=0)
 
 
-def test_windows_apart_do_not_see_each_other():
-    network, tokens = model(), text(50)
-    found = nats_apart(network, tokens, 16)
-    assert found.shape == (16, 3)
-    for k in range(3):
-        alone = nats_carried(network, tokens[16 * k : 16 * k + 17, None])
-        torch.testing.assert_close(found[:, k], alone[:, 0], atol=1e-6, rtol=0)
-    assert torch.equal(windows_of(tokens, 16)[0], tokens[[0, 16, 32]])
+def test_windows_follow_each_other():
+    tokens = text(50).numpy()
+    found = windows_of(tokens, 16)
+    assert found.shape == (3, 17)
+    assert np.array_equal(found[:, 0], tokens[[0, 16, 32]])
+    assert np.array_equal(found[:-1, -1], found[1:, 0])
 
 
 def test_an_epochs_windows_follow_each_other_and_differ_by_epoch():

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from memfold.nn import LSTM
+from memfold.tasks.generate.stored import StoredNGram
 
 __all__ = ["LanguageModel", "ModelSize", "State"]
 
@@ -42,7 +43,13 @@ class ModelSize:
 
 
 class LanguageModel(nn.Module):
-    """Reads tokens and gives the logits of each next one."""
+    """Reads tokens and gives the logits of each next one.
+
+    Attributes:
+        ngram: the model that its answer is mixed with, once it is trained.
+    """
+
+    ngram: StoredNGram
 
     def __init__(self, size: ModelSize) -> None:
         super().__init__()
@@ -53,11 +60,19 @@ class LanguageModel(nn.Module):
         # The recurrent layers, one above another.
         inputs = [size.embedding_size] + [size.hidden_size] * (size.num_layers - 1)
         self.layers = nn.ModuleList([LSTM(width, size.hidden_size, coupled=size.coupled) for width in inputs])
-        # Of a tied model this goes to the embedding's features, whose matrix goes on to the tokens.
-        self.head = nn.Linear(size.hidden_size, size.embedding_size if size.tied else size.vocabulary)
+        # From the last h to the features whose products with a matrix are the logits; of a tied model these are the
+        # embedding's features and its matrix.
+        self.projection = nn.Linear(size.hidden_size, size.embedding_size) if size.tied else None
+        self.output = None if size.tied else nn.Parameter(nn.Linear(size.hidden_size, size.vocabulary).weight.detach())
+        self.bias = nn.Parameter(torch.zeros(size.vocabulary))
 
     def forward(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """The logits ``(T, B, V)`` of what follows each of the tokens ``(T, B)``, and the state after them."""
+        features, last = self.features(tokens, state)
+        return F.linear(features, self.weight, self.bias), last
+
+    def features(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """What the logits are made from, ``(T, B, F)``, and the state after the tokens ``(T, B)``."""
         x = self._dropped(self.embedding(tokens))  # (T, B, E)
         # Through the layers, each of which goes on from its own state.
         last = []
@@ -65,9 +80,17 @@ class LanguageModel(nn.Module):
             x, layer_state = self._fold(layer, x, None if state is None else state[k])
             x = self._dropped(x)  # (T, B, H)
             last.append(layer_state)
-        # From the last layer to a logit for every token.
-        y = self.head(x)
-        return F.linear(y, self.embedding.weight) if self.size.tied else y, last
+        return x if self.projection is None else self.projection(x), last
+
+    @property
+    def weight(self) -> Tensor:
+        """From features to logits, ``(V, F)``."""
+        return self.embedding.weight if self.output is None else self.output
+
+    @torch.no_grad()
+    def expect(self, counts: Tensor) -> None:
+        """Begin with logits by how often each token ``(V,)`` occurs, which then need not be learned."""
+        self.bias.copy_(((counts + 1) / (counts + 1).sum()).log())
 
     def recurrent(self) -> Iterator[LSTM]:
         """The layers, from the bottom up."""
@@ -89,7 +112,7 @@ class LanguageModel(nn.Module):
 
     def head_on_hidden(self) -> dict[str, Tensor]:
         """The weights of one linear layer from the last h ``(H)`` to the logits ``(V)``."""
-        weight, bias = self.head.weight, self.head.bias
-        if not self.size.tied:
-            return {"weight": weight, "bias": bias}
-        return {"weight": self.embedding.weight @ weight, "bias": self.embedding.weight @ bias}
+        if self.projection is None:
+            return {"weight": self.weight, "bias": self.bias}
+        weight, bias = self.projection.weight, self.projection.bias
+        return {"weight": self.weight @ weight, "bias": self.weight @ bias + self.bias}

@@ -1,12 +1,14 @@
 """Writing: a token at a time on a stream, which needs no torch."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from memfold.errors import InputError
 from memfold.stream import Stream
+from memfold.tasks.generate.mixture import Mixture
 
 __all__ = ["Sampler"]
 
@@ -23,6 +25,7 @@ class Sampler:
         top_k: draw from so many of the likeliest tokens only.
         top_p: draw from the likeliest tokens that make up this much of the probability (Holtzman et al. 2020).
         banned: tokens that are never drawn.
+        mixture: of the network with an n-gram model; the network alone when None.
 
     Raises:
         InputError: an option out of its range.
@@ -38,6 +41,7 @@ class Sampler:
         top_p: float | None = None,
         banned: Sequence[int] = (),
         seed: int = 0,
+        mixture: Mixture | None = None,
     ) -> None:
         if not temperature >= 0:
             raise InputError(f"temperature must be 0 or more, got {temperature}")
@@ -50,6 +54,7 @@ class Sampler:
         self.top_k = top_k
         self.top_p = top_p
         self.banned = list(banned)
+        self.mixture = mixture
         self.random = np.random.default_rng(seed)
 
     def tokens(self, prompt: NDArray[np.int64]) -> Iterator[int]:
@@ -57,12 +62,15 @@ class Sampler:
         self.stream.reset()
         for token in prompt[:-1]:
             self.stream.step(self.embedding[token])
-        last = int(prompt[-1])
+        reach = 0 if self.mixture is None else self.mixture.ngram.order
+        context = prompt[-max(reach, 1) :]
         while True:
-            last = self.choose(self.stream.step(self.embedding[last]))
-            yield last
+            logits = self.stream.step(self.embedding[context[-1]])
+            token = self.choose(logits if self.mixture is None else self.mixture.log_probabilities(logits, context))
+            yield token
+            context = np.append(context, token)[-max(reach, 1) :]
 
-    def choose(self, logits: Array) -> int:
+    def choose(self, logits: NDArray[np.floating[Any]]) -> int:
         """Draw a token by its logits ``(V,)``."""
         logits = logits.astype(np.float64)
         logits[self.banned] = -np.inf

@@ -1,8 +1,8 @@
 """The TextGenerator: fit a language model to text, write on from a prompt, score beside an n-gram model."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from itertools import chain, islice
 from pathlib import Path
@@ -13,6 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 from rich.text import Text
 
+from memfold.budget import Budget
 from memfold.data.datasets import names_set
 from memfold.data.frames import beside
 from memfold.data.labelled import read_labelled
@@ -20,14 +21,19 @@ from memfold.data.prose import without_blocks, without_end
 from memfold.data.seen import Seen
 from memfold.data.texts import texts_of
 from memfold.display import say
-from memfold.errors import InputError
+from memfold.errors import InputError, shown
 from memfold.formats.directory import TOKENS
 from memfold.stream import Stream
+from memfold.tasks.contest import ALONE, ANSWER, Contest
+from memfold.tasks.generate import plan as rules
+from memfold.tasks.generate.mixture import Mixture, best_share
+from memfold.tasks.generate.nats import LEAST_TOKENS, TextNats, windows_of
 from memfold.tasks.generate.sampling import Sampler
 from memfold.tasks.generate.vocabulary import Characters, Subwords, Tokens, Vocabulary
 from memfold.tasks.model import FitData, Task
 from memfold.tasks.ngram import NGram
-from memfold.tasks.parameters import Search, fitted, learning_rate, parameter
+from memfold.tasks.parameters import Search, fitted, learning_rate, parameter, planned
+from memfold.tasks.planning import Plan, seconds_of
 from memfold.tasks.report import Metric
 
 if TYPE_CHECKING:
@@ -39,24 +45,8 @@ __all__ = ["TextGenerator", "TextNats"]
 WINDOW = 256  # of the protocol that reads windows from a zero state
 SAMPLE_TOKENS = 300  # tokens that are shown after a fit
 LONG_LINE = 16  # characters of a line that is looked for in what the model was fitted to
-LEAST_TOKENS = 2  # tokens of a text that can be scored, as the first one is not predicted
-
-
-@dataclass(frozen=True)
-class TextNats:
-    """How surprising texts are to a model: mean nats per token, NaN where a text has fewer than two tokens.
-
-    Attributes:
-        tokens: of each text, ``(S,)``.
-        carried: each read through with the state carried along, ``(S,)``.
-        apart: each in windows of 256 tokens that start from a zero state, ``(S,)``.
-        train: the text that the n-gram model counts.
-    """
-
-    tokens: NDArray[np.int64]
-    carried: NDArray[np.float64]
-    apart: NDArray[np.float64]
-    train: str | None = None
+SUBWORD = 3  # characters of one, about
+SIDE_BY_SIDE = 256  # windows that are scored at once
 
 
 class TextGenerator(Task):
@@ -75,18 +65,16 @@ class TextGenerator(Task):
         Metric("perplexity", "lower"),
     )
     column = "nats"
-    recalls = True
     then = "memfold predict {out} --set prompt='Once upon a time' writes on"
 
     tokens: Literal["characters", "subwords"] = parameter(
         "characters", '"characters", or "subwords" of sentencepiece', search=("characters", "subwords")
     )
     vocabulary_size: int = parameter(2000, "how many subwords", least=1, search=Search(500, 8000, log=True))
-    embedding_size: int = parameter(64, "features of a token", least=1, search=Search(16, 512, log=True))
-    hidden_size: int = parameter(512, "units of each LSTM layer", least=1, search=Search(128, 1024, log=True))
+    embedding_size: int | None = planned("features of a token", least=1, search=Search(16, 512, log=True))
+    hidden_size: int | None = planned("units of each LSTM layer", least=1, search=Search(128, 1024, log=True))
     num_layers: int = parameter(1, "layers", least=1, most=1000, search=(1, 2, 3))
-    dropout: float = parameter(
-        0.1,
+    dropout: float | None = planned(
         "on embeddings, between layers and before the head, one mask a window (Gal & Ghahramani 2016)",
         least=0,
         below=1,
@@ -99,24 +87,24 @@ class TextGenerator(Task):
         below=1,
         search=Search(0, 0.5),
     )
-    tied: bool = parameter(
-        False, "whether embedding and head share one matrix (Press & Wolf 2017)", search=(False, True)
-    )
+    tied: bool | None = planned("whether embedding and head share one matrix (Press & Wolf 2017)", search=(False, True))
     coupled: bool = parameter(
         True,
         "whether f = 1 - i (Greff et al. 2017), so that three gates are computed instead of four",
         search=(False, True),
     )
-    window: int = parameter(
-        64, "tokens that a gradient goes back", least=1, most=100_000, search=Search(32, 256, log=True)
+    window: int | None = planned(
+        "tokens that a gradient goes back", least=1, most=100_000, search=Search(32, 256, log=True)
     )
-    batch_size: int = parameter(32, "places in the text that are read side by side", least=1, search=(16, 32, 64))
+    batch_size: int | None = planned("places in the text that are read side by side", least=1, search=(16, 32, 64))
     lr: float = learning_rate(4e-3)
     encoding: str | None = parameter(None, "of the files: utf-8, latin-1, gb18030 ...; none looks at their bytes")
 
     seen_: str = fitted()  # hashes of the longer lines that it was fitted to
     characters_: str | None = fitted()  # None for subwords
     counts_: list[int] = fitted()  # of every token in the training part
+    grams_: list[int] = fitted()  # of the n-gram model, how many of each length
+    share_: float = fitted()  # of the n-gram model in the answer
     subwords_: bytes = fitted(stored=False)  # sentencepiece's model, a file of its own
     network_: "LanguageModel" = fitted(stored=False)
 
@@ -171,6 +159,14 @@ class TextGenerator(Task):
 
     # -- training --------------------------------------------------------------------------------------------
 
+    def plan(self, train: str, valid: str, budget: Budget, speed: float) -> Plan:
+        characters = Characters.of(train).size
+        facts = rules.TextFacts(len(train), len(train), characters)
+        if self.tokens == "subwords":
+            facts = rules.TextFacts(len(train), len(train) // SUBWORD, self.vocabulary_size)
+        given = {name: value for name, value in self.get_params().items() if value is not None}
+        return rules.plan(facts, seconds_of(budget, self.budget), speed, given)
+
     def prepare(self, data: FitData) -> tuple[Tokens, Tokens]:
         if self.tokens == "characters":
             self.characters_ = Characters.of(data.train).characters
@@ -193,14 +189,15 @@ class TextGenerator(Task):
     def network(self) -> "LanguageModel":
         from memfold.tasks.generate.network import LanguageModel, ModelSize
 
+        chosen = self.chosen
         size = ModelSize(
             self.vocabulary_.size,
-            self.embedding_size,
-            self.hidden_size,
+            chosen.embedding_size,
+            chosen.hidden_size,
             self.num_layers,
-            self.dropout,
+            chosen.dropout,
             self.weight_drop,
-            self.tied,
+            chosen.tied,
             self.coupled,
         )
         return LanguageModel(size)
@@ -211,7 +208,40 @@ class TextGenerator(Task):
         from memfold.tasks.generate.windows import TextProblem
 
         train, valid = (torch.from_numpy(part) for part in ready)
-        return TextProblem(network, train, valid, self.batch_size, self.window, self.seed, self.tokens)
+        return TextProblem(network, train, valid, self.chosen.batch_size, self.chosen.window, self.seed, self.tokens)
+
+    def finish(self, data: FitData, ready: tuple[Tokens, Tokens]) -> Contest:
+        """Mix the network with an n-gram model in the share that is best on the validation part.
+
+        The share is that of the n-gram model of what the network was trained on; the one that is kept counts the
+        validation part too.
+        """
+        from memfold.tasks.generate.stored import StoredNGram
+
+        train, valid = ready
+        ngram = NGram.fitted(train, self.vocabulary_.size)
+        by_network, by_ngram = self._network_nats(valid[None])[0], ngram.nats(valid[None])[0]
+        self.share_ = best_share(by_network, by_ngram)
+        kept = NGram.of(self.vocabulary_.encode(data.whole), self.vocabulary_.size, ngram.order)
+        self.grams_ = kept.sizes
+        self.network_.ngram = StoredNGram.of(kept)
+        # Score all three on the validation part, as `scores` does.
+        name = f"{ngram.order}-gram"
+        per_character = len(valid) / max(len(data.valid), 1)
+        mixed = Mixture(ngram, self.share_).nats(by_network, by_ngram)
+        found = {ANSWER: mixed, ALONE: by_network, name: by_ngram}
+        scores = {name: float(nats.mean()) * per_character for name, nats in found.items()}
+        return Contest("nats_carried", "lower", scores, {"the network": 1 - self.share_, name: self.share_})
+
+    def complete(self, network: "LanguageModel") -> None:
+        from memfold.tasks.generate.stored import StoredNGram
+
+        network.ngram = StoredNGram(self.grams_, self.vocabulary_.size)
+
+    @cached_property
+    def mixture_(self) -> Mixture:
+        """The n-gram model and its share in the answer."""
+        return Mixture(self.network_.ngram.ngram(), self.share_)
 
     def fitted_files(self) -> dict[str, bytes]:
         return {TOKENS: self.subwords_} if self.characters_ is None else {}
@@ -226,6 +256,8 @@ class TextGenerator(Task):
         if kept != self.tokens:
             raise InputError(f"the vocabulary is of {kept}, expected {self.tokens}")
         self.check_agree(("counts", len(self.counts_), self.vocabulary_.size))
+        if not self.grams_ or min(self.grams_) < 1 or not 0 <= self.share_ <= 1:
+            raise InputError(f"an n-gram model of {shown(self.grams_)} grams, with a share of {shown(self.share_)}")
 
     # -- writing ---------------------------------------------------------------------------------------------
 
@@ -263,6 +295,7 @@ class TextGenerator(Task):
             top_p=top_p,
             banned=self.vocabulary_.unknown,
             seed=self.seed if seed is None else seed,
+            mixture=self.mixture_,
         )
         start = self.vocabulary_.encode(prompt or self._beginning())
         return self.vocabulary_.pieces(islice(sampler.tokens(start), length))
@@ -294,38 +327,39 @@ class TextGenerator(Task):
 
     # -- scores ----------------------------------------------------------------------------------------------
 
-    def answer(self, examples: str | Sequence[str], train: str | Path | Sequence[str | Path] | None = None) -> TextNats:
-        """How surprising a text is, or each of several.
+    def answer(self, examples: str | Sequence[str]) -> TextNats:
+        """How surprising a text is, or each of several: to the model, and to each of its parts alone."""
+        encoded = [self.vocabulary_.encode(text) for text in _each(examples)]
+        tokens = np.array([len(text) for text in encoded], np.int64)
+        names = [ANSWER, f"{self.mixture_.ngram.order}-gram", ALONE]
+        carried, apart = (np.full((len(names), len(encoded)), math.nan) for _ in range(2))
+        for place, text in enumerate(encoded):
+            if len(text) >= LEAST_TOKENS:
+                carried[:, place] = self._means(text[None])
+                apart[:, place] = self._means(windows_of(text, min(WINDOW, len(text) - 1)))
+        nats = {
+            name: TextNats(tokens, *means) for name, means in zip(names, zip(carried, apart, strict=True), strict=True)
+        }
+        answer = nats.pop(ANSWER)
+        return replace(answer, parts=nats)
 
-        Args:
-            train: what the n-gram model beside counts, as `read` takes it; without it, the model is of single tokens,
-                by how often each occurs in the training data.
-        """
+    def _means(self, rows: Tokens) -> tuple[float, float, float]:
+        """The mean nats of all tokens of ``rows (R, T + 1)`` but the first: by the mixture, the n-gram model and the
+        network."""
+        by_network, by_ngram = self._network_nats(rows), self.mixture_.ngram.nats(rows)
+        mixed = self.mixture_.nats(by_network, by_ngram)
+        return float(mixed.mean()), float(by_ngram.mean()), float(by_network.mean())
+
+    def _network_nats(self, rows: Tokens) -> NDArray[np.float64]:
+        """Of all tokens of ``rows (R, T + 1)`` but the first, ``(R, T)``, each row read from a zero state."""
         import torch
 
-        from memfold.tasks.generate.windows import nats_apart, nats_carried
+        from memfold.tasks.generate.windows import nats_carried
 
         network = self.network_.eval()
-
-        def means(tokens: Tokens, window: int) -> tuple[float, float]:
-            text = torch.from_numpy(tokens)
-            carried = nats_carried(network, text[:, None])
-            apart = nats_apart(network, text, window)
-            return float(carried.mean()), float(apart.mean())
-
-        with torch.no_grad():
-            nats = self._nats(examples, means)
-        return nats if train is None else replace(nats, train=self.read(train))
-
-    def _nats(self, examples: str | Sequence[str], means: Callable[[Tokens, int], tuple[float, float]]) -> TextNats:
-        """What a model makes of texts that gives the mean nats of tokens, with carried state and in windows."""
-        encoded = [self.vocabulary_.encode(text) for text in _each(examples)]
-        pairs = [
-            means(tokens, min(WINDOW, len(tokens) - 1)) if len(tokens) >= LEAST_TOKENS else (math.nan, math.nan)
-            for tokens in encoded
-        ]
-        carried, apart = np.array(pairs, np.float64).reshape(-1, 2).T
-        return TextNats(np.array([len(tokens) for tokens in encoded], np.int64), carried, apart)
+        blocks = torch.split(torch.from_numpy(rows), SIDE_BY_SIDE)
+        nats = torch.cat([nats_carried(network, block.t().contiguous()).t() for block in blocks])
+        return nats.double().numpy()
 
     def table(self, examples: str | Sequence[str], answers: TextNats) -> pl.DataFrame:
         """Columns ``text`` and ``nats``: per character, read from a zero state; none of a single token's."""
@@ -349,36 +383,11 @@ class TextGenerator(Task):
         Raises:
             InputError: no text has two tokens.
         """
-        scored = answers.tokens >= LEAST_TOKENS
-        length = sum(len(text) for text in _each(examples))
-        if not scored.any():
-            raise InputError(f"the text to score has {length} characters; two are the least")
-        predicted = answers.tokens[scored] - 1
-        carried = float(np.average(answers.carried[scored], weights=predicted))
-        apart = float(np.average(answers.apart[scored], weights=predicted))
-        characters = length / int(answers.tokens.sum())  # a token
-        return {
-            "nats_carried": carried / characters,
-            "nats_window256": apart / characters,
-            "bits_carried": carried / characters / math.log(2),
-            "perplexity": math.exp(carried),
-        }
+        return answers.scores(sum(len(text) for text in _each(examples)))
 
     def baselines(self, examples: str | Sequence[str], answers: TextNats) -> dict[str, TextNats]:
-        import torch
-
-        from memfold.tasks.generate.windows import windows_of
-
-        if answers.train is None:
-            ngram = NGram.of_counts(np.array(self.counts_))
-        else:
-            ngram = NGram.fitted(self.vocabulary_.encode(answers.train), self.vocabulary_.size)
-
-        def means(tokens: Tokens, window: int) -> tuple[float, float]:
-            windows = windows_of(torch.from_numpy(tokens), window).t().numpy()
-            return float(ngram.nats(tokens[None]).mean()), float(ngram.nats(windows).mean())
-
-        return {f"{ngram.order}-gram": self._nats(examples, means)}
+        """The n-gram model in the answer, and the network without it."""
+        return dict(answers.parts)
 
     def details(self, examples: str | Sequence[str], answers: TextNats, seconds: float) -> Sequence[Any]:
         return [Text("".join(self.generate(length=SAMPLE_TOKENS)))]

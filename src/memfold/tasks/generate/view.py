@@ -1,5 +1,8 @@
 """What a language model makes of a text: how surprising each piece was, and units that follow something."""
 
+import math
+
+import numpy as np
 import plotly.graph_objects as go
 import torch
 from torch import Tensor
@@ -29,10 +32,13 @@ def view(model: TextGenerator, source: str, words: Words) -> Explanation:
     pieces = list(model.vocabulary_.pieces(ids[:SOUGHT].tolist()))
     network = model.network_
     shown = torch.from_numpy(ids[:SHOWN_PIECES])[:, None]
+    by_ngram = model.mixture_.ngram.nats(ids[None, :SHOWN_PIECES])[0]
+    share = model.mixture_.share
 
     def run() -> Tensor:
         logits: Tensor = network(shown[:-1])[0]
-        return logits[-1, 0].log_softmax(-1)[shown[-1, 0]]
+        by_network = logits[-1, 0].log_softmax(-1)[shown[-1, 0]]
+        return ((1 - share) * by_network.exp() + share * math.exp(-by_ngram[-1])).log()
 
     whole = torch.from_numpy(ids[:SOUGHT])[:, None]
     trace = traced(network, lambda: network(whole), lambda _, steps: pieces[:steps])
@@ -40,10 +46,11 @@ def view(model: TextGenerator, source: str, words: Words) -> Explanation:
     followers = {name: find_units(layer.values["h"], features) for name, layer in trace.layers.items()}
     trace = Trace({name: _shortened(layer) for name, layer in trace.layers.items()})
     with torch.no_grad():
-        log_p = network(shown)[0][:, 0].log_softmax(-1)
-    nats = -log_p[:-1].gather(1, shown[1:])[:, 0]
-    likeliest = log_p[-1].topk(min(LIKELIEST, log_p.shape[1])).indices.tolist()
-    best = [repr(piece) for piece in model.vocabulary_.pieces(likeliest)]
+        logits = network(shown)[0][:, 0]
+    by_network = -logits[:-1].log_softmax(-1).gather(1, shown[1:])[:, 0]
+    nats = model.mixture_.nats(by_network.double().numpy(), by_ngram)
+    next_one = model.mixture_.log_probabilities(logits[-1].numpy(), ids[:SHOWN_PIECES])
+    best = [repr(piece) for piece in model.vocabulary_.pieces(np.argsort(-next_one)[:LIKELIEST].tolist())]
     bars = go.Figure(go.Bar(x=list(range(1, len(shown))), y=nats.tolist(), marker_color=INK))
     figure = styled(bars, words("nats"), words("step"))
     figure.update_traces(customdata=pieces[1 : len(shown)], hovertemplate="%{customdata}: %{y:.2f}<extra></extra>")

@@ -11,9 +11,10 @@ from memfold.errors import InputError
 from memfold.tasks.generate.network import LanguageModel, State
 from memfold.training import Problem
 
-__all__ = ["TextProblem", "Window", "nats_apart", "nats_carried", "windows_of"]
+__all__ = ["TextProblem", "Window", "nats_carried"]
 
 READ = 1024  # steps that are read at once without a gradient
+CANDIDATES = 512  # tokens that are drawn at a step of a wide vocabulary
 FORGET = 1 / 32  # chance of a row to begin a window with a zero state, so that the model learns to begin
 
 
@@ -28,6 +29,38 @@ class Window:
 
     tokens: Tensor
     first: bool
+
+
+class SampledHead:
+    """The cross-entropy of a wide vocabulary, estimated from some of its tokens.
+
+    Those are the tokens that a batch predicts, and others that are drawn. Each but the predicted one stands for as many
+    as its chance to be there says, so that the sum over the vocabulary is right on average (Bengio & Senecal 2008).
+
+    Args:
+        counts: of every token in the text, ``(V,)``.
+        predicted: tokens of a batch.
+    """
+
+    def __init__(self, counts: Tensor, predicted: int) -> None:
+        self.drawn = CANDIDATES / len(counts)
+        absent = predicted * torch.log1p(-(counts / counts.sum()).clamp(max=1 - 1e-6))
+        self.log_chance = torch.log1p(-(1 - self.drawn) * absent.exp())  # (V,)
+
+    def __call__(self, model: LanguageModel, features: Tensor, targets: Tensor) -> Tensor:
+        """The mean over ``features (N, F)`` and ``targets (N,)``."""
+        present = torch.rand(len(self.log_chance)) < self.drawn
+        present[targets] = True
+        candidates = present.nonzero()[:, 0]  # (K,)
+        place = (present.cumsum(0) - 1)[targets][:, None]  # (N, 1)
+        logits = F.linear(features, model.weight[candidates], model.bias[candidates] - self.log_chance[candidates])
+        logits = logits.scatter_add(1, place, self.log_chance[targets][:, None])  # the predicted one is always there
+        return F.cross_entropy(logits, place[:, 0])
+
+
+def whole_head(model: LanguageModel, features: Tensor, targets: Tensor) -> Tensor:
+    """The mean cross-entropy over ``features (N, F)`` and ``targets (N,)``, from the logits of all tokens."""
+    return F.cross_entropy(F.linear(features, model.weight, model.bias), targets)
 
 
 class TextProblem(Problem):
@@ -52,6 +85,9 @@ class TextProblem(Problem):
         self.steps_per_epoch = len(list(self._starts(self.window - 1)))
         self.valid = _rows(valid, min(64, max(len(valid) // 256, 1)))
         self.state: State | None = None
+        counts = torch.bincount(text, minlength=model.size.vocabulary)
+        model.expect(counts)
+        self.head = SampledHead(counts, batch_size * self.window) if len(counts) > 2 * CANDIDATES else whole_head
 
     def _starts(self, offset: int) -> range:
         steps = (len(self.text) - offset) // self.batch_size
@@ -68,10 +104,11 @@ class TextProblem(Problem):
         return batch.tokens[1:].numel()
 
     def loss(self, batch: Window) -> Tensor:
-        losses, state = _losses(self.model, batch.tokens, None if batch.first else self.state)
+        features, state = self.model.features(batch.tokens[:-1], None if batch.first else self.state)
+        loss = self.head(self.model, features.flatten(0, 1), batch.tokens[1:].flatten())
         kept = (torch.rand(self.batch_size) >= FORGET).float()[:, None]
         self.state = [(h.detach() * kept, c.detach() * kept) for h, c in state]
-        return losses.mean()
+        return loss
 
     def validate(self) -> float:
         return float(nats_carried(self.model, self.valid).mean())
@@ -96,21 +133,6 @@ def nats_carried(model: LanguageModel, rows: Tensor) -> Tensor:
         losses, state = _losses(model, rows[start : start + READ + 1], state)
         parts.append(losses)
     return torch.cat(parts)
-
-
-def nats_apart(model: LanguageModel, text: Tensor, length: int) -> Tensor:
-    """The nats of the tokens of ``text (N,)`` in windows of ``length`` that follow each other, each from a zero state.
-
-    A shorter rest at the end is left out.
-    """
-    parts = torch.split(windows_of(text, length), 256, dim=1)
-    return torch.cat([nats_carried(model, part) for part in parts], dim=1)
-
-
-def windows_of(text: Tensor, length: int) -> Tensor:
-    """The windows of a text side by side, ``(length + 1, windows)``, each with the token that follows it."""
-    starts = torch.arange(0, len(text) - length, length)
-    return text[starts[None, :] + torch.arange(length + 1)[:, None]]
 
 
 def _losses(model: LanguageModel, tokens: Tensor, state: State | None) -> tuple[Tensor, State]:
