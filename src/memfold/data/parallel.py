@@ -12,7 +12,7 @@ import polars as pl
 from memfold.data.datasets import find
 from memfold.data.delimited import Column, Table, decoded, unpacked
 from memfold.data.sources import read_table
-from memfold.data.texts import read_lines
+from memfold.data.texts import read_lines, whole
 from memfold.data.unreadable import leave_out
 from memfold.display import say
 from memfold.errors import InputError
@@ -23,6 +23,7 @@ __all__ = [
     "load_multi30k",
     "load_tatoeba",
     "pairs_of_table",
+    "pairs_of_texts",
     "read_parallel",
     "sentences_of_table",
 ]
@@ -147,6 +148,26 @@ def pairs_of_table(
         say(f"{table.name}: translates {left!r} into {right!r}; not read: {unread}")
     sides = [table.frame[c].cast(pl.String).fill_null("").to_list() for c in (left, right)]
     return _checked(ParallelText.of(zip(*sides, strict=True)), table.name)
+
+
+def pairs_of_texts(pairs: Sequence[Any]) -> ParallelText:
+    """Pairs of texts.
+
+    Raises:
+        InputError: something else is among them, or there is no pair of which both sides hold text.
+    """
+    for place, pair in enumerate(pairs, 1):
+        sides = () if isinstance(pair, str | Path) else tuple(pair) if hasattr(pair, "__iter__") else ()
+        if len(sides) != 2 or not all(isinstance(side, str) for side in sides):
+            raise InputError(
+                f"item {place} is no pair of texts; expected sentences with their translations, or files as Path"
+            )
+        for side in sides:
+            whole(side, f"item {place}")
+    text = ParallelText.of(pairs)
+    if not len(text):
+        raise InputError(f"{len(pairs)} pairs given, none in which both sides hold text")
+    return text
 
 
 def sentences_of_table(data: Any, source: str | None = None, encoding: str | None = None) -> tuple[Table, str]:

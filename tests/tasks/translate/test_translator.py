@@ -1,7 +1,9 @@
 import json
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
@@ -11,7 +13,9 @@ from command_line import run_here
 from memfold.data.parallel import ParallelText
 from memfold.errors import InputError
 from memfold.tasks import Translator
-from memfold.tasks.translate.scores import nearest_translations, score_signatures, translation_scores
+from memfold.tasks.translate.memory import NEVER, THRESHOLDS, TranslationMemory, best_threshold
+from memfold.tasks.translate.plan import facts_of, plan, without_spaces
+from memfold.tasks.translate.scores import score_signatures, translation_scores
 
 COLOURS = {"red": "rot", "blue": "blau", "green": "grün", "black": "schwarz"}
 THINGS = {"cat": "Katze", "dog": "Hund", "car": "Auto", "tree": "Baum"}
@@ -162,9 +166,74 @@ def test_scores_are_those_of_known_texts() -> None:
     assert score_signatures([["a", "b"], ["c"]], True)["bleu"].startswith("nrefs:var|case:mixed|eff:no|tok:char|")
 
 
+MEMORY = TranslationMemory(["a red cat", "two dogs run", "他跑得很快"], ["x", "y", "z"])
+
+
 def test_the_nearest_sentence_lends_its_translation() -> None:
-    train = ParallelText.of([("a red cat", "x"), ("two dogs run", "y"), ("他跑得很快", "z")])
-    assert nearest_translations(train, ["dogs run", "red cats", "他很快"]) == ["y", "x", "z"]
+    matches = MEMORY.matches(["dogs run", "red cats", "他很快", "two dogs run", "?"])
+    assert [match.translation for match in matches[:4]] == ["y", "x", "z", "y"]
+    assert matches[3].likeness == pytest.approx(1)
+    assert 1 > matches[0].likeness > 0.3 > matches[4].likeness == 0
+
+
+def test_a_memory_is_the_same_after_being_packed() -> None:
+    assert TranslationMemory.unpacked(MEMORY.packed()) == MEMORY
+    long = ParallelText([f"a {k}" for k in range(250_000)], [f"b {k}" for k in range(250_000)])
+    assert len(TranslationMemory.of(long).source) < 100_000
+    for broken in (MEMORY.packed()[:-9], np.zeros(5, np.uint8), TranslationMemory(["a"], []).packed()):
+        with pytest.raises(InputError, match="the translation memory"):
+            TranslationMemory.unpacked(broken)
+
+
+def test_a_memory_answers_only_where_that_is_better() -> None:
+    assert best_threshold(lambda threshold: 1.0) == NEVER
+    assert best_threshold(lambda threshold: float(threshold < 0.55)) == max(t for t in THRESHOLDS if t < 0.55)
+
+
+@pytest.fixture(scope="module")
+def remembering() -> Translator:
+    """One that was hardly trained, so that the most similar sentence wins."""
+    return small().fit(SEEN, budget="1ep", valid=[("the red cat waits now", PAIRS[2][1]), *UNSEEN], progress=False)
+
+
+def test_the_most_similar_sentence_answers_where_the_network_cannot(remembering: Translator, tmp_path: Path) -> None:
+    assert remembering.contest_ is not None
+    assert remembering.contest_.winner == "memfold"
+    assert remembering.contest_.shares["nearest sentence"] > 0.5
+    sentences = [PAIRS[0][0], "", "猫"]
+    remembering.save(tmp_path / "m")
+    for model in (remembering, memfold.load(tmp_path / "m")):
+        first, empty, _ = model.predict(sentences)
+        assert (first, empty) == (PAIRS[0][1], "")
+        report = model.evaluate(UNSEEN)
+        assert list(report.baselines) == ["nearest sentence", "the network alone", "source copied"]
+        assert report.metrics["bleu"] >= report.baselines["the network alone"]["bleu"]
+
+
+def test_units_and_sizes_follow_the_pairs() -> None:
+    assert without_spaces(["他跑得很快", "OK，好"])
+    assert without_spaces(["ฉันรักคุณ"])
+    assert not without_spaces(["He runs.", "他"] * 3)
+    assert not without_spaces(["", "123"])
+    pairs = [(f"the number {k} is here", f"第{k}个数在这里") for k in range(400)]
+    facts = facts_of(ParallelText.of(pairs))
+    chosen = plan(facts, 180, 1.0, {}).values
+    assert (chosen["source_units"], chosen["target_units"]) == ("subword", "character")
+    assert plan(facts, 180, 1.0, {"target_units": "subword"}).values["target_units"] == "subword"
+    assert chosen["hidden_size"] == 128
+    assert chosen["dropout"] == 0.4
+    many = replace(facts, pairs=300_000)
+    more = plan(many, 36_000, 1.0, {}).values
+    assert more["vocabulary"] > chosen["vocabulary"]
+    assert more["hidden_size"] > chosen["hidden_size"]
+    assert plan(many, 60, 0.25, {}).values["hidden_size"] == 128
+    assert plan(many, 60, 0.25, {"hidden_size": 512}).values["hidden_size"] == 512
+
+
+def test_chinese_is_scored_by_the_character_whatever_the_units() -> None:
+    pairs = [("a cat", "一只猫。"), ("a dog", "一只狗。"), ("two cats", "两只猫，真的")] * 10
+    model = small(target_units="subword").fit(pairs, budget="1ep", valid=pairs[:3], progress=False)
+    assert "tok:char" in model.evaluate(pairs[:3]).signatures["bleu"]
 
 
 def test_bad_requests_are_refused(fitted: Translator) -> None:

@@ -85,7 +85,12 @@ class TranslationNetwork(nn.Module):
     in one call (Wu et al. 2016, sec. 3). What the attention gives is the encoder's state and the word itself, by a
     projection of its embedding: so rare words are learned sooner (cf. Nguyen & Chiang 2018). One code path serves
     training, where the target is known, and search, where a step is appended at a time.
+
+    Attributes:
+        memory: bytes of the translation memory, where one answers beside it.
     """
+
+    memory: Tensor
 
     def __init__(self, size: TranslationSize) -> None:
         super().__init__()

@@ -1,17 +1,13 @@
-"""BLEU and chrF by sacrebleu, and the baseline: the translation of the most similar sentence of the training part."""
+"""BLEU and chrF by sacrebleu, and some translations to look at."""
 
 from collections.abc import Sequence
 
-import numpy as np
 from rich.table import Table
 from rich.text import Text
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
-from sklearn.feature_extraction.text import TfidfVectorizer
 
-from memfold.data.parallel import ParallelText
-
-__all__ = ["nearest_translations", "sample_table", "score_signatures", "translation_scores"]
+__all__ = ["sample_table", "score_signatures", "translation_scores"]
 
 SAMPLES = 10
 
@@ -58,17 +54,3 @@ def sample_table(sentences: Sequence[str], translations: Sequence[str], referenc
     for i in range(0, len(sentences), -(-len(sentences) // SAMPLES)):
         table.add_row(Text(sentences[i]), Text(translations[i]), Text(references[i][0]))
     return table
-
-
-def nearest_translations(train: ParallelText, sentences: Sequence[str]) -> list[str]:
-    """For each sentence, the translation of the training sentence that is most like it.
-
-    Likeness is the cosine of TF-IDF over words' pieces of 2 to 4 characters, which serves languages without spaces too.
-    """
-    vectorizer = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True, dtype=np.float32)
-    known = vectorizer.fit_transform(train.source)
-    nearest: list[str] = []
-    for start in range(0, len(sentences), 100):
-        likeness = vectorizer.transform(sentences[start : start + 100]) @ known.T
-        nearest += [train.target[i] for i in np.asarray(likeness.argmax(axis=1)).ravel()]
-    return nearest

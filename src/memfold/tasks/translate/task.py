@@ -1,24 +1,35 @@
 """The Translator: fit an LSTM encoder and decoder to sentence pairs, translate by beam search, score by sacrebleu."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from memfold.budget import Budget
 from memfold.data.frames import beside
-from memfold.data.parallel import ParallelText, is_table, pairs_of_table, read_parallel, sentences_of_table
+from memfold.data.parallel import (
+    ParallelText,
+    is_table,
+    pairs_of_table,
+    pairs_of_texts,
+    read_parallel,
+    sentences_of_table,
+)
 from memfold.data.seen import Seen
 from memfold.data.texts import read_lines, texts_of, whole
 from memfold.display import say
-from memfold.errors import InputError
+from memfold.errors import InputError, shown
 from memfold.formats.directory import SOURCE, TARGET
+from memfold.tasks.contest import ALONE, ANSWER, Contest
 from memfold.tasks.model import FitData, Task, one_source
-from memfold.tasks.parameters import Search, fitted, learning_rate, parameter
+from memfold.tasks.parameters import Search, fitted, learning_rate, parameter, planned
+from memfold.tasks.planning import Plan, seconds_of
 from memfold.tasks.report import Metric
+from memfold.tasks.translate import plan as rules
+from memfold.tasks.translate.answers import Alignment, Translations, blended, nearest
+from memfold.tasks.translate.memory import NEVER, TranslationMemory, best_threshold
 from memfold.tasks.translate.subwords import SentencePieceProcessor, Units, learn_subwords
 
 if TYPE_CHECKING:
@@ -28,35 +39,8 @@ if TYPE_CHECKING:
 __all__ = ["Alignment", "Translations", "Translator"]
 
 NEAREST, COPIED = "nearest sentence", "source copied"
+COMPARED = 400  # sentences of the validation part on which the network and the baselines are compared
 SENTENCES = 64  # searched at once
-
-
-@dataclass(frozen=True)
-class Alignment:
-    """Where the decoder looked.
-
-    Attributes:
-        source: subwords of the sentence, S.
-        target: subwords of its translation and the end, T.
-        attention: (T, S), each row adds up to 1.
-    """
-
-    source: list[str]
-    target: list[str]
-    attention: NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Translations:
-    """Answers to sentences.
-
-    Attributes:
-        texts: a translation of each.
-        train: pairs from which the first baseline takes the translation of the most similar sentence.
-    """
-
-    texts: list[str]
-    train: ParallelText | None = None
 
 
 class Translator(Task):
@@ -87,18 +71,15 @@ class Translator(Task):
         None, "column with the translations; none takes the other one of the two; of @multi30k, the language"
     )
     encoding: str | None = parameter(None, "of the files: utf-8, latin-1, gb18030 ...; none looks at their bytes")
-    source_units: Units = parameter("subword", '"subword", or "character" for writing without spaces')
-    target_units: Units = parameter(
-        "subword", "likewise of the translations; BLEU counts the characters of a target in characters"
+    source_units: Units | None = planned('"subword", or "character" for writing without spaces')
+    target_units: Units | None = planned(
+        "likewise of the translations; BLEU counts the characters of a target in characters"
     )
-    vocabulary: int = parameter(
-        4000, "subwords of each language, at most", least=8, search=Search(1000, 8000, log=True)
+    vocabulary: int | None = planned("subwords of each language, at most", least=8, search=Search(1000, 8000, log=True))
+    embedding_size: int | None = planned(
+        "dimensions of a subword's embedding", least=1, search=Search(64, 512, log=True)
     )
-    embedding_size: int = parameter(
-        256, "dimensions of a subword's embedding", least=1, search=Search(64, 512, log=True)
-    )
-    hidden_size: int = parameter(
-        256,
+    hidden_size: int | None = planned(
         "units of the decoder's layers; half as many in each direction of the encoder",
         least=2,
         search=(128, 256, 512),
@@ -107,16 +88,19 @@ class Translator(Task):
     decoder_layers: int = parameter(
         2, "layers of the decoder, at least 2; the attention comes after the first", least=2, most=1000, search=(2, 3)
     )
-    dropout: float = parameter(0.3, "of the embeddings and between layers", least=0, below=1, search=Search(0.1, 0.5))
+    dropout: float | None = planned("of the embeddings and between layers", least=0, below=1, search=Search(0.1, 0.5))
     smoothing: float = parameter(0.1, "label smoothing", least=0, below=1, search=Search(0, 0.2))
     lr: float = learning_rate(3e-3)
-    batch_tokens: int = parameter(
-        2400, "subwords of both languages in a step", least=1, search=Search(1200, 9600, log=True)
+    batch_tokens: int | None = planned(
+        "subwords of both languages in a step", least=1, search=Search(1200, 9600, log=True)
     )
     beam: int = parameter(5, "translations that the search keeps", least=1, most=10_000)
     length_penalty: float = parameter(1.4, "GNMT's alpha; greater for longer translations", least=0, most=100)
 
     seen_: str = fitted()  # hashes of the sentences that it was fitted to
+    by_character_: bool = fitted()  # whether BLEU counts characters of the translations
+    threshold_: float = fitted()  # likeness from which on the memory answers
+    memory_bytes_: int = fitted()  # of the memory; 0 where none is kept
     source_subwords_: SentencePieceProcessor = fitted(stored=False)  # files of their own
     target_subwords_: SentencePieceProcessor = fitted(stored=False)
     network_: "TranslationNetwork" = fitted(stored=False)
@@ -136,7 +120,7 @@ class Translator(Task):
         items = [data] if isinstance(data, str | Path) else list(data)
         if items and all(isinstance(item, Path) for item in items):
             return read_parallel(items, self.source, self.target, self.encoding)
-        return _of_pairs(items)
+        return pairs_of_texts(items)
 
     def labelled(self, X: Any, y: Any) -> ParallelText:
         """Pairs of sentences and their translations: a ``str`` each, or the lines of a ``Path``."""
@@ -144,7 +128,7 @@ class Translator(Task):
         targets = texts_of(y, lines=True, encoding=self.encoding)
         if len(sources) != len(targets):
             raise InputError(f"{len(sources)} sentences in X and {len(targets)} translations in y")
-        return _of_pairs(list(zip(sources, targets, strict=True)))
+        return pairs_of_texts(list(zip(sources, targets, strict=True)))
 
     def inputs(self, data: Any) -> list[str]:
         """Sentences: a ``str`` is one, a ``Path`` a file with one a line or a table, a data frame has a column of them.
@@ -179,14 +163,19 @@ class Translator(Task):
 
     # -- training --------------------------------------------------------------------------------------------
 
+    def plan(self, train: ParallelText, valid: ParallelText, budget: Budget, speed: float) -> Plan:
+        given = {name: value for name, value in self.get_params().items() if value is not None}
+        return rules.plan(rules.facts_of(train), seconds_of(budget, self.budget), speed, given)
+
     def prepare(self, data: FitData) -> tuple[ParallelText, ParallelText]:
         skipped = data.train.skipped + data.valid.skipped
         if skipped and data.progress:
             say(f"{skipped:,} pair{'s' * (skipped > 1)} left out: a side is empty")
-        train = data.train
+        train, vocabulary = data.train, self.chosen.vocabulary
+        self.by_character_ = self.chosen.target_units == "character" or rules.without_spaces(train.target)
         self.seen_ = str(Seen.of([*data.whole.source, *data.valid.source]))
-        self.source_subwords_ = learn_subwords(train.source, self.vocabulary, self.source_units, generated=False)
-        self.target_subwords_ = learn_subwords(train.target, self.vocabulary, self.target_units, generated=True)
+        self.source_subwords_ = learn_subwords(train.source, vocabulary, self.chosen.source_units, generated=False)
+        self.target_subwords_ = learn_subwords(train.target, vocabulary, self.chosen.target_units, generated=True)
         return train, data.valid
 
     def network(self) -> "TranslationNetwork":
@@ -195,11 +184,11 @@ class Translator(Task):
         size = TranslationSize(
             self.source_subwords_.vocab_size(),
             self.target_subwords_.vocab_size(),
-            self.embedding_size,
-            self.hidden_size,
+            self.chosen.embedding_size,
+            self.chosen.hidden_size,
             self.encoder_layers,
             self.decoder_layers,
-            self.dropout,
+            self.chosen.dropout,
         )
         return TranslationNetwork(size)
 
@@ -207,14 +196,51 @@ class Translator(Task):
         from memfold.tasks.translate.batches import TranslationProblem
 
         train, valid = (self._ids(part) for part in ready)
-        return TranslationProblem(network, train, valid, self.batch_tokens, self.smoothing, self.seed)
+        return TranslationProblem(network, train, valid, self.chosen.batch_tokens, self.smoothing, self.seed)
+
+    def finish(self, data: FitData, ready: tuple[ParallelText, ParallelText]) -> Contest:
+        """Let the translations of similar sentences answer where that is better on the validation part."""
+        from memfold.tasks.translate.scores import translation_scores
+
+        train, valid = ready
+        sentences, references = valid.references()
+        sentences, references = sentences[:COMPARED], references[:COMPARED]
+        alone, matches = self._translated(sentences), TranslationMemory.of(train).matches(sentences)
+
+        def score(texts: list[str]) -> float:
+            return translation_scores(texts, references, self.by_character_)["bleu"]
+
+        self.threshold_ = best_threshold(lambda threshold: score(blended(alone, matches, threshold)))
+        self.memory_bytes_ = 0
+        if self.threshold_ < NEVER:
+            packed = TranslationMemory.of(data.whole).packed()
+            self.memory_bytes_ = len(packed)
+            self.complete(self.network_)
+            self.network_.memory.numpy()[:] = packed
+        # Score the answer, the network and the baselines on the validation part.
+        answer = blended(alone, matches, self.threshold_)
+        answers = {ANSWER: answer, ALONE: alone, NEAREST: nearest(matches), COPIED: sentences}
+        share = sum(match.likeness >= self.threshold_ for match in matches) / len(matches)
+        shares = {"the network": 1 - share, NEAREST: share} if self.memory_bytes_ else {}
+        return Contest("bleu", "higher", {name: score(texts) for name, texts in answers.items()}, shares)
+
+    def complete(self, network: "TranslationNetwork") -> None:
+        import torch
+
+        if self.memory_bytes_:
+            network.register_buffer("memory", torch.zeros(self.memory_bytes_, dtype=torch.uint8))
+
+    @cached_property
+    def memory_(self) -> TranslationMemory | None:
+        """What answers beside the network; None where nothing does."""
+        return TranslationMemory.unpacked(self.network_.memory.numpy()) if self.memory_bytes_ else None
 
     def _ids(self, text: ParallelText) -> tuple[list[list[int]], list[list[int]]]:
         return self.source_subwords_.encode(text.source), self.target_subwords_.encode(text.target)
 
     def check(self) -> None:
         super().check()
-        if self.hidden_size % 2:
+        if self.hidden_size is not None and self.hidden_size % 2:
             raise InputError(f"hidden_size must be even, half for each direction; got {self.hidden_size}")
 
     def fitted_files(self) -> dict[str, bytes]:
@@ -223,6 +249,8 @@ class Translator(Task):
 
     def check_restored(self) -> None:
         Seen.parse(self.seen_)
+        if self.memory_bytes_ < 0:
+            raise InputError(f"a translation memory of {shown(self.memory_bytes_)} bytes")
 
     def restore_files(self, files: dict[str, bytes]) -> None:
         self.source_subwords_ = SentencePieceProcessor(model_proto=files[SOURCE])
@@ -266,9 +294,26 @@ class Translator(Task):
                 sentence; when None, the sentences themselves are the only baseline.
             beam, length_penalty: instead of those the model was made with.
         """
-        translations = self._search(_sentences(examples), beam, length_penalty)
-        texts = [self.target_subwords_.decode(words) for words in translations]
-        return Translations(texts, None if train is None else self.read(train))
+        sentences = _sentences(examples)
+        memory = self.memory_
+        if memory is None:
+            near = None if train is None else nearest(TranslationMemory.of(self.read(train)).matches(sentences))
+            return Translations(self._translated(sentences, beam, length_penalty), near=near)
+        matches = memory.matches(sentences)
+        if isinstance(examples, ParallelText):  # which are to be scored
+            alone = self._translated(sentences, beam, length_penalty)
+            return Translations(blended(alone, matches, self.threshold_), alone, nearest(matches))
+        open_ones = [
+            "" if match.likeness >= self.threshold_ else sentence
+            for sentence, match in zip(sentences, matches, strict=True)
+        ]
+        return Translations(blended(self._translated(open_ones, beam, length_penalty), matches, self.threshold_))
+
+    def _translated(
+        self, sentences: Sequence[str], beam: int | None = None, length_penalty: float | None = None
+    ) -> list[str]:
+        """What the network makes of sentences."""
+        return [self.target_subwords_.decode(words) for words in self._search(sentences, beam, length_penalty)]
 
     def _search(
         self, sentences: Sequence[str], beam: int | None = None, length_penalty: float | None = None
@@ -349,18 +394,11 @@ class Translator(Task):
         """BLEU and chrF. Several translations of one sentence are all references of it."""
         from memfold.tasks.translate.scores import translation_scores
 
-        return translation_scores(answers.texts, examples.references()[1], self._by_character)
-
-    @property
-    def _by_character(self) -> bool:
-        return self.target_units == "character"
+        return translation_scores(answers.texts, examples.references()[1], self.by_character_)
 
     def baselines(self, examples: ParallelText, answers: Translations) -> dict[str, Translations]:
-        from memfold.tasks.translate.scores import nearest_translations
-
-        sentences = _sentences(examples)
-        near = {} if answers.train is None else {NEAREST: nearest_translations(answers.train, sentences)}
-        return {name: Translations(texts) for name, texts in {**near, COPIED: sentences}.items()}
+        beside = {NEAREST: answers.near, ALONE: answers.alone, COPIED: _sentences(examples)}
+        return {name: Translations(texts) for name, texts in beside.items() if texts is not None}
 
     def details(self, examples: ParallelText, answers: Translations, seconds: float) -> Sequence[Any]:
         from memfold.tasks.translate.scores import sample_table
@@ -372,7 +410,7 @@ class Translator(Task):
     def signatures(self, examples: ParallelText, answers: Translations) -> dict[str, str]:
         from memfold.tasks.translate.scores import score_signatures
 
-        return score_signatures(examples.references()[1], self._by_character)
+        return score_signatures(examples.references()[1], self.by_character_)
 
 
 def _is_frame(data: Any) -> bool:
@@ -386,26 +424,6 @@ def _is_table(data: Any) -> bool:
 
 def _texts_in(column: pl.Series) -> list[str]:
     return [whole(text or "", f"row {row}") for row, text in enumerate(column.cast(pl.String).to_list(), 1)]
-
-
-def _of_pairs(pairs: Sequence[Any]) -> ParallelText:
-    """Pairs of texts.
-
-    Raises:
-        InputError: something else is among them, or there is no pair of which both sides hold text.
-    """
-    for place, pair in enumerate(pairs, 1):
-        sides = () if isinstance(pair, str | Path) else tuple(pair) if hasattr(pair, "__iter__") else ()
-        if len(sides) != 2 or not all(isinstance(side, str) for side in sides):
-            raise InputError(
-                f"item {place} is no pair of texts; expected sentences with their translations, or files as Path"
-            )
-        for side in sides:
-            whole(side, f"item {place}")
-    text = ParallelText.of(pairs)
-    if not len(text):
-        raise InputError(f"{len(pairs)} pairs given, none in which both sides hold text")
-    return text
 
 
 def _sentences(examples: ParallelText | Sequence[str]) -> list[str]:
