@@ -165,13 +165,6 @@ DATASETS = {
             "10,008 Tang poems, in Chinese",
             "MIT",
             "memfold.data.prose:load_prose",
-            parameters={  # thousands of characters make the head wide: fewer of them at a step, and one matrix
-                "embedding_size": 256,
-                "tied": True,
-                "batch_size": 16,
-                "window": 32,
-                "dropout": 0.2,
-            },
         ),
         DataSet(
             "sst2",
@@ -200,7 +193,7 @@ DATASETS = {
             "29,000 captions in English and German; scored on the test part of 2016",
             "non-commercial research",
             "memfold.data.parallel:load_multi30k",
-            parameters={"source": "en", "target": "de", "dropout": 0.4},
+            parameters={"source": "en", "target": "de"},
         ),
         DataSet(
             "tatoeba-cmn-eng",
@@ -208,7 +201,6 @@ DATASETS = {
             "23,610 sentences in English and Chinese; get cmn-eng.zip from manythings.org/anki",
             "CC BY 2.0 FR",
             "memfold.data.parallel:load_tatoeba",
-            parameters={"target_units": "character"},
         ),
         DataSet(
             "mboshi",
