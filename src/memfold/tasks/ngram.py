@@ -16,6 +16,7 @@ Floats = NDArray[np.float64]
 UNSEEN = -1
 MOST_GRAMS = 1_200_000  # that are kept; some 8 MB as they are stored
 LONGEST = 7  # measured on Shakespeare and Tang poems: a longer gram gains less than 0.002 nats
+ORDERED_BY = 1_000_000  # tokens by which the order is chosen
 FALLBACK = (0.5, 1.0, 1.5)  # discounts where too few counts are there to estimate them (as KenLM)
 
 
@@ -56,8 +57,12 @@ class NGram:
 
     @classmethod
     def fitted(cls, text: Integers, vocabulary: int, most: int = LONGEST) -> Self:
-        """The model of a text, of the order from 1 to ``most`` that predicts its last tenth best."""
-        begin, end = np.split(text, [len(text) - len(text) // 10])
+        """The model of a text, of the order from 1 to ``most`` that predicts its end best.
+
+        The order is found by the last tenth of the text, or of its last million tokens.
+        """
+        last = text[-ORDERED_BY:]
+        begin, end = np.split(last, [len(last) - len(last) // 10])
         if not len(begin) or len(end) < 2:
             return cls.of(text, vocabulary, order=1)
         counts = _Counts(begin, vocabulary, most)

@@ -13,7 +13,8 @@ from memfold.training import Problem
 
 __all__ = ["TextProblem", "Window", "nats_carried"]
 
-READ = 1024  # steps that are read at once without a gradient
+READ = 1024  # steps that are read at once without a gradient, at most
+LOGITS = 4_000_000  # of them at once, 16 MB
 CANDIDATES = 512  # tokens that are drawn at a step of a wide vocabulary
 FORGET = 1 / 32  # chance of a row to begin a window with a zero state, so that the model learns to begin
 
@@ -129,8 +130,9 @@ class TextProblem(Problem):
 def nats_carried(model: LanguageModel, rows: Tensor) -> Tensor:
     """The nats of every token of ``rows (T + 1, B)`` but the first, ``(T, B)``, each row read with carried state."""
     state, parts = None, []
-    for start in range(0, len(rows) - 1, READ):
-        losses, state = _losses(model, rows[start : start + READ + 1], state)
+    steps = min(max(LOGITS // (rows.shape[1] * model.size.vocabulary), 1), READ)
+    for start in range(0, len(rows) - 1, steps):
+        losses, state = _losses(model, rows[start : start + steps + 1], state)
         parts.append(losses)
     return torch.cat(parts)
 
