@@ -36,7 +36,7 @@ from memfold.data.tones import COVERED, COVERED_BESIDE, Deep, Tones, bytes_of, t
 from memfold.data.unreadable import leave_out
 from memfold.errors import InputError
 
-__all__ = ["Images", "joined", "load_mnist", "load_orl", "read_classes", "read_images"]
+__all__ = ["Images", "joined", "load_mnist", "load_orl", "native_side", "read_classes", "read_images"]
 
 Pixels = NDArray[np.uint8]
 GREY = ("1", "L", "LA", "La")  # Pillow's modes without colour
@@ -44,6 +44,9 @@ IDX_IMAGES, IDX_LABELS = "-images-idx3-ubyte", "-labels-idx1-ubyte"
 IDX_TYPE = 0x08  # unsigned bytes
 MOST_PACKED = 1100  # times its bytes that a gzip file may hold; deflate reaches 1032
 ORL_TRAIN = 5  # images of each person, the first ones
+LARGEST_SIDE, SMALLEST_SIDE = 160, 8  # pixels that are read where no size is asked for
+MOST_BYTES = 400_000_000  # of pixels that are read where no size is asked for
+LOOKED_AT = 200  # images whose sides are looked at
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,14 @@ class Images:
             return self
         return replace(self, pixels=np.ascontiguousarray(_channels(self.pixels, channels)))
 
+    def at(self, size: int) -> "Images":
+        """These images at another side."""
+        if self.pixels.shape[2] == size:
+            return self
+        pixels = np.stack([_resized(image, size) for image in self.pixels])
+        deep = {row: Deep(picture.kind, _resized(picture.values, size)) for row, picture in self.deep.items()}
+        return replace(self, pixels=pixels, deep=deep)
+
     def require(self, least: int, what: str = "class") -> None:
         """Raise InputError unless there are two classes, each with ``least`` images; all that have fewer are named."""
         counts = Counter(self.labels)
@@ -149,7 +160,9 @@ def _channels(pixels: Pixels, channels: int) -> Pixels:
 
 
 def joined(parts: Sequence[Images]) -> Images:
-    """All images of several, in colour where one of them is."""
+    """All images of several, in colour where one of them is, at the side of the smallest."""
+    smallest = min(part.pixels.shape[2] for part in parts)
+    parts = [part.at(smallest) for part in parts]
     channels = max(part.pixels.shape[1] for part in parts)
     starts = np.cumsum([0, *(len(part.labels) for part in parts)]).tolist()
     shifted = list(zip(starts, parts, strict=False))
@@ -166,7 +179,7 @@ def joined(parts: Sequence[Images]) -> Images:
 # -- folders -------------------------------------------------------------------------------------------------
 
 
-def read_classes(source: str | Path, size: int, channels: int | None = None, what: str = "class") -> Images:
+def read_classes(source: str | Path, size: int | None, channels: int | None = None, what: str = "class") -> Images:
     """Read labelled images.
 
     Args:
@@ -217,7 +230,7 @@ def _no_classes(root: Path, what: str) -> str:
 
 
 def read_images(
-    items: Sequence[Any], size: int, channels: int | None = None, name: str = "the images"
+    items: Sequence[Any], size: int | None, channels: int | None = None, name: str = "the images"
 ) -> tuple[Images, list[int]]:
     """Read images; files that cannot be read are left out, and named on standard error.
 
@@ -227,7 +240,7 @@ def read_images(
     Args:
         items: files of any kind that Pillow reads (PNG, JPEG, WebP, TIFF, BMP, PGM, ...), and images as `image_of`
             takes them.
-        size: S, pixels of the square's side.
+        size: S, pixels of the square's side; None takes `native_side`.
         channels: C, 1 for grey or 3 for colour; None takes 3 where one of the images has colour.
         name: of the source, for errors.
 
@@ -239,6 +252,7 @@ def read_images(
     """
     if not len(items):
         raise InputError("no images given")
+    size = size or native_side(items)
     squares: list[Pixels | Deep] = []
     kept: list[int] = []
     files: list[str] = []
@@ -265,6 +279,35 @@ def read_images(
     filled = [blank if isinstance(square, Deep) else _channels(square, most) for square in squares]
     deep = {row: square for row, square in enumerate(squares) if isinstance(square, Deep)}
     return Images(name, np.stack(filled), [], files, deep), kept
+
+
+def native_side(items: Sequence[Any]) -> int:
+    """The side of a square that holds half of some images as they are, 160 pixels at most, fewer for very many images.
+
+    Args:
+        items: as `read_images` takes them; of at most 200 of them, evenly spread, the first bytes are read.
+    """
+    sides = []
+    for place in np.linspace(0, len(items) - 1, min(len(items), LOOKED_AT)).astype(int).tolist():
+        try:
+            sides.append(_longer_side(items[place]))
+        except UNREADABLE:
+            continue
+    own = int(np.median(sides)) if sides else LARGEST_SIDE
+    return _bounded(own, len(items))
+
+
+def _bounded(side: int, images: int) -> int:
+    fits = int((MOST_BYTES / (3 * images)) ** 0.5)
+    return max(SMALLEST_SIDE, min(side, LARGEST_SIDE, fits))
+
+
+def _longer_side(item: Any) -> int:
+    if isinstance(item, str | Path):
+        with opened(Path(item)) as image:
+            return max(image.size)
+    image = image_of(item)
+    return max(image.values.shape[1:] if isinstance(image, Deep) else image.size)
 
 
 def _square(image: Image.Image | Deep, size: int, channels: int | None) -> Pixels | Deep:
@@ -299,10 +342,16 @@ def _padded(image: Image.Image, size: int, fill: Any) -> Image.Image:
     return image if image.size == (size, size) else ImageOps.pad(image, (size, size), Image.Resampling.LANCZOS, fill)
 
 
+def _resized(planes: NDArray[Any], size: int) -> NDArray[Any]:
+    """Planes ``(C, S, S)`` of bytes or floats at another side."""
+    scaled = (Image.fromarray(plane).resize((size, size), Image.Resampling.LANCZOS) for plane in planes)
+    return np.stack([np.asarray(plane) for plane in scaled])
+
+
 # -- idx files -----------------------------------------------------------------------------------------------
 
 
-def _read_idx(path: Path, size: int, channels: int | None) -> Images:
+def _read_idx(path: Path, size: int | None, channels: int | None) -> Images:
     beside = path.with_name(path.name.replace(IDX_IMAGES, IDX_LABELS))
     images, labels = _idx_array(path, 3), _idx_array(beside, 1)
     if len(images) != len(labels):
@@ -310,6 +359,7 @@ def _read_idx(path: Path, size: int, channels: int | None) -> Images:
     if not len(images):
         raise InputError(f"{path}: holds no images")
     pixels = images[:, None]
+    size = size or _bounded(max(images.shape[1:]), len(images))
     if images.shape[1:] != (size, size):
         pixels = np.stack([_square_of_bytes(Image.fromarray(image), size, "L") for image in images])
     pixels = np.repeat(pixels, channels or 1, axis=1)
@@ -345,7 +395,7 @@ def _idx_array(path: Path, rank: int) -> Pixels:
 # -- known sets ----------------------------------------------------------------------------------------------
 
 
-def load_mnist(size: int) -> tuple[Images, Images]:
+def load_mnist(size: int | None) -> tuple[Images, Images]:
     """The training and the test part of MNIST, 60,000 and 10,000 images.
 
     Raises:
@@ -356,7 +406,7 @@ def load_mnist(size: int) -> tuple[Images, Images]:
     return train, test
 
 
-def load_orl(size: int) -> tuple[Images, Images]:
+def load_orl(size: int | None) -> tuple[Images, Images]:
     """The Olivetti faces: images 1 to 5 of each of 40 people, and 6 to 10.
 
     Raises:

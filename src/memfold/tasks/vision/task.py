@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["STRIDES", "ImageTask"]
 
 STRIDES = (1, 2, 4, 8)
+LARGEST_READ = 8192  # pixels of a side
 
 
 class ImageTask(Task):
@@ -52,6 +53,7 @@ class ImageTask(Task):
 
     shows: ClassVar[str] = "class"  # what an image's label is
 
+    read_size_: int = fitted()  # pixels of the side that images are read at
     colours_: int = fitted()
     tones_: Tones = fitted()
     seen_: str = fitted()  # hashes of the images that it was fitted to
@@ -86,14 +88,16 @@ class ImageTask(Task):
             return self._as_trained(data)
         split = self._split_at(path_of(data))
         if not split:
-            return self._as_trained(read_classes(data, self.size, self._colours, self.shows))
+            return self._as_trained(read_classes(data, self._read_size, self._colours, self.shows))
         if self.__sklearn_is_fitted__():
             part = next(part for part in ("test", "valid", "train") if part in split)
-            images = read_classes(split[part], self.size, self._colours, self.shows)
+            images = read_classes(split[part], self._read_size, self._colours, self.shows)
             say_parts(str(data), {"test": len(images)}, f"of {split[part].name}, images")
             return self._as_trained(images)
         parts = {
-            part: read_classes(folder, self.size, None, self.shows) for part, folder in split.items() if part != "test"
+            part: read_classes(folder, self._read_size, None, self.shows)
+            for part, folder in split.items()
+            if part != "test"
         }
         if "train" not in parts:
             raise InputError(f"{data}: a split without a part to train on; there is {', '.join(split)}")
@@ -111,7 +115,7 @@ class ImageTask(Task):
         labels = [str(label) for label in y]
         if len(items) != len(labels):
             raise InputError(f"{len(items)} images in X, but {len(labels)} labels in y")
-        images, kept = read_images(items, self.size, self._colours)
+        images, kept = read_images(items, self._read_size, self._colours)
         return self._as_trained(replace(images, labels=[labels[row] for row in kept]))
 
     def inputs(self, data: Any) -> Images:
@@ -122,7 +126,7 @@ class ImageTask(Task):
         """
         if isinstance(data, Images):
             return self._as_trained(data)
-        return self._as_trained(read_images(pictures_at(data), self.size, self._colours)[0])
+        return self._as_trained(read_images(pictures_at(data), self._read_size, self._colours)[0])
 
     def read_files(self, paths: Sequence[str]) -> Images:
         return joined(self.read_each(paths))
@@ -134,7 +138,7 @@ class ImageTask(Task):
         read: dict[str, list[Images]] = {}
         for split in splits:
             for part, folder in split.items():
-                read.setdefault(part, []).append(read_classes(folder, self.size, self._colours, self.shows))
+                read.setdefault(part, []).append(read_classes(folder, self._read_size, self._colours, self.shows))
         parts = {part: joined(read[part]) for part in PARTS if part in read}
         name = " ".join(data)
         if "train" not in parts:
@@ -164,14 +168,15 @@ class ImageTask(Task):
         return split_folders(path, SUFFIXES, "images", self.shows) if is_folder(path) else {}
 
     def _as_trained(self, images: Images) -> Images:
-        """Images as a fitted model takes them: in its colours, and numbers other than bytes as it was trained."""
+        """Images as a fitted model takes them: in its colours and size, other numbers than bytes as it was trained."""
         if self._colours is None:
             return images
-        return images.coloured(self.colours_).toned(self.tones_)
+        return images.coloured(self.colours_).toned(self.tones_).at(self.chosen.size)
 
     def trained_on(self, data: FitData) -> FitData:
-        """What a fit works on, all in bytes and in the colours of the whole; says what is seen in it."""
-        self.colours_ = data.whole.pixels.shape[1]
+        """What a fit works on, in bytes, in the colours of the whole, at its size; says what is seen in it."""
+        self.colours_, side = data.whole.pixels.shape[1:3]
+        self.read_size_ = self.size or side
         self.tones_ = data.train.tones()
         if self.tones_:
             say(f"images of more than 8 bits, scaled here and in predicting: {words_of(self.tones_)}")
@@ -180,10 +185,15 @@ class ImageTask(Task):
         return self.as_bytes(data)
 
     def as_bytes(self, data: FitData) -> FitData:
-        """What a fit works on, all in bytes and in the colours of the model."""
+        """What a fit works on, all in bytes, in the colours and at the size of the model."""
         whole = self._as_trained(data.whole)
         train = whole if data.train is data.whole else self._as_trained(data.train)
         return replace(data, whole=whole, train=train, valid=self._as_trained(data.valid))
+
+    @property
+    def _read_size(self) -> int | None:
+        """Pixels of the side to read images at: what was asked for, or what a fit found; None before."""
+        return getattr(self, "read_size_", None) or self.size
 
     @property
     def _colours(self) -> int | None:
@@ -196,7 +206,8 @@ class ImageTask(Task):
         """The shapes of the Sequencer."""
         from memfold.tasks.vision.network import BackboneSize
 
-        return BackboneSize(self.size, self.colours_, self.channels, self.blocks, self.hidden_size, self.stem_stride)
+        c = self.chosen
+        return BackboneSize(c.size, self.colours_, c.channels, c.blocks, c.hidden_size, c.stem_stride)
 
     @staticmethod
     def tensors(images: Images, numbers: NDArray[np.int64]) -> "tuple[Tensor, Tensor]":
@@ -207,12 +218,14 @@ class ImageTask(Task):
 
     def check(self) -> None:
         super().check()
-        if self.stem_stride not in STRIDES:
+        if self.stem_stride is not None and self.stem_stride not in STRIDES:
             raise InputError(f"stem_stride must be 1, 2, 4 or 8, got {self.stem_stride}")
 
     def check_restored(self) -> None:
         if self.colours_ not in (1, 3):
             raise InputError(f"colours are 1 or 3, got {self.colours_}")
+        if not 1 <= self.read_size_ <= LARGEST_READ:
+            raise InputError(f"images are read at 1 to {LARGEST_READ} pixels, got {self.read_size_}")
         for kind, tones in self.tones_.items():
             if len(tones) != 2 or not tones[0] < tones[1]:
                 raise InputError(f"tones of {kind} are black and white, got {tones}")
