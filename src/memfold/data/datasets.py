@@ -231,7 +231,6 @@ DATASETS = {
             "70,000 handwritten digits, 10,000 of which are scored; get the four files from yann.lecun.com/exdb/mnist",
             "public",
             "memfold.data.images:load_mnist",
-            parameters={"size": 28},
         ),
         DataSet(
             "orl-faces",

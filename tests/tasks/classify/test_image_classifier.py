@@ -20,7 +20,7 @@ from memfold.data.images import Images, read_classes
 from memfold.errors import InputError
 from memfold.tasks import ImageClassifier
 from memfold.tasks.classify.network import ClassifyNetwork, ClassifyProblem
-from memfold.tasks.classify.report import Answers
+from memfold.tasks.classify.report import Judged
 from memfold.tasks.classify.task import PCA
 from memfold.tasks.vision.augment import Augmentation
 from memfold.tasks.vision.network import BackboneSize
@@ -104,7 +104,7 @@ def test_the_report_shows_the_worst_mistakes_as_pictures(fitted: ImageClassifier
 def test_mistakes_come_in_order_and_pairs_are_counted() -> None:
     images = Images("x", np.zeros((4, 1, 2, 2), np.uint8), ["a", "a", "b", "a"], ["0", "1", "2", "3"])
     probabilities = np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.1, 0.9]], np.float32)
-    answers = Answers(images, ["a", "b"], np.array([0, 0, 1, 0]), probabilities)
+    answers = Judged(images, ["a", "b"], np.array([0, 0, 1, 0]), probabilities)
     assert answers.worst() == [3, 1]
     assert answers.confusion().tolist() == [[1, 2], [0, 1]]
     assert answers.confused() == [(2, "a", "b")]

@@ -5,10 +5,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from memfold.tasks.vision.augment import Augmentation
+from memfold.tasks.vision.kernel import KernelMachine
 from memfold.tasks.vision.neighbours import PrincipalNeighbours
 from memfold.tasks.vision.network import BackboneSize, ImageBackbone, ImageBatch, ImageProblem
 
-__all__ = ["ClassifyNetwork", "ClassifyProblem", "probabilities_of"]
+__all__ = ["ClassifyNetwork", "ClassifyProblem", "log_probabilities_of"]
 
 SMOOTHING = 0.05  # of the labels (Szegedy et al. 2016, sec. 7)
 EVAL_BATCH = 256
@@ -17,7 +18,8 @@ EVAL_BATCH = 256
 class ClassifyNetwork(nn.Module):
     """Logits of ``classes`` classes."""
 
-    baseline: PrincipalNeighbours  # as soon as it is fitted
+    baseline: PrincipalNeighbours  # these two as soon as they are fitted
+    kernel: KernelMachine
 
     def __init__(self, size: BackboneSize, classes: int, dropout: float) -> None:
         super().__init__()
@@ -33,11 +35,11 @@ class ClassifyNetwork(nn.Module):
 
 
 @torch.no_grad()
-def probabilities_of(network: ClassifyNetwork, pixels: Tensor) -> Tensor:
+def log_probabilities_of(network: ClassifyNetwork, pixels: Tensor) -> Tensor:
     """Of every class for images ``(N, C, S, S)`` of bytes, ``(N, K)``."""
     network.eval()
     return torch.cat(
-        [network(network.backbone.normaliser(part)).softmax(-1) for part in torch.split(pixels, EVAL_BATCH)]
+        [network(network.backbone.normaliser(part)).log_softmax(-1) for part in torch.split(pixels, EVAL_BATCH)]
     )
 
 
@@ -63,5 +65,5 @@ class ClassifyProblem(ImageProblem):
 
     def validate(self) -> float:
         pixels, labels = self.valid  # smoothed as in training: what is surer than that would seem better
-        logits = probabilities_of(self.network, pixels).clamp(min=torch.finfo(torch.float32).tiny).log()
+        logits = log_probabilities_of(self.network, pixels)
         return F.cross_entropy(logits, labels, label_smoothing=SMOOTHING).item()

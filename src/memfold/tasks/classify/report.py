@@ -15,14 +15,14 @@ from memfold.tasks.confusion import confusion
 from memfold.tasks.report import Report
 from memfold.tasks.vision.pictures import gallery
 
-__all__ = ["Answers", "taken_most", "write_report"]
+__all__ = ["Judged", "taken_most", "write_report"]
 
 SHOWN_MISTAKES = 40  # mistakes
 NAMED = 5  # pairs of classes
 
 
 @dataclass(frozen=True)
-class Answers:
+class Judged:
     """A model's answers to images whose class is known.
 
     Attributes:
@@ -60,13 +60,13 @@ class Answers:
         return [int(row) for row in np.argsort(given, kind="stable") if self.answers[row] != self.truth[row]]
 
 
-def taken_most(answers: Answers) -> list[Text]:
+def taken_most(answers: Judged) -> list[Text]:
     """The pairs of classes that are taken for each other most often, in a line; nothing where there is no mistake."""
     pairs = ", ".join(f"{label} for {other} ({count})" for count, label, other in answers.confused())
     return [Text(f"most often taken: {pairs}")] if pairs else []
 
 
-def write_report(path: Path, report: Report, answers: Answers, footer: str) -> Path:
+def write_report(path: Path, report: Report, answers: Judged, footer: str) -> Path:
     """Write the page: scores, the worst mistakes, the confusion matrix; returns the path."""
     worst = answers.worst()
     pictures = []
@@ -89,7 +89,7 @@ def write_report(path: Path, report: Report, answers: Answers, footer: str) -> P
     return write_page(path, f"{report.data}: {len(counts)} classes", tables, [matrix], footer)
 
 
-def _matrix(answers: Answers) -> go.Figure:
+def _matrix(answers: Judged) -> go.Figure:
     counts = answers.confusion()
     names = [f"{name}\u200b" for name in answers.classes]  # so that plotly does not take digits for numbers
     shown = np.where(counts > 0, counts.astype(str), "")

@@ -1,5 +1,6 @@
 """The ImageClassifier: fit a Sequencer to labelled images, predict the class of others, score beside the baseline."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -8,13 +9,19 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from memfold.budget import Budget
 from memfold.data.images import Images
 from memfold.data.labels import numbers_of
+from memfold.errors import InputError
 from memfold.tasks.classes import CLASS_METRICS, class_columns, class_scores
+from memfold.tasks.classify.blend import Answers, Blend, best_blend
+from memfold.tasks.classify.plan import Facts, folds_of, plan
+from memfold.tasks.contest import ALONE, ANSWER, Contest
 from memfold.tasks.model import FitData
-from memfold.tasks.parameters import fitted, learning_rate, parameter
+from memfold.tasks.parameters import fitted, learning_rate, planned
+from memfold.tasks.planning import Plan, seconds_of
 from memfold.tasks.report import Report
-from memfold.tasks.vision.task import ImageTask
+from memfold.tasks.vision.task import STRIDES, ImageTask
 
 if TYPE_CHECKING:
     from memfold.tasks.classify.network import ClassifyNetwork, ClassifyProblem
@@ -23,15 +30,16 @@ if TYPE_CHECKING:
 __all__ = ["ImageClassifier"]
 
 PCA = "PCA + nearest neighbours"
+KERNEL = "kernel ridge on edges and colours"
 AXES, NEAREST = 50, 5
-VALID_FOLDS = 20  # one of them is held out to validate on
 
 
 class ImageClassifier(ImageTask):
     """Predicts the class of an image.
 
     Convolutions take small patches of it; bidirectional LSTMs along rows and columns (Sequencer2D, Tatsunami & Taki
-    2022) mix them; the mean over all places gives the answer.
+    2022) mix them; the mean over all places gives the network's answer. It is blended with that of a plain
+    classifier of edges and colours, by what either knows of the images that are validated on.
     """
 
     name: ClassVar[str] = "classify"
@@ -41,16 +49,24 @@ class ImageClassifier(ImageTask):
     needs = ("images", "picture.jpg")
     pages = True
 
-    flip: bool = parameter(
-        False,
+    size: int | None = planned(
+        "side in pixels of the square that every image is brought to, with its proportions kept",
+        least=8,
+        most=8192,
+        search=(32, 64, 96),
+    )
+    stem_stride: int | None = planned("pixels from one place to the next: 1, 2, 4 or 8", least=1, search=STRIDES)
+    flip: bool | None = planned(
         "whether to mirror images in training: right for most photographs, wrong for digits",
         search=(False, True),
     )
-    batch_size: int = parameter(128, "images in a step", least=1)
+    batch_size: int | None = planned("images in a step", least=1)
     lr: float = learning_rate(3e-3)
 
     classes_: list[str] = fitted()
     baseline_: dict[str, int] = fitted()
+    kernel_: dict[str, int] = fitted()
+    blend_: Blend = fitted()
     network_: "ClassifyNetwork" = fitted(stored=False)
 
     # -- reading ---------------------------------------------------------------------------------------------
@@ -63,9 +79,21 @@ class ImageClassifier(ImageTask):
         if examples.held:  # as its own folder names them
             return examples.parted(examples.held)
         examples.require(2)
-        return examples.split(0, VALID_FOLDS)
+        return examples.split(0, folds_of(len(examples)))
 
     # -- training --------------------------------------------------------------------------------------------
+
+    def plan(self, train: Images, valid: Images, budget: Budget, speed: float) -> Plan:
+        from memfold.tasks.vision.mirrored import SIDE, left_to_right, same_when
+
+        side, counts = train.pixels.shape[2], Counter(train.labels)
+        mirrored = self.flip
+        if mirrored is None:
+            small = train.toned(train.tones()).at(min(side, SIDE)).pixels
+            numbers = numbers_of(train.labels, train.classes, train.name)
+            mirrored = same_when(left_to_right, small, numbers, len(counts))
+        facts = Facts(side, len(train), len(counts), min(counts.values()), max(counts.values()), mirrored)
+        return plan(facts, seconds_of(budget, self.budget), speed, self.size, self.stem_stride)
 
     def prepare(self, data: FitData) -> Any:
         data.whole.require(1)
@@ -83,22 +111,41 @@ class ImageClassifier(ImageTask):
 
         train, valid = ready
         network.backbone.normaliser.fit(train[0])
-        return ClassifyProblem(network, train, valid, self.augmentation, self.batch_size, self.seed)
+        return ClassifyProblem(network, train, valid, self.augmentation, self.chosen.batch_size, self.seed)
 
-    def finish(self, data: FitData, ready: Any) -> None:
+    def finish(self, data: FitData, ready: Any) -> Contest:
+        from memfold.tasks.vision.kernel import KernelMachine
         from memfold.tasks.vision.neighbours import PrincipalNeighbours
 
         data = self.as_bytes(data)
         self.remember(data)
-        whole = data.whole
-        baseline = PrincipalNeighbours.fit(whole.pixels, self._numbers(whole), AXES, NEAREST)
-        self.network_.baseline = baseline
-        self.baseline_ = baseline.shape()
+        (train, numbers), (valid, truth) = ((part.pixels, self._numbers(part)) for part in (data.train, data.valid))
+        # Compare on the validation part what was fitted to the training part.
+        kernel, choice = KernelMachine.fit(train, numbers, len(self.classes_))
+        alone, plain = self._network_log_probabilities(valid), kernel.log_probabilities(valid)
+        self.blend_ = best_blend(alone, plain, truth)
+        neighbours = PrincipalNeighbours.fit(train, numbers, AXES, NEAREST)
+        answers = {ANSWER: self.blend_.of(alone, plain), ALONE: alone, KERNEL: plain, PCA: neighbours.answers(valid)}
+        # Keep those that are fitted to the whole.
+        whole = data.whole.pixels, self._numbers(data.whole)
+        self.network_.baseline = PrincipalNeighbours.fit(*whole, AXES, NEAREST)
+        self.network_.kernel, _ = KernelMachine.fit(*whole, len(self.classes_), choice)
+        self.baseline_, self.kernel_ = self.network_.baseline.shape(), self.network_.kernel.shape()
+        scores = {name: class_scores(truth, answer)["accuracy"] for name, answer in answers.items()}
+        share = self.blend_.share
+        return Contest("accuracy", "higher", scores, {"network": share, KERNEL: round(1 - share, 3)})
 
     def complete(self, network: "ClassifyNetwork") -> None:
+        from memfold.tasks.vision.kernel import KernelMachine
         from memfold.tasks.vision.neighbours import PrincipalNeighbours
 
         network.baseline = PrincipalNeighbours(**self.baseline_)
+        network.kernel = KernelMachine(**self.kernel_)
+
+    def check_restored(self) -> None:
+        super().check_restored()
+        if not (0 <= self.blend_.share <= 1 and self.blend_.temperature > 0):
+            raise InputError(f"a blend has a share of 0 to 1 and a temperature above 0, got {self.blend_}")
 
     @property
     def augmentation(self) -> "Augmentation":
@@ -107,7 +154,12 @@ class ImageClassifier(ImageTask):
 
         far = self.augment
         return Augmentation(
-            shift=0.08 * far, rotate=12 * far, scale=0.12 * far, stretch=0.1 * far, elastic=0.04 * far, flip=self.flip
+            shift=0.08 * far,
+            rotate=12 * far,
+            scale=0.12 * far,
+            stretch=0.1 * far,
+            elastic=0.04 * far,
+            flip=self.chosen.flip,
         )
 
     def _numbers(self, images: Images) -> NDArray[np.int64]:
@@ -117,41 +169,56 @@ class ImageClassifier(ImageTask):
 
     def probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The probability of every class for images ``(N, C, S, S)``, ``(N, K)``."""
+        return self._answers(pixels).probabilities
+
+    def _answers(self, pixels: NDArray[np.uint8]) -> Answers:
+        alone = self._network_log_probabilities(pixels)
+        plain = self.network_.kernel.log_probabilities(pixels) if self.blend_.share < 1 else None
+        whole = np.exp(self.blend_.of(alone, plain))
+        return Answers(whole.astype(np.float32), np.exp(alone).astype(np.float32))
+
+    def _network_log_probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
         import torch
 
-        from memfold.tasks.classify.network import probabilities_of
+        from memfold.tasks.classify.network import log_probabilities_of
 
-        probabilities: NDArray[np.float32] = probabilities_of(self.network_, torch.from_numpy(pixels)).numpy()
-        return probabilities
+        result: NDArray[np.float64] = log_probabilities_of(self.network_, torch.from_numpy(pixels)).double().numpy()
+        return result
 
-    def answer(self, examples: Images) -> NDArray[np.float32]:
-        """The probability of every class, ``(N, K)``."""
-        return self.probabilities(examples.pixels)
+    def answer(self, examples: Images) -> Answers:
+        """The probability of every class, by the whole model and by its network alone."""
+        return self._answers(examples.pixels)
 
-    def table(self, examples: Images, answers: NDArray[np.float32]) -> pl.DataFrame:
+    def table(self, examples: Images, answers: Answers) -> pl.DataFrame:
         """Columns ``file``, ``label`` and, for every class, ``p_`` and its name: the probability.
 
         Files that cannot be read are left out, and named on standard error.
         """
-        return pl.DataFrame({"file": examples.files, **class_columns(self.classes_, answers)})
+        return pl.DataFrame({"file": examples.files, **class_columns(self.classes_, answers.probabilities)})
 
     # -- scores ----------------------------------------------------------------------------------------------
 
-    def scores(self, examples: Images, answers: NDArray[Any]) -> dict[str, float]:
-        return class_scores(self._numbers(examples), answers)
+    def scores(self, examples: Images, answers: Answers | NDArray[Any]) -> dict[str, float]:
+        given = answers.probabilities if isinstance(answers, Answers) else answers
+        return class_scores(self._numbers(examples), given)
 
-    def baselines(self, examples: Images, answers: NDArray[Any]) -> dict[str, Any]:
-        return {PCA: self.network_.baseline.answers(examples.pixels)}
+    def baselines(self, examples: Images, answers: Answers) -> dict[str, Any]:
+        network = self.network_
+        return {
+            PCA: network.baseline.answers(examples.pixels),
+            KERNEL: np.exp(network.kernel.log_probabilities(examples.pixels)),
+            ALONE: answers.network,
+        }
 
-    def details(self, examples: Images, answers: NDArray[np.float32], seconds: float) -> Sequence[Any]:
-        from memfold.tasks.classify.report import Answers, taken_most
+    def details(self, examples: Images, answers: Answers, seconds: float) -> Sequence[Any]:
+        from memfold.tasks.classify.report import Judged, taken_most
         from memfold.tasks.vision.network import inference_speed
 
-        judged = Answers(examples, self.classes_, self._numbers(examples), answers)
-        return [*taken_most(judged), inference_speed(len(answers), seconds)]
+        judged = Judged(examples, self.classes_, self._numbers(examples), answers.probabilities)
+        return [*taken_most(judged), inference_speed(len(examples), seconds)]
 
-    def write_page(self, path: Path, report: Report, examples: Images, answers: NDArray[np.float32]) -> None:
-        from memfold.tasks.classify.report import Answers, write_report  # which loads what draws
+    def write_page(self, path: Path, report: Report, examples: Images, answers: Answers) -> None:
+        from memfold.tasks.classify.report import Judged, write_report  # which loads what draws
 
-        judged = Answers(examples, self.classes_, self._numbers(examples), answers)
+        judged = Judged(examples, self.classes_, self._numbers(examples), answers.probabilities)
         write_report(path, report, judged, f"{self.parameter_count:,} parameters; {self!r}")
