@@ -306,8 +306,8 @@ def _longer_side(item: Any) -> int:
     if isinstance(item, str | Path):
         with opened(Path(item)) as image:
             return max(image.size)
-    image = image_of(item)
-    return max(image.values.shape[1:] if isinstance(image, Deep) else image.size)
+    given = image_of(item)
+    return int(max(given.values.shape[1:] if isinstance(given, Deep) else given.size))
 
 
 def _square(image: Image.Image | Deep, size: int, channels: int | None) -> Pixels | Deep:

@@ -59,7 +59,7 @@ def plan(facts: Facts, seconds: float, speed: float, size: int | None = None, st
         (side, step): seconds * speed / (places * PLACE_SECONDS + side**2 * PIXEL_SECONDS)
         for side in sizes
         for step in ([stride] if stride else STRIDES)
-        if (places := (-(-side // step)) ** 2) >= FEWEST_PLACES or size or stride
+        if (places := (-(-side // step)) ** 2) >= FEWEST_PLACES or step == STRIDES[0] or stride
     }
     fitting = [choice for choice, count in passes.items() if count / facts.images >= wanted]
     # The largest image, with the most places: of ants and bees 96 pixels with a stride of 8 gave 78 %, 64 pixels with

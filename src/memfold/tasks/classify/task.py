@@ -49,13 +49,15 @@ class ImageClassifier(ImageTask):
     needs = ("images", "picture.jpg")
     pages = True
 
-    size: int | None = planned(
+    size: int | None = planned(  # type: ignore[assignment]
         "side in pixels of the square that every image is brought to, with its proportions kept",
         least=8,
         most=8192,
         search=(32, 64, 96),
     )
-    stem_stride: int | None = planned("pixels from one place to the next: 1, 2, 4 or 8", least=1, search=STRIDES)
+    stem_stride: int | None = planned(  # type: ignore[assignment]
+        "pixels from one place to the next: 1, 2, 4 or 8", least=1, search=STRIDES
+    )
     flip: bool | None = planned(
         "whether to mirror images in training: right for most photographs, wrong for digits",
         search=(False, True),
@@ -84,14 +86,14 @@ class ImageClassifier(ImageTask):
     # -- training --------------------------------------------------------------------------------------------
 
     def plan(self, train: Images, valid: Images, budget: Budget, speed: float) -> Plan:
-        from memfold.tasks.vision.mirrored import SIDE, left_to_right, same_when
+        from memfold.tasks.vision.mirrored import SIDE, left_to_right, unchanged_by
 
         side, counts = train.pixels.shape[2], Counter(train.labels)
         mirrored = self.flip
         if mirrored is None:
             small = train.toned(train.tones()).at(min(side, SIDE)).pixels
             numbers = numbers_of(train.labels, train.classes, train.name)
-            mirrored = same_when(left_to_right, small, numbers, len(counts))
+            (mirrored,) = unchanged_by([left_to_right], small, numbers, len(counts))
         facts = Facts(side, len(train), len(counts), min(counts.values()), max(counts.values()), mirrored)
         return plan(facts, seconds_of(budget, self.budget), speed, self.size, self.stem_stride)
 

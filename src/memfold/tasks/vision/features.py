@@ -32,7 +32,7 @@ def _edges(pixels: NDArray[np.uint8], grids: tuple[int, ...]) -> Values:
     A place counts by the colour that changes most there. A cell is divided by the energy of the nine around it, and its
     square root taken, as theirs is.
     """
-    values = np.sqrt(pixels.astype(np.float32) / 255)
+    values = np.sqrt(pixels.astype(np.float32) / np.float32(255))
     across, down = np.zeros_like(values), np.zeros_like(values)
     across[..., 1:-1] = values[..., 2:] - values[..., :-2]
     down[..., 1:-1, :] = values[..., 2:, :] - values[..., :-2, :]
@@ -55,7 +55,8 @@ def _normalised(cells: Values) -> Values:
     energy = np.pad((cells**2).sum(1), ((0, 0), (1, 1), (1, 1)), mode="edge")
     around = sum(energy[:, row : row + grid, column : column + grid] for row in range(3) for column in range(3)) / 9
     floor = 1e-4 * energy.mean((1, 2))[:, None, None] + 1e-8  # so that what is nearly even stays so
-    return np.sqrt(cells / np.sqrt(around + floor)[:, None]).reshape(len(cells), -1)
+    result: Values = np.sqrt(cells / np.sqrt(around + floor)[:, None]).reshape(len(cells), -1)
+    return result
 
 
 def _colours(pixels: NDArray[np.uint8]) -> Values:
@@ -84,15 +85,14 @@ def _colours(pixels: NDArray[np.uint8]) -> Values:
 
 def _light(pixels: NDArray[np.uint8]) -> Values:
     """The image itself, made small, ``(N, D)``."""
-    small = _pooled(pixels.astype(np.float32) / 255, min(LIGHT_SIDE, pixels.shape[2]))
+    small = _pooled(pixels.astype(np.float32) / np.float32(255), min(LIGHT_SIDE, pixels.shape[2]))
     return small.reshape(len(pixels), -1)
 
 
 def _pooled(planes: Values, grid: int) -> Values:
     """Means of planes ``(N, K, H, W)`` over the cells of a grid, ``(N, K, G, G)``, by how much of a pixel is in one."""
     down, across = (_weights(side, grid) for side in planes.shape[2:])
-    result: Values = down @ planes @ across.T
-    return result
+    return np.asarray(down @ planes @ across.T, np.float32)
 
 
 def _weights(side: int, grid: int) -> Values:
@@ -100,4 +100,4 @@ def _weights(side: int, grid: int) -> Values:
     edges, pixel = np.linspace(0, side, grid + 1), np.arange(side)
     shared = np.minimum(edges[1:, None], pixel + 1) - np.maximum(edges[:-1, None], pixel)
     inside = np.clip(shared, 0, None)
-    return (inside / inside.sum(1, keepdims=True)).astype(np.float32)
+    return np.asarray(inside / inside.sum(1, keepdims=True), np.float32)

@@ -148,10 +148,11 @@ def _spread(count: int, most: int) -> NDArray[np.int64]:
     return np.sort(np.random.default_rng(0).permutation(count)[:most])
 
 
-def _kernel(a: Values, b: Values, width: float) -> Array:
+def _kernel(a: NDArray[np.floating], b: NDArray[np.floating], width: float) -> Array:
     """``exp(-width |a - b|² / 2)`` of points ``(N, A)`` and ``(M, A)``, ``(N, M)``."""
     squared = (a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * a @ b.T
-    return np.exp(-width * np.maximum(squared, 0).astype(np.float64) / 2)
+    result: Array = np.exp(-width * np.maximum(squared, 0).astype(np.float64) / 2)
+    return result
 
 
 def _ridge(kernel: Array, landmarks: NDArray[np.int64], truth: Array) -> tuple[Array, Array]:

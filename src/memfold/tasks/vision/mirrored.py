@@ -1,15 +1,15 @@
 """Whether images mean the same when they are mirrored, by asking a plain classifier of edges."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from memfold.tasks.vision.kernel import EDGES, KernelMachine
 
-__all__ = ["SIDE", "left_to_right", "quarter_turned", "same_when", "upside_down"]
+__all__ = ["SIDE", "left_to_right", "quarter_turned", "unchanged_by", "upside_down"]
 
-SIDE = 48  # pixels that are enough to look at
+SIDE = 32  # pixels that are enough to look at
 MOST_IMAGES = 600
 
 Pixels = NDArray[np.uint8]
@@ -30,19 +30,27 @@ def quarter_turned(pixels: Pixels) -> Pixels:
     return np.ascontiguousarray(np.rot90(pixels, axes=(2, 3)))
 
 
-def same_when(changed: Callable[[Pixels], Pixels], pixels: Pixels, labels: NDArray[np.int64], classes: int) -> bool:
-    """Whether images ``(N, C, S, S)`` of classes by number, ``(N,)``, are taken for the same when they are changed.
+def unchanged_by(
+    changes: Sequence[Callable[[Pixels], Pixels]], pixels: Pixels, labels: NDArray[np.int64], classes: int
+) -> list[bool]:
+    """Whether images ``(N, C, S, S)`` of classes by number, ``(N,)``, are taken for the same after each change.
 
     The classifier is fitted to half of them. What it knows of the others as they are it must also know of them changed;
-    where it does not, that may be chance, as of coins (McNemar 1947).
+    where it does not, that may be chance, as of coins (McNemar 1947), by two standard deviations.
     """
     order = np.random.default_rng(0).permutation(len(pixels))[:MOST_IMAGES]
     known, asked = order[::2], order[1::2]
     if not len(asked):
-        return False
+        return [False for _ in changes]
     machine, _ = KernelMachine.fit(pixels[known], labels[known], classes, EDGES)
-    plain, other = (
-        machine.log_probabilities(shown).argmax(1) == labels[asked] for shown in (pixels[asked], changed(pixels[asked]))
-    )
-    lost, won = int((plain & ~other).sum()), int((other & ~plain).sum())
-    return bool(lost - won <= (lost + won) ** 0.5)
+
+    def right(shown: Pixels) -> NDArray[np.bool_]:
+        return np.asarray(machine.log_probabilities(shown).argmax(1) == labels[asked])
+
+    plain = right(pixels[asked])
+    alike = []
+    for change in changes:
+        other = right(change(pixels[asked]))
+        lost, won = int((plain & ~other).sum()), int((other & ~plain).sum())
+        alike.append(lost - won <= 2 * (lost + won) ** 0.5)
+    return alike
