@@ -36,6 +36,8 @@ from memfold.errors import InputError, shown
 __all__ = ["BoxedImages", "boxed", "joined", "load_bccd", "read_boxes", "read_splits", "unboxed"]
 
 ORIENTATION, TURNED = 0x0112, (5, 6, 7, 8)  # what a camera noted, and the notes by which width and height change places
+LARGEST_SIDE, SMALLEST_SIDE = 320, 32  # pixels that are read where no size is asked for
+MOST_BYTES = 1_000_000_000  # of pixels that are read where no size is asked for
 Given = Image.Image | Deep
 
 
@@ -134,6 +136,21 @@ class BoxedImages:
             kept.append(row)
         leave_out(broken, len(self), "images")
         return replace(self.take(kept), pixels=pixels, deep=deep)
+
+    def native_side(self) -> int:
+        """The longer side in pixels that half of the images reach, 320 at most, fewer of very many images."""
+        own = int(np.median([max(size) for size in self.sizes]))
+        fits = int((MOST_BYTES / (3 * len(self))) ** 0.5)
+        return max(SMALLEST_SIDE, min(own, LARGEST_SIDE, fits))
+
+    def shrunk(self, size: int) -> "BoxedImages":
+        """These images, whose pixels have been read, ``size`` of them along the longer side."""
+        if all(max(pixels.shape) == size for pixels in self.pixels):
+            return self
+        shapes = [_shape(pixels.shape[:0:-1], size) for pixels in self.pixels]
+        pixels = [_planes(pixels, shape) for pixels, shape in zip(self.pixels, shapes, strict=True)]
+        deep = {row: Deep(image.kind, _planes(image.values, shapes[row])) for row, image in self.deep.items()}
+        return replace(self, pixels=pixels, deep=deep)
 
     def tones(self) -> Tones:
         """What becomes black and white of images of other numbers than bytes."""
@@ -362,13 +379,23 @@ def _size(source: Path | Given) -> tuple[int, int]:
     return (height, width) if turned else (width, height)
 
 
+def _shape(full: tuple[int, ...], size: int) -> tuple[int, int]:
+    """Width and height of an image with ``size`` pixels along the longer side."""
+    scale = max(full) / size
+    return max(1, round(full[0] / scale)), max(1, round(full[1] / scale))
+
+
+def _planes(planes: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
+    """Planes ``(C, H, W)`` of bytes or floats at another width and height."""
+    scaled = (Image.fromarray(plane).resize(shape, Image.Resampling.BILINEAR) for plane in planes)
+    return np.stack([np.asarray(plane) for plane in scaled])
+
+
 def _scaled(source: Path | Given, full: tuple[int, int], size: int) -> NDArray[np.uint8] | Deep:
     """An image of a width and a height, ``size`` pixels along the longer side: red, green and blue, (3, H, W)."""
-    scale = max(full) / size
-    shape = max(1, round(full[0] / scale)), max(1, round(full[1] / scale))
+    shape = _shape(full, size)
     if isinstance(source, Deep):
-        planes = [Image.fromarray(plane).resize(shape, Image.Resampling.BILINEAR) for plane in source.values]
-        return Deep(source.kind, np.stack([np.asarray(plane) for plane in planes]))
+        return Deep(source.kind, _planes(source.values, shape))
     if isinstance(source, Path):
         with opened(source) as image:
             # A JPEG is decoded at a fraction of its size where that is enough.

@@ -223,7 +223,6 @@ DATASETS = {
             "364 pictures of blood, boxes of three kinds of cells; get it from github.com/Shenggan/BCCD_Dataset",
             "MIT",
             "memfold.data.boxes:load_bccd",
-            parameters={"flips": "all"},  # a microscope knows no upside
         ),
         DataSet(
             "mnist",

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Boxes", "Precision", "best_thresholds", "judged", "overlaps", "precision_of", "right"]
+__all__ = ["LEAST_OVERLAP", "Boxes", "Precision", "best_thresholds", "judged", "overlaps", "precision_of", "right"]
 
 MOST_BOXES = 100  # boxes of an image that count
 LARGEST_AREA = 1e10  # of a box

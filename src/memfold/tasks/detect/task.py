@@ -1,13 +1,14 @@
 """The ObjectDetector: fit a Sequencer to images with boxes, find boxes in others."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import polars as pl
 
+from memfold.budget import Budget
 from memfold.data.boxes import BoxedImages, boxed, joined, read_boxes, read_splits, unboxed
 from memfold.data.folders import KEPT_APART, say_parts
 from memfold.data.labels import counted
@@ -16,11 +17,15 @@ from memfold.data.pictures import path_of, pictures_at, several
 from memfold.data.tones import Tones, words_of
 from memfold.display import say
 from memfold.errors import InputError
-from memfold.tasks.detect.baselines import MEAN_BOX, MeanBoxes, mean_boxes
+from memfold.tasks.contest import ALONE, ANSWER, Contest
+from memfold.tasks.detect.baselines import COMMON_BOX, MEAN_BOX, FixedBoxes, common_boxes, mean_boxes
+from memfold.tasks.detect.blend import best_share, blended
 from memfold.tasks.detect.choices import Flips, Head, Layout
+from memfold.tasks.detect.plan import facts_of, flips_of, plan, share_held_out
 from memfold.tasks.detect.scores import Boxes, Precision, best_thresholds, judged, precision_of
 from memfold.tasks.model import FitData, Task
-from memfold.tasks.parameters import Search, fitted, parameter
+from memfold.tasks.parameters import Search, fitted, parameter, planned
+from memfold.tasks.planning import Plan, seconds_of
 from memfold.tasks.report import Metric, Parts, Report
 
 if TYPE_CHECKING:
@@ -29,13 +34,24 @@ if TYPE_CHECKING:
 
 __all__ = ["ObjectDetector"]
 
+LARGEST_READ = 8192  # pixels of a side
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the whole model and its network alone find in each image, the highest scores first."""
+
+    boxes: Sequence[Boxes]
+    network: Sequence[Boxes]
+
 
 class ObjectDetector(Task):
     """Finds the things of some classes in images: a box around each, its class and a score.
 
     A Sequencer's maps at three resolutions are added up. What finds the boxes from there, the ``head``, is either maps
     of the probability that a thing's centre is there and of its box (Zhou, Wang & Krähenbühl 2019), or an LSTM that
-    writes the boxes of every cell of a grid one by one (Stewart, Andriluka & Ng 2016).
+    writes the boxes of every cell of a grid one by one (Stewart, Andriluka & Ng 2016). The commonest boxes of the
+    training images join its answer where that is better on the images that are validated on.
     """
 
     name: ClassVar[str] = "detect"
@@ -50,11 +66,10 @@ class ObjectDetector(Task):
         "what COCO's four numbers are: left, top, width, height (``xywh``) or left, top, right, bottom (``xyxy``); "
         "``auto`` looks at them, and asks where both fit",
     )
-    size: int = parameter(
-        240, "pixels of the longer side that images are brought to", least=32, most=8192, search=(160, 240, 320)
+    size: int | None = planned(
+        "pixels of the longer side that images are brought to", least=32, most=8192, search=(160, 240, 320)
     )
-    flips: Flips = parameter(
-        "horizontal",
+    flips: Flips | None = planned(
         "what an image may be in training: mirrored left to right, or where there is neither up nor down (seen "
         "through a microscope, from above) also upside down and on its side",
         search=("none", "horizontal", "all"),
@@ -78,8 +93,11 @@ class ObjectDetector(Task):
     layout_: str = fitted()  # of COCO's numbers in what it was fitted to
     tones_: Tones = fitted()
     seen_: str = fitted()  # hashes of the images that it was fitted to
+    read_size_: int = fitted()  # pixels of the longer side that images are read at
     thresholds_: list[float] = fitted()
-    baseline_: MeanBoxes = fitted()
+    baseline_: FixedBoxes = fitted()
+    common_: FixedBoxes = fitted()
+    share_: float = fitted()  # of the network in the answer
     network_: "DetectorNetwork" = fitted(stored=False)
 
     # -- reading ---------------------------------------------------------------------------------------------
@@ -130,9 +148,13 @@ class ObjectDetector(Task):
         return at_size
 
     def _at_size(self, images: BoxedImages) -> BoxedImages:
-        """Images at the working size, for a fitted model in bytes as it was trained."""
-        at_size = images.at(self.size)
-        return at_size.toned(self.tones_) if self.__sklearn_is_fitted__() else at_size
+        """Images with their pixels, for a fitted model in bytes and at its size as it was trained."""
+        if not self.__sklearn_is_fitted__():
+            return images.at(self.size or images.native_side())
+        return self._as_trained(images.at(self.read_size_))
+
+    def _as_trained(self, images: BoxedImages) -> BoxedImages:
+        return images.toned(self.tones_).shrunk(self.chosen.size)
 
     def inputs(self, data: Any) -> BoxedImages:
         """Images without boxes: one or several arrays, images of Pillow, files, or folders with all their images."""
@@ -187,9 +209,13 @@ class ObjectDetector(Task):
         return examples.split()
 
     def split(self, examples: BoxedImages) -> tuple[BoxedImages, BoxedImages]:
-        return examples.parted(examples.held) if examples.held else examples.split()
+        return examples.parted(examples.held) if examples.held else examples.split(share_held_out(len(examples)))
 
     # -- training --------------------------------------------------------------------------------------------
+
+    def plan(self, train: BoxedImages, valid: BoxedImages, budget: Budget, speed: float) -> Plan:
+        flips = self.flips or flips_of(train.toned(train.tones()))
+        return plan(facts_of(train, flips), seconds_of(budget, self.budget), speed, self.size)
 
     def prepare(self, data: FitData) -> Any:
         from memfold.tasks.detect.pictures import pictures_of
@@ -202,8 +228,9 @@ class ObjectDetector(Task):
         if left := sum(map(len, data.train.labels)) - sum(map(len, train.labels)):
             say(f"{left} {'box' if left == 1 else 'boxes'} marked as difficult: not trained on")
         self.classes_ = train.classes
-        self.baseline_ = mean_boxes(train, self.classes_)
-        return [pictures_of(part.toned(self.tones_), self.classes_) for part in (train, data.valid)]
+        self.read_size_ = max(train.pixels[0].shape)
+        self.baseline_, self.common_ = mean_boxes(train, self.classes_), common_boxes(train, self.classes_)
+        return [pictures_of(self._as_trained(part), self.classes_) for part in (train, data.valid)]
 
     def network(self) -> "DetectorNetwork":
         from memfold.tasks.detect.network import DetectorNetwork, DetectorSize
@@ -219,27 +246,40 @@ class ObjectDetector(Task):
         train, valid = ready
         network.normalise_by([picture.pixels for picture in train])
         canvas = canvas_of(train, MULTIPLE)
-        return DetectionProblem(network, train, valid, canvas, self.flips, self.batch_size, self.seed)
+        return DetectionProblem(network, train, valid, canvas, self.chosen.flips, self.batch_size, self.seed)
 
-    def finish(self, data: FitData, ready: Any) -> None:
+    def finish(self, data: FitData, ready: Any) -> Contest:
         from memfold.tasks.detect.training import find_boxes, true_boxes
 
-        whole, held_out = (part.toned(self.tones_) for part in (data.whole, data.valid))
+        whole, held_out = (self._as_trained(part) for part in (data.whole, data.valid))
         self.seen_ = remembered([*whole.prints, *held_out.prints])
         _, valid = ready
-        truth, predicted = judged([true_boxes(picture) for picture in valid], find_boxes(self.network_, valid))
-        self.thresholds_ = best_thresholds(truth, predicted, len(self.classes_)).tolist()
+        truth, alone, count = (
+            [true_boxes(picture) for picture in valid],
+            find_boxes(self.network_, valid),
+            len(self.classes_),
+        )
+        common = [self.common_.of(size) for size in held_out.sizes]
+        self.share_ = best_share(truth, alone, common, count)
+        answer = [blended(*pair, self.share_) for pair in zip(alone, common, strict=True)]
+        self.thresholds_ = best_thresholds(*judged(truth, answer), count).tolist()
+        mean = [self.baseline_.of(size) for size in held_out.sizes]
+        answers = {ANSWER: answer, ALONE: alone, COMMON_BOX: common, MEAN_BOX: mean}
+        scores = {name: precision_of(truth, boxes, count).map50 for name, boxes in answers.items()}
+        return Contest("map50", "higher", scores, {"network": self.share_, COMMON_BOX: round(1 - self.share_, 3)})
 
     # -- answering -------------------------------------------------------------------------------------------
 
-    def answer(self, examples: BoxedImages) -> list[Boxes]:
+    def answer(self, examples: BoxedImages) -> Answers:
         """All boxes of every image, the highest scores first."""
         from memfold.tasks.detect.pictures import pictures_of
         from memfold.tasks.detect.training import find_boxes
 
-        return find_boxes(self.network_, pictures_of(examples, self.classes_))
+        alone = find_boxes(self.network_, pictures_of(examples, self.classes_))
+        common = [self.common_.of(size) for size in examples.sizes]
+        return Answers([blended(*pair, self.share_) for pair in zip(alone, common, strict=True)], alone)
 
-    def table(self, examples: BoxedImages, answers: Sequence[Boxes], threshold: float | None = None) -> pl.DataFrame:
+    def table(self, examples: BoxedImages, answers: Answers, threshold: float | None = None) -> pl.DataFrame:
         """A row a thing: columns ``image``, ``label``, ``score``, ``x``, ``y``, ``width`` and ``height``.
 
         x and y are of the upper left corner, all in pixels; an image's things stand in the order of their scores.
@@ -247,7 +287,7 @@ class ObjectDetector(Task):
         Args:
             threshold: the lowest score of a thing; None takes that of each class which was best in validation.
         """
-        sure = self._sure(answers, threshold)
+        sure = self._sure(answers.boxes, threshold)
         counts = [len(image.labels) for image in sure]
         boxes = np.concatenate([image.boxes for image in sure])
         return pl.DataFrame(
@@ -286,27 +326,30 @@ class ObjectDetector(Task):
 
     # -- scores ----------------------------------------------------------------------------------------------
 
-    def scores(self, examples: BoxedImages, answers: Sequence[Boxes]) -> dict[str, float]:
-        precision = self._precision(examples, answers)
+    def scores(self, examples: BoxedImages, answers: Answers | Sequence[Boxes]) -> dict[str, float]:
+        boxes = answers.boxes if isinstance(answers, Answers) else answers
+        precision = self._precision(examples, boxes)
         return {"map50": precision.map50, "map": precision.map}
 
-    def baselines(self, examples: BoxedImages, answers: Sequence[Boxes]) -> dict[str, list[Boxes]]:
-        return {MEAN_BOX: [self.baseline_.of(size) for size in examples.sizes]}
+    def baselines(self, examples: BoxedImages, answers: Answers) -> dict[str, Sequence[Boxes]]:
+        fixed = {MEAN_BOX: self.baseline_, COMMON_BOX: self.common_}
+        beside = {name: [boxes.of(size) for size in examples.sizes] for name, boxes in fixed.items()}
+        return {**beside, ALONE: answers.network}
 
-    def details(self, examples: BoxedImages, answers: Sequence[Boxes], seconds: float) -> Sequence[Any]:
+    def details(self, examples: BoxedImages, answers: Answers, seconds: float) -> Sequence[Any]:
         from memfold.tasks.detect.report import class_table
 
-        precision = self._precision(examples, answers)
-        truth, sure = judged(self._truth(examples), self._sure(answers))
+        precision = self._precision(examples, answers.boxes)
+        truth, sure = judged(self._truth(examples), self._sure(answers.boxes))
         table = class_table(precision, truth, sure, self.classes_, self.thresholds_)
-        return [table, f"{len(answers) / seconds:.3g} images a second, reading apart"]
+        return [table, f"{len(examples) / seconds:.3g} images a second, reading apart"]
 
-    def write_page(self, path: Path, report: Report, examples: BoxedImages, answers: Sequence[Boxes]) -> None:
+    def write_page(self, path: Path, report: Report, examples: BoxedImages, answers: Answers) -> None:
         """Write the boxes that were found, missed and wrong in some images, and the precision at every recall."""
         from memfold.tasks.detect.page import write_report  # which loads what draws
 
-        precision = self._precision(examples, answers)
-        truth, sure = judged(self._truth(examples), self._sure(answers))
+        precision = self._precision(examples, answers.boxes)
+        truth, sure = judged(self._truth(examples), self._sure(answers.boxes))
         write_report(path, self, report, precision, examples, truth, sure)
 
     def _truth(self, examples: BoxedImages) -> list[Boxes]:
@@ -320,19 +363,22 @@ class ObjectDetector(Task):
     # -- models on disk --------------------------------------------------------------------------------------
 
     def check_restored(self) -> None:
-        boxes = self.baseline_.boxes
-        labels = self.baseline_.labels
         count = len(self.classes_)
-        self.check_agree(
-            ("thresholds", len(self.thresholds_), count),
-            ("labels of the mean boxes", len(labels), len(boxes)),
-            ("scores of the mean boxes", len(self.baseline_.scores), len(boxes)),
-            *(("sides of a mean box", len(box), 4) for box in boxes),
-        )
+        self.check_agree(("thresholds", len(self.thresholds_), count))
+        for name, fixed in ((MEAN_BOX, self.baseline_), (COMMON_BOX, self.common_)):
+            self.check_agree(
+                (f"labels of the {name}", len(fixed.labels), len(fixed.boxes)),
+                (f"scores of the {name}", len(fixed.scores), len(fixed.boxes)),
+                *((f"sides of the {name}", len(box), 4) for box in fixed.boxes),
+            )
+            if not all(0 <= label < count for label in fixed.labels):
+                raise InputError(f"the {name} has labels {sorted(set(fixed.labels))}, expected 0 to {count - 1}")
+        if not 0 <= self.share_ <= 1:
+            raise InputError(f"the network's share is {self.share_}, expected 0 to 1")
+        if not 1 <= self.read_size_ <= LARGEST_READ:
+            raise InputError(f"images are read at 1 to {LARGEST_READ} pixels, got {self.read_size_}")
         if self.layout_ not in ("", "xywh", "xyxy"):
             raise InputError(f"the layout of boxes is {self.layout_!r}, expected xywh or xyxy")
         for kind, tones in self.tones_.items():
             if len(tones) != 2 or not tones[0] < tones[1]:
                 raise InputError(f"tones of {kind} are black and white, got {tones}")
-        if not all(0 <= label < count for label in labels):
-            raise InputError(f"the mean boxes have labels {sorted(set(labels))}, expected 0 to {count - 1}")

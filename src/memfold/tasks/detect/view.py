@@ -30,7 +30,7 @@ def view(model: ObjectDetector, source: str, words: Words) -> Explanation:
         likeliest = (_likeliest_box if model.head == "sequence" else _likeliest_centre)(model, pixels, words)
     answer = ", ".join(f"{label} {sure:.2f}" for label, sure in things[["label", "score"]].rows()) or words("nothing")
     extent = padded(list(pixels), network.mean).shape[2:]
-    scale = max(images.sizes[0]) / model.size
+    scale = max(images.sizes[0]) / model.chosen.size
     score, what = likeliest.score, likeliest.what
     with likeliest.apart:
         explanation = explained_picture(
