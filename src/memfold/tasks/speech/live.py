@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from memfold.engine import get_num_threads, set_num_threads
 from memfold.stream import Layer, Stream
+from memfold.tasks.speech.level import RunningLevel
 
-__all__ = ["FrontStream", "Listener", "StackedStream", "stream_cost"]
+__all__ = ["FrontStream", "LevelledStream", "Listener", "StackedStream", "stream_cost"]
 
 KERNEL, STRIDE = 5, 2
 SIDE = KERNEL // 2  # inputs that an output looks at to either side of its own
@@ -52,6 +53,21 @@ class Listener:
     def finish(self) -> list[Array]:
         """The outputs that only the recording's end completes."""
         return [self.stream.step(features).copy() for features in self.front.finish()]
+
+
+class LevelledStream:
+    """A front end whose frames are taken relative to the level of speech so far."""
+
+    def __init__(self, front: Features) -> None:
+        self.front, self.level = front, RunningLevel()
+
+    def step(self, frame: Array) -> Array | None:
+        """The features that a frame ``(M,)`` completes, if it does."""
+        return self.front.step(self.level.step(frame))
+
+    def finish(self) -> list[Array]:
+        """The features that only the end completes."""
+        return self.front.finish()
 
 
 class StackedStream:

@@ -1,0 +1,86 @@
+"""How loud speech is in a recording: frames are taken relative to it, so that the microphone's gain does not count.
+
+Of a whole recording the level is that of its loudest tenth of a second; of one that is still coming in, of the loudest
+so far, which is forgotten by and by.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["FLOOR", "RunningLevel", "cut_at_pauses", "floored", "levelled", "loudness"]
+
+Array = NDArray[np.float32]
+FLOOR = 2.0  # log energy of a band: about that of rounding to 16 bits, so that digital silence is no further away
+WINDOW = 10  # frames: shorter sounds, such as clicks, count little
+LEAST = FLOOR + 5.0  # of a level, 22 dB above that rounding: silence is not made loud
+FORGOTTEN = 0.0023  # of a level, at every frame: a decibel a second
+LOCAL = 4.6  # a part of a recording is at most 20 dB quieter than the whole
+
+
+def floored(frames: Array) -> Array:
+    """Frames whose bands are not quieter than the rounding of a file."""
+    return np.maximum(frames, np.float32(FLOOR))
+
+
+def loudness(frames: Array) -> NDArray[np.float64]:
+    """The log energy of every frame ``(T, M)``, averaged over the bands, ``(T,)``."""
+    return np.asarray(np.log(np.exp(frames).mean(1, dtype=np.float64)))
+
+
+def levelled(frames: NDArray[np.floating], causal: bool, least: float = LEAST) -> Array:
+    """Frames ``(T, M)`` relative to the level of the speech in them, none of them far below the level's least.
+
+    Args:
+        causal: take the level of the frames so far, as `RunningLevel` does.
+        least: of the level.
+    """
+    heard = floored(frames.astype(np.float32))
+    if not len(heard):
+        return heard
+    levels = _recent(loudness(heard))
+    if causal:
+        forgotten = FORGOTTEN * np.arange(len(levels))
+        levels = np.maximum.accumulate(levels + forgotten) - forgotten
+        return np.asarray(heard - np.maximum(levels, least)[:, None], np.float32)
+    return np.asarray(heard - max(levels.max(), least), np.float32)
+
+
+def level_of(frames: NDArray[np.floating]) -> float:
+    """The level of a whole recording ``(T, M)``."""
+    return float(_recent(loudness(floored(frames.astype(np.float32)))).max(initial=LEAST))
+
+
+def _recent(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The mean of the last `WINDOW` values at each; of fewer at the beginning, of which the others are `FLOOR`."""
+    sums = np.cumsum(np.concatenate([np.full(WINDOW, FLOOR), values]))
+    return np.asarray((sums[WINDOW:] - sums[:-WINDOW]) / WINDOW)
+
+
+class RunningLevel:
+    """`levelled` for a recording that is still coming in."""
+
+    def __init__(self) -> None:
+        self.recent = deque([FLOOR] * WINDOW, WINDOW)
+        self.level = LEAST
+
+    def step(self, frame: Array) -> Array:
+        """A frame ``(M,)`` relative to the level so far."""
+        heard = floored(frame)
+        self.recent.append(float(loudness(heard[None])[0]))
+        self.level = max(self.level - FORGOTTEN, sum(self.recent) / WINDOW)
+        return np.asarray(heard - max(self.level, LEAST), np.float32)
+
+
+def cut_at_pauses(frames: Array, most: int) -> Sequence[slice]:
+    """The parts of a long recording ``(T, M)``, none longer than ``most`` frames, cut where it is quietest."""
+    quiet = np.convolve(loudness(floored(frames)), np.ones(2 * WINDOW) / (2 * WINDOW), "same")
+    parts, begin = [], 0
+    while len(frames) - begin > most:
+        first = begin + most // 3
+        end = first + int(quiet[first : begin + most].argmin())
+        parts.append(slice(begin, end))
+        begin = end
+    return [*parts, slice(begin, len(frames))]
