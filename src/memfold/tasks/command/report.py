@@ -40,10 +40,12 @@ class Answers:
     Attributes:
         classes: by number, (S,), or the probabilities of all, (S, K).
         stream: of the model, where it is known what is said.
+        alone: of the model, the probabilities that the network gives without the baseline's, (S, K).
     """
 
     classes: NDArray[Any]
     stream: Streamed | None = None
+    alone: NDArray[Any] | None = None
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         """The classes, for scikit-learn."""

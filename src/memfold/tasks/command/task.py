@@ -11,11 +11,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from memfold.budget import Budget
 from memfold.data.audio import Source, listen, read_audio
 from memfold.data.commands import (
     BACKGROUND,
     OTHER,
-    SPEAKERS,
     Recordings,
     background_of,
     joined,
@@ -32,13 +32,21 @@ from memfold.data.sound_notes import noting
 from memfold.display import say
 from memfold.errors import InputError
 from memfold.tasks.classes import class_columns, numbers_in
-from memfold.tasks.command.hearing import STATISTICS, Heard, floored, hear, hear_background, made_noise
+from memfold.tasks.command.blending import Blend, blended
+from memfold.tasks.command.hearing import STATISTICS, Heard, hear, hear_background
+from memfold.tasks.command.notes import HOUR, refuse_lost, say_background, say_speakers
+from memfold.tasks.command.plan import Commands, plan
 from memfold.tasks.command.report import Answers, Streamed, confusion_table
 from memfold.tasks.command.spotting import Event, Spotter, Spotting, spotted, threshold_for
+from memfold.tasks.contest import ALONE, ANSWER, Contest
 from memfold.tasks.model import FitData, Task
-from memfold.tasks.parameters import Search, fitted, learning_rate, parameter
+from memfold.tasks.parameters import Search, fitted, learning_rate, parameter, planned
+from memfold.tasks.planning import Plan, seconds_of
 from memfold.tasks.report import Metric, Parts
+from memfold.tasks.speech.level import floored
 from memfold.tasks.speech.live import STRIDE, stream_cost
+from memfold.tasks.speech.noise import made_noise
+from memfold.tasks.speech.rates import MOST, RateOfRecordings
 from memfold.tasks.speech.recordings import (
     Samples,
     check_features,
@@ -47,17 +55,17 @@ from memfold.tasks.speech.recordings import (
     readable_rows,
     with_given,
 )
+from memfold.tasks.speech.speakers import named
 
 if TYPE_CHECKING:
     from memfold.tasks.command.network import CommandNetwork, CommandProblem
 
 __all__ = ["CommandRecognizer"]
 
-HOUR = 3600 / SHIFT  # in frames
 COST_SECONDS = 10  # of sound, to time the stream with
 
 
-class CommandRecognizer(Task):
+class CommandRecognizer(RateOfRecordings, Task):
     """Predicts which command a recording holds, and when commands are said in a running input.
 
     Convolutions and LSTM layers that only look back give probabilities at every step; a recording's are pooled. In a
@@ -87,7 +95,7 @@ class CommandRecognizer(Task):
         None, "speaker to train without and to test on; none holds out a tenth of speakers or recordings"
     )
     fold: int = parameter(0, "which tenth of your own data is held out", least=0, most=10**6)
-    rate: int = parameter(16000, "samples a second that recordings are resampled to", least=4000, most=768_000)
+    rate: int | None = planned("samples a second that recordings are resampled to", least=4000, most=768_000)
     bins: int = parameter(40, "mel bands", least=3, most=1000, search=(20, 40, 80))
     channels: int = parameter(64, "channels of the convolutions", least=1, search=Search(16, 128, log=True))
     convolutions: int = parameter(
@@ -102,20 +110,21 @@ class CommandRecognizer(Task):
     refractory: float = parameter(0.6, "seconds from one event to the next, at least", above=0, most=100_000)
     false_alarms: float = parameter(1.0, "false alarms an hour that the threshold is set for", least=0)
     lr: float = learning_rate(3e-3)
-    batch_size: int = parameter(64, "recordings in a step", least=1)
+    batch_size: int | None = planned("recordings in a step", least=1)
 
     commands_: list[str] = fitted()
     other_: bool = fitted()  # whether background is a class
     speakers_: list[str] = fitted()
     heard_: str = fitted()  # the keys of the recordings that were trained on, one after another
     threshold_: float = fitted()
+    blend_: Blend = fitted()  # of the network's answers and the baseline's
     network_: "CommandNetwork" = fitted(stored=False)
 
     def check(self) -> None:
         super().check()
         if self.window > self.refractory:
             raise InputError(f"window must be at most refractory, got {self.window} and {self.refractory} seconds")
-        check_features(self.features)
+        check_features(LogMel(self.rate or MOST, self.bins))
 
     # -- reading ---------------------------------------------------------------------------------------------
 
@@ -131,6 +140,7 @@ class CommandRecognizer(Task):
             InputError: naming the folder or file that does not fit, or a command of which no recording can be read.
         """
         if isinstance(data, Heard):
+            self.found_rate = data.rate
             return data
         if isinstance(data, Recordings):
             return self._heard(data)
@@ -138,7 +148,7 @@ class CommandRecognizer(Task):
 
     def labelled(self, X: Any, y: Any) -> Heard:
         """Recordings as `inputs` takes them, and the command that is said in each."""
-        paths, labels = labelled_files(X, y, self.rate)
+        paths, labels = labelled_files(X, y, self.sound_rate)
         if OTHER in labels:
             raise InputError(f"{OTHER!r} in y: that is what a model calls background; give these files as background=")
         background = tuple(background_of(self._own_background))
@@ -158,7 +168,7 @@ class CommandRecognizer(Task):
         if isinstance(data, Recordings):
             recordings = Recordings.without_labels("the recordings", data.paths, data.given)
         else:
-            inputs = inputs_of(data, self.rate)
+            inputs = inputs_of(data, self.sound_rate)
             recordings = Recordings.without_labels("the recordings", inputs.sources, inputs.given)
         return hear(recordings, self.features, self.progress)
 
@@ -195,22 +205,17 @@ class CommandRecognizer(Task):
             return examples.hold_out(self.holdout)
         if not isinstance(examples, Heard):
             usable = examples.take(readable_rows(examples.paths))
-            _refuse_lost(examples, usable)
+            refuse_lost(examples, usable)
             examples = usable
         keys = content_keys(examples.paths)
         say_copies(examples.paths, keys)
         rest, held = examples.split_by_speaker(self.fold, keys=keys)
-        _say_speakers(rest, held)
+        say_speakers(rest, held)
         return rest, held
 
     def split(self, examples: Heard) -> tuple[Heard, Heard]:
         """Of every speaker a share: holding out whole ones would cost more to train on than it says."""
         return examples.split_as_named(examples.keys)
-
-    @property
-    def features(self) -> LogMel:
-        """The frames that the network takes."""
-        return LogMel(self.rate, self.bins)
 
     @property
     def classes_(self) -> list[str]:
@@ -259,16 +264,23 @@ class CommandRecognizer(Task):
 
     def _heard(self, recordings: Recordings) -> Heard:
         trained = self.__sklearn_is_fitted__()
+        if not trained:
+            self.find_rate(recordings.paths)
         heard = hear(recordings, self.features, self.progress, fitting=not trained)
         if trained:
             say_trained_on(heard.paths, heard.keys, _keys_in(self.heard_))
             if shared := sorted(set(heard.speakers) & set(self.speakers_)):
-                say(f"{_named(shared)} trained on: the accuracy does not hold for strangers")
+                say(f"{named(shared)} trained on: the accuracy does not hold for strangers")
         else:
-            _refuse_lost(recordings, heard)
+            refuse_lost(recordings, heard)
         return heard
 
     # -- training --------------------------------------------------------------------------------------------
+
+    def plan(self, train: Heard, valid: Heard, budget: Budget, speed: float) -> Plan:
+        frames = float(np.mean([len(recording) for recording in train.frames]))
+        seen = Commands(len(train.paths), len(set(train.labels)), frames, bool(train.background), self.sound_rate)
+        return plan(seen, seconds_of(budget, self.budget), speed, self.batch_size)
 
     def prepare(self, data: FitData) -> Any:
         data.whole.require()
@@ -279,6 +291,8 @@ class CommandRecognizer(Task):
         background = hear_background(data.train.background, self.features, noted=True)
         kept = hear_background(data.valid.background, self.features)
         self.other_ = len(background) > 0
+        if self.other_:
+            say_background(background, kept)
         train, valid = ((part.frames, self._numbers(part)) for part in (data.train, data.valid))
         return train, valid, background, kept
 
@@ -304,16 +318,27 @@ class CommandRecognizer(Task):
         network.front.normalise_by(train[0])
         noise = [*made_noise(self.features), *([background] if self.other_ else [])]
         window = self._steps(self.window)
-        return CommandProblem(network, train, valid, noise, background, window, self.batch_size, self.seed)
+        return CommandProblem(network, train, valid, noise, background, window, self.chosen.batch_size, self.seed)
 
-    def finish(self, data: FitData, ready: Any) -> None:
-        from memfold.tasks.command.baselines import CepstralRegression
+    def finish(self, data: FitData, ready: Any) -> Contest:
+        from memfold.tasks.command.baselines import MFCC, CepstralRegression
+        from memfold.tasks.command.inference import heard_by
 
         (_, train), (_, valid), _, background = ready
-        statistics = np.concatenate([data.train.statistics, data.valid.statistics])
-        numbers = np.concatenate([train, valid])
-        self.network_.baseline = CepstralRegression.fit(statistics, numbers, len(self.commands_))
         self._set_threshold(data.valid.frames, background)
+        # How much the baseline has in the answer is found with one that knows the training part alone.
+        baseline = CepstralRegression.fit(data.train.statistics, train, len(self.commands_))
+        network = heard_by(self.network_, data.valid.frames).log_p
+        other = baseline.log_probabilities(data.valid.statistics)
+        self.blend_ = Blend.of(network, other, valid)
+        parts = {ANSWER: blended(network, other, self.blend_), ALONE: network, MFCC: other}
+        scores = {name: 100 * float(np.mean(log_p.argmax(1) == valid)) for name, log_p in parts.items()}
+        # The one that answers afterwards is fitted to all.
+        statistics = np.concatenate([data.train.statistics, data.valid.statistics])
+        self.network_.baseline = CepstralRegression.fit(statistics, np.concatenate([train, valid]), len(self.commands_))
+        share = self.blend_.share
+        shares = {ALONE: share, MFCC: 1 - share} if share < 1 else {}
+        return Contest("accuracy", "higher", scores, shares)
 
     def complete(self, network: "CommandNetwork") -> None:
         from memfold.tasks.command.baselines import CepstralRegression
@@ -355,10 +380,15 @@ class CommandRecognizer(Task):
 
     def answer(self, examples: Heard) -> Answers:
         """The probability of every class; where it is known what is said, also the scores of a stream."""
-        from memfold.tasks.command.inference import probabilities_of
+        from memfold.tasks.command.inference import heard_by
 
         stream = self._streamed(examples) if all(examples.labels) else None
-        return Answers(probabilities_of(self.network_, examples.frames, self.other_), stream)
+        heard = heard_by(self.network_, examples.frames)
+        log_p = blended(heard.log_p, self.network_.baseline.log_probabilities(examples.statistics), self.blend_)
+        answers, alone = np.exp(log_p), np.exp(heard.log_p)
+        if self.other_:
+            answers, alone = (np.column_stack([p * (1 - heard.none)[:, None], heard.none]) for p in (answers, alone))
+        return Answers(answers, stream, alone)
 
     def table(self, examples: Heard, answers: Answers) -> pl.DataFrame:
         """Columns ``file``, those of a table of files, ``label`` and, for every class, ``p_`` and its name.
@@ -419,12 +449,12 @@ class CommandRecognizer(Task):
         yield from spotter.follow(listener.finish())
 
     def listen(self, source: BinaryIO) -> Iterator[str]:
-        for event in self.hear_out(noting(listen, source, self.rate)):
+        for event in self.hear_out(noting(listen, source, self.sound_rate)):
             line = {"time": round(event.step * self.step_seconds, 3), "command": self.commands_[event.command]}
             yield json.dumps({**line, "probability": round(event.probability, 4)}, ensure_ascii=False)
 
     def next_command(self, out: Path, data: Sequence[str]) -> str:
-        return f"arecord -f S16_LE -r {self.rate} | memfold stream {out} prints what it hears"
+        return f"arecord -f S16_LE -r {self.sound_rate} | memfold stream {out} prints what it hears"
 
     # -- scores ----------------------------------------------------------------------------------------------
 
@@ -439,7 +469,9 @@ class CommandRecognizer(Task):
     def baselines(self, examples: Heard, answers: Answers) -> dict[str, Any]:
         from memfold.tasks.command.baselines import MFCC
 
-        return {MFCC: Answers(self.network_.baseline.answers(examples.statistics))}
+        log_p = self.network_.baseline.log_probabilities(examples.statistics)
+        alone = {} if answers.alone is None else {ALONE: Answers(answers.alone)}
+        return {MFCC: Answers(np.exp(log_p)), **alone}
 
     def details(self, examples: Heard, answers: Answers, seconds: float) -> Sequence[Any]:
         numbers = numbers_in(answers.classes)
@@ -455,36 +487,11 @@ class CommandRecognizer(Task):
         """Microseconds of one core that the stream takes for a frame, measured on some of these recordings."""
         blocks: list[Samples] = []
         for path in paths:
-            blocks.append(read_audio(path, self.rate))
-            if sum(map(len, blocks)) >= COST_SECONDS * self.rate:
+            blocks.append(read_audio(path, self.sound_rate))
+            if sum(map(len, blocks)) >= COST_SECONDS * self.sound_rate:
                 break
         return stream_cost(lambda: list(self.hear_out(iter(blocks))), self.features.count(sum(map(len, blocks))))
 
 
-def _refuse_lost(recordings: Recordings, usable: Recordings) -> None:
-    """Refuse commands of which no recording is left, all of them."""
-    if lost := sorted(set(recordings.labels) - set(usable.labels)):
-        which = f"command {lost[0]!r}" if len(lost) == 1 else f"commands {', '.join(map(repr, lost))}"
-        raise InputError(f"{recordings.name}: no recording of the {which} can be read")
-
-
 def _keys_in(text: str) -> set[str]:
     return {text[begin : begin + KEY] for begin in range(0, len(text), KEY)}
-
-
-def _named(speakers: Sequence[str]) -> str:
-    names = ", ".join(speakers[:SPEAKERS]) + (", ..." if len(speakers) > SPEAKERS else "")
-    return f"the speaker {names} was" if len(speakers) == 1 else f"{len(speakers)} speakers ({names}) were"
-
-
-def _say_speakers(rest: Recordings, held: Recordings) -> None:
-    """Say whose recordings are held out, where it is known."""
-    trained, scored = (sorted(set(part.speakers) - {""}) for part in (rest, held))
-    if scored and not set(trained) & set(scored) and "" not in held.speakers:
-        total = len(held.paths) + len(rest.paths)
-        say(f"{_named(scored)} held out to be scored, with {len(held.paths)} of {total} recordings")
-    elif shared := sorted(set(trained) & set(scored)):
-        say(
-            f"{_named(shared)} trained on and also scored: the accuracy does not hold for strangers; "
-            "--set holdout=NAME holds one out"
-        )

@@ -14,10 +14,10 @@ from memfold.explain.explanation import Explanation, Picture
 from memfold.explain.words import Words
 from memfold.page import INK, OTHERS, styled
 from memfold.tasks.command import CommandRecognizer
-from memfold.tasks.command.hearing import floored
 from memfold.tasks.command.network import pooled
 from memfold.tasks.command.spotting import log_ratios, smoothed
 from memfold.tasks.speech.explained import check_explainable, explained_sound
+from memfold.tasks.speech.level import floored
 
 __all__ = ["view"]
 
@@ -26,8 +26,8 @@ MOST_LINES = 8  # commands that are drawn, the likeliest ones
 
 def view(model: CommandRecognizer, source: str, words: Words) -> Explanation:
     """A recording as a recogniser of commands hears it."""
-    sound = read_sound(Path(source), model.rate)
-    notes = SoundNotes(model.rate)
+    sound = read_sound(Path(source), model.sound_rate)
+    notes = SoundNotes(model.sound_rate)
     notes.add(source, sound)
     notes.say()
     samples = sound.samples
