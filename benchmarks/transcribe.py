@@ -1,7 +1,7 @@
 """A plain recogniser on torch.nn, trained for as long as `memfold fit transcribe` is: what there is to beat.
 
 Three bidirectional layers of 256 units read frames stacked by three; CTC, SpecAugment, the likeliest labels. Data,
-batches, schedule and validation part are those of the SpeechRecognizer. The test part is scored once.
+augmentation, schedule and validation part are those of the SpeechRecognizer. The test part is scored once.
 
     python benchmarks/transcribe.py @mboshi --budget 15m
 """
@@ -19,16 +19,21 @@ from memfold.budget import Budget
 from memfold.display import Display
 from memfold.tasks import SpeechRecognizer
 from memfold.tasks.speech.front import Scaling
+from memfold.tasks.speech.level import levelled
+from memfold.tasks.speech.noise import made_noise
+from memfold.tasks.transcribe.augment import Surroundings
 from memfold.tasks.transcribe.batches import Recordings, SpeechProblem, log_probabilities
 from memfold.tasks.transcribe.hearing import hear
 from memfold.tasks.transcribe.search import Alphabet, greedy, least_steps
 from memfold.training import Settings, train
 
-STACKED = 3
+STACKED, BATCH_FRAMES, GROWING = 3, 3000, 2000
 
 
 class PlainNetwork(nn.Module):
     """What `AcousticNetwork` does, on torch.nn's layers."""
+
+    causal = False
 
     def __init__(self, bins: int, characters: int) -> None:
         super().__init__()
@@ -66,8 +71,9 @@ def main(
         return Recordings([frames[i] for i in kept], [labels[i] for i in kept])
 
     learnt = recordings(learn)
-    network.front.normalise_by(learnt.frames)
-    problem = SpeechProblem(network, learnt, recordings(valid), alphabet, task.batch_frames, True, seed)  # type: ignore[arg-type]
+    network.front.normalise_by([levelled(frames, causal=False) for frames in learnt.frames])
+    around = Surroundings.of(made_noise(task.features), learnt.frames)
+    problem = SpeechProblem(network, learnt, recordings(valid), alphabet, BATCH_FRAMES, around, GROWING, seed)  # type: ignore[arg-type]
     with Display(f"torch.nn: {sum(p.numel() for p in network.parameters()):,} parameters") as display:
         result = train(problem, Settings(Budget.parse(budget), lr=task.lr), progress=display)
         display.finished(f"{result.steps:,} steps in {result.seconds:.0f} s")

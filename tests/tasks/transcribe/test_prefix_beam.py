@@ -82,3 +82,11 @@ def test_a_pause_ends_a_segment_and_the_whole_text_has_all_of_them():
     assert transcript.finish() is None
     assert Transcript(alphabet, PLAIN, None, pause=3).whole(y) == "ab b"
     assert Transcript(alphabet, PLAIN, None, pause=99).whole(y) == "abb"
+
+
+def test_what_is_likelier_nothing_at_every_step_has_no_text_whatever_the_bonus():
+    y = np.log(np.tile([0.6, 0.3, 0.1], (6, 1))).astype(np.float32)
+    weights = SearchWeights(beam=8, language=0.0, bonus=3.0)
+    assert Transcript(Alphabet("ab"), weights, None, 10).whole(y) == ""
+    y[3] = np.log([0.3, 0.6, 0.1])
+    assert "a" in Transcript(Alphabet("ab"), weights, None, 10).whole(y)

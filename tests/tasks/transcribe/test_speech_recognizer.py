@@ -16,16 +16,19 @@ from memfold.data.audio import read_audio
 from memfold.data.speech import read_manifests
 from memfold.errors import InputError
 from memfold.tasks import SpeechRecognizer
+from memfold.tasks.transcribe.augment import Surroundings
 from memfold.tasks.transcribe.batches import Recordings, SpeechProblem, log_probabilities, stretch
 from memfold.tasks.transcribe.network import AcousticNetwork, AcousticSize
 from memfold.tasks.transcribe.report import confusions
 from memfold.tasks.transcribe.search import Alphabet
+from memfold.tasks.transcribe.task import LEAST_PART
 
 RATE = 8000
 PITCH = {"a": 400, "b": 800, "c": 1400, "ü": 2400}
 SMALL = {
     "rate": RATE,
     "bins": 20,
+    "stacked": 3,
     "hidden_size": 32,
     "num_layers": 1,
     "batch_frames": 600,
@@ -61,7 +64,7 @@ def manifest(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def model(manifest):
-    return SpeechRecognizer(**SMALL, causal=True).fit(str(manifest), budget="16ep", progress=False)
+    return SpeechRecognizer(**SMALL, causal=True).fit(str(manifest), budget="20ep", progress=False)
 
 
 def test_what_is_said_is_written(model, manifest):
@@ -89,6 +92,38 @@ def test_every_step_of_a_stream_is_that_of_the_whole_recording(model, manifest):
     live = [y.copy() for frame in frames.astype(np.float32) if (y := listener.step(frame)) is not None]
     live = torch.from_numpy(np.stack(live + listener.finish())).log_softmax(-1)
     torch.testing.assert_close(live, whole, atol=1e-4, rtol=0)
+
+
+def test_loudness_does_not_change_what_is_written(model, manifest):
+    recordings = [soundfile.read(manifest.parent / f"{k}.wav")[0] for k in range(20)]
+    usual = model.predict(recordings)["text"].to_list()
+    for gain in (0.1, 3.0):
+        same = [a == b for a, b in zip(model.predict([gain * x for x in recordings])["text"], usual, strict=True)]
+        assert sum(same) >= 18
+
+
+def test_what_is_augmented_hears_nothing_in_silence_and_noise(manifest):
+    model = SpeechRecognizer(**{**SMALL, "augment": True}, growing=50).fit(str(manifest), budget="20ep", progress=False)
+    rng = np.random.default_rng(0)
+    sounds = [np.zeros(RATE), *(level * rng.standard_normal(2 * RATE) for level in (1e-3, 1e-2, 0.1))]
+    assert model.predict(sounds)["text"].to_list() == [""] * 4
+
+
+def test_a_long_recording_is_read_in_parts(manifest):
+    model = SpeechRecognizer(**SMALL).fit(str(manifest), budget="1ep", progress=False)
+    pieces = [soundfile.read(manifest.parent / f"{k}.wav")[0] for k in range(30)]
+    (log_p,) = model.answer(model.inputs(np.concatenate(pieces))).log_p
+    frames = model.features.count(sum(map(len, pieces)))
+    assert frames > 2 * LEAST_PART
+    assert 0 <= len(log_p) - frames / model.chosen.stacked < 1 + frames / (LEAST_PART / 3)
+
+
+def test_the_rate_is_that_of_the_recordings_unless_one_is_set(manifest):
+    settings = {name: value for name, value in SMALL.items() if name != "rate"}
+    model = SpeechRecognizer(**settings).fit(str(manifest), budget="1ep", progress=False)
+    assert model.plan_["rate"] == model.features.rate == RATE
+    assert model.get_params()["rate"] is None
+    assert "rate" not in SpeechRecognizer(**settings, rate=4000).fit(str(manifest), budget="1ep", progress=False).plan_
 
 
 def test_a_second_fit_forgets_the_texts_of_the_first(manifest, tmp_path):
@@ -150,7 +185,8 @@ def test_what_a_recording_is_batched_with_changes_nothing():
 def test_an_epoch_is_the_same_whenever_it_is_asked_for():
     frames = [np.random.default_rng(n).standard_normal((n, 8)).astype(np.float16) for n in range(30, 60)]
     data = Recordings(frames, [[1, 2]] * 30)
-    problem = SpeechProblem(small_network(), data, data, Alphabet("abc"), 300, True, 0)
+    around = Surroundings.of([frames[0]], frames)
+    problem = SpeechProblem(small_network(), data, data, Alphabet("abc"), 300, around, 0, 0)
     for first, second in zip(problem.batches(3), problem.batches(3), strict=True):
         assert torch.equal(first.x, second.x)
         assert torch.isfinite(problem.loss(first))

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 import jiwer
 import numpy as np
@@ -13,18 +14,21 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from memfold.tasks.bucketing import bucketed, by_size_within
+from memfold.tasks.speech.level import LEAST, levelled
+from memfold.tasks.transcribe.augment import Surroundings, noise_alone
 from memfold.tasks.transcribe.network import AcousticNetwork
 from memfold.tasks.transcribe.search import BLANK, Alphabet, greedy, least_steps
 from memfold.training import Problem
 
 __all__ = ["Recordings", "SpeechBatch", "SpeechProblem", "log_probabilities", "mask", "stretch"]
 
-Frames = NDArray[np.float16]
+Frames = NDArray[np.floating[Any]]
+Array = NDArray[np.float32]
 JITTER = 0.2  # of recordings' lengths, when batches are made
 STRETCH = 0.1  # a recording is made up to so much longer or shorter
 MASKS = 2  # over bands, and as many over time
 WIDEST, LONGEST, SHARE = 0.15, 20, 0.1  # of the bands, for a mask; frames, and share of the recording
-GROWING = 10_000  # steps over which changes grow to these: a short training needs few, and CTC a clean start
+NOTHING_SAID = 0.5  # of the batches have a row of noise alone
 
 
 @dataclass(frozen=True)
@@ -66,12 +70,20 @@ def stretch(x: Tensor, factor: float) -> Tensor:
     return F.interpolate(x.T[None], size=length, mode="linear")[0].T
 
 
-def log_probabilities(model: AcousticNetwork, frames: Sequence[Frames], at_once: int = 20_000) -> list[Tensor]:
-    """Of every recording ``(S, 1 + V)``, without a gradient."""
+def log_probabilities(
+    model: AcousticNetwork, frames: Sequence[Frames], least: Sequence[float] = (), at_once: int = 20_000
+) -> list[Tensor]:
+    """Of every recording's frames ``(T, M)``, the log-probabilities ``(S, 1 + V)``, without a gradient.
+
+    Args:
+        least: of each recording's level; that of any when not given.
+    """
     results: dict[int, Tensor] = {}
     with torch.no_grad():
         for block in by_size_within([len(row) for row in frames], at_once):
-            rows = [model.front.normalised(torch.from_numpy(frames[i]).float()) for i in block]
+            levels = [least[i] if least else LEAST for i in block]
+            heard = [levelled(frames[i], model.causal, level) for i, level in zip(block, levels, strict=True)]
+            rows = [model.front.normalised(torch.from_numpy(row)) for row in heard]
             lengths = torch.tensor([len(row) for row in rows])
             y, steps = model(pad_sequence(rows, batch_first=True), lengths)
             results |= {i: log_p[:n] for i, log_p, n in zip(block, y, steps.tolist(), strict=True)}
@@ -91,44 +103,59 @@ class SpeechProblem(Problem):
         valid: Recordings,
         alphabet: Alphabet,
         batch_frames: int,
-        augment: bool,
+        surroundings: Surroundings | None,
+        growing: int,
         seed: int,
     ) -> None:
         self.model: AcousticNetwork = model
         self.train, self.valid, self.alphabet = train, valid, alphabet
-        self.batch_frames, self.augment, self.seed = batch_frames, augment, seed
+        self.batch_frames, self.surroundings, self.growing, self.seed = batch_frames, surroundings, growing, seed
         self.sizes = [len(recording) for recording in train.frames]
         self.least = [least_steps(labels) for labels in train.labels]
         self.steps_per_epoch = len(self._order(0, torch.Generator().manual_seed(seed)))
 
     def batches(self, epoch: int) -> Iterator[SpeechBatch]:
         generator = torch.Generator().manual_seed(1_000_003 * self.seed + epoch)
+        rng = np.random.default_rng((self.seed, epoch))
         for step, rows in enumerate(self._order(epoch, generator), start=epoch * self.steps_per_epoch):
-            yield self._batch(rows, generator, min(1.0, step / GROWING) if self.augment else 0.0)
+            strength = min(1.0, step / self.growing) if self.growing else 1.0
+            yield self._batch(rows, generator, rng, strength if self.surroundings else 0.0)
 
     def _order(self, epoch: int, generator: torch.Generator) -> list[list[int]]:
-        return bucketed(self.sizes, self.batch_frames, generator, JITTER)
+        """Batches in random order; in the first epoch the short recordings first (Amodei et al. 2016, sec. 3.2)."""
+        batches = bucketed(self.sizes, self.batch_frames, generator, JITTER)
+        return batches if epoch else sorted(batches, key=lambda rows: self.sizes[rows[0]])
 
-    def _batch(self, rows: Sequence[int], generator: torch.Generator, strength: float) -> SpeechBatch:
-        frames = [self.model.front.normalised(torch.from_numpy(self.train.frames[i]).float()) for i in rows]
-        if strength:
-            factors = (1 + strength * STRETCH * (2 * torch.rand(len(rows), generator=generator) - 1)).tolist()
-            stretched = [stretch(recording, factor) for recording, factor in zip(frames, factors, strict=True)]
-            frames = [
-                new if self._fits(len(new), i) else recording
-                for recording, new, i in zip(frames, stretched, rows, strict=True)
-            ]
+    def _batch(
+        self, rows: Sequence[int], generator: torch.Generator, rng: np.random.Generator, strength: float
+    ) -> SpeechBatch:
+        heard = [self.train.frames[i].astype(np.float32) for i in rows]
+        labels = [self.train.labels[i] for i in rows]
+        if self.surroundings and strength:
+            paced = self._paced(rows, heard, generator, strength)
+            heard = [self.surroundings.around(row, i, rng, strength) for row, i in zip(paced, rows, strict=True)]
+            if rng.random() < NOTHING_SAID * strength:
+                heard.append(noise_alone(self.surroundings.bank, int(np.mean([len(row) for row in heard])), rng))
+                labels.append([])
+        frames = [self.model.front.normalised(torch.from_numpy(levelled(row, self.model.causal))) for row in heard]
         lengths = torch.tensor([len(recording) for recording in frames])
         x = pad_sequence(frames, batch_first=True)
         if strength:
             mask(x, lengths, generator, strength)
-        labels = [self.train.labels[i] for i in rows]
         return SpeechBatch(
             x,
             lengths,
             torch.tensor(list(chain.from_iterable(labels))),
             torch.tensor([len(text) for text in labels]),
         )
+
+    def _paced(
+        self, rows: Sequence[int], heard: Sequence[Array], generator: torch.Generator, strength: float
+    ) -> list[Array]:
+        """Recordings at other paces, where their texts still fit."""
+        factors = (1 + strength * STRETCH * (2 * torch.rand(len(rows), generator=generator) - 1)).tolist()
+        stretched = [stretch(torch.from_numpy(row), factor).numpy() for row, factor in zip(heard, factors, strict=True)]
+        return [new if self._fits(len(new), i) else row for row, new, i in zip(heard, stretched, rows, strict=True)]
 
     def _fits(self, frames: int, index: int) -> bool:
         return self.model.steps(frames) >= self.least[index]

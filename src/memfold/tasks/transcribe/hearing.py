@@ -23,10 +23,12 @@ class Heard(Utterances):
     Attributes:
         frames: log-mel frames of each, (T, M).
         seconds: that reading them took.
+        rate: samples a second of the sound that the frames are of.
     """
 
     frames: list[NDArray[np.float16]] = field(default_factory=list)
     seconds: float = 0.0
+    rate: int = 0
 
     @property
     def keys(self) -> list[str]:
@@ -69,4 +71,4 @@ def hear(utterances: Utterances, features: LogMel, show: bool = False, fitting: 
         frames.append(features.of(samples).astype(np.float16))
     kept = utterances.take(places)
     known = (kept.name, kept.audio, kept.texts, kept.speakers, kept.given)
-    return Heard(*known, frames, time.perf_counter() - started)
+    return Heard(*known, frames, time.perf_counter() - started, features.rate)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from memfold.nn import LSTM
 from memfold.tasks.speech.front import Stacked
-from memfold.tasks.speech.live import Listener, StackedStream
+from memfold.tasks.speech.live import LevelledStream, Listener, StackedStream
 
 __all__ = ["AcousticNetwork", "AcousticSize"]
 
@@ -56,6 +56,11 @@ class AcousticNetwork(nn.Module):
         # At every step a logit for each character, and one for the blank of CTC.
         self.head = nn.Linear(size.hidden_size * (1 if size.causal else 2), 1 + size.characters)
 
+    @property
+    def causal(self) -> bool:
+        """Whether a step depends on none that follow."""
+        return self.size.causal
+
     def steps(self, frames: int) -> int:
         """How many steps so many frames make."""
         return int(self.front.steps(torch.tensor(frames)))
@@ -70,4 +75,4 @@ class AcousticNetwork(nn.Module):
         """The same step by step, without torch."""
         front = StackedStream(self.front.mean.numpy(), self.front.scale.numpy(), self.size.stacked)
         head = {name: value.detach().numpy() for name, value in self.head.named_parameters()}
-        return Listener(front, self.lstm.stream().layers, head)
+        return Listener(LevelledStream(front), self.lstm.stream().layers, head)

@@ -243,7 +243,8 @@ class Transcript:
 
     def finish(self) -> Segment | None:
         """End the segment, if there is one."""
-        text = self.alphabet.decode(self.beam.best(ended=True)).strip()
+        heard = self.first >= 0  # a character that is likelier than none; without one, the bonus may write some
+        text = self.alphabet.decode(self.beam.best(ended=True)).strip() if heard else ""
         segment = Segment(max(self.first, 0), max(self.last, 0), text) if text else None
         self._begin()
         if segment is not None:

@@ -1,11 +1,10 @@
 """The SpeechRecognizer: fit an acoustic model to recordings and their texts, write what is said, score the edits."""
 
-import itertools
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
@@ -13,6 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from memfold.budget import Budget
 from memfold.data.audio import listen
 from memfold.data.features import SHIFT, LogMel
 from memfold.data.frames import like
@@ -22,10 +22,13 @@ from memfold.data.speech import Utterances, joined, read_manifest
 from memfold.display import say
 from memfold.errors import InputError
 from memfold.formats.directory import TEXTS
+from memfold.tasks.contest import ALONE, ANSWER, Contest
 from memfold.tasks.model import FitData, Task
-from memfold.tasks.parameters import Search, fitted, parameter
+from memfold.tasks.parameters import Search, fitted, parameter, planned
+from memfold.tasks.planning import Plan, seconds_of
 from memfold.tasks.report import Metric
 from memfold.tasks.speech.live import stream_cost
+from memfold.tasks.speech.rates import MOST, RateOfRecordings
 from memfold.tasks.speech.recordings import (
     check_features,
     followed,
@@ -34,7 +37,11 @@ from memfold.tasks.speech.recordings import (
     readable_rows,
     with_given,
 )
+from memfold.tasks.speech.speakers import named
+from memfold.tasks.transcribe.choice import FEW, NO_LANGUAGE, chosen_weights
+from memfold.tasks.transcribe.choice import Heard as Validated
 from memfold.tasks.transcribe.hearing import Heard, Written, hear
+from memfold.tasks.transcribe.plan import Speech, plan
 from memfold.tasks.transcribe.search import (
     Alphabet,
     CharacterModel,
@@ -52,13 +59,14 @@ if TYPE_CHECKING:
 
 __all__ = ["SpeechRecognizer"]
 
-NAMED = 5  # speakers, the first ones
-BEAM_TO_CHOOSE, MOST_TO_CHOOSE = 8, 100  # prefixes and recordings with which the search's weights are chosen
-CHOICES = tuple(itertools.product((0.0, 0.3, 0.6, 0.9), (0.0, 0.5, 1.0, 1.5)))  # of language and bonus
+MOST_TO_SCALE = 500  # recordings that show mean and deviation of the bands
+MOST_TO_CHOOSE, FEWER_TO_CHOOSE = 100, 40  # recordings to choose the search's weights on; of the training part
+LEAST_PART = 500  # frames of a part of a long recording, at most
+ONE_TEXT = "one text for all"
 TO_JSON: Callable[[Any], str] = json.JSONEncoder(ensure_ascii=False).encode
 
 
-class SpeechRecognizer(Task):
+class SpeechRecognizer(RateOfRecordings, Task):
     """Writes what is said in recordings, in any language, by the character."""
 
     name: ClassVar[str] = "transcribe"
@@ -68,25 +76,27 @@ class SpeechRecognizer(Task):
     needs = ("audio files, a manifest, or @NAME", "recording.wav")
     hears = True
 
-    rate: int = parameter(16000, "samples a second that recordings are resampled to", least=1, most=768_000)
+    rate: int | None = planned("samples a second that recordings are resampled to", least=1, most=768_000)
     bins: int = parameter(80, "mel bands", least=4, most=1000, search=(40, 80))
-    stacked: int = parameter(
-        3, "frames that make a step of the LSTMs; there are 100 a second", least=1, search=(2, 3, 4)
+    stacked: int | None = planned(
+        "frames that make a step of the LSTMs; there are 100 a second", least=1, search=(2, 3, 4)
     )
-    hidden_size: int = parameter(
-        256, "units of an LSTM layer, in each direction", least=1, search=Search(64, 512, log=True)
+    hidden_size: int | None = planned(
+        "units of an LSTM layer, in each direction", least=1, search=Search(64, 512, log=True)
     )
-    num_layers: int = parameter(3, "LSTM layers", least=1, most=1000, search=(1, 2, 3, 4))
+    num_layers: int | None = planned("LSTM layers", least=1, most=1000, search=(1, 2, 3, 4))
     causal: bool = parameter(
         False, "forward layers alone, so that text comes while somebody speaks (``memfold stream``)"
     )
-    dropout: float = parameter(0.1, "between layers and before the head", least=0, below=1, search=Search(0, 0.5))
+    dropout: float | None = planned("between layers and before the head", least=0, below=1, search=Search(0, 0.5))
     augment: bool = parameter(
         True,
-        "augment the recordings: changed speed, and SpecAugment's masks (Park et al. 2019)",
+        "augment the recordings: pace, pauses, quiet around them, noise, gain, a coder of few bits, and SpecAugment's "
+        "masks (Park et al. 2019)",
         search=(False, True),
     )
-    batch_frames: int = parameter(3000, "frames in a step", least=1)
+    growing: int | None = planned("steps over which the augmentation grows to its full strength", least=0)
+    batch_frames: int | None = planned("frames in a step", least=1)
     beam: int = parameter(
         16, "texts that the search keeps; 1 takes the likeliest labels and no language model", least=1, most=10_000
     )
@@ -94,6 +104,7 @@ class SpeechRecognizer(Task):
 
     alphabet_: Alphabet = fitted()
     language_: float = fitted()  # the search's weight of the character model
+    longest_: float = fitted()  # seconds of the longest recording that was trained on
     bonus_: float = fitted()  # what it adds for every character
     speakers_: list[str] = fitted()
     heard_: str = fitted()  # the keys of the recordings that were trained on, one after another
@@ -102,7 +113,7 @@ class SpeechRecognizer(Task):
 
     def check(self) -> None:
         super().check()
-        check_features(self.features)
+        check_features(LogMel(self.rate or MOST, self.bins))
 
     # -- reading ---------------------------------------------------------------------------------------------
 
@@ -112,22 +123,25 @@ class SpeechRecognizer(Task):
         Files that cannot be read are left out, and named on standard error.
         """
         if isinstance(data, Heard):
+            self.found_rate = data.rate
             return data
         if not isinstance(data, Utterances):
             one = isinstance(data, str | Path) or hasattr(data, "columns")
             data = joined([read_manifest(part) for part in ([data] if one else data)])
         trained = self.__sklearn_is_fitted__()
+        if not trained:
+            self.find_rate(data.audio)
         heard = hear(data, self.features, self.progress, fitting=not trained)
         if trained and any(heard.texts):
             keys = self.heard_
             say_trained_on(heard.audio, heard.keys, {keys[begin : begin + KEY] for begin in range(0, len(keys), KEY)})
             if shared := sorted(set(heard.speakers) & set(self.speakers_)):
-                say(f"{_named(shared)} trained on: the error rates do not hold for strangers")
+                say(f"{named(shared)} trained on: the error rates do not hold for strangers")
         return heard
 
     def labelled(self, X: Any, y: Any) -> Heard:
         """Recordings as `inputs` takes them, and what is said in each."""
-        paths, answers = labelled_files(X, y, self.rate)
+        paths, answers = labelled_files(X, y, self.sound_rate)
         return self.read(Utterances("the recordings", paths, [" ".join(text.split()) for text in answers]))
 
     def inputs(self, data: Any) -> Heard:
@@ -138,7 +152,7 @@ class SpeechRecognizer(Task):
         """
         if isinstance(data, Utterances):
             return self.read(replace(data, texts=[""] * len(data)))
-        inputs = inputs_of(data, self.rate)
+        inputs = inputs_of(data, self.sound_rate)
         sources = inputs.sources
         return self.read(Utterances("the recordings", sources, [""] * len(sources), given=inputs.given))
 
@@ -176,23 +190,29 @@ class SpeechRecognizer(Task):
         """Say whose recordings are held out, and what the score is worth for strangers and other texts."""
         shared = sorted(set(rest.speakers) & set(held.speakers) - {""})
         if shared:
-            say(f"{_named(shared)} trained on and also scored: the error rates do not hold for strangers")
+            say(f"{named(shared)} trained on and also scored: the error rates do not hold for strangers")
             return
         if "" in held.speakers:  # of some of whom nothing is known
             return
         known = set(rest.texts)
         again = sum(text in known for text in held.texts)
         say(
-            f"{_named(sorted(set(held.speakers)))} held out to be scored, with {len(held)} of {len(held) + len(rest)} "
+            f"{named(sorted(set(held.speakers)))} held out to be scored, with {len(held)} of {len(held) + len(rest)} "
             f"recordings; {again} of their texts are also trained on"
         )
 
-    @property
-    def features(self) -> LogMel:
-        """The frames that the network takes."""
-        return LogMel(self.rate, self.bins)
-
     # -- training --------------------------------------------------------------------------------------------
+
+    def plan(self, train: Heard, valid: Heard, budget: Budget, speed: float) -> Plan:
+        speech = Speech(
+            sum(map(len, train.frames)),
+            sum(map(len, train.texts)),
+            len(train),
+            self.sound_rate,
+            self.bins,
+            self.causal,
+        )
+        return plan(speech, seconds_of(budget, self.budget), speed, self.get_params())
 
     def prepare(self, data: FitData) -> "tuple[Recordings, Recordings]":
         say_trained_on(data.valid.audio, data.valid.keys, set(data.train.keys))
@@ -200,48 +220,68 @@ class SpeechRecognizer(Task):
         self.speakers_ = sorted({*data.train.speakers, *data.valid.speakers} - {""})
         self.alphabet_ = Alphabet.of(data.train.texts)
         self.texts_ = data.train.texts
+        self.longest_ = SHIFT * max(map(len, data.train.frames))
         return self._recordings(data.train, "train on"), self._recordings(data.valid, "validate on")
 
     def network(self) -> "AcousticNetwork":
         from memfold.tasks.transcribe.network import AcousticNetwork, AcousticSize
 
+        chosen = self.chosen
         return AcousticNetwork(
             AcousticSize(
                 self.bins,
-                self.stacked,
-                self.hidden_size,
-                self.num_layers,
+                chosen.stacked,
+                chosen.hidden_size,
+                chosen.num_layers,
                 len(self.alphabet_.characters),
-                self.dropout,
+                chosen.dropout,
                 self.causal,
             )
         )
 
     def problem(self, network: "AcousticNetwork", ready: Any) -> "SpeechProblem":
+        from memfold.tasks.speech.level import levelled
+        from memfold.tasks.speech.noise import made_noise
+        from memfold.tasks.transcribe.augment import Surroundings
         from memfold.tasks.transcribe.batches import SpeechProblem
 
         train, valid = ready
-        network.front.normalise_by(train.frames)
-        return SpeechProblem(network, train, valid, self.alphabet_, self.batch_frames, self.augment, self.seed)
+        some = train.frames[:: -(-len(train.frames) // MOST_TO_SCALE)]
+        network.front.normalise_by([levelled(frames, self.causal) for frames in some])
+        around = Surroundings.of(made_noise(self.features), train.frames) if self.augment else None
+        return SpeechProblem(
+            network, train, valid, self.alphabet_, self.chosen.batch_frames, around, self.chosen.growing, self.seed
+        )
 
-    def finish(self, data: FitData, ready: "tuple[Recordings, Recordings]") -> None:
+    def finish(self, data: FitData, ready: "tuple[Recordings, Recordings]") -> Contest:
         """Choose the weights of the search by the character error rate of what was validated on."""
-        self.language_ = self.bonus_ = 0.0
-        if self.beam == 1:
-            return
-        from memfold.tasks.transcribe.scores import error_rates
+        from memfold.tasks.transcribe.scores import error_rates, typical
 
-        _, valid = ready
-        log_ps = self._log_p(valid.frames[:MOST_TO_CHOOSE])
-        texts = [self.alphabet_.decode(labels) for labels in valid.labels[:MOST_TO_CHOOSE]]
-        rates = {}
-        for language, bonus in followed(CHOICES, "weighing the language model", self.progress):
-            tried = SearchWeights(BEAM_TO_CHOOSE, language, bonus)
-            written = [self._transcript(tried).whole(log_p) for log_p in log_ps]
-            rates[language, bonus] = error_rates(texts, written)["cer"]
-        self.language_, self.bonus_ = min(rates, key=lambda choice: rates[choice])
+        train, valid = ready
+        self.language_, self.bonus_ = NO_LANGUAGE
+        log_ps = self._log_p(valid.frames)
+        if self.beam > 1:
+            self._choose_weights(train, valid, log_ps)
+        texts = [self.alphabet_.decode(labels) for labels in valid.labels]
+        parts = {
+            ANSWER: [self._transcript().whole(log_p) for log_p in log_ps],
+            ALONE: [self.alphabet_.decode(greedy(log_p)) for log_p in log_ps],
+            ONE_TEXT: [typical(self.texts_)] * len(texts),
+        }
+        return Contest("cer", "lower", {name: error_rates(texts, written)["cer"] for name, written in parts.items()})
+
+    def _choose_weights(self, train: "Recordings", valid: "Recordings", log_ps: Sequence[NDArray[np.float32]]) -> None:
+        from memfold.tasks.speech.noise import made_noise
+        from memfold.tasks.transcribe.augment import elsewhere
+
+        heard = [Validated(log_ps[:MOST_TO_CHOOSE], valid.labels[:MOST_TO_CHOOSE], own=False)]
+        if sum(map(len, valid.labels)) < FEW:
+            worse = elsewhere(train.frames[:FEWER_TO_CHOOSE], made_noise(self.features, seed=1), self.seed)
+            heard.append(Validated(self._log_p(worse), train.labels[:FEWER_TO_CHOOSE], own=True))
+        texts = [self.alphabet_.encode(text) for text in self.texts_]
+        show = partial(followed, what="weighing the language model", show=self.progress)
+        (self.language_, self.bonus_), rate = chosen_weights(heard, texts, self.alphabet_, self._pause_steps, show)
         if self.progress:
-            rate = rates[self.language_, self.bonus_]
             say(f"search: language model {self.language_:g}, bonus {self.bonus_:g}: valid CER {rate:.4f}")
 
     def _recordings(self, heard: Heard, purpose: str) -> "Recordings":
@@ -249,7 +289,7 @@ class SpeechRecognizer(Task):
         from memfold.tasks.transcribe.batches import Recordings
 
         labels = [self.alphabet_.encode(text) for text in heard.texts]
-        steps = [-(-len(recording) // self.stacked) for recording in heard.frames]
+        steps = [-(-len(recording) // self.chosen.stacked) for recording in heard.frames]
         fit = [row for row, text in enumerate(labels) if text and steps[row] >= least_steps(text)]
         if not fit:
             raise InputError(
@@ -280,16 +320,18 @@ class SpeechRecognizer(Task):
         """
         return with_given(examples.given, "audio", examples.audio, {"text": answers.texts})
 
-    def _log_p(self, frames: Sequence[NDArray[np.float16]]) -> list[NDArray[np.float32]]:
-        from memfold.tasks.transcribe.batches import log_probabilities
+    def _log_p(self, frames: Sequence[NDArray[np.floating[Any]]]) -> list[NDArray[np.float32]]:
+        from memfold.tasks.transcribe.inference import log_p_of
 
-        self.network_.eval()
-        return [tensor.numpy() for tensor in log_probabilities(self.network_, frames)]
+        return log_p_of(self.network_, frames, max(round(self.longest_ / SHIFT), LEAST_PART))
 
-    def _transcript(self, weights: SearchWeights | None = None) -> Transcript:
-        weights = weights or self.weights
-        model = self.character_model if weights.language else None
-        return Transcript(self.alphabet_, weights, model, max(1, round(self.pause / self.step_seconds)))
+    def _transcript(self) -> Transcript:
+        model = self.character_model if self.language_ else None
+        return Transcript(self.alphabet_, self.weights, model, self._pause_steps)
+
+    @property
+    def _pause_steps(self) -> int:
+        return max(1, round(self.pause / self.step_seconds))
 
     @property
     def weights(self) -> SearchWeights:
@@ -306,7 +348,7 @@ class SpeechRecognizer(Task):
     @property
     def step_seconds(self) -> float:
         """From one of the network's steps to the next."""
-        return SHIFT * self.stacked
+        return SHIFT * int(self.chosen.stacked)
 
     def listen(self, source: BinaryIO) -> Iterator[str]:
         """Text while somebody speaks, in lines of JSON.
@@ -322,7 +364,7 @@ class SpeechRecognizer(Task):
         listener = self.network_.listener()
         transcript = self._transcript()
         said = ""
-        for frame in self.features.follow(noting(listen, source, self.rate)):
+        for frame in self.features.follow(noting(listen, source, self.sound_rate)):
             y = listener.step(frame.astype(np.float16).astype(np.float32))  # as whole recordings are kept
             if y is None:
                 continue
@@ -362,10 +404,8 @@ class SpeechRecognizer(Task):
     def baselines(self, examples: Heard, answers: Written) -> dict[str, Any]:
         from memfold.tasks.transcribe.scores import typical
 
-        result = {"one text for all": Written([typical(self.texts_)] * len(examples))}
-        if self.beam > 1:
-            result["no language model"] = Written([self.alphabet_.decode(greedy(steps)) for steps in answers.log_p])
-        return result
+        alone = [self.alphabet_.decode(greedy(steps)) for steps in answers.log_p]
+        return {ONE_TEXT: Written([typical(self.texts_)] * len(examples)), ALONE: Written(alone)}
 
     def details(self, examples: Heard, answers: Written, seconds: float) -> Sequence[Any]:
         from memfold.tasks.transcribe.report import mistake_tables
@@ -389,8 +429,3 @@ class SpeechRecognizer(Task):
 
     def restore_files(self, files: dict[str, bytes]) -> None:
         self.texts_ = files[TEXTS].decode().split("\n")
-
-
-def _named(speakers: Sequence[str]) -> str:
-    names = ", ".join(speakers[:NAMED]) + (", ..." if len(speakers) > NAMED else "")
-    return f"the speaker {names} was" if len(speakers) == 1 else f"{len(speakers)} speakers ({names}) were"

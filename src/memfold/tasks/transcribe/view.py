@@ -10,6 +10,7 @@ from memfold.explain.explanation import Explanation, Picture
 from memfold.explain.words import Words
 from memfold.page import styled
 from memfold.tasks.speech.explained import check_explainable, explained_sound
+from memfold.tasks.speech.level import levelled
 from memfold.tasks.transcribe import SpeechRecognizer
 
 __all__ = ["view"]
@@ -23,7 +24,7 @@ def view(model: SpeechRecognizer, source: str, words: Words) -> Explanation:
     (frames,) = heard.frames
     network, seconds = model.network_, model.step_seconds
     check_explainable(source, len(frames))
-    x = network.front.normalised(torch.from_numpy(frames).float())[None]
+    x = network.front.normalised(torch.from_numpy(levelled(frames, network.causal)))[None]
     lengths = torch.tensor([x.shape[1]])
 
     def run() -> Tensor:
