@@ -133,6 +133,16 @@ def test_the_baseline_answers_as_scikit_learn() -> None:
         np.testing.assert_allclose(ours, theirs.predict_log_proba((x - x.mean(0)) / x.std(0)), atol=1e-4)
 
 
+def test_the_baseline_hears_quiet_commands_in_silence() -> None:
+    labels = np.arange(90) % len(COMMANDS)
+    recordings = [sentence([COMMANDS[label]], seed, gap=0.1) for seed, label in enumerate(labels)]
+    usual = np.stack([mfcc_statistics(samples, RATE) for samples in recordings])
+    quiet = np.zeros(RATE, np.float32)
+    other = np.stack([mfcc_statistics(np.concatenate([quiet, x / 10, quiet]), RATE) for x in recordings[60:]])
+    model = CepstralRegression.fit(usual[:60], labels[:60], len(COMMANDS))
+    assert (model.log_probabilities(other).argmax(1) == labels[60:]).mean() > 0.8
+
+
 def test_statistics_of_a_recording_of_one_frame_are_finite() -> None:
     assert np.isfinite(mfcc_statistics(np.zeros(200, np.float32), RATE)).all()
 

@@ -82,7 +82,7 @@ def _paused(frames: Array, quiet: Array, hiss: float, rng: np.random.Generator) 
     """A recording with a pause put into it where it is quiet."""
     energy = frames.mean(1)
     low, high = energy.min(), energy.max()
-    places = np.flatnonzero(energy < low + PAUSED * (high - low))
+    places = np.flatnonzero(energy <= low + PAUSED * (high - low))
     place = int(places[rng.integers(len(places))])
     pause = quiet_stretch(quiet, int(rng.integers(10, WITHIN)), rng, hiss)
     return np.concatenate([frames[:place], pause, frames[place:]])
