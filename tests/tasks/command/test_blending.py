@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from memfold.tasks.command.blending import Blend, blended
-from memfold.tasks.command.plan import Commands, plan
 
 
 def log_softmax(scores: np.ndarray) -> np.ndarray:
@@ -53,10 +52,3 @@ def test_ten_recordings_hardly_move_the_temperature() -> None:
 def test_probabilities_of_a_blend_sum_to_one() -> None:
     log_p = blended(np.log([[0.5, 0.5]]), np.log([[0.9, 0.1]]), Blend(0.5, 0.7))
     np.testing.assert_allclose(np.exp(log_p).sum(1), 1)
-
-
-def test_few_recordings_have_small_batches_unless_one_is_set() -> None:
-    few, many = (Commands(count, 10, 45, background=False, rate=8000) for count in (100, 100_000))
-    assert plan(few, 180, 0.5, None).values["batch_size"] == plan(many, 180, 0.5, None).values["batch_size"]
-    assert plan(few, 20, 0.5, None).values["batch_size"] < plan(few, 900, 1.0, None).values["batch_size"]
-    assert plan(few, 20, 0.5, 7).values == {"rate": 8000, "batch_size": 7}
