@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +34,7 @@ class Surroundings:
     quiet: Sequence[Array]
 
     @classmethod
-    def of(cls, bank: Sequence[NDArray[np.float16]], recordings: Sequence[NDArray[np.float16]]) -> "Surroundings":
+    def of(cls, bank: Sequence[NDArray[np.float16]], recordings: Sequence[NDArray[np.floating[Any]]]) -> "Surroundings":
         """Look for the quiet in recordings ``(T, M)``."""
         quiet = [np.quantile(frames, 0.05, 0).astype(np.float32) for frames in recordings]
         return cls(bank, [floored(levels) for levels in quiet])
@@ -68,7 +69,9 @@ def augmented(frames: Array, quiet: Array, bank: Sequence[NDArray[np.float16]], 
     return floored(frames + np.float32(rng.uniform(LOWEST, HIGHEST)))
 
 
-def elsewhere(recordings: Sequence[NDArray[np.float16]], bank: Sequence[NDArray[np.float16]], seed: int) -> list[Array]:
+def elsewhere(
+    recordings: Sequence[NDArray[np.floating[Any]]], bank: Sequence[NDArray[np.float16]], seed: int
+) -> list[Array]:
     """Each of some recordings ``(T, M)`` once in other surroundings."""
     rng = np.random.default_rng(seed)
     around = Surroundings.of(bank, recordings)

@@ -15,7 +15,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from memfold.tasks.bucketing import bucketed, by_size_within
 from memfold.tasks.speech.level import LEAST, levelled
-from memfold.tasks.transcribe.augment import Surroundings, noise_alone
+from memfold.tasks.transcribe.augment import Surroundings, elsewhere, noise_alone
 from memfold.tasks.transcribe.network import AcousticNetwork
 from memfold.tasks.transcribe.search import BLANK, Alphabet, greedy, least_steps
 from memfold.training import Problem
@@ -28,6 +28,10 @@ JITTER = 0.2  # of recordings' lengths, when batches are made
 STRETCH = 0.1  # a recording is made up to so much longer or shorter
 MASKS = 2  # over bands, and as many over time
 WIDEST, LONGEST, SHARE = 0.15, 20, 0.1  # of the bands, for a mask; frames, and share of the recording
+FEW, COPIES = (
+    500,
+    8,
+)  # characters to validate on, below which each recording is also heard in so many other surroundings
 NOTHING_SAID = 0.5  # of the batches have a row of noise alone
 
 
@@ -90,6 +94,14 @@ def log_probabilities(
     return [results[i] for i in range(len(frames))]
 
 
+def _in_other_places(valid: Recordings, surroundings: Surroundings) -> Recordings:
+    """Few recordings to validate on as they are and in other surroundings, so that chance chooses less."""
+    if sum(map(len, valid.labels)) >= FEW:
+        return valid
+    copies = [elsewhere(valid.frames, surroundings.bank, seed) for seed in range(COPIES)]
+    return Recordings([*valid.frames, *chain.from_iterable(copies)], list(valid.labels) * (1 + COPIES))
+
+
 class SpeechProblem(Problem):
     """Training by the CTC loss; the score is the character error rate of the likeliest labels."""
 
@@ -108,7 +120,8 @@ class SpeechProblem(Problem):
         seed: int,
     ) -> None:
         self.model: AcousticNetwork = model
-        self.train, self.valid, self.alphabet = train, valid, alphabet
+        self.train, self.alphabet = train, alphabet
+        self.valid = _in_other_places(valid, surroundings) if surroundings else valid
         self.batch_frames, self.surroundings, self.growing, self.seed = batch_frames, surroundings, growing, seed
         self.sizes = [len(recording) for recording in train.frames]
         self.least = [least_steps(labels) for labels in train.labels]
