@@ -17,6 +17,7 @@ FLOOR = 2.0  # log energy of a band: about that of rounding to 16 bits, so that 
 WINDOW = 10  # frames: shorter sounds, such as clicks, count little
 LEAST = FLOOR + 5.0  # of a level, 22 dB above that rounding: silence is not made loud
 FORGOTTEN = 0.0023  # of a level, at every frame: a decibel a second
+SAME = 0.5  # nats: as quiet as the quietest
 LOCAL = 4.6  # a part of a recording is at most 20 dB quieter than the whole
 
 
@@ -80,7 +81,10 @@ def cut_at_pauses(frames: Array, most: int) -> Sequence[slice]:
     parts, begin = [], 0
     while len(frames) - begin > most:
         first = begin + most // 3
-        end = first + int(quiet[first : begin + most].argmin())
+        here = quiet[first : begin + most]
+        least = int(here.argmin())
+        louder = np.flatnonzero(here[least:] > here[least] + SAME)
+        end = first + least + (int(louder[0]) if len(louder) else len(here) - least) // 2  # the middle of the pause
         parts.append(slice(begin, end))
         begin = end
     return [*parts, slice(begin, len(frames))]

@@ -264,7 +264,7 @@ class SpeechRecognizer(RateOfRecordings, Task):
             self._choose_weights(train, valid, log_ps)
         texts = [self.alphabet_.decode(labels) for labels in valid.labels]
         parts = {
-            ANSWER: [self._transcript().whole(log_p) for log_p in log_ps],
+            ANSWER: [self._transcript(len(log_p)).whole(log_p) for log_p in log_ps],
             ALONE: [self.alphabet_.decode(greedy(log_p)) for log_p in log_ps],
             ONE_TEXT: [typical(self.texts_)] * len(texts),
         }
@@ -308,7 +308,7 @@ class SpeechRecognizer(RateOfRecordings, Task):
         """What is said in each recording."""
         started = time.perf_counter()
         log_p = self._log_p(examples.frames)
-        texts = [self._transcript().whole(steps) for steps in log_p]
+        texts = [self._transcript(len(steps)).whole(steps) for steps in log_p]
         taken = examples.seconds + time.perf_counter() - started
         return Written(texts, log_p, taken / (SHIFT * sum(map(len, examples.frames))))
 
@@ -323,11 +323,19 @@ class SpeechRecognizer(RateOfRecordings, Task):
     def _log_p(self, frames: Sequence[NDArray[np.floating[Any]]]) -> list[NDArray[np.float32]]:
         from memfold.tasks.transcribe.inference import log_p_of
 
-        return log_p_of(self.network_, frames, max(round(self.longest_ / SHIFT), LEAST_PART))
+        return log_p_of(self.network_, frames, round(self._most_seconds / SHIFT))
 
-    def _transcript(self) -> Transcript:
+    def _transcript(self, steps: int = 0) -> Transcript:
+        """That of a recording of so many steps: a network of both directions may write the last characters of a short
+        one late, in the quiet after it, where a pause would put a space between them."""
         model = self.character_model if self.language_ else None
-        return Transcript(self.alphabet_, self.weights, model, self._pause_steps)
+        short = not self.causal and steps * self.step_seconds <= self._most_seconds
+        return Transcript(self.alphabet_, self.weights, model, 1 + steps if short else self._pause_steps)
+
+    @property
+    def _most_seconds(self) -> float:
+        """Of a part of a long recording that is read at once."""
+        return max(self.longest_, LEAST_PART * SHIFT)
 
     @property
     def _pause_steps(self) -> int:
