@@ -1,11 +1,14 @@
 """Two opinions on an image in one answer: a weighted mean of log-probabilities, as sure as it should be."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import log_softmax
+
+from memfold.errors import InputError
 
 __all__ = ["Answers", "Blend", "best_blend"]
 
@@ -21,6 +24,10 @@ class Blend:
 
     share: float
     temperature: float
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.share <= 1 and 0 < self.temperature < math.inf):
+            raise InputError(f"a blend has a share of 0 to 1 and a temperature above 0, got {self}")
 
     def of(self, network: Array, kernel: Array | None) -> Array:
         """Log-probabilities ``(N, K)`` of both, for the network alone without the other."""

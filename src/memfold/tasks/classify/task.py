@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from memfold.budget import Budget
 from memfold.data.images import Images
 from memfold.data.labels import numbers_of
-from memfold.errors import InputError
 from memfold.tasks.classes import CLASS_METRICS, class_columns, class_scores
 from memfold.tasks.classify.blend import Answers, Blend, best_blend
 from memfold.tasks.classify.plan import Facts, folds_of, plan
@@ -111,9 +110,8 @@ class ImageClassifier(ImageTask):
     def problem(self, network: "ClassifyNetwork", ready: Any) -> "ClassifyProblem":
         from memfold.tasks.classify.network import ClassifyProblem
 
-        train, valid = ready
-        network.backbone.normaliser.fit(train[0])
-        return ClassifyProblem(network, train, valid, self.augmentation, self.chosen.batch_size, self.seed)
+        network.backbone.normaliser.fit(ready[0][0])
+        return ClassifyProblem(network, ready[0], ready[1], self.augmentation, self.chosen.batch_size, self.seed)
 
     def finish(self, data: FitData, ready: Any) -> Contest:
         from memfold.tasks.vision.kernel import KernelMachine
@@ -143,11 +141,6 @@ class ImageClassifier(ImageTask):
 
         network.baseline = PrincipalNeighbours(**self.baseline_)
         network.kernel = KernelMachine(**self.kernel_)
-
-    def check_restored(self) -> None:
-        super().check_restored()
-        if not (0 <= self.blend_.share <= 1 and self.blend_.temperature > 0):
-            raise InputError(f"a blend has a share of 0 to 1 and a temperature above 0, got {self.blend_}")
 
     @property
     def augmentation(self) -> "Augmentation":

@@ -31,6 +31,7 @@ from memfold.data.recording_copies import KEY, content_keys, say_copies, say_tra
 from memfold.data.sound_notes import noting
 from memfold.display import say
 from memfold.errors import InputError
+from memfold.tasks.calibration import expected_calibration_error
 from memfold.tasks.classes import class_columns, numbers_in
 from memfold.tasks.command.blending import Blend, blended
 from memfold.tasks.command.hearing import STATISTICS, Heard, hear, hear_background, hear_elsewhere
@@ -77,6 +78,7 @@ class CommandRecognizer(RateOfRecordings, Task):
     metrics = (
         Metric("accuracy", "higher"),
         Metric("accuracy_heldout_speaker", "higher"),
+        Metric("ece", "lower"),
         Metric("false_alarms_per_hour", "lower"),
         Metric("miss_rate", "lower"),
     )
@@ -466,9 +468,13 @@ class CommandRecognizer(RateOfRecordings, Task):
     # -- scores ----------------------------------------------------------------------------------------------
 
     def scores(self, examples: Heard, answers: Answers) -> dict[str, float]:
-        """Accuracy in per cent, of speakers that were not trained on under that name as well; and of the stream."""
-        accuracy = 100 * float(np.mean(self._numbers(examples) == numbers_in(answers.classes)))
+        """Accuracy in per cent, of speakers that were not trained on under that name as well; the calibration error of
+        the probabilities; and of the stream."""
+        truth = self._numbers(examples)
+        accuracy = 100 * float(np.mean(truth == numbers_in(answers.classes)))
         result = {"accuracy": accuracy}
+        if answers.classes.ndim == 2:
+            result["ece"] = 100 * expected_calibration_error(answers.classes, truth)
         if not set(examples.speakers) & {*self.speakers_, ""}:
             result["accuracy_heldout_speaker"] = accuracy
         return result | (answers.stream.scores() if answers.stream else {})

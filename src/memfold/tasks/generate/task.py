@@ -13,6 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 from rich.text import Text
 
+import memfold.tasks.generate.plan as rules
 from memfold.budget import Budget
 from memfold.data.datasets import names_set
 from memfold.data.frames import beside
@@ -25,7 +26,6 @@ from memfold.errors import InputError, shown
 from memfold.formats.directory import TOKENS
 from memfold.stream import Stream
 from memfold.tasks.contest import ALONE, ANSWER, Contest
-from memfold.tasks.generate import plan as rules
 from memfold.tasks.generate.mixture import Mixture, best_share
 from memfold.tasks.generate.nats import LEAST_TOKENS, TextNats, windows_of
 from memfold.tasks.generate.sampling import Sampler

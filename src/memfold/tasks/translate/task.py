@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import polars as pl
 
+import memfold.tasks.translate.plan as rules
 from memfold.budget import Budget
 from memfold.data.frames import beside
 from memfold.data.parallel import (
@@ -27,7 +28,6 @@ from memfold.tasks.model import FitData, Task, one_source
 from memfold.tasks.parameters import Search, fitted, learning_rate, parameter, planned
 from memfold.tasks.planning import Plan, seconds_of
 from memfold.tasks.report import Metric
-from memfold.tasks.translate import plan as rules
 from memfold.tasks.translate.answers import Alignment, Translations, blended, nearest
 from memfold.tasks.translate.memory import NEVER, TranslationMemory, best_threshold
 from memfold.tasks.translate.subwords import SentencePieceProcessor, Units, learn_subwords
