@@ -7,16 +7,13 @@ fitted only on windows that end whole seasons before the forecast: of daily data
 for each weekday, and every effect may differ by weekday.
 """
 
-from dataclasses import dataclass
-
-import numpy as np
 import polars as pl
 import torch
 from torch import Tensor
 
 from memfold.data.tables import ID, TIME, SeriesTable
 from memfold.errors import InputError
-from memfold.tasks.forecast.network import level_and_scale, standardised
+from memfold.tasks.forecast.ridge import Rows, best_penalty, predicted, solved
 from memfold.tasks.forecast.task import Forecaster
 from memfold.tasks.forecast.windows import SeriesTensors
 
@@ -24,24 +21,6 @@ __all__ = ["RIDGE", "ridge_forecasts"]
 
 RIDGE = "Ridge"
 PENALTIES = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)  # the validation part chooses
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Windows as the rows of a regression, in units of their scales.
-
-    Attributes:
-        shared: what every step ahead depends on: values, covariates within the window, and a 1, (B, X).
-        ahead: what is known of each step ahead, (B, K, F).
-        target: the values ahead, (B, K).
-        level, scale: of the windows, (B, 1).
-    """
-
-    shared: Tensor
-    ahead: Tensor
-    target: Tensor
-    level: Tensor
-    scale: Tensor
 
 
 def ridge_forecasts(model: Forecaster, whole: SeriesTable, valid: int, forecasts: pl.DataFrame) -> pl.DataFrame:
@@ -92,10 +71,9 @@ def _fitted(
     """
     train = _windows(model, data, last, 0, apart)
     before, after = _windows(model, data, last, valid, apart), _windows(model, data, last, 0, apart, since=valid)
-    errors = [float((_predict(_solve(before, a), after) - after.target).abs().mean()) for a in PENALTIES]
-    weights = _solve(train, PENALTIES[errors.index(min(errors))])
+    weights = solved(train, best_penalty(before, after, PENALTIES)[0])
     rows = _rows(model, data, series, origins)
-    return _predict(weights, rows) * rows.scale + rows.level
+    return predicted(weights, rows) * rows.scale + rows.level
 
 
 def _windows(
@@ -116,36 +94,5 @@ def _windows(
 
 
 def _rows(model: Forecaster, data: SeriesTensors, series: Tensor, origins: Tensor) -> Rows:
-    size = model.size_
-    window = data.windows(series, origins, size, target=True)
-    assert window.target is not None
-    level, scale = level_and_scale(window.y, window.seen)
-    z = torch.where(window.seen, standardised(window.y, level, scale), 0.0)  # (B, C)
-    columns = window.known[:, : size.context, model.covariates_.calendar.size :]  # the calendar repeats, as values do
-    shared = [z, window.past.double().flatten(1), columns.double().flatten(1), torch.ones(len(z), 1)]
-    ahead = window.known[:, size.context :].double()
-    return Rows(torch.cat(shared, 1), ahead, standardised(window.target, level, scale), level, scale)
-
-
-def _solve(rows: Rows, penalty: float) -> Tensor:
-    """The weights of every step ahead, (K, X + F); the constant is not penalised."""
-    size, steps = rows.shared.shape[1], rows.target.shape[1]
-    width = size + rows.ahead.shape[2]
-    gram = torch.empty(steps, width, width, dtype=torch.float64)
-    gram[:, :size, :size] = rows.shared.T @ rows.shared
-    ahead = rows.ahead.transpose(0, 1)  # (K, B, F)
-    gram[:, :size, size:] = rows.shared.T @ ahead
-    gram[:, size:, :size] = gram[:, :size, size:].mT
-    gram[:, size:, size:] = ahead.mT @ ahead
-    product = torch.cat([(rows.shared.T @ rows.target).T, torch.einsum("kbf,bk->kf", ahead, rows.target)], 1)
-    penalties = torch.full((width,), penalty, dtype=torch.float64)
-    penalties[size - 1] = 0
-    # NumPy's solver: torch's failed in MKL ("Pivots given to lu_solve") after a training that had changed its threads
-    system = (gram + torch.diag(penalties)).numpy()
-    return torch.from_numpy(np.linalg.solve(system, product.numpy()[..., None])[..., 0])
-
-
-def _predict(weights: Tensor, rows: Rows) -> Tensor:
-    """In units of the windows' scales, (B, K)."""
-    size = rows.shared.shape[1]
-    return rows.shared @ weights[:, :size].T + torch.einsum("bkf,kf->bk", rows.ahead, weights[:, size:])
+    window = data.windows(series, origins, model.size_, target=True)
+    return Rows.of(window, model.size_, model.covariates_.calendar.size)
