@@ -75,21 +75,26 @@ def naive2(y: NDArray[np.float64], horizon: int, season: int) -> NDArray[np.floa
     return np.asarray(adjusted * indices[(len(y) + np.arange(horizon)) % season])
 
 
-def baseline_forecasts(table: SeriesTable, horizon: int, seasons: Sequence[int]) -> pl.DataFrame:
+def baseline_forecasts(
+    table: SeriesTable, horizon: int, seasons: Sequence[int], *, demand: bool = False
+) -> pl.DataFrame:
     """Every baseline's forecast of the next ``horizon`` values of every series.
 
     Args:
         seasons: the seasonal naive's periods; Naive2 and AutoTheta use the first.
+        demand: add CrostonSBA (Syntetos & Boylan 2005), which forecasts the mean of demand that comes now and then.
 
     Returns:
-        Columns ``unique_id``, ``ds``, ``Naive2``, ``SeasonalNaive`` (see `seasonal_naive_name`) and ``AutoTheta``.
+        Columns ``unique_id``, ``ds``, ``Naive2``, ``SeasonalNaive`` (see `seasonal_naive_name`) and ``AutoTheta``,
+        with ``demand`` also ``CrostonSBA``.
     """
     from statsforecast import StatsForecast
-    from statsforecast.models import AutoTheta, SeasonalNaive
+    from statsforecast.models import AutoTheta, CrostonSBA, SeasonalNaive
 
     frame = table.known.select(ID, TIME, TARGET)
     freq = int(table.step) if frame.schema[TIME].is_integer() else table.step
-    naive = StatsForecast([SeasonalNaive(s, alias=seasonal_naive_name(s, seasons)) for s in seasons], freq)
+    naives = [SeasonalNaive(s, alias=seasonal_naive_name(s, seasons)) for s in seasons]
+    naive = StatsForecast([*naives, *([CrostonSBA()] if demand else [])], freq)
     recent = frame.filter(FROM_END < THETA_POINTS)
     jobs = min(os.cpu_count() or 1, 4) if len(table.ids) >= _MANY else 1
     theta = StatsForecast(
