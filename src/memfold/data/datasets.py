@@ -79,9 +79,6 @@ DATASETS = {
                 "time": "timestamp",
                 "target": "value",
                 "horizon": 48,
-                "hidden_size": 32,
-                "dropout": 0.3,
-                "members": 4,
             },
         ),
         DataSet(
@@ -107,9 +104,6 @@ DATASETS = {
                     "avoided",
                     "wished",
                 ),
-                "hidden_size": 64,
-                "dropout": 0.2,
-                "members": 4,
                 "lr": 5e-3,
                 "batch_size": 32,
             },
@@ -135,7 +129,7 @@ DATASETS = {
             "414 hourly series of the M4 competition, 48 hours to forecast",
             "none stated; research",
             "memfold.data.datasets:load_split",
-            parameters={"horizon": 48, "seasons": (24, 168)},
+            parameters={"horizon": 48},
         ),
         DataSet(
             "nab",

@@ -47,8 +47,8 @@ def fitted() -> Forecaster:
 def test_it_learns_a_season_that_it_was_not_given(fitted: Forecaster) -> None:
     report = fitted.evaluate(table(), origins=3)
     assert report.metrics["mase"] < report.baselines["SeasonalNaive"]["mase"] / 2
-    assert set(report.metrics) == {"smape", "mase", "owa", "crps", "coverage80"}
-    assert list(report.baselines) == ["Naive2", "SeasonalNaive", "AutoTheta"]
+    assert set(report.metrics) == {"smape", "mase", "owa", "rmsse", "crps", "coverage80"}
+    assert list(report.baselines) == ["Naive2", "SeasonalNaive", "AutoTheta", "linear model", "the network alone"]
 
 
 def test_a_forecast_has_a_row_a_step_and_ordered_quantiles(fitted: Forecaster) -> None:
@@ -204,8 +204,8 @@ def test_a_column_that_a_table_was_read_without_is_named() -> None:
 
 
 def test_bad_requests_are_refused(fitted: Forecaster) -> None:
-    with pytest.raises(InputError, match="too short to learn a horizon of 100 from"):
-        Forecaster(horizon=100).fit(table(), budget="1ep", progress=False)
+    with pytest.raises(InputError, match="the longest series has 2 values: too short to learn a horizon of 100 from"):
+        Forecaster(horizon=100).fit(table().group_by("unique_id").head(2), budget="1ep", progress=False)
     with pytest.raises(InputError, match="horizon must be at least 1, got -1"):
         Forecaster(horizon=-1).fit(table(), budget="1ep", progress=False)
     with pytest.raises(InputError, match="context of 3 is shorter than the season of 4"):

@@ -25,7 +25,7 @@ class Window:
         past: covariates known up to the origin, (B, C, F_past).
         known: covariates known ahead, (B, C + K, F_known).
         static: what is the same throughout a series, (B, F_static).
-        target: values after the origin, float64, (B, K); None when they are to be forecast.
+        target: values after the origin, float64, (B, K), NaN after a series' end; None when they are to be forecast.
     """
 
     y: Tensor
@@ -37,12 +37,27 @@ class Window:
 
 
 class Ensemble(nn.Module):
-    """Networks that learn side by side from the same batches, each from its own first weights."""
+    """Networks that learn side by side from the same batches, each from its own first weights.
+
+    What the answer is blended with beside them (`memfold.tasks.forecast.blend`) is kept here after the training.
+    """
+
+    spread: Tensor  # (K, Q)
+    stretch: Tensor  # (Q,)
+    linear_weights: Tensor  # (K, X + F), or (K, 0) without a linear model
 
     def __init__(self, size: NetworkSize, members: int) -> None:
         super().__init__()
         self.size = size
         self.members = nn.ModuleList(ForecastNetwork(size) for _ in range(members))
+        self.keep(torch.zeros(size.horizon, len(size.quantiles)), torch.ones(len(size.quantiles)))
+
+    def keep(self, spread: Tensor, stretch: Tensor, linear_weights: Tensor | None = None) -> None:
+        """Keep the arrays of a blend with the weights."""
+        none = torch.zeros(self.size.horizon, 0, dtype=torch.float64)
+        self.register_buffer("spread", spread.double())
+        self.register_buffer("stretch", stretch.double())
+        self.register_buffer("linear_weights", none if linear_weights is None else linear_weights.double())
 
     def forward(self, window: Window) -> tuple[Tensor, Tensor, Tensor]:
         """Forecast a batch of windows.
@@ -164,9 +179,9 @@ def quantile_loss(quantiles: Tensor, target: Tensor, levels: Sequence[float]) ->
 
     Args:
         quantiles: (..., B, K, Q).
-        target: (B, K).
+        target: (B, K); what is NaN does not count.
         levels: Q of them.
     """
     tau = torch.tensor(levels, dtype=quantiles.dtype)  # (Q,)
     error = target[..., None] - quantiles  # (..., B, K, Q)
-    return 2 * torch.maximum(tau * error, (tau - 1) * error).mean()
+    return 2 * torch.maximum(tau * error, (tau - 1) * error).nanmean()

@@ -8,10 +8,21 @@ import polars as pl
 from utilsforecast.losses import coverage, mase, scaled_crps, smape
 
 from memfold.data.tables import ID, TARGET, TIME
+from memfold.tasks.forecast.demand import intermittent
 
-__all__ = ["MODEL", "NAIVE2", "point_scores", "quantile_scores", "scaled_errors"]
+__all__ = [
+    "MEAN",
+    "MODEL",
+    "NAIVE2",
+    "intermittent_names",
+    "mean_scores",
+    "point_scores",
+    "quantile_scores",
+    "scaled_errors",
+]
 
-MODEL, NAIVE2 = "forecast", "Naive2"  # columns of forecasts: the model's, and that of the baseline of OWA
+# Columns of forecasts: the model's one number and its mean, and that of the baseline of OWA.
+MODEL, MEAN, NAIVE2 = "forecast", "mean", "Naive2"
 
 
 def point_scores(
@@ -28,9 +39,14 @@ def point_scores(
     Returns:
         By model: ``smape`` in per cent (0 to 200) and ``mase``, both averaged over series and cutoffs, and ``owa``,
         the mean of the two ratios to Naive2's. A series whose seasonal difference is 0 throughout is left out of
-        MASE; what is then undefined is NaN.
+        MASE; what is then undefined is NaN. Demand that comes now and then is left out of all three: they ask for the
+        median, which is 0 there, and sMAPE is 200 at every 0 that was not forecast exactly.
     """
     names = list(models)
+    comes_and_goes = intermittent_names(train)
+    forecasts = forecasts.filter(~pl.col(ID).is_in(comes_and_goes))
+    if not forecasts.height:
+        return {name: {"smape": math.nan, "mase": math.nan, "owa": math.nan} for name in names}
     percent = smape(forecasts, names).select(pl.col(names).mean() * 200).row(0, named=True)
     scaled = mase(forecasts, names, seasonality=season, train_df=train)
     finite = scaled.filter(pl.all_horizontal(pl.col(names).is_finite()))
@@ -43,22 +59,49 @@ def point_scores(
     return scores
 
 
+def intermittent_names(train: pl.DataFrame) -> list[str]:
+    """The series of demand that comes now and then, see `memfold.tasks.forecast.demand.intermittent`."""
+    groups = train.group_by(ID, maintain_order=True).agg(TARGET).iter_rows()
+    return [name for name, values in groups if intermittent(np.array(values)[None])[0]]
+
+
+def mean_scores(forecasts: pl.DataFrame, train: pl.DataFrame, models: Sequence[str]) -> dict[str, dict[str, float]]:
+    """RMSSE of every model's mean forecasts, as the M5 competition has it (Makridakis et al. 2022, sec. 2.3).
+
+    The root of the mean squared error of a series from a cutoff, by that of the differences from step to step up to the
+    cutoff, averaged over series and cutoffs. A series that does not change is left out; of no other it is NaN.
+
+    Args:
+        forecasts, train, models: as for `point_scores`; the columns of models hold means.
+    """
+    change = (pl.col(TARGET) - pl.col(TARGET).shift(1)) ** 2
+    unit = (change.cum_sum() / change.cum_count()).over(ID)
+    units = train.sort(ID, TIME).select(ID, pl.col(TIME).alias("cutoff"), unit.alias("unit"))
+    ratio = [((pl.col(model) - pl.col(TARGET)) ** 2).mean() / pl.col("unit").first() for model in models]
+    scaled = forecasts.join(units, on=[ID, "cutoff"]).filter(pl.col("unit") > 0)
+    each = scaled.group_by(ID, "cutoff").agg(
+        value.sqrt().alias(model) for value, model in zip(ratio, models, strict=True)
+    )
+    return {model: {"rmsse": float(each[model].to_numpy().mean()) if each.height else math.nan} for model in models}
+
+
 def quantile_scores(forecasts: pl.DataFrame, levels: Sequence[float], columns: Sequence[str]) -> dict[str, float]:
     """``crps``, scaled by the mean absolute value of each series, and ``coverage80`` in per cent.
 
     The CRPS is estimated from the quantiles (Rangapuram et al. 2021, sec. 4; the mean over series of twice the summed
-    pinball loss over the summed absolute values).
+    pinball loss over the summed absolute values). A series that is 0 throughout is left out of it.
 
     Args:
         levels: rising, 0.1 and 0.9 among them.
         columns: the quantiles' columns, in the order of ``levels``.
     """
-    crps = scaled_crps(forecasts, {"model": list(columns)}, quantiles=np.array(levels))["model"].mean()
+    scaled = forecasts.filter((pl.col(TARGET) != 0).any().over(ID))
+    crps = scaled_crps(scaled, {"model": list(columns)}, quantiles=np.array(levels))["model"].mean()
     low = columns[levels.index(0.1)]
     high = columns[levels.index(0.9)]
     bands = forecasts.rename({low: "model-lo-80", high: "model-hi-80"}).with_columns(model=pl.lit(0.0))
     inside = coverage(bands, ["model"], level=80)["model"].mean()
-    return {"crps": float(crps), "coverage80": 100 * float(inside)}  # type: ignore[arg-type]
+    return {"crps": math.nan if crps is None else float(crps), "coverage80": 100 * float(inside)}  # type: ignore[arg-type]
 
 
 def scaled_errors(forecasts: pl.DataFrame, train: pl.DataFrame, season: int, models: Sequence[str]) -> pl.DataFrame:

@@ -1,5 +1,6 @@
 """The Forecaster: fit one LSTM to many series, forecast with intervals, score beside the baselines."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -10,6 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from memfold.budget import Budget
 from memfold.data.columns import TIME_NAMES, VALUE_NAMES, by_name, choose, holds_times
 from memfold.data.datasets import DataSet
 from memfold.data.frames import like
@@ -21,16 +23,23 @@ from memfold.data.tables import (
     TIME,
     SeriesTable,
     read_series,
-    split_interval,
 )
 from memfold.data.times import read_times
 from memfold.display import say
-from memfold.errors import InputError
+from memfold.errors import InputError, shown
+from memfold.tasks.contest import ALONE, Contest
+from memfold.tasks.forecast.blend import LINEAR, Answer, Blend
+from memfold.tasks.forecast.blend import Parts as PartForecasts
+from memfold.tasks.forecast.classical import classical_names
 from memfold.tasks.forecast.covariates import Covariates
-from memfold.tasks.forecast.scores import MODEL
+from memfold.tasks.forecast.demand import TSB
+from memfold.tasks.forecast.plan import SeriesFacts, plan
+from memfold.tasks.forecast.scores import MEAN, MODEL, intermittent_names
+from memfold.tasks.forecast.seasons import find_seasons
 from memfold.tasks.forecast.size import NetworkSize
 from memfold.tasks.model import FitData, Task, one_source
-from memfold.tasks.parameters import Search, fitted, learning_rate, parameter
+from memfold.tasks.parameters import Search, fitted, learning_rate, parameter, planned
+from memfold.tasks.planning import Plan, seconds_of
 from memfold.tasks.report import Metric, Parts, Report
 
 if TYPE_CHECKING:
@@ -41,7 +50,9 @@ __all__ = ["LEVELS", "QUANTILES", "Forecaster"]
 
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 QUANTILES = tuple(f"q{round(100 * level)}" for level in LEVELS)
-OURS = {ID, TIME, TARGET, "cutoff", MODEL, "lo80", "hi80", *QUANTILES}  # columns that no baseline has
+ALONE_MEAN = f"{ALONE}: mean"
+OF_MEAN = {ALONE: ALONE_MEAN}  # the column with the mean forecasts of a baseline whose one number is another
+OURS = {ID, TIME, TARGET, "cutoff", MODEL, MEAN, ALONE_MEAN, "lo80", "hi80", *QUANTILES}  # columns that no baseline has
 MOST_ORIGINS = 30  # of a known set that are scored
 MOST_ENDS = 10_000  # series whose last times a model remembers
 MOST_CONTEXT = 10**6  # steps: 256 windows of them are read at once
@@ -63,6 +74,7 @@ class Forecaster(Task):
         Metric("smape", "lower"),
         Metric("mase", "lower"),
         Metric("owa", "lower"),
+        Metric("rmsse", "lower"),
         Metric("crps", "lower"),
         Metric("coverage80", "neither"),
     )
@@ -75,7 +87,8 @@ class Forecaster(Task):
     seasons: Sequence[int] | None = parameter(
         None,
         "periods in steps after which series tend to repeat, the one for MASE and Naive2 first; when none, found from "
-        "the time between rows (a day and a week for half-hourly data, a year for monthly ...; none for integer times)",
+        "the time between rows (a day and a week for half-hourly data, a year for monthly ...), for integer times from "
+        "the values",
         least=1,
     )
     context: int | None = parameter(
@@ -92,16 +105,15 @@ class Forecaster(Task):
         (),
         "columns that are the same in all rows of a series, such as its region or size; texts become categories",
     )
-    hidden_size: int = parameter(128, "units of the LSTM", least=1, search=Search(16, 256, log=True))
+    hidden_size: int | None = planned("units of the LSTM", least=1, search=Search(16, 256, log=True))
     num_layers: int = parameter(1, "layers of the LSTM", least=1, most=1000, search=(1, 2))
-    dropout: float = parameter(0.1, "between layers and in the decoder", least=0, below=1, search=Search(0, 0.5))
+    dropout: float | None = planned("between layers and in the decoder", least=0, below=1, search=Search(0, 0.5))
     linear: bool = parameter(
         False,
         "whether to add a linear map of the past to the forecast: for long series that change little",
         search=(False, True),
     )
-    members: int = parameter(
-        1,
+    members: int | None = planned(
         "networks to train side by side and average; several small ones suit a single short series",
         least=1,
         most=1000,
@@ -130,6 +142,8 @@ class Forecaster(Task):
     horizon_: int = fitted()
     context_: int = fitted()
     covariates_: Covariates = fitted()
+    shares_: dict[str, float] = fitted()  # of the parts in the median
+    mean_shares_: dict[str, float] = fitted()
     ends_: dict[str, int] = fitted()  # the last time of each series that the model was fitted to, in microseconds
     trained_: SeriesTable = fitted(stored=False)  # on; not of a loaded model
     network_: "Ensemble" = fitted(stored=False)
@@ -236,17 +250,23 @@ class Forecaster(Task):
 
     # -- training --------------------------------------------------------------------------------------------
 
+    def plan(self, train: SeriesTable, valid: SeriesTable | None, budget: Budget, speed: float) -> Plan:
+        seasons, horizon = self._seasons_and_horizon(train)
+        steps = self._context(seasons, horizon) // _patch(seasons)
+        facts = SeriesFacts(len(train.ids), int((train.lengths // horizon).sum()), steps, horizon)
+        return plan(facts, seconds_of(budget, self.budget), speed)
+
     def prepare(self, data: FitData) -> Any:
         self.step_ = data.train.step
         self.seasons_, self.horizon_ = self._seasons_and_horizon(data.train)
-        self.context_ = self._context()
+        self.context_ = self._context(self.seasons_, self.horizon_)
         self.covariates_ = Covariates.of(data.train, self.past, self.future, self.static)
         return self.tensors(data.train), None if data.valid is None else self.tensors(data.valid)
 
     def network(self) -> "Ensemble":
         from memfold.tasks.forecast.network import Ensemble
 
-        return Ensemble(self.size_, self.members)
+        return Ensemble(self.size_, self.chosen.members)
 
     def problem(self, network: "Ensemble", ready: Any) -> "ForecastProblem":
         from memfold.tasks.forecast.windows import ForecastProblem
@@ -254,30 +274,48 @@ class Forecaster(Task):
         train, valid = ready
         return ForecastProblem(network, train, valid, self.batch_size, self.seed)
 
-    def finish(self, data: FitData, ready: Any) -> None:
+    def finish(self, data: FitData, ready: Any) -> Contest:
+        import torch
+
+        from memfold.tasks.forecast.blending import blended
+
         self.trained_ = data.whole
         last = data.whole.known.group_by(ID, maintain_order=True).agg(pl.col(TIME).last().cast(pl.Int64))
         self.ends_ = dict(last.head(MOST_ENDS).iter_rows())
+        result = blended(self.problem(self.network_, ready), self.covariates_.calendar.size)
+        self.shares_, self.mean_shares_ = dict(result.blend.shares), dict(result.blend.mean_shares)
+        spread, stretch = torch.from_numpy(result.blend.spread), torch.from_numpy(result.blend.stretch)
+        self.network_.keep(spread, stretch, result.weights)
+        return result.contest
+
+    def complete(self, network: "Ensemble") -> None:
+        import torch
+
+        from memfold.tasks.forecast.parts import linear_shape
+
+        if LINEAR in self.shares_ or LINEAR in self.mean_shares_:
+            shape = linear_shape(network.size, self.covariates_.calendar.size)
+            network.linear_weights = torch.zeros(shape, dtype=torch.float64)
 
     def _seasons_and_horizon(self, table: SeriesTable) -> tuple[tuple[int, ...], int]:
         if hasattr(self, "horizon_"):  # fitted
             return self.seasons_, self.horizon_
-        seasons = tuple(self.seasons) if self.seasons else _seasons(table)
+        seasons = tuple(self.seasons) if self.seasons else find_seasons(table)
         return seasons, seasons[0] if self.horizon is None else self.horizon
 
-    def _context(self) -> int:
+    def _context(self, seasons: Sequence[int], horizon: int) -> int:
         """Steps of the past that the network sees, whole patches.
 
         Raises:
             InputError: they do not hold a season.
         """
-        context = self.context or 2 * max(*self.seasons_, self.horizon_)
-        if context < max(self.seasons_):
-            raise InputError(f"context of {context} is shorter than the season of {max(self.seasons_)}")
+        context = self.context or 2 * max(*seasons, horizon)
+        if context < max(seasons):
+            raise InputError(f"context of {context} is shorter than the season of {max(seasons)}")
         if context > MOST_CONTEXT:
-            raise InputError(f"two seasons of {max(self.seasons_)} are {context} steps to see; give a context")
-        patch = _patch(self.seasons_)
-        return -(-max(context, self.horizon_) // patch) * patch
+            raise InputError(f"two seasons of {max(seasons)} are {context} steps to see; give a context")
+        patch = _patch(seasons)
+        return -(-max(context, horizon) // patch) * patch
 
     @cached_property
     def size_(self) -> NetworkSize:
@@ -290,9 +328,9 @@ class Forecaster(Task):
             len(self.past),
             self.covariates_.known_size,
             LEVELS,
-            self.hidden_size,
+            self.chosen.hidden_size,
             self.num_layers,
-            self.dropout,
+            self.chosen.dropout,
             self.linear,
             self.covariates_.static_size,
         )
@@ -304,6 +342,10 @@ class Forecaster(Task):
         patch = _patch(self.seasons_)
         if not least <= self.context_ <= MOST_CONTEXT + patch or self.context_ % patch:
             raise InputError(f"context {self.context_}, expected whole patches that hold a season and the horizon")
+        for shares in (self.shares_, self.mean_shares_):
+            unknown = shares.keys() - {ALONE, LINEAR, TSB, *classical_names(self.seasons_)}
+            if unknown or ALONE not in shares or min(shares.values()) < 0 or not 0.99 < sum(shares.values()) < 1.01:
+                raise InputError(f"the shares are not those of parts that the model has: {shown(sorted(shares))}")
         covariates = self.covariates_
         columns = [column.name for column in covariates.static]
         named = (list(covariates.past), list(covariates.future), columns)
@@ -345,29 +387,37 @@ class Forecaster(Task):
 
     def forecast_table(self, table: SeriesTable) -> pl.DataFrame:
         """What `table` describes, of series that have been read."""
-        return self.table(table, self.quantiles(table))
+        return self.table(table, self.forecasts(table)[0])
 
-    def quantiles(self, table: SeriesTable) -> Array:
-        """The quantiles of the steps that follow, ``(S * K, 9)``, one series after another.
+    def forecasts(self, table: SeriesTable) -> tuple[Answer, PartForecasts]:
+        """The answer to the steps that follow, and what each part makes of them; a row a series.
 
         Raises:
             InputError: the rows are not as far apart as those that the model was fitted to.
         """
-        from memfold.tasks.forecast.windows import quantiles_of
+        from memfold.tasks.forecast.parts import parts_at
 
         if table.step != self.step_:
             raise InputError(f"the rows are {table.step} apart, those the model was fitted to {self.step_}")
-        return quantiles_of(self.network_, self.tensors(table, self.horizon_))
+        data, network = self.tensors(table, self.horizon_), self.network_
+        weights = network.linear_weights if network.linear_weights.numel() else None
+        parts = parts_at(network, data, data.ends(), weights, self.covariates_.calendar.size, target=False)
+        arrays = network.spread.numpy(), network.stretch.numpy()
+        return Blend(self.shares_, self.mean_shares_, *arrays).answer(parts), parts
 
-    def table(self, examples: SeriesTable, answers: Array) -> pl.DataFrame:
-        """Columns ``unique_id``, ``ds``, ``forecast`` (the median), ``lo80`` and ``hi80`` (between which four of five
-        values should fall), and the quantiles ``q10`` to ``q90``.
+    def table(self, examples: SeriesTable, answers: Answer) -> pl.DataFrame:
+        """Columns ``unique_id``, ``ds``, ``forecast`` (the median; of demand that comes now and then the mean),
+        ``mean``, ``lo80`` and ``hi80`` (between which four of five values should fall), and the quantiles ``q10`` to
+        ``q90``.
         """
+        quantiles = answers.quantiles.reshape(-1, len(QUANTILES))
         result = examples.times_after(self.horizon_).with_columns(
-            pl.Series(name, answers[:, i]) for i, name in enumerate(QUANTILES)
+            pl.Series(MODEL, answers.point.ravel()),
+            pl.Series(MEAN, answers.mean.ravel()),
+            *(pl.Series(name, quantiles[:, i]) for i, name in enumerate(QUANTILES)),
         )
         return result.select(
-            ID, TIME, pl.col("q50").alias(MODEL), pl.col("q10").alias("lo80"), pl.col("q90").alias("hi80"), *QUANTILES
+            ID, TIME, MODEL, MEAN, pl.col("q10").alias("lo80"), pl.col("q90").alias("hi80"), *QUANTILES
         )
 
     def answers(self, inputs: Sequence[str]) -> pl.DataFrame:
@@ -396,6 +446,7 @@ class Forecaster(Task):
         for name, value in (("origins", origins), ("origin_step", step)):
             if value < 1:
                 raise InputError(f"{name} must be at least 1, got {value}")
+        demand = bool(intermittent_names(table.known))
         parts = []
         for origin in reversed(range(origins)):
             history = table.head(horizon + origin * step)
@@ -407,10 +458,12 @@ class Forecaster(Task):
                 )
                 rows = ahead.join(history.frame, on=[ID, TIME], how="anti")
                 history = replace(history, frame=pl.concat([history.frame, rows]).sort(ID, TIME))
-            forecast = self.forecast_table(history)
+            answer, made = self.forecasts(history)
+            forecast = self.table(history, answer)
             if baselines:
-                others = baseline_forecasts(history, horizon, self.seasons_)
+                others = baseline_forecasts(history, horizon, self.seasons_, demand=demand)
                 forecast = pl.concat([forecast, others.select(pl.exclude(ID, TIME))], how="horizontal")
+                forecast = forecast.with_columns(_beside(made))
             cutoff = history.known.group_by(ID).agg(pl.col(TIME).max().alias("cutoff"))
             parts.append(forecast.join(cutoff, on=ID).join(table.known.select(ID, TIME, TARGET), on=[ID, TIME]))
         return pl.concat(parts)
@@ -420,16 +473,18 @@ class Forecaster(Task):
         return self.backtest(examples, origins, origin_step)
 
     def scores(self, examples: SeriesTable, answers: pl.DataFrame) -> dict[str, float]:
-        from memfold.tasks.forecast.scores import NAIVE2, point_scores, quantile_scores
+        from memfold.tasks.forecast.scores import NAIVE2, mean_scores, point_scores, quantile_scores
 
         known = examples.known.select(ID, TIME, TARGET)
         points = point_scores(answers, known, self.seasons_[0], [MODEL, NAIVE2])[MODEL]
+        points |= mean_scores(answers, known, [MEAN])[MEAN]
         return points | (quantile_scores(answers, LEVELS, QUANTILES) if QUANTILES[0] in answers.columns else {})
 
     def baselines(self, examples: SeriesTable, answers: pl.DataFrame) -> dict[str, pl.DataFrame]:
         names = [column for column in answers.columns if column not in OURS]
         shared = answers.select(ID, TIME, TARGET, "cutoff", *names)
-        return {name: shared.with_columns(pl.col(name).alias(MODEL)) for name in names}
+        means = {name: answers[OF_MEAN.get(name, name)].alias(MEAN) for name in names}
+        return {name: shared.with_columns(pl.col(name).alias(MODEL), means[name]) for name in names}
 
     def report_on(self, forecasts: pl.DataFrame, table: SeriesTable, name: str = "") -> Report:
         """The report on what `backtest` returned for a table."""
@@ -449,6 +504,8 @@ class Forecaster(Task):
     def score(self, X: Any, y: Any = None) -> float:
         """Minus the sMAPE of the forecasts of rows that follow those that the model was trained on.
 
+        Where all series are demand that comes now and then, of which sMAPE says nothing, minus the RMSSE.
+
         Args:
             X: whole series, or such rows alone; several horizons of them are forecast one after another. A loaded model
                 does not know its rows any more and forecasts the last horizon.
@@ -457,7 +514,7 @@ class Forecaster(Task):
         Raises:
             InputError: a series has less than a horizon of them, as after a random split of rows.
         """
-        from utilsforecast.losses import smape
+        from memfold.tasks.forecast.scores import NAIVE2, mean_scores, point_scores
 
         if not hasattr(self, "trained_"):
             table, origins = self._examples(X, y), 1
@@ -471,8 +528,10 @@ class Forecaster(Task):
                     f"{self.horizon_}; split rows by time: cv=model.splitter()"
                 )
             origins = count // self.horizon_
-        forecasts = self.backtest(table, origins, baselines=False)
-        return -200 * float(smape(forecasts, [MODEL])[MODEL].mean())
+        forecasts = self.backtest(table, origins, baselines=False).with_columns(pl.col(MODEL).alias(NAIVE2))
+        known = table.known.select(ID, TIME, TARGET)
+        percent = point_scores(forecasts, known, self.seasons_[0], [MODEL, NAIVE2])[MODEL]["smape"]
+        return -percent if math.isfinite(percent) else -mean_scores(forecasts, known, [MEAN])[MEAN]["rmsse"]
 
     def array(self, X: Any) -> NDArray[Any]:
         """Forecasts of rows that follow those that the model was trained on, in their order.
@@ -529,22 +588,13 @@ class Forecaster(Task):
         return read_series(whole, missing=self.missing, covariates=covariates, static=self.static), rows
 
 
+def _beside(parts: PartForecasts) -> list[pl.Series]:
+    """What the network alone and the linear model forecast, as columns."""
+    linear = {LINEAR: parts.others[LINEAR]} if LINEAR in parts.others else {}
+    columns = {**linear, ALONE: parts.network_point, ALONE_MEAN: parts.network_mean}
+    return [pl.Series(name, values.ravel()) for name, values in columns.items()]
+
+
 def _patch(seasons: Sequence[int]) -> int:
     """Steps that enter the LSTM at once."""
     return max(1, seasons[0] // 4)
-
-
-def _seasons(table: SeriesTable) -> tuple[int, ...]:
-    """Periods in steps that the calendar suggests and the longest series covers twice; (1,) where it suggests none."""
-    if table.frame.schema[TIME].is_integer():
-        return (1,)
-    count, unit = split_interval(table.step)
-    seconds = {"us": 1e-6, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-    if unit in seconds:
-        periods = [86400, 604800] if unit not in ("d", "w") else [604800] if unit == "d" else [52 * 604800]
-        steps = [period / (count * seconds[unit]) for period in periods]
-    else:
-        steps = [12 / count] if unit == "mo" else [1]
-    longest = int(table.lengths.max())
-    seasons = tuple(int(s) for s in steps if s == int(s) and 1 < s <= longest / 2)
-    return seasons or (1,)

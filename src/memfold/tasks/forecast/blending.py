@@ -1,0 +1,94 @@
+"""After the training: the linear model, the shares of all parts, and who won on the validation part."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from memfold.tasks.contest import ALONE, ANSWER, Contest
+from memfold.tasks.forecast.baselines import seasonal_naive_name
+from memfold.tasks.forecast.blend import LINEAR, Blend, Parts
+from memfold.tasks.forecast.classical import THETA
+from memfold.tasks.forecast.demand import TSB
+from memfold.tasks.forecast.parts import fit_linear, joined, parts_at, refitted
+from memfold.tasks.forecast.windows import ForecastProblem, Places
+
+__all__ = ["Blended", "blended"]
+
+MOST_EARLIER = 600  # windows before the validation part that the formulas are judged by
+MOST_JUDGED = 1000
+LEAST_HISTORY = 1  # seasons before an earlier window
+
+
+@dataclass(frozen=True)
+class Blended:
+    """What `blended` finds.
+
+    Attributes:
+        weights: of the linear model, which is fitted to the validation part too; None without one.
+    """
+
+    blend: Blend
+    weights: Tensor | None
+    contest: Contest
+
+
+def blended(problem: ForecastProblem, calendar: int) -> Blended:
+    """Fit what the network is blended with, and compare."""
+    network, data = problem.model, problem.data
+    size = network.size
+    valid = problem.valid_data
+    judged = _thinned(problem.judged, MOST_JUDGED)
+    linear = fit_linear(data, problem.learnt.lengths - size.horizon, valid, judged, size, calendar)
+    weights = None if linear is None else linear.weights
+    parts = parts_at(network, valid, judged, weights, calendar, target=True)
+    everything = parts
+    earlier = _thinned(_earlier(problem), MOST_EARLIER)
+    if len(earlier.series):
+        before = parts_at(network, data, earlier, weights, calendar, target=True, judged=False)
+        everything = joined([before, parts])
+    naive = seasonal_naive_name(size.lags[0], size.lags)
+    blend = Blend.fit(everything, size.quantiles, {naive: 1.0, THETA: 1.0, TSB: 2.0})
+    contest = _contest(parts, blend, [seasonal_naive_name(season, size.lags) for season in size.lags])
+    if linear is None or not {*blend.shares, *blend.mean_shares} & {LINEAR}:
+        return Blended(blend, None, contest)
+    return Blended(blend, refitted(data, data.lengths - size.horizon, linear, size, calendar), contest)
+
+
+def _earlier(problem: ForecastProblem) -> Places:
+    """Windows a horizon apart that end before the validation part."""
+    size = problem.model.size
+    series, origins = [], []
+    for index, last in enumerate(problem.last.tolist()):
+        first = max(LEAST_HISTORY * size.lags[0], size.horizon, 4)
+        ends = torch.arange(max(last, first - 1), first - 1, -size.horizon)
+        series.append(torch.full_like(ends, index))
+        origins.append(ends)
+    return Places(torch.cat(series), torch.cat(origins))
+
+
+def _thinned(places: Places, most: int) -> Places:
+    """At most so many of them, evenly."""
+    count = len(places.series)
+    if count <= most:
+        return places
+    kept = torch.arange(most) * count // most
+    return Places(places.series[kept], places.origins[kept])
+
+
+def _contest(parts: Parts, blend: Blend, naives: list[str]) -> Contest:
+    demand = bool(parts.demand.all())
+    answer = blend.answer(parts)
+    candidates = {ANSWER: answer.point, ALONE: parts.network_point}
+    others = [*naives, THETA, *([LINEAR] if LINEAR in parts.others else []), *([TSB] if demand else [])]
+    candidates |= {name: parts.others[name] for name in others}
+    unit = parts.unit[:, None]
+    scores = {name: _error(values, parts, unit, demand) for name, values in candidates.items()}
+    shares = blend.mean_shares if demand else blend.shares
+    return Contest("rmsse" if demand else "mase", "lower", scores, shares)
+
+
+def _error(values: np.ndarray, parts: Parts, unit: np.ndarray, squared: bool) -> float:
+    error = (values - parts.true) / unit
+    return float(np.sqrt(np.nanmean(error**2, 1)).mean() if squared else np.nanmean(np.abs(error)))

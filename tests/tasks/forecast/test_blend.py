@@ -1,0 +1,138 @@
+"""What stands beside the network: formulas against statsforecast, shares, intervals, demand that comes now and then."""
+
+import numpy as np
+import polars as pl
+import pytest
+from statsforecast import models
+
+from memfold.tasks import Forecaster
+from memfold.tasks.contest import ALONE
+from memfold.tasks.forecast.blend import Blend, Parts
+from memfold.tasks.forecast.classical import THETA, seasonal_mean, seasonal_unit, theta
+from memfold.tasks.forecast.demand import intermittent, tsb, whole_counts
+from memfold.tasks.forecast.seasons import periods_in
+
+LEVELS = tuple(level / 10 for level in range(1, 10))
+RNG = np.random.default_rng(0)
+SEASONAL = (20 + 0.2 * np.arange(60)) * (1 + 0.2 * np.sin(np.arange(60) * 2 * np.pi / 12))
+
+
+def padded(y: np.ndarray, before: int = 7) -> np.ndarray:
+    """As the row of a history that began later than others."""
+    return np.r_[np.full(before, np.nan), y][None]
+
+
+def test_a_seasonal_mean_of_one_cycle_is_the_seasonal_naive() -> None:
+    expected = models.SeasonalNaive(12).forecast(SEASONAL, 30)["mean"]
+    np.testing.assert_allclose(seasonal_mean(padded(SEASONAL), 30, 12, 1)[0], expected)
+    assert seasonal_mean(padded(SEASONAL[:5]), 3, 12, 1).tolist() == [[SEASONAL[4]] * 3]
+
+
+def test_theta_continues_trend_and_season_as_statsforecast_does() -> None:
+    y = SEASONAL + RNG.normal(0, 0.3, 60)
+    expected = models.AutoTheta(12).forecast(y, 12)["mean"]
+    np.testing.assert_allclose(theta(padded(y), 12, 12)[0], expected, rtol=0.08)
+    np.testing.assert_allclose(theta(padded(y - 40), 12, 12)[0] + 40, expected, rtol=0.08)  # by differences
+
+
+def test_the_mean_of_demand_is_that_of_statsforecast() -> None:
+    y = RNG.poisson(0.3, 200).astype(float)
+    np.testing.assert_allclose(tsb(padded(y), 3)[0], models.TSB(0.1, 0.1).forecast(y, 3)["mean"], rtol=1e-3)
+
+
+def test_demand_and_counts_are_known_by_their_values() -> None:
+    rows = np.array([[0, 0, 3, 0.0], [1, 2, 3, 4], [0, 0, -1, 0], [0.5, 0, 0, 0], [0, 0, 0, 0]])
+    assert intermittent(rows).tolist() == [True, False, False, True, False]
+    assert whole_counts(rows).tolist() == [True, True, False, False, True]
+
+
+def test_the_unit_of_errors_is_the_seasonal_difference() -> None:
+    np.testing.assert_allclose(seasonal_unit(padded(np.arange(20.0)), 4), [4.0])
+    assert seasonal_unit(padded(np.full(20, 3.0)), 4).tolist() == [3.0]  # which does not change
+
+
+@pytest.mark.parametrize(
+    ("period", "steps", "found"), [((1.0, 5.0, 3.0, 2.0), 80, (4,)), ((3.0, 9.0), 7, (2,)), ((1.0,), 50, (1,))]
+)
+def test_periods_are_found_in_the_values(period: tuple[float, ...], steps: int, found: tuple[int, ...]) -> None:
+    assert periods_in([np.resize(period, steps)]) == found
+
+
+def test_a_week_is_found_beside_the_day() -> None:
+    hours = np.arange(24 * 7 * 6)
+    day = np.sin(2 * np.pi * hours / 24)
+    weekend = np.where(hours // 24 % 7 > 4, 0.3, 1.0)
+    assert periods_in([day * weekend + 0.1 * RNG.normal(size=len(hours))]) == (24, 168)
+
+
+def parts(count: int, *, right: str, horizon: int = 6) -> Parts:
+    """Windows in which one part forecasts the values but for a little noise, and the others do not."""
+    actual = RNG.normal(0, 3, (count, horizon))
+
+    def by(name: str) -> np.ndarray:
+        return actual + RNG.normal(0, 0.1 if name == right else 3, (count, horizon))
+
+    quantiles = by(ALONE)[..., None] + np.linspace(-0.06, 0.06, 9)  # too narrow
+    none = np.zeros(count, dtype=bool)
+    return Parts(
+        quantiles, {"SeasonalNaive": by("SeasonalNaive"), THETA: by(THETA)}, np.ones(count), none, none, actual
+    )
+
+
+@pytest.mark.parametrize("right", [ALONE, THETA, "SeasonalNaive"])
+def test_the_part_that_is_right_has_the_largest_share(right: str) -> None:
+    blend = Blend.fit(parts(300, right=right), LEVELS, {"SeasonalNaive": 1.0, THETA: 1.0})
+    assert max(blend.shares, key=blend.shares.__getitem__) == right
+    assert blend.shares[right] > 0.85
+    assert sum(blend.shares.values()) == pytest.approx(1)
+
+
+def test_one_window_does_not_decide() -> None:
+    blend = Blend.fit(parts(1, right=ALONE), LEVELS, {"SeasonalNaive": 1.0, THETA: 1.0})
+    assert blend.shares["SeasonalNaive"] + blend.shares[THETA] > 0.2
+
+
+def test_intervals_are_stretched_until_they_hold_on_other_windows() -> None:
+    blend = Blend.fit(parts(400, right=ALONE), LEVELS, {"SeasonalNaive": 1.0, THETA: 1.0})
+    other = parts(400, right=ALONE)
+    answer = blend.answer(other)
+    inside = (other.true >= answer.quantiles[..., 0]) & (other.true <= answer.quantiles[..., -1])
+    assert 75 < 100 * inside.mean() < 85
+
+
+def demand(days: int = 200) -> pl.DataFrame:
+    rng = np.random.default_rng(5)
+    return pl.DataFrame({"ds": np.arange(days), "y": rng.poisson(0.25, days) * rng.integers(1, 5, days)})
+
+
+def test_demand_that_comes_now_and_then_has_a_mean_and_scores_that_mean_something() -> None:
+    model = Forecaster(horizon=7, seasons=(7,), hidden_size=8).fit(demand()[:172], budget="5ep", progress=False)
+    forecast = model.predict(demand())
+    assert (forecast["mean"] > 0.1).all()
+    assert forecast["forecast"].equals(forecast["mean"].rename("forecast"))
+    assert (forecast["lo80"] >= 0).all()
+    report = model.evaluate(demand(), origins=4)
+    assert np.isnan(report.metrics["smape"])
+    assert report.metrics["rmsse"] < report.baselines["SeasonalNaive"]["rmsse"]
+    assert report.baselines["CrostonSBA"]["rmsse"] > 0
+    assert model.contest_ is not None
+    assert model.contest_.metric == "rmsse"
+    assert model.score(demand()[172:]) < 0
+
+
+@pytest.mark.parametrize("steps", [3, 12, 24, 30])
+def test_short_series_are_forecast(steps: int) -> None:
+    model = Forecaster(horizon=12, seasons=(12,) if steps >= 24 else (1,))
+    frame = pl.DataFrame({"ds": np.arange(steps), "y": SEASONAL[:steps]})
+    forecast = model.fit(frame, budget="3ep", progress=False).predict(frame)
+    assert forecast.height == 12
+    assert np.isfinite(forecast.drop("unique_id").to_numpy()).all()
+    assert (forecast["forecast"] - SEASONAL[:12].mean()).abs().mean() < 10  # type: ignore[operator]
+
+
+def test_the_plan_leaves_what_is_given() -> None:
+    frame = pl.DataFrame({"ds": np.arange(60), "y": SEASONAL})
+    model = Forecaster(horizon=12, seasons=(12,), members=2).fit(frame, budget="1ep", progress=False)
+    assert model.plan_ == {"hidden_size": 16, "dropout": 0.3}
+    assert len(model.network_.members) == 2
+    assert model.get_params()["hidden_size"] is None
