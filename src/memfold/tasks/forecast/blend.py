@@ -25,6 +25,7 @@ RATE = 0.3  # its step size
 # 220 short series the formulas blended so scored a MASE of 0.93 by month, 0.87 by week, 1.11 by day and 1.02 by hour;
 # the seasonal naive 0.96, 1.00, 1.29 and 1.05, AutoTheta 1.05, 0.90, 1.12 and 3.43.
 FEW_CLASSICAL, FEW = 10, 6
+OUTER = {ALONE: 0.3, LINEAR: 0.3, "": 0.7}  # where the network, the linear model and the formulas start
 MOST_GROWTH = 1.0  # of the formulas' errors with the steps ahead, as an exponent
 STRETCHES = (0.4, 4.0)
 
@@ -167,8 +168,7 @@ def _two_levels(judged: Parts, first: Mapping[str, float], network: Array, *, sq
     candidates = {ALONE: network, "": together}
     if LINEAR in judged.others:
         candidates[LINEAR] = judged.others[LINEAR]
-    start = {ALONE: 0.3, "": 0.7}
-    outer = _shares(candidates, judged, start, FEW, squared=squared)
+    outer = _shares(candidates, judged, OUTER, FEW, squared=squared, sharply=2)
     rest = outer.pop("")
     shares = outer | {name: rest * share for name, share in first.items()}
     kept = {name: share for name, share in shares.items() if share >= 0.01 or name == ALONE}
@@ -177,16 +177,29 @@ def _two_levels(judged: Parts, first: Mapping[str, float], network: Array, *, sq
 
 
 def _shares(
-    candidates: Mapping[str, Array], parts: Parts, start: Mapping[str, float], few: int, *, squared: bool = False
+    candidates: Mapping[str, Array],
+    parts: Parts,
+    start: Mapping[str, float],
+    few: int,
+    *,
+    squared: bool = False,
+    sharply: int = 1,
 ) -> dict[str, float]:
-    """Convex weights with the least error, by exponentiated gradient (Kivinen & Warmuth 1997), drawn to a start."""
+    """Convex weights with the least error, by exponentiated gradient (Kivinen & Warmuth 1997), drawn to a start.
+
+    Args:
+        few: windows at which the start counts for half.
+        squared: whether the error is the squared one.
+        sharply: power of each candidate's error by which its start is divided.
+    """
     names = list(candidates)
     unit = parts.unit[:, None]
     stacked = np.stack([candidates[name] / unit for name in names])  # (P, B, K)
     actual = parts.true / unit
     there = np.isfinite(actual)
     errors = np.nanmean(np.abs(stacked - actual), (1, 2))
-    prior = np.array([start.get(name, 0.0) for name in names]) / np.maximum(errors, 1e-3 * errors.max() + 1e-12)
+    prior = np.array([start.get(name, 0.0) for name in names])
+    prior = prior / np.maximum(errors, 1e-3 * errors.max() + 1e-12) ** sharply
     prior = prior / prior.sum()
     weights = np.full(len(names), 1 / len(names))
     total = np.zeros(len(names))
