@@ -7,7 +7,16 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Compared", "EqualError", "cosines", "equal_error", "rank1", "same_pairs"]
+__all__ = [
+    "Compared",
+    "EqualError",
+    "cosines",
+    "equal_error",
+    "known_and_strangers",
+    "rank1",
+    "same_pairs",
+    "unknown_accepted",
+]
 
 Array = NDArray[np.floating]
 ROUNDING = 1e-9  # of rates
@@ -21,11 +30,16 @@ class Compared:
         points: of N images, ``(N, E)``.
         gallery: of M images, ``(M, E)``.
         measure: the similarity of every point of ``(N, E)`` to every one of ``(M, E)``, ``(N, M)``.
+        known: the similarity to the nearest of the gallery, from which on somebody is taken for known.
+        unseen: similarities of the images to the gallery by one who was not trained on each image's person,
+            ``(N, M)``; None for ``to_gallery``.
     """
 
     points: NDArray[np.float32]
     gallery: NDArray[np.float32]
     measure: Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
+    known: float
+    unseen: NDArray[np.float32] | None = None
 
     @cached_property
     def to_gallery(self) -> NDArray[np.float32]:
@@ -111,3 +125,37 @@ def rank1(similarities: Array, labels: Sequence[str], enrolled: Sequence[str]) -
         return float("nan")
     nearest = np.array(enrolled)[similarities[known].argmax(1)]
     return 100 * float((nearest == np.array(labels)[known]).mean())
+
+
+def known_and_strangers(
+    similarities: Array, labels: Sequence[str], enrolled: Sequence[str], itself: bool = False
+) -> tuple[Array, Array]:
+    """How near each image comes to the nearest of its own person, and to the nearest of all others.
+
+    The second is what it would come to if its person were a stranger.
+
+    Args:
+        similarities: of N images to the M of the gallery, ``(N, M)``.
+        itself: whether the images are the gallery, so that each meets itself there.
+
+    Returns:
+        ``(N,)`` each; -inf where there is none.
+    """
+    same = np.array(labels)[:, None] == np.array(enrolled)[None, :]
+    matching = same & ~np.eye(len(labels), dtype=bool) if itself else same
+    nearest = [np.where(chosen, similarities, -np.inf).max(1, initial=-np.inf) for chosen in (matching, ~same)]
+    return nearest[0], nearest[1]
+
+
+def unknown_accepted(compared: Compared, labels: Sequence[str], enrolled: Sequence[str]) -> float:
+    """Per cent of strangers who are taken for somebody known.
+
+    Strangers are the images of people who are not in the gallery. Where there are none, every image counts as a
+    stranger's, as if its person were not in the gallery.
+    """
+    stranger = ~np.isin(labels, enrolled)
+    if stranger.any():
+        return 100 * float((compared.to_gallery[stranger].max(1) >= compared.known).mean())
+    similarities = compared.to_gallery if compared.unseen is None else compared.unseen
+    others = known_and_strangers(similarities, labels, enrolled)[1]
+    return 100 * float((others >= compared.known).mean())
