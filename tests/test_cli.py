@@ -65,7 +65,7 @@ def test_fit_prints_one_json_object_and_nothing_else(series: Path, tmp_path: Pat
     report = json.loads(done.stdout)
     assert done.stdout.count("\n") == 1
     assert set(report) >= {"task", "data", "metrics", "baseline", "seconds", "seed", "parameters", "memfold", "torch"}
-    assert set(report["metrics"]) == {"smape", "mase", "owa", "crps", "coverage80"}
+    assert set(report["metrics"]) == {"smape", "mase", "owa", "rmsse", "crps", "coverage80"}
     assert report["baseline"]["name"] == "Naive2"
     assert report["baseline"]["owa"] == 1.0
     assert report["seed"] == 3
@@ -98,7 +98,7 @@ def test_evaluate_and_predict_use_the_saved_model(model: Path, tmp_path: Path) -
     assert report["task"] == "forecast"
     assert "<h2>The forecasts</h2>" in (tmp_path / "a.html").read_text(encoding="utf-8")
     done = run("predict", str(model), data)
-    assert done.stdout.splitlines()[0].startswith("unique_id,ds,forecast,lo80,hi80,q10")
+    assert done.stdout.splitlines()[0].startswith("unique_id,ds,forecast,mean,lo80,hi80,q10")
     assert len(done.stdout.splitlines()) == 5
     for name in ("a.csv", "a.parquet"):
         assert run_here("predict", str(model), data, "--out", str(tmp_path / name)).returncode == 0

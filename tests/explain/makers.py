@@ -93,7 +93,7 @@ def image_classifier(folder: Path) -> Made:
     from memfold.tasks import ImageClassifier
 
     pictures = squares(folder / "pictures")
-    model = ImageClassifier(**VISION, blocks=2, lr=1e-2)
+    model = ImageClassifier(**VISION, stem_stride=4, blocks=2, lr=1e-2)
     return model.fit(pictures, budget="40ep", progress=False), str(pictures / "square" / "0.png")
 
 

@@ -182,7 +182,7 @@ def test_who_is_shown_is_who_is_identified(made: Callable[[str], Made], monkeypa
         (-1.0, f"{identified['person']}, similarity {similarity}"),
         (1.1, "nobody of the gallery"),
     ):
-        monkeypatch.setattr(model, "threshold_", threshold)
+        monkeypatch.setattr(model, "known_threshold_", threshold)
         assert explained(model, source).answer.startswith(answer)
 
 

@@ -17,7 +17,7 @@ from memfold.data.datasets import SeriesSplit, dataset, load_split
 from memfold.data.tables import ID, TARGET, TIME
 from memfold.errors import InputError
 from memfold.tasks.forecast.baselines import naive2
-from memfold.tasks.forecast.scores import MODEL, NAIVE2
+from memfold.tasks.forecast.scores import MEAN, MODEL, NAIVE2
 from memfold.tasks.forecast.task import LEVELS, QUANTILES, Forecaster
 
 __all__ = ["series"]
@@ -112,7 +112,8 @@ def _scores(
     ahead = ahead.join(split.whole.known.select(ID, TIME, TARGET), on=[ID, TIME])
     scores = {}
     for name, forecast in forecasts.items():
-        shown = forecast.select(ID, TIME, pl.col("q50").alias(MODEL), *QUANTILES)
+        mean = pl.col(MEAN if MEAN in forecast.columns else "q50").alias(MEAN)
+        shown = forecast.select(ID, TIME, pl.col("q50").alias(MODEL), mean, *QUANTILES)
         report = model.report_on(ahead.join(shown, on=[ID, TIME]), split.whole)
         scores[name] = report.metrics
     return scores | report.baselines

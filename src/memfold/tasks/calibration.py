@@ -42,14 +42,14 @@ def temperature_of(log_p: NDArray[Any], truth: NDArray[np.int64]) -> float:
         truth: classes by number, ``(N,)``.
     """
     finite = np.maximum(log_p, -1e4)
-    own = finite[np.arange(len(truth)), truth].sum()
+    reached = finite[np.arange(len(truth)), truth].sum()
 
     def slope(inverse: float) -> float:
         """Of the loss, by the logarithm of the inverse temperature."""
         scaled = inverse * finite
         p = np.exp(scaled - scaled.max(1, keepdims=True))
         p /= p.sum(1, keepdims=True)
-        return inverse * float((p * finite).sum() - own) + float(np.log(inverse)) / SPREAD**2
+        return inverse * float((p * finite).sum() - reached) + float(np.log(inverse)) / SPREAD**2
 
     # The slope rises where it is near 0, so that halving finds its zero.
     low, high = np.log(1 / 20), np.log(20)

@@ -88,6 +88,8 @@ class Estimator:
     def predict_proba(self, X: Any) -> NDArray[Any]:
         """The probability of every class for every input, ``(N, C)``."""
         self.task.check_fitted()
+        if self.task.kind != "classifier":
+            raise AttributeError(f"a {self.task.name} model gives no probabilities of classes")
         inputs = self.task.inputs(X)
         probabilities = self.task.table(inputs, self.task.answer(inputs)).select("^p_.*$")
         if not probabilities.columns:

@@ -235,6 +235,6 @@ def _discounts(number: Integers) -> Floats:
     if not all(n[1:]):
         return np.array([0, *FALLBACK])
     y = n[1] / (n[1] + 2 * n[2])
-    found = [k - (k + 1) * y * n[k + 1] / n[k] for k in (1, 2, 3)]
-    valid = all(0 < value < k for k, value in enumerate(found, 1))
-    return np.array([0, *(found if valid else FALLBACK)])
+    discounts = [k - (k + 1) * y * n[k + 1] / n[k] for k in (1, 2, 3)]
+    valid = all(0 < value < k for k, value in enumerate(discounts, 1))
+    return np.array([0, *(discounts if valid else FALLBACK)])

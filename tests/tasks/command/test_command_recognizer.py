@@ -88,8 +88,8 @@ def wav(samples: np.ndarray) -> io.BytesIO:
 def test_it_learns_the_commands(fitted: CommandRecognizer, tmp_path: Path) -> None:
     report = fitted.evaluate(read_commands(write_commands(tmp_path, 10, seed=5)))
     assert report.metrics["accuracy"] > 90
-    assert set(report.metrics) == {"accuracy", "miss_rate"}
-    assert set(report.baselines[MFCC]) == {"accuracy"}
+    assert set(report.metrics) == {"accuracy", "ece", "miss_rate"}
+    assert set(report.baselines[MFCC]) == {"accuracy", "ece"}
     shown = Console(width=100, file=io.StringIO())
     for item in report.shown:
         shown.print(item)
@@ -452,7 +452,7 @@ def test_the_command_line_from_end_to_end(
     out = call("fit", "command", str(data), "--out", str(model), "--budget", "2ep", "--json", *sets)
     report = json.loads(out)
     assert report["task"] == "command"
-    assert {"accuracy", "accuracy_heldout_speaker", "miss_rate"} == set(report["metrics"])
+    assert {"accuracy", "accuracy_heldout_speaker", "ece", "miss_rate"} == set(report["metrics"])
     assert report["baseline"]["name"] == MFCC
     assert json.loads(call("evaluate", str(model), str(data), "--json"))["metrics"]["accuracy"] >= 0
     assert call("predict", str(model), str(data / "up")).startswith("file,label,p_down,p_flat,p_up\n")

@@ -24,9 +24,9 @@ def blended(network: Boxes, common: Boxes, share: float) -> Boxes:
         return network if share else common
     ours = network.scores * np.float32(min(1.0, share / (1 - share)))
     theirs = common.scores * np.float32(min(1.0, (1 - share) / share))
-    found = overlaps(common.boxes, network.boxes) >= LEAST_OVERLAP
-    found &= (common.labels[:, None] == network.labels) & (theirs[:, None] <= ours)
-    new = ~found.any(1)
+    again = overlaps(common.boxes, network.boxes) >= LEAST_OVERLAP
+    again &= (common.labels[:, None] == network.labels) & (theirs[:, None] <= ours)
+    new = ~again.any(1)
     scores = np.concatenate([ours, theirs[new]])
     order = np.argsort(-scores, kind="stable")
     boxes = np.concatenate([network.boxes, common.boxes[new]])[order]

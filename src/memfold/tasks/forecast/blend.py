@@ -129,9 +129,12 @@ class Blend:
         first = _shares({name: parts.others[name] for name in formulas}, parts, start, FEW_CLASSICAL)
         of_mean = {name: parts.others[name] for name in [*formulas, *([TSB] if parts.demand.any() else [])]}
         first_mean = _shares(of_mean, parts, start, FEW_CLASSICAL, squared=True)
+        spread, plain = _spread(parts, first, levels), np.ones(len(levels))
+        if not parts.judged.any():  # the network diverged
+            return cls({ALONE: 0.0, **first}, {ALONE: 0.0, **first_mean}, spread, plain)
         shares = _two_levels(judged, first, judged.median, squared=False)
         mean_shares = _two_levels(judged, first_mean, judged.network_mean, squared=True)
-        blend = cls(shares, mean_shares, _spread(parts, first, levels), np.ones(len(levels)))
+        blend = cls(shares, mean_shares, spread, plain)
         return replace(blend, stretch=_stretch(judged, blend, levels))
 
     def answer(self, parts: Parts) -> Answer:
@@ -149,12 +152,12 @@ class Blend:
     def _spread_of(self, parts: Parts) -> Array:
         """The quantiles less the median, not stretched, (B, K, Q)."""
         share = self.shares[ALONE]
-        own = parts.network - parts.median[..., None]
-        return share * own + (1 - share) * parts.unit[:, None, None] * self.spread
+        spread = (1 - share) * parts.unit[:, None, None] * self.spread
+        return spread + share * (parts.network - parts.median[..., None]) if share else spread
 
 
 def _mixed(shares: Mapping[str, float], parts: Parts, network: Array) -> Array:
-    mixed = shares[ALONE] * network
+    mixed = shares[ALONE] * network if shares[ALONE] else np.zeros_like(network)
     for name, share in shares.items():
         if name != ALONE:
             mixed = mixed + share * parts.others[name]

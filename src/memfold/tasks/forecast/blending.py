@@ -83,6 +83,7 @@ def _contest(parts: Parts, blend: Blend, naives: list[str]) -> Contest:
     candidates = {ANSWER: answer.point, ALONE: parts.network_point}
     others = [*naives, THETA, *([LINEAR] if LINEAR in parts.others else []), *([TSB] if demand else [])]
     candidates |= {name: parts.others[name] for name in others}
+    candidates = {name: values for name, values in candidates.items() if np.isfinite(values).all()}
     unit = parts.unit[:, None]
     scores = {name: _error(values, parts, unit, demand) for name, values in candidates.items()}
     shares = blend.mean_shares if demand else blend.shares

@@ -229,8 +229,8 @@ class TextGenerator(Task):
         name = f"{ngram.order}-gram"
         per_character = len(valid) / max(len(data.valid), 1)
         mixed = Mixture(ngram, self.share_).nats(by_network, by_ngram)
-        found = {ANSWER: mixed, ALONE: by_network, name: by_ngram}
-        scores = {name: float(nats.mean()) * per_character for name, nats in found.items()}
+        each = {ANSWER: mixed, ALONE: by_network, name: by_ngram}
+        scores = {name: float(nats.mean()) * per_character for name, nats in each.items()}
         return Contest("nats_carried", "lower", scores, {"the network": 1 - self.share_, name: self.share_})
 
     def complete(self, network: "LanguageModel") -> None:

@@ -235,8 +235,8 @@ class TextClassifier(Task):
         for fold, rows in enumerate(examples.fold_rows(count)):
             of[rows] = fold
         for number in range(len(self.classes_)):
-            own = of[numbers == number]
-            if len(np.unique(own)) < 2:
+            folds = of[numbers == number]
+            if len(np.unique(folds)) < 2:
                 of[numbers == number] = -1
         return Folds(torch.from_numpy(of), count) if of.max() >= 0 else None
 

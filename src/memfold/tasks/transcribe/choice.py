@@ -26,12 +26,12 @@ class Heard:
     Attributes:
         log_ps: (S, 1 + V) of each.
         labels: of their texts.
-        own: whether the language model's texts have theirs among them, so that it must be made without.
+        included: whether the language model's texts have theirs among them, so that it must be made without.
     """
 
     log_ps: Sequence[NDArray[np.float32]]
     labels: Sequence[list[int]]
-    own: bool
+    included: bool
 
 
 def chosen_weights(
@@ -64,7 +64,7 @@ def chosen_weights(
         written = [
             Transcript(alphabet, weights, model if language else None, pause).whole(log_p) for log_p, _, model in rows
         ]
-        edits[language, bonus] = np.array([_edits(text, own) for (_, text, _), own in zip(rows, written, strict=True)])
+        edits[language, bonus] = np.array([_edits(text, one) for (_, text, _), one in zip(rows, written, strict=True)])
     best = min(edits, key=lambda choice: edits[choice].sum())
     saved = edits[NO_LANGUAGE] - edits[best]
     chosen = best if saved.sum() > np.sqrt(np.square(saved).sum()) else NO_LANGUAGE
@@ -74,7 +74,7 @@ def chosen_weights(
 def _models(part: Heard, texts: Sequence[list[int]], alphabet: Alphabet) -> list[CharacterModel]:
     """For each recording of a part a language model that has not seen its text."""
     count = len(alphabet.characters)
-    if not part.own:
+    if not part.included:
         return [CharacterModel(texts, count)] * len(part.labels)
     distinct = list(dict.fromkeys(map(tuple, texts)))
     fold = {text: place % FOLDS for place, text in enumerate(distinct)}

@@ -274,10 +274,10 @@ class SpeechRecognizer(RateOfRecordings, Task):
         from memfold.tasks.speech.noise import made_noise
         from memfold.tasks.transcribe.augment import elsewhere
 
-        heard = [Validated(log_ps[:MOST_TO_CHOOSE], valid.labels[:MOST_TO_CHOOSE], own=False)]
+        heard = [Validated(log_ps[:MOST_TO_CHOOSE], valid.labels[:MOST_TO_CHOOSE], included=False)]
         if sum(map(len, valid.labels)) < FEW:
             worse = elsewhere(train.frames[:FEWER_TO_CHOOSE], made_noise(self.features, seed=1), self.seed)
-            heard.append(Validated(self._log_p(worse), train.labels[:FEWER_TO_CHOOSE], own=True))
+            heard.append(Validated(self._log_p(worse), train.labels[:FEWER_TO_CHOOSE], included=True))
         texts = [self.alphabet_.encode(text) for text in self.texts_]
         show = partial(followed, what="weighing the language model", show=self.progress)
         (self.language_, self.bonus_), rate = chosen_weights(heard, texts, self.alphabet_, self._pause_steps, show)
