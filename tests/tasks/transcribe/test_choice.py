@@ -37,5 +37,5 @@ def test_a_model_of_texts_with_a_pattern_counts_and_one_of_random_texts_does_not
 
 def test_what_saves_no_more_than_chance_is_not_chosen() -> None:
     labels = [[1, 2, 1, 2]] * 5
-    heard = Heard([heard_as(text, np.random.default_rng(1), 0.0) for text in labels], labels, own=False)
+    heard = Heard([heard_as(text, np.random.default_rng(1), 0.0) for text in labels], labels, included=False)
     assert chosen_weights([heard], labels, ALPHABET, 50, iter) == (NO_LANGUAGE, 0.0)
