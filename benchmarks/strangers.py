@@ -105,19 +105,30 @@ def run(cell: Cell, files: Files, folder: Path, budget: str, old: str, old_path:
     return {**fitted, **scored, "seconds": fitted["seconds"]}
 
 
-def quiet() -> bool:
-    """Whether nothing else works on this machine: over a second, its processors are all but idle."""
-    if not Path("/proc/stat").exists():
-        return True
+class Others:
+    """How much other programs work on this machine, in cores."""
 
-    def idle() -> tuple[float, float]:
-        numbers = [float(word) for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:]]
-        return numbers[3] + numbers[4], sum(numbers[:8])
+    def __init__(self) -> None:
+        self.begun, self.busy, self.children = time.monotonic(), self._busy(), self._children()
 
-    first = idle()
-    time.sleep(1)
-    second = idle()
-    return second[0] - first[0] > 0.9 * (second[1] - first[1])
+    def cores(self) -> float:
+        """The mean since the beginning."""
+        elsewhere = (self._busy() - self.busy) - (self._children() - self.children)
+        return max(elsewhere, 0.0) / (time.monotonic() - self.begun)
+
+    @staticmethod
+    def _busy() -> float:
+        """Seconds that all processors have worked."""
+        if not Path("/proc/stat").exists():
+            return 0.0
+        numbers = [float(word) for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+        return (sum(numbers) - numbers[3] - numbers[4]) / os.sysconf("SC_CLK_TCK")
+
+    @staticmethod
+    def _children() -> float:
+        """Seconds that the programs called here have worked."""
+        used = os.times()
+        return used.children_user + used.children_system
 
 
 def table(folder: Path) -> str:
@@ -206,15 +217,16 @@ def main(
         files = files_of(cell.name, cell.share, out)
         if files is None:
             continue
-        alone = quiet()
+        others = Others()
         try:
             result = run(cell, files, out, budget, old, old_path)
         except RuntimeError as error:
             print(f"{cell}: {error}", file=sys.stderr, flush=True)
             continue
-        place.write_text(json.dumps({"cell": asdict(cell), "budget": budget, "quiet": alone, "result": result}))
+        cores = round(others.cores(), 2)
+        place.write_text(json.dumps({"cell": asdict(cell), "budget": budget, "others": cores, "result": result}))
         score = result["metrics"].get(SETS[cell.name].metric)
-        print(f"{cell}: {score} {result.get('plan', '')}{'' if alone else ' (not quiet)'}", file=sys.stderr, flush=True)
+        print(f"{cell}: {score} {result.get('plan', '')} (others: {cores} cores)", file=sys.stderr, flush=True)
     print(table(out))
 
 
