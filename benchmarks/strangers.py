@@ -6,7 +6,7 @@ training at a time, on the whole machine; what is done is kept in --out and not 
 and gone on with. The test parts select nothing: every cell is run once.
 
     python benchmarks/strangers.py --out strangers
-    python benchmarks/strangers.py --out strangers --old "python -m memfold" --old-path memfold-0.1.0/src
+    python benchmarks/strangers.py --out strangers --old python --old-path memfold-0.1.0/src
     python benchmarks/strangers.py --out strangers --table
 """
 
@@ -68,41 +68,36 @@ def files_of(name: str, share: float, folder: Path) -> Files | None:
     return None if content is None else Files(**content)
 
 
-def called(command: list[str], environment: dict[str, str], log: Path) -> dict[str, Any]:
-    """The object that a command prints; what it says on the way goes into a log."""
-    with open(log, "a") as says:
-        says.write(f"$ {shlex.join(command)[:2000]}\n")
-        says.flush()
+def run(cell: Cell, files: Files, folder: Path, budget: str, old: str, old_path: str) -> dict[str, Any]:
+    """Train and score one cell; what is said on the way goes into a log.
+
+    Raises:
+        RuntimeError: the training or the scoring ended with an error.
+    """
+    log = folder / "logs" / f"{cell}.txt"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    before = cell.who != NOW
+    scoring = {name: int(value) for name, value in (setting.split("=") for setting in files.scoring)}
+    job = {
+        "name": cell.name,
+        "task": SETS[cell.name].task,
+        "named": cell.name if cell.who == TUNED else "",
+        "train": files.train,
+        "test": files.test,
+        "asked": files.asked,
+        "scoring": scoring,
+        "seed": cell.seed,
+        "budget": budget,
+    }
+    program = shlex.split(old) if before else [sys.executable]
+    environment = {**os.environ, **({"PYTHONPATH": old_path} if before and old_path else {})}
+    command = [*program, str(Path(__file__).with_name("strangers_fit.py")), json.dumps(job)]
+    with open(log, "w") as says:
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=says, env=environment, text=True)
     if done.returncode != 0:
         raise RuntimeError(f"ended with {done.returncode}: {log.read_text().splitlines()[-1]}")
     result: dict[str, Any] = json.loads(done.stdout)
     return result
-
-
-def run(cell: Cell, files: Files, folder: Path, budget: str, old: str, old_path: str) -> dict[str, Any]:
-    """Train and score one cell."""
-    known, model, log = SETS[cell.name], folder / "models" / str(cell), folder / "logs" / f"{cell}.txt"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    log.unlink(missing_ok=True)
-    before = cell.who != NOW
-    program = shlex.split(old) if before else [sys.executable, "-m", "memfold"]
-    environment = {**os.environ, **({"PYTHONPATH": old_path} if before and old_path else {})}
-    options = ["--budget", budget, "--seed", str(cell.seed), "--out", str(model), "--json"]
-    if not before:
-        options.append("--overwrite")
-    train = [f"@{cell.name}"] if cell.who == TUNED else files.train
-    asked = [] if cell.who == TUNED else [word for setting in files.asked for word in ("--set", setting)]
-    fitted = called([*program, "fit", known.task, *train, *options, *asked], environment, log)
-    if cell.who == TUNED or not files.test:
-        return fitted
-    scoring = [word for setting in files.scoring for word in ("--set", setting)]
-    if before:  # the names that these had
-        values = dict(setting.split("=") for setting in files.scoring)
-        flags = {"origins": "--origins", "origin_step": "--every"}
-        scoring = [word for name, value in values.items() for word in (flags[name], value)]
-    scored = called([*program, "evaluate", str(model), *files.test, "--json", *scoring], environment, log)
-    return {**fitted, **scored, "seconds": fitted["seconds"]}
 
 
 class Others:
@@ -198,8 +193,8 @@ def main(
     shares: Annotated[str, typer.Option(help="Of the training parts, with commas between.")] = "1,0.1,0.01",
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of each.")] = 1,
     budget: Annotated[str, typer.Option(help="Of each training.")] = "3m",
-    old: Annotated[str, typer.Option(help="Command of an earlier memfold, which is run beside.")] = "",
-    old_path: Annotated[str, typer.Option(help="PYTHONPATH of that command.")] = "",
+    old: Annotated[str, typer.Option(help="Python with an earlier memfold, which is run beside.")] = "",
+    old_path: Annotated[str, typer.Option(help="Its PYTHONPATH.")] = "",
     stop_after: Annotated[float, typer.Option(help="Begin no training after so many minutes.")] = float("inf"),
     table_only: Annotated[bool, typer.Option("--table", help="Only print what was found.")] = False,
 ) -> None:
