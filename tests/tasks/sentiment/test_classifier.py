@@ -536,3 +536,13 @@ def test_from_a_file_to_labels_on_the_command_line(memfold_command, tmp_path, mo
         code, printed, said = memfold_command(*arguments)
         assert (code, printed) == (2, "")
         assert message in said
+
+
+def test_a_model_of_characters_is_saved_and_answers_again(tmp_path: Path) -> None:
+    texts = ["这家酒店很好", "房间干净舒服", "服务态度很差", "房间又脏又吵"] * 12
+    examples = pl.DataFrame({"text": texts, "label": ["good", "good", "bad", "bad"] * 12})
+    model = TextClassifier(embedding_size=8, hidden_size=4, members=1).fit(examples, budget="2ep", progress=False)
+    model.save(tmp_path / "m")
+    restored = load(tmp_path / "m")
+    assert isinstance(restored, TextClassifier)
+    assert restored.predict(texts[:4]).equals(model.predict(texts[:4]))

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -130,7 +131,7 @@ class LinearModels:
         """Fit to texts and their classes, which are numbered from 0 and all there."""
         if by_character:
             model = NgramRegression.fit(texts, labels, ("characters",), STRENGTH)
-            return cls(model, model)
+            return cls(model, deepcopy(model))  # each is stored by itself
         ngrams = NgramRegression.fit(texts, labels, ("words", "parts"), 4.0)
         return cls(ngrams, NgramRegression.fit(texts, labels, ("words",), STRENGTH))
 
