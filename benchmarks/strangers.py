@@ -95,7 +95,8 @@ def run(cell: Cell, files: Files, folder: Path, budget: str, old: str, old_path:
     with open(log, "w") as says:
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=says, env=environment, text=True)
     if done.returncode != 0:
-        raise RuntimeError(f"ended with {done.returncode}: {log.read_text().splitlines()[-1]}")
+        said = log.read_text().split("\n")
+        raise RuntimeError(f"ended with {done.returncode}: {next((line for line in said[::-1] if line.strip()), log)}")
     result: dict[str, Any] = json.loads(done.stdout)
     return result
 

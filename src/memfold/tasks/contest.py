@@ -13,6 +13,8 @@ ANSWER, ALONE = "memfold", "the network alone"
 class Contest:
     """Scores on the validation part, which neither the network nor the baselines were fitted to.
 
+    The network's best weights and the shares were chosen there, so that the answer looks a little better than it is.
+
     Attributes:
         metric: of the scores.
         better: which way is better.

@@ -146,22 +146,13 @@ def parameter(
     return dataclasses.field(default=default, kw_only=kw_only, metadata={"meaning": meaning, **entries})
 
 
-def planned(
-    meaning: str,
-    *,
-    least: float | None = None,
-    most: float | None = None,
-    above: float | None = None,
-    below: float | None = None,
-    search: Search | tuple[Any, ...] | None = None,
-    kw_only: bool = False,
-) -> Any:
-    """A field like `parameter` whose default, None, leaves the choice to the plan of a fit.
+def planned(meaning: str, *, kw_only: bool = False, **limits: Any) -> Any:
+    """A field like `parameter`, with its limits, whose default, None, leaves the choice to the plan of a fit.
 
     A task reads what was chosen as ``self.chosen.NAME``.
     """
-    entries = {"least": least, "most": most, "above": above, "below": below, "search": search, "planned": True}
-    return dataclasses.field(default=None, kw_only=kw_only, metadata={"meaning": meaning, **entries})
+    metadata = {"meaning": meaning, **limits, "planned": True}
+    return dataclasses.field(default=None, kw_only=kw_only, metadata=metadata)
 
 
 def learning_rate(default: float, meaning: str = "peak learning rate", *, kw_only: Literal[True] = True) -> Any:

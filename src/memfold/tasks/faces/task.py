@@ -67,19 +67,6 @@ class FaceRecognizer(ImageTask):
     needs = ("pictures", "face.jpg")
     shows = "person"
 
-    size: int = parameter(
-        64,
-        "side in pixels of the square that every image is brought to, with its proportions kept",
-        least=8,
-        most=8192,
-        search=(32, 64, 96),
-    )
-    augment: float = parameter(
-        1.0, "strength of the augmentation in training; 0 for none", least=0, search=Search(0, 2)
-    )
-    channels: int = parameter(64, "features at each place", least=1, search=Search(16, 128, log=True))
-    blocks: int = parameter(2, "blocks of LSTMs along rows and columns", least=1, most=1000, search=(1, 2, 4))
-    hidden_size: int = parameter(32, "units of each LSTM in each direction", least=1, search=Search(16, 128, log=True))
     stem_stride: int = parameter(8, "pixels from one place to the next: 1, 2, 4 or 8", least=1, search=STRIDES)
     dropout: float = parameter(0.3, "dropout of the features", least=0, below=1, search=Search(0, 0.5))
     embedding_size: int = parameter(128, "dimensions of the embedding", least=1, search=Search(32, 256, log=True))
