@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import _VF, Tensor, nn
 from torch.autograd import forward_ad
 
+import memfold.nn.composed_operator as composed_operator
 import memfold.nn.composition as composition
 import memfold.nn.inference as inference
 import memfold.nn.ops as ops
@@ -142,7 +143,8 @@ def operated(
 def composed(
     layer: Stack, x: Tensor, state: State, lengths: Tensor | None, resets: Tensor | None, *, keep: bool = False
 ) -> tuple[Tensor, State, dict[str, Values]]:
-    """As :func:`operated`, on the composition."""
+    """As :func:`operated`, on the composition; as an operator where a compiler or an exporter would unroll it."""
+    operator = torch.compiler.is_compiling() and not keep
     finals: list[State] = []
     traces: dict[str, Values] = {}
     for k in range(layer.num_layers):
@@ -150,6 +152,26 @@ def composed(
         rows = range(k * layer.num_directions, (k + 1) * layer.num_directions)
         mask, zones = _drawn(layer, tuple(s[rows.start : rows.stop] for s in state), x.shape[0])
         for direction, row in enumerate(rows):
+            if operator:
+                y, final = composed_operator.compose(
+                    composed_operator.Composed(
+                        x=x,
+                        weights=list(layer.checked_weights(row).values()),
+                        state=[s[row] for s in state],
+                        lengths=lengths,
+                        resets=resets,
+                        mask=None if mask is None else mask[direction],
+                        zones=[None if z is None else z[direction] for z in zones],
+                        names=list(layer.weight_names[row]),
+                        cell=layer.cell,
+                        reverse=direction == 1,
+                        clip=layer.clip,
+                        zoneout=[0.0 if layer.training else p for p in layer.zoneouts],
+                    )
+                )
+                outputs.append(y)
+                finals.append(final)
+                continue
             values, final = composition.fold(
                 layer.cell,
                 x,
