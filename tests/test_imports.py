@@ -26,6 +26,7 @@ FLOORS = (
     ("training",),
     ("explain",),
     ("tasks",),
+    ("export",),
     ("lab",),
     ("bench", "demo"),
     ("cli",),

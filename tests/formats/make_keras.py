@@ -1,7 +1,7 @@
 """Write keras_layers.keras and keras_layers.json, which test_layers.py reads: a model of Keras 3 and what it answers.
 
-    pip install keras==3.15.1 torch==2.13.0 h5py
-    KERAS_BACKEND=torch python tests/formats/make_keras.py
+pip install keras==3.15.1 torch==2.13.0 h5py
+KERAS_BACKEND=torch python tests/formats/make_keras.py
 """
 
 import json

@@ -129,7 +129,7 @@ def test_a_node_of_onnx(op: str, attributes: dict[str, Any], tmp_path: Path) -> 
 
 def test_what_no_layer_has_is_refused_by_name(tmp_path: Path) -> None:
     write_node(tmp_path / "m.onnx", "LSTM", direction="reverse")
-    with pytest.raises(InputError, match="m.onnx: rec: direction 'reverse', which no layer of memfold has"):
+    with pytest.raises(InputError, match=r"m\.onnx: rec: direction 'reverse', which no layer of memfold has"):
         load_weights(tmp_path / "m.onnx")
     write_node(tmp_path / "m.onnx", "GRU", activations=["HardSigmoid", "Tanh"])
     with pytest.raises(InputError, match="rec: activations hardsigmoid, tanh, which no layer of memfold has"):
@@ -155,7 +155,7 @@ def test_a_model_of_keras() -> None:
 
 
 def test_files_that_do_not_fit(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="none.pt: no such file"):
+    with pytest.raises(InputError, match=r"none\.pt: no such file"):
         load_weights(tmp_path / "none.pt")
     for name in ("m.pt", "m.safetensors", "m.onnx", "m.keras"):
         (tmp_path / name).write_bytes(b"no model")
@@ -173,7 +173,7 @@ def test_files_that_do_not_fit(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="'' is 'gated', expected one of lstm"):
         load_weights(tmp_path / "m.pt", cells={"": "gated"})
     torch.save({**nn.GRU(3, 4).state_dict(), "weight_hh_l0": torch.zeros(5, 4)}, tmp_path / "m.pt")
-    with pytest.raises(InputError, match="the layer: .*size mismatch for weight_hh_l0"):
+    with pytest.raises(InputError, match=r"the layer: .*size mismatch for weight_hh_l0"):
         load_weights(tmp_path / "m.pt")
     torch.save(nn.GRU(3, 4), tmp_path / "m.pt")
     with pytest.raises(InputError, match="not readable as tensors alone"):
