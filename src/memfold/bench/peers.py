@@ -73,7 +73,7 @@ def _torch(layer: Recurrent, x: torch.Tensor, carry: bool) -> TimedCall:
 def _onnxruntime(layer: Recurrent, x: Array, carry: bool) -> TimedCall:
     """One ONNX node with the layer's weights, reordered from i f g o to i o f c and from r z n to z r h."""
     import onnx
-    import onnxruntime  # type: ignore[import-untyped]
+    import onnxruntime
     from onnx import helper, numpy_helper
 
     ours = {name: w.detach().numpy() for name, w in layer.weights(0).items()}

@@ -14,7 +14,7 @@ from onnxscript import evaluator, opset20
 from memfold.cells.table import CELLS
 from memfold.export.scan import Body, step
 
-__all__ = ["TABLE"]
+__all__ = ["STEP_TABLE", "TABLE"]
 
 # where ONNX's gates stand among torch's: i o f c from i f g o, z r h from r z n; of a coupled LSTM f's rows are unused
 op: Any = opset20  # whose stubs take no whole numbers as axes
@@ -178,10 +178,7 @@ def _scan(
         scanned.append((cut_step, cut))
         before = {name: body("Where", cut_step, body.numbers(0.0), value) for name, value in old.items()}
     new = step(body, cell, x_step, before, weights, clip)
-    for name, p in zip(names, zoneout, strict=False):
-        if p:
-            stays, moves = body("Mul", before[name], body.numbers(p)), body("Mul", new[name], body.numbers(1 - p))
-            new[name] = body("Add", stays, moves)
+    new = {name: _zoned(body, new[name], before[name], p) for name, p in zip(names, zoneout, strict=True)}
     y_step = new["h"]
     if inside is not None:
         inside_step = body.input("inside")
@@ -212,6 +209,85 @@ class Recorded(Body):
         found = getattr(op, operator)(*inputs, **attributes)
         return found[0] if isinstance(found, Sequence) else found  # of a normalisation, mean and deviation follow
 
+    def chunks(self, value: Any, count: int, axis: int = -1) -> list[Any]:
+        if count == 1:
+            return [value]
+        return list(op.Split(value, num_outputs=count, axis=axis))
+
+
+def step_fold(
+    x: Any,
+    weights: Sequence[Any],
+    state: Sequence[Any],
+    lengths: Any,
+    resets: Any,
+    mask: Any,
+    zones: Sequence[Any],
+    cell: str,
+    directions: int,
+    clip: float | None,
+    zoneout: Sequence[float],
+    batch_first: bool,
+    keep: bool,
+) -> tuple[Any, Any, Any]:
+    """``memfold::fold`` of one step, as products and gates without a loop: y ``(1, B, H)``, h and c ``(1, B, H)``."""
+    if directions != 1 or lengths is not None or resets is not None:
+        raise NotImplementedError("a step has one direction, no lengths and no resets")
+    count = len(weights)
+    names = ["weight_ih", "weight_hh"] + ["bias_ih", "bias_hh"] * (count > 3) + ["weight_ph"] * (count % 2)
+    own = [_at(part, 0) for part in state]
+    return _one_step(x, dict(zip(names, weights, strict=True)), own, cell, clip, zoneout, mask, zones, [0])
+
+
+def step_compose(
+    x: Any,
+    weights: Sequence[Any],
+    state: Sequence[Any],
+    lengths: Any,
+    resets: Any,
+    mask: Any,
+    zones: Sequence[Any],
+    names: Sequence[str],
+    cell: str,
+    reverse: bool,
+    clip: float | None,
+    zoneout: Sequence[float],
+) -> tuple[Any, Any, Any]:
+    """``memfold::compose`` of one step: y ``(1, B, ·)``, h and c ``(B, ·)``."""
+    if reverse or lengths is not None or resets is not None:
+        raise NotImplementedError("a step has one direction, no lengths and no resets")
+    return _one_step(x, dict(zip(names, weights, strict=True)), state, cell, clip, zoneout, mask, zones, None)
+
+
+def _one_step(
+    x: Any,
+    weights: Mapping[str, Any],
+    state: Sequence[Any],
+    cell: str,
+    clip: float | None,
+    zoneout: Sequence[float],
+    mask: Any,
+    zones: Sequence[Any],
+    lifted: list[int] | None,
+) -> tuple[Any, Any, Any]:
+    """A step; the final state gets the axis ``lifted`` in front."""
+    _refuse_training(mask, zones, False)
+    names = CELLS[cell].state
+    graph = Recorded()
+    before = dict(zip(names, state, strict=True))
+    new = step(graph, cell, graph.linear(_at(x, 0), weights, "ih"), before, weights, clip)
+    new = {name: _zoned(graph, new[name], before[name], p) for (name, p) in zip(names, zoneout, strict=True)}
+    final = [new[name] if lifted is None else op.Unsqueeze(new[name], lifted) for name in names]
+    y = op.Unsqueeze(new["h"], [0])
+    return y, final[0], final[1] if len(final) > 1 else op.Constant(value_floats=[0.0])
+
+
+def _zoned(graph: Body, new: Any, old: Any, p: float) -> Any:
+    """The expectation of a unit that stays with the probability p."""
+    if not p:
+        return new
+    return graph("Add", graph("Mul", old, graph.numbers(p)), graph("Mul", new, graph.numbers(1 - p)))
+
 
 def _several(operator: str, inputs: Sequence[Any], outputs: int, **attributes: Any) -> Sequence[Any]:
     """A node with so many outputs, which its name alone does not tell."""
@@ -237,4 +313,9 @@ TABLE: dict[Callable[..., Any], Callable[..., Any]] = {
     torch.ops.memfold.fold_flat.default: translate_fold,
     torch.ops.memfold.compose_flat.default: translate_compose,
     torch.ops.aten.remainder.Scalar: remainder,
+}
+STEP_TABLE: dict[Callable[..., Any], Callable[..., Any]] = {
+    **TABLE,
+    torch.ops.memfold.fold_flat.default: step_fold,
+    torch.ops.memfold.compose_flat.default: step_compose,
 }

@@ -1,4 +1,4 @@
-"""A cell step by step in ONNX: the body of a Scan, for what ONNX's own recurrent nodes do not have.
+"""A cell step by step in ONNX: the body of a Scan, or a single step, for what ONNX's own recurrent nodes do not have.
 
 The formulas are those of `memfold.nn.composition`, where each stands beside its source.
 """

@@ -1,0 +1,195 @@
+"""A part of a model as an ONNX file, checked before it is named."""
+
+import contextlib
+import io
+import json
+import logging
+import re
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.export import Dim
+
+from memfold.errors import InputError
+from memfold.export.flat import flattened
+from memfold.export.operators import STEP_TABLE, TABLE
+from memfold.files import write_file
+from memfold.runtime.recipe import Part
+
+__all__ = ["Exported", "exported"]
+
+OPSET = 20
+TOLERANCE = 1e-4  # of the largest value of an output, or of 1
+LOUD = ("torch.onnx", "onnxscript", "onnx_ir")  # loggers of what is of no use to a person
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A part that was written.
+
+    Attributes:
+        nodes: of its graph.
+        difference: the largest from torch over all that it was checked with, as a share of an output's largest value or
+            of 1.
+        seconds: that exporting it took.
+    """
+
+    part: str
+    file: Path
+    bytes: int
+    nodes: int
+    difference: float
+    seconds: float
+
+
+def exported(part: Part, file: Path, *, step: bool = False, about: Mapping[str, str] | None = None) -> Exported:
+    """Write a part as an ONNX file.
+
+    Args:
+        step: without a loop and without recurrent nodes, of a part that takes one step.
+        about: what else the file's metadata are to hold.
+
+    Raises:
+        InputError: ONNX has no form for something in it, or the file answers otherwise than torch; nothing is written.
+    """
+    begun = time.monotonic()
+    with torch.no_grad():
+        model = _translated(part, STEP_TABLE if step else TABLE)
+        difference = checked(part, model.SerializeToString(), file)
+    seconds = time.monotonic() - begun
+    metadata = {"difference": f"{difference:.3g}", "state": json.dumps(dict(part.state)), **(about or {})}
+    onnx.helper.set_model_props(model, metadata)
+    content = model.SerializeToString()
+    write_file(file, lambda aside: _write(aside, content))
+    return Exported(part.name, file, len(content), len(model.graph.node), difference, seconds)
+
+
+def _write(file: Path, content: bytes) -> None:
+    file.write_bytes(content)
+
+
+def checked(part: Part, content: bytes, file: Path) -> float:
+    """The largest difference from torch over the part's examples.
+
+    Raises:
+        InputError: it is larger than `TOLERANCE`, or the file does not run.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        differences = [_difference(part, session, given) for given in (part.inputs, *part.others)]
+    except Exception as error:  # of ONNX Runtime
+        raise InputError(f"{file}: ONNX Runtime does not run it ({' '.join(str(error).split())[:300]})") from None
+    worst = max(differences)
+    if not worst <= TOLERANCE:
+        raise InputError(
+            f"{file}: not written: {part.name} answers otherwise than the model, by {worst:.2g} where {TOLERANCE:g} is "
+            "the most"
+        )
+    return worst
+
+
+def _difference(part: Part, session: Any, given: Mapping[str, Any]) -> float:
+    expected = _outputs(part.module(*given.values()))
+    found = session.run(None, {name: value.numpy() for name, value in given.items()})
+    worst = 0.0
+    for one, other in zip(found, expected, strict=True):
+        if one.shape != tuple(other.shape):
+            raise ValueError(f"a shape of {one.shape} where {tuple(other.shape)} is right")
+        worst = max(worst, _share(np.asarray(one), other.numpy()))
+    return worst
+
+
+def _share(found: NDArray[Any], expected: NDArray[Any]) -> float:
+    """The largest difference as a share of the largest value, or of 1; what is infinite must be equal."""
+    if not expected.size:
+        return 0.0
+    if expected.dtype.kind in "biu":
+        return float((found != expected).any())
+    finite = np.isfinite(expected)
+    if not (np.isfinite(found) == finite).all() or not (found[~finite] == expected[~finite]).all():
+        return float("inf")
+    scale = max(1.0, float(np.abs(expected[finite]).max(initial=0.0)))
+    return float(np.abs(found[finite] - expected[finite]).max(initial=0.0)) / scale
+
+
+def _outputs(result: Any) -> Sequence[Tensor]:
+    return [result] if isinstance(result, Tensor) else list(result)
+
+
+def _translated(part: Part, table: Mapping[Any, Any]) -> Any:
+    shapes = _shapes(part)
+    try:
+        with _quiet():
+            program = torch.export.export(part.module, tuple(part.inputs.values()), dynamic_shapes=shapes)
+            written = torch.onnx.export(
+                flattened(program),
+                dynamo=True,
+                custom_translation_table=dict(table),
+                input_names=list(part.inputs),
+                output_names=list(part.outputs),
+                opset_version=OPSET,
+                verbose=False,
+            )
+            assert written is not None
+            model = written.model_proto
+    except Exception as error:  # of the exporter, each in its own way
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        raise InputError(f"{part.name} cannot be exported: {' '.join(str(cause).split())[:300]}") from None
+    _name_axes(model.graph, part)
+    return model
+
+
+def _name_axes(graph: Any, part: Part) -> None:
+    """Give the free axes their names, for which the exporter has some of its own."""
+    names: dict[str, str] = {}
+    for entry in graph.input:
+        for axis, name in part.axes.get(entry.name, {}).items():
+            symbol = entry.type.tensor_type.shape.dim[axis].dim_param
+            names[symbol.rpartition("*")[2]] = name.rpartition("*")[2]
+    for entry in (*graph.input, *graph.output, *graph.value_info):
+        for dim in entry.type.tensor_type.shape.dim:
+            if dim.dim_param:
+                dim.dim_param = re.sub(r"\w+", lambda word: names.get(word[0], word[0]), dim.dim_param)
+
+
+def _shapes(part: Part) -> tuple[Any, ...]:
+    """The free axes as torch.export takes them."""
+    dims: dict[str, Any] = {}
+
+    def dim(name: str) -> Any:
+        factor, star, plain = name.rpartition("*")
+        size = dims.setdefault(plain, Dim(plain, max=2**20))
+        return int(factor) * size if star else size
+
+    return tuple({axis: dim(name) for axis, name in part.axes.get(given, {}).items()} for given in part.inputs)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what the exporter says to its developers."""
+    loggers = [logging.getLogger(name) for name in LOUD]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
