@@ -7,14 +7,15 @@ KERAS_BACKEND=torch python tests/formats/make_keras.py
 import json
 from pathlib import Path
 
-import keras
 import numpy as np
-from keras import layers
 
 HERE = Path(__file__).parent
 
 
 def main() -> None:
+    import keras
+    from keras import layers
+
     keras.utils.set_random_seed(0)
     steps = {"return_sequences": True}
     model = keras.Sequential(
