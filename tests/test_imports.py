@@ -23,6 +23,7 @@ FLOORS = (
     ("data", "page"),
     ("nn",),
     ("formats",),
+    ("runtime",),
     ("training",),
     ("explain",),
     ("tasks",),

@@ -9,9 +9,8 @@ from memfold.data.numbers import read_numbers
 from memfold.data.times import read_times
 from memfold.errors import InputError
 
-__all__ = ["TIME_NAMES", "VALUE_NAMES", "by_name", "choose", "holds_numbers", "holds_times"]
+__all__ = ["VALUE_NAMES", "by_name", "choose", "holds_numbers", "holds_times"]
 
-TIME_NAMES = ("ds", "timestamp", "time", "date", "datetime", "ts", "datum", "zeit", "日期", "时间", "fecha")
 VALUE_NAMES = ("y", "value")
 _SAMPLE = 200  # values that are looked at
 

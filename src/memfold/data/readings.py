@@ -10,12 +10,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from memfold.data.columns import TIME_NAMES, VALUE_NAMES, by_name, choose, holds_numbers, holds_times
+from memfold.data.columns import VALUE_NAMES, by_name, choose, holds_numbers, holds_times
 from memfold.data.datasets import find
 from memfold.data.numbers import Decimal, read_numbers
 from memfold.data.sources import read_table
 from memfold.data.tables import TIME, in_order, names_in, refuse_null
-from memfold.data.times import AS_THEY_ARE, Times, read_times
+from memfold.data.times import read_times
+from memfold.data.written import AS_THEY_ARE, TIME_NAMES, Times
 from memfold.errors import InputError
 
 __all__ = ["ID", "Readings", "load_nab", "read_readings"]

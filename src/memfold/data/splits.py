@@ -8,10 +8,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from memfold.data.columns import TIME_NAMES, by_name
+from memfold.data.columns import by_name
 from memfold.data.delimited import Column
 from memfold.data.tables import ID, TIME
 from memfold.data.times import read_times
+from memfold.data.written import TIME_NAMES
 from memfold.errors import InputError
 
 __all__ = ["TimeSplit", "with_column"]

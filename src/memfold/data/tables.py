@@ -13,11 +13,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from memfold.data.columns import TIME_NAMES, VALUE_NAMES, choose, holds_numbers, holds_times
+from memfold.data.columns import VALUE_NAMES, choose, holds_numbers, holds_times
 from memfold.data.delimited import MISSING, Column, Table
 from memfold.data.numbers import Decimal, read_numbers
 from memfold.data.sources import read_table
-from memfold.data.times import AS_THEY_ARE, ZONES, Times, follow_clock, read_times
+from memfold.data.times import ZONES, follow_clock, read_times
+from memfold.data.written import AS_THEY_ARE, TIME_NAMES, Times
 from memfold.errors import InputError
 
 __all__ = ["ID", "TARGET", "TIME", "SeriesTable", "in_order", "names_in", "read_series", "refuse_null"]

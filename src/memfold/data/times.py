@@ -5,17 +5,14 @@ setting that chooses.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import polars as pl
 
 from memfold.data.delimited import Column
+from memfold.data.written import UNIX, Times, durations_of
 from memfold.errors import InputError
 
-__all__ = ["AS_THEY_ARE", "ZONES", "Times", "follow_clock", "read_times"]
-
-Kind = Literal["integer", "number", "unix", "text", "datetime"]
+__all__ = ["ZONES", "follow_clock", "read_times"]
 
 DAY_FIRST, MONTH_FIRST = "day-first", "month-first"
 _FARTHEST = (1 << 62) - 1  # of an integer time: the difference of two fits 64 bits
@@ -32,7 +29,6 @@ _NUMBERS = (
     (6, "%Y%m", "months, as in 202401", 1800_00, 2200_00),
     (4, "%Y", "years", 1800, 2200),
 )
-_UNIX = {"s": 1, "ms": 1000, "us": 10**6, "ns": 10**9}  # ticks of a second
 _UNIX_NAMES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 _UNIX_FROM, _UNIX_TO = 10**8, 41 * 10**8  # seconds: 1973 to 2099
 _ZONE = r"\s?(Z|UTC|GMT|[+-]\d{2}:?\d{2}|[+-]\d{2})$"
@@ -44,80 +40,6 @@ ZONES = (
     *("America/Santiago", "Asia/Jerusalem", "Asia/Tehran", "Africa/Cairo", "Asia/Beirut", "Europe/Moscow"),
     *("Atlantic/Azores", "America/Havana", "Australia/Lord_Howe", "Pacific/Chatham", "Africa/Casablanca"),
 )
-
-
-@dataclass(frozen=True)
-class Times:
-    """How a column of times is written.
-
-    Attributes:
-        kind: ``"integer"``, plain whole numbers; ``"number"``, whole numbers that are dates by their digits;
-            ``"unix"``, whole numbers since 1970; ``"text"``; ``"datetime"``, times of a data frame.
-        format: of texts and of dates in digits, as strptime has it.
-        unit: of ``"unix"``, s, ms, us or ns; of ``"datetime"`` the type's.
-        zone: of times that have one, its name or its offset such as ``+01:00``; ``""`` for those of no zone.
-        utc: whether the times that were read are those of UTC, and not those of the zone.
-        clock: whether the zone is that of clocks which the times follow without saying so.
-        note: how the column was read where that is worth a word, else ``""``.
-    """
-
-    kind: Kind = "text"
-    format: str = ""
-    unit: str = ""
-    zone: str = ""
-    utc: bool = False
-    clock: bool = False
-    note: str = ""
-
-    def written(self, times: pl.Series) -> pl.Series:
-        """Times as they are handed on inside, in the form of the column that they were read from.
-
-        Args:
-            times: Datetime in microseconds without a zone, or Int64 of ``"integer"``.
-        """
-        if self.kind == "integer":
-            return times
-        if self.kind == "unix":
-            ticks = times.dt.epoch("us")
-            per_tick = 10**6 // _UNIX[self.unit] if self.unit != "ns" else 0
-            return ticks * 1000 if self.unit == "ns" else ticks // per_tick
-        if self.kind == "number":
-            return times.dt.strftime(self.format).cast(pl.Int64)
-        local, offset = self._local(times)
-        if self.kind == "datetime":
-            return self._typed(local, times)
-        text = local.dt.strftime(self.format)
-        if not self.zone or self.clock:
-            return text
-        return text + offset
-
-    def _typed(self, local: pl.Series, times: pl.Series) -> pl.Series:
-        """Times in the type of a data frame's column."""
-        if self.format == "date":
-            return local.cast(pl.Date)
-        naive = not self.zone or self.clock
-        if not naive and self.utc:
-            local = times.dt.replace_time_zone("UTC").dt.convert_time_zone(self.zone)
-        elif not naive:
-            local = local.dt.replace_time_zone(self.zone, ambiguous="earliest", non_existent="null")
-        unit: Literal["ns", "us", "ms"] = self.unit or "us"  # type: ignore[assignment]
-        return local.cast(pl.Datetime(unit, None if naive else self.zone))
-
-    def _local(self, times: pl.Series) -> tuple[pl.Series, pl.Series]:
-        """Times of the column's own clock, and of each its offset as text."""
-        if not self.zone:
-            return times, pl.Series([""] * len(times), dtype=pl.String)
-        if self.zone == "Z" or self.zone[0] in "+-":
-            fixed = pl.Series([self.zone] * len(times), dtype=pl.String)
-            return (times + _offset(fixed) if self.utc else times), fixed
-        if self.utc:
-            aware = times.dt.replace_time_zone("UTC").dt.convert_time_zone(self.zone)
-        else:
-            aware = times.dt.replace_time_zone(self.zone, ambiguous="earliest", non_existent="null")
-        return aware.dt.replace_time_zone(None), aware.dt.strftime("%:z")
-
-
-AS_THEY_ARE = Times("datetime")  # of a data frame, without a zone
 
 
 def read_times(
@@ -188,7 +110,7 @@ def _numbers(numbers: pl.Series, at: Column) -> tuple[pl.Series, Times]:
             times = read.str.to_datetime("%Y%m%d", strict=False, time_unit="us")
             if times.null_count() == numbers.null_count():
                 return times, Times("number", form, note=f"{at.short}: whole numbers read as {called}")
-    for unit, ticks in _UNIX.items():
+    for unit, ticks in UNIX.items():
         if _UNIX_FROM * ticks <= least and most <= _UNIX_TO * ticks:
             us = numbers * (10**6 // ticks) if ticks <= 10**6 else numbers // (ticks // 10**6)
             note = f"{at.short}: whole numbers read as {_UNIX_NAMES[unit]} since 1970"
@@ -338,18 +260,6 @@ def _refuse_text(base: pl.Series, column: pl.Series, dates: str | None, at: Colu
 # -- zones and clocks ----------------------------------------------------------------------------------------
 
 
-def _offset(zone: pl.Series) -> pl.Series:
-    """Texts such as Z, +01:00 and -0330 as durations; null where there is none."""
-    digits = zone.str.replace_all(":", "")
-    hours = digits.str.slice(1, 2).cast(pl.Int64, strict=False)
-    minutes = digits.str.slice(3, 2).replace("", "0").cast(pl.Int64, strict=False)
-    sign = pl.Series([-1 if z is not None and z.startswith("-") else 1 for z in zone], dtype=pl.Int64)
-    seconds = sign * (hours * 3600 + minutes.fill_null(0) * 60)
-    named = zone.is_in(["Z", "UTC", "GMT"])
-    seconds = pl.select(pl.when(named).then(0).otherwise(seconds)).to_series()
-    return (seconds * 1_000_000).cast(pl.Duration("us"))
-
-
 def _without_zone(column: pl.Series, at: Column) -> tuple[pl.Series, pl.Series | None]:
     """The texts with a space between date and time and without a zone, and the zones; None where there are none."""
     spaced = column.str.replace(r"^(\S+\d)T(\d)", "${1} ${2}")
@@ -374,7 +284,7 @@ def _zoned(local: pl.Series, zone: pl.Series | None, read: Times) -> tuple[pl.Se
     offsets = zone.drop_nulls().unique(maintain_order=True).to_list()
     if len(offsets) == 1:
         return local, _with(read, zone=offsets[0])
-    utc = local - _offset(zone)
+    utc = local - durations_of(zone)
     named = next((z for z in ZONES if _is_of(local, utc, z)), None)
     if local.dt.time().n_unique() == 1 and named:
         return local, _with(read, zone=named)

@@ -103,26 +103,26 @@ def checked(part: Part, content: bytes, file: Path) -> float:
 
 def _difference(part: Part, session: Any, given: Mapping[str, Any]) -> float:
     expected = _outputs(part.module(*given.values()))
-    found = session.run(None, {name: value.numpy() for name, value in given.items()})
+    actual = session.run(None, {name: value.numpy() for name, value in given.items()})
     worst = 0.0
-    for one, other in zip(found, expected, strict=True):
+    for one, other in zip(actual, expected, strict=True):
         if one.shape != tuple(other.shape):
             raise ValueError(f"a shape of {one.shape} where {tuple(other.shape)} is right")
         worst = max(worst, _share(np.asarray(one), other.numpy()))
     return worst
 
 
-def _share(found: NDArray[Any], expected: NDArray[Any]) -> float:
+def _share(actual: NDArray[Any], expected: NDArray[Any]) -> float:
     """The largest difference as a share of the largest value, or of 1; what is infinite must be equal."""
     if not expected.size:
         return 0.0
     if expected.dtype.kind in "biu":
-        return float((found != expected).any())
+        return float((actual != expected).any())
     finite = np.isfinite(expected)
-    if not (np.isfinite(found) == finite).all() or not (found[~finite] == expected[~finite]).all():
+    if not (np.isfinite(actual) == finite).all() or not (actual[~finite] == expected[~finite]).all():
         return float("inf")
     scale = max(1.0, float(np.abs(expected[finite]).max(initial=0.0)))
-    return float(np.abs(found[finite] - expected[finite]).max(initial=0.0)) / scale
+    return float(np.abs(actual[finite] - expected[finite]).max(initial=0.0)) / scale
 
 
 def _outputs(result: Any) -> Sequence[Tensor]:

@@ -55,8 +55,8 @@ def translate_fold(
         return _node(x, rows, state, lengths, cell, clip)
     outputs = []
     for d, named in enumerate(rows):
-        own = [_at(part, d) for part in state]
-        outputs.append(_scan(x, named, own, lengths, resets, cell, d == 1, clip, zoneout))
+        initial = [_at(part, d) for part in state]
+        outputs.append(_scan(x, named, initial, lengths, resets, cell, d == 1, clip, zoneout))
     y = _joined([output[0] for output in outputs], axis=-1)
     final = [_joined([op.Unsqueeze(output[1][k], [0]) for output in outputs], 0) for k in range(len(state))]
     return y, final[0], final[1] if len(final) > 1 else op.Constant(value_floats=[0.0])
@@ -189,7 +189,7 @@ def _scan(
     inputs = [*old.values(), *(value for value, _ in scanned)]
     graph = ir.Graph(inputs, outputs, nodes=body.nodes, name=f"{cell}_step")
     direction = [int(reverse)]
-    found = _several(
+    result = _several(
         "Scan",
         [*state, *(values for _, values in scanned)],
         len(names) + 1,
@@ -198,7 +198,7 @@ def _scan(
         scan_input_directions=direction * len(scanned),
         scan_output_directions=direction,
     )
-    *final, y = found
+    *final, y = result
     return y, list(final)
 
 
@@ -206,8 +206,8 @@ class Recorded(Body):
     """The same nodes in the graph that is being exported."""
 
     def __call__(self, operator: str, *inputs: Any, **attributes: Any) -> Any:
-        found = getattr(op, operator)(*inputs, **attributes)
-        return found[0] if isinstance(found, Sequence) else found  # of a normalisation, mean and deviation follow
+        result = getattr(op, operator)(*inputs, **attributes)
+        return result[0] if isinstance(result, Sequence) else result  # of a normalisation, mean and deviation follow
 
     def chunks(self, value: Any, count: int, axis: int = -1) -> list[Any]:
         if count == 1:
@@ -235,8 +235,8 @@ def step_fold(
         raise NotImplementedError("a step has one direction, no lengths and no resets")
     count = len(weights)
     names = ["weight_ih", "weight_hh"] + ["bias_ih", "bias_hh"] * (count > 3) + ["weight_ph"] * (count % 2)
-    own = [_at(part, 0) for part in state]
-    return _one_step(x, dict(zip(names, weights, strict=True)), own, cell, clip, zoneout, mask, zones, [0])
+    initial = [_at(part, 0) for part in state]
+    return _one_step(x, dict(zip(names, weights, strict=True)), initial, cell, clip, zoneout, mask, zones, [0])
 
 
 def step_compose(

@@ -113,8 +113,8 @@ def step(
         biases = body.chunks(weights["bias_hh"], 3) if "bias_hh" in weights else [None] * 3
 
         def product(value: ir.Value, weight: ir.Value, bias: ir.Value | None) -> ir.Value:
-            found = body("MatMul", value, body("Transpose", weight, perm=[1, 0]))
-            return found if bias is None else body("Add", found, bias)
+            product = body("MatMul", value, body("Transpose", weight, perm=[1, 0]))
+            return product if bias is None else body("Add", product, bias)
 
         r = body("Sigmoid", body.bound(body("Add", x_r, product(h, w_r, biases[0])), clip))
         z = body("Sigmoid", body.bound(body("Add", x_z, product(h, w_z, biases[1])), clip))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from memfold.errors import InputError
-from memfold.formats.found import Array, Found, refuse, reordered
+from memfold.formats.stored import Array, StoredLayer, refuse, reordered
 
 __all__ = ["read_keras"]
 
@@ -20,7 +20,7 @@ ORDER = {"LSTM": [0, 1, 2, 3], "GRU": [1, 0, 2], "SimpleRNN": [0]}
 USUAL = {"activation": "tanh", "recurrent_activation": "sigmoid"}
 
 
-def read_keras(path: Path, cells: Mapping[str, str]) -> Iterator[tuple[str, Found]]:
+def read_keras(path: Path, cells: Mapping[str, str]) -> Iterator[tuple[str, StoredLayer]]:
     """The layers by their names in the model; x of each is ``(B, T, I)``.
 
     Raises:
@@ -47,11 +47,11 @@ def read_keras(path: Path, cells: Mapping[str, str]) -> Iterator[tuple[str, Foun
             if parts[0]["class_name"] not in KINDS:
                 continue
             first, second = (weights.get(f"{name}/{part}") for part in ("forward_layer", "backward_layer"))
-            yield name, _found(where, parts[0], [first, second])
+            yield name, _stored(where, parts[0], [first, second])
         elif kind in KINDS:
             if options.get("go_backwards"):
                 raise refuse(where, "go_backwards alone")
-            yield name, _found(where, layer, [weights.get(name)])
+            yield name, _stored(where, layer, [weights.get(name)])
 
 
 def _layers(config: Any) -> Iterator[dict[str, Any]]:
@@ -70,7 +70,7 @@ def _layers(config: Any) -> Iterator[dict[str, Any]]:
 
 def _weights_by_name(stored: Any) -> dict[str, list[Array]]:
     """The arrays of every recurrent cell by its layer's name; of a Bidirectional, ``NAME/forward_layer``."""
-    found: dict[str, list[Array]] = {}
+    by_name: dict[str, list[Array]] = {}
 
     def visit(path: str, group: Any) -> None:
         if not path.endswith("/cell/vars"):
@@ -80,13 +80,13 @@ def _weights_by_name(stored: Any) -> dict[str, list[Array]]:
         direction = part in ("forward_layer", "backward_layer")
         name = stored[f"{above if direction else layer}/vars"].attrs["name"]
         name = name.decode() if isinstance(name, bytes) else str(name)
-        found[f"{name}/{part}" if direction else name] = [group[key][()] for key in sorted(group, key=int)]
+        by_name[f"{name}/{part}" if direction else name] = [group[key][()] for key in sorted(group, key=int)]
 
     stored.visititems(visit)
-    return found
+    return by_name
 
 
-def _found(where: str, layer: Mapping[str, Any], directions: list[list[Array] | None]) -> Found:
+def _stored(where: str, layer: Mapping[str, Any], directions: list[list[Array] | None]) -> StoredLayer:
     kind, options = layer["class_name"], layer["config"]
     for option, usual in USUAL.items():
         given = options.get(option, usual)
@@ -106,4 +106,4 @@ def _found(where: str, layer: Mapping[str, Any], directions: list[list[Array] | 
             both = bias[0] if bias[0].ndim == 2 else np.stack([bias[0], np.zeros_like(bias[0])])
             for name, half in zip(("bias_ih", "bias_hh"), both, strict=True):
                 weights[f"{name}_l0{suffix}"] = reordered(half, ORDER[kind])
-    return Found(where, cell, weights, batch_first=True)
+    return StoredLayer(where, cell, weights, batch_first=True)

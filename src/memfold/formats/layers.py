@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from memfold.errors import InputError
-from memfold.formats.found import OPTIONS, layer_of
+from memfold.formats.stored import OPTIONS, layer_of
 from memfold.nn.layer import Recurrent
 
 __all__ = ["load_weights"]
@@ -58,7 +58,7 @@ def load_weights(path: str | Path, *, cells: Mapping[str, str] | None = None) ->
     except ModuleNotFoundError:
         raise InputError(f"{path}: reading it needs {package}: pip install {package}") from None
     read = getattr(importlib.import_module(f"memfold.formats.{module}"), function)
-    layers = {name: layer_of(found) for name, found in read(path, cells)}
+    layers = {name: layer_of(stored) for name, stored in read(path, cells)}
     if not layers:
         raise InputError(f"{path}: holds no LSTM, GRU or plain RNN")
     if unknown := sorted(cells.keys() - layers.keys()):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from memfold.errors import InputError
-from memfold.formats.found import Array, Found, refuse, reordered
+from memfold.formats.stored import Array, StoredLayer, refuse, reordered
 
 __all__ = ["read_onnx"]
 
@@ -19,7 +19,7 @@ SLOTS = ("X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P")
 SUFFIXES = {"forward": ("",), "bidirectional": ("", "_reverse")}
 
 
-def read_onnx(path: Path, cells: Mapping[str, str]) -> Iterator[tuple[str, Found]]:
+def read_onnx(path: Path, cells: Mapping[str, str]) -> Iterator[tuple[str, StoredLayer]]:
     """The layers by their nodes' names; a stack of several layers is one for each node.
 
     Raises:
@@ -41,10 +41,10 @@ def read_onnx(path: Path, cells: Mapping[str, str]) -> Iterator[tuple[str, Found
             name = node.name or f"{node.op_type}_{number}"
             options = {entry.name: helper.get_attribute_value(entry) for entry in node.attribute}
             inputs = {slot: given for slot, given in zip(SLOTS, node.input, strict=False) if given}
-            yield name, _found(f"{path}: {name}", node.op_type, options, inputs, constants)
+            yield name, _stored(f"{path}: {name}", node.op_type, options, inputs, constants)
 
 
-def _found(where: str, op: str, options: Mapping[str, Any], inputs: Mapping[str, str], constants: Any) -> Found:
+def _stored(where: str, op: str, options: Mapping[str, Any], inputs: Mapping[str, str], constants: Any) -> StoredLayer:
     direction = options.get("direction", b"forward").decode()
     if direction not in SUFFIXES:
         raise refuse(where, f"direction {direction!r}")
@@ -57,8 +57,8 @@ def _found(where: str, op: str, options: Mapping[str, Any], inputs: Mapping[str,
     weights: dict[str, Array] = {}
     for d, suffix in enumerate(SUFFIXES[direction]):
         halves = np.split(given["B"][d], 2) if "B" in given else []
-        own = [given["W"][d], given["R"][d], *halves]
-        for name, weight in zip(("weight_ih", "weight_hh", "bias_ih", "bias_hh"), own, strict=False):
+        arrays = [given["W"][d], given["R"][d], *halves]
+        for name, weight in zip(("weight_ih", "weight_hh", "bias_ih", "bias_hh"), arrays, strict=False):
             gates = np.split(weight, len(ORDER[op]))
             weights[f"{name}_l0{suffix}"] = np.concatenate([gates[k] for k in order])
         if "P" in given and given["P"].any():  # i o f there
@@ -68,7 +68,7 @@ def _found(where: str, op: str, options: Mapping[str, Any], inputs: Mapping[str,
                 peepholes = np.concatenate([i, o])
             weights[f"weight_ph_l0{suffix}"] = peepholes
     clip = options.get("clip")
-    return Found(where, cell, weights, clip, batch_first=options.get("layout", 0) == 1)
+    return StoredLayer(where, cell, weights, clip, batch_first=options.get("layout", 0) == 1)
 
 
 def _cell(where: str, op: str, options: Mapping[str, Any], directions: int) -> str:

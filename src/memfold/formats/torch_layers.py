@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from memfold.errors import InputError
-from memfold.formats.found import Array, Found
+from memfold.formats.stored import Array, StoredLayer
 
 __all__ = ["read_torch"]
 
@@ -18,7 +18,7 @@ NAMES = ("weight_ih_l", "weight_hh_l", "bias_ih_l", "bias_hh_l", "weight_hr_l", 
          "ln_c_l")  # fmt: skip
 
 
-def read_torch(path: Path, cells: Mapping[str, str]) -> Iterator[tuple[str, Found]]:
+def read_torch(path: Path, cells: Mapping[str, str]) -> Iterator[tuple[str, StoredLayer]]:
     """The layers by their names in the state dict; a layer that is the whole of it is called ``""``.
 
     Args:
@@ -29,10 +29,13 @@ def read_torch(path: Path, cells: Mapping[str, str]) -> Iterator[tuple[str, Foun
     """
     tensors = _tensors(path)
     for prefix in sorted(name.removesuffix(FIRST) for name in tensors if name.endswith(FIRST)):
-        own = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-        weights = {name: value for name, value in own.items() if name.startswith(NAMES)}
+        arrays = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+        weights = {name: value for name, value in arrays.items() if name.startswith(NAMES)}
         name = prefix.removesuffix(".")
-        yield name, Found(f"{path}: {name or 'the layer'}", cells.get(name) or _cell(path, name, weights), weights)
+        yield (
+            name,
+            StoredLayer(f"{path}: {name or 'the layer'}", cells.get(name) or _cell(path, name, weights), weights),
+        )
 
 
 def _cell(path: Path, name: str, weights: Mapping[str, Array]) -> str:

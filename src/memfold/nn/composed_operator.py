@@ -115,8 +115,8 @@ def _compose_backward(*arguments: Any) -> list[Tensor]:
         parts = len(call.state)
         y, state = _compose(*call._replace(x=inputs[0], state=inputs[1 : 1 + parts], weights=inputs[1 + parts :]))
         asked = [tensor for tensor in inputs if tensor.requires_grad]
-        found = iter(torch.autograd.grad([y, *state], asked, grads, materialize_grads=True))
-    return [next(found) if need else t.new_empty(0) for t, need in zip(given, needs, strict=True)]
+        gradients = iter(torch.autograd.grad([y, *state], asked, grads, materialize_grads=True))
+    return [next(gradients) if need else t.new_empty(0) for t, need in zip(given, needs, strict=True)]
 
 
 def _compose_backward_meta(*arguments: Any) -> list[Tensor]:

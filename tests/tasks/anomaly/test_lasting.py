@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import mahalanobis as scipy_mahalanobis
 
+from memfold.runtime.monitoring.lasting import Lasting
+from memfold.runtime.monitoring.reference import SETTLED, Reference
+from memfold.runtime.monitoring.runs import Gaps, Stuck
+from memfold.runtime.monitoring.shape import BLOCKS, Shape
 from memfold.tasks.anomaly.baselines import limit_of_distance, mahalanobis
-from memfold.tasks.anomaly.lasting import Lasting
 from memfold.tasks.anomaly.plan import Facts, plan
-from memfold.tasks.anomaly.reference import SETTLED, Reference
-from memfold.tasks.anomaly.runs import Gaps, Stuck
-from memfold.tasks.anomaly.shape import BLOCKS, Shape
 
 
 def together(rows: int, seed: int = 0) -> np.ndarray:

@@ -6,13 +6,13 @@ import torch
 from scipy.special import gammaincc
 
 from memfold.data.readings import DAY
+from memfold.runtime.monitoring.features import Features, FeatureSize, Scale
+from memfold.runtime.monitoring.monitor import Monitor
+from memfold.runtime.monitoring.news import News
+from memfold.runtime.monitoring.tail import KEPT_NUMBERS, Tail, joint
 from memfold.tasks.anomaly.baselines import windowed_gaussian
-from memfold.tasks.anomaly.features import Features, FeatureSize, Scale
 from memfold.tasks.anomaly.learning import Learner
-from memfold.tasks.anomaly.monitor import Monitor
 from memfold.tasks.anomaly.network import Predictor
-from memfold.tasks.anomaly.news import News
-from memfold.tasks.anomaly.tail import KEPT_NUMBERS, Tail, joint
 
 
 def predictor(features: int, variables: int = 1) -> Predictor:

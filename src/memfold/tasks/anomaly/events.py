@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from rich.table import Table
 
 from memfold.data.readings import Readings
-from memfold.tasks.anomaly.monitor import Judgement
+from memfold.runtime.monitoring.monitor import Judgement
 from memfold.tasks.anomaly.nab import PROFILES, Scored, best_threshold, nab_score
 
 __all__ = ["event_table", "folder_table", "time_text"]

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from memfold.errors import InputError
 from memfold.nn import LSTM
+from memfold.runtime.monitoring.monitor import LEAST_LOG_SIGMA, MOST_LOG_SIGMA
 from memfold.stream import Stream
-from memfold.tasks.anomaly.monitor import LEAST_LOG_SIGMA, MOST_LOG_SIGMA
 from memfold.training import Problem
 
 __all__ = [

@@ -18,14 +18,14 @@ from memfold.data.frames import beside, like
 from memfold.data.readings import ID, Readings, read_readings
 from memfold.data.sources import read_table
 from memfold.data.splits import TimeSplit, with_column
-from memfold.data.times import Times
+from memfold.data.written import Times
 from memfold.display import say
 from memfold.errors import InputError
-from memfold.tasks.anomaly.features import Features, FeatureSize
-from memfold.tasks.anomaly.lines import LineReader
-from memfold.tasks.anomaly.monitor import Judgement, Monitor, score_of
+from memfold.runtime.monitoring.features import Features, FeatureSize
+from memfold.runtime.monitoring.lines import LineReader
+from memfold.runtime.monitoring.monitor import Judgement, Monitor, score_of
+from memfold.runtime.monitoring.news import News
 from memfold.tasks.anomaly.nab import Scored
-from memfold.tasks.anomaly.news import News
 from memfold.tasks.anomaly.plan import Facts, plan
 from memfold.tasks.contest import ALONE, ANSWER, Contest
 from memfold.tasks.model import FitData, Task

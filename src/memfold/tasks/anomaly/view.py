@@ -12,8 +12,8 @@ from memfold.explain.explanation import Explanation, Picture, Shares, flow_of, s
 from memfold.explain.trace import traced
 from memfold.explain.words import Words
 from memfold.page import ACTUAL, BAND, INK, OTHERS, styled
+from memfold.runtime.monitoring.features import Features
 from memfold.tasks.anomaly import AnomalyDetector
-from memfold.tasks.anomaly.features import Features
 from memfold.tasks.anomaly.network import Predictor
 
 __all__ = ["view"]

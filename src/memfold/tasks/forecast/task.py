@@ -12,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from memfold.budget import Budget
-from memfold.data.columns import TIME_NAMES, VALUE_NAMES, by_name, choose, holds_times
+from memfold.data.columns import VALUE_NAMES, by_name, choose, holds_times
 from memfold.data.datasets import DataSet
 from memfold.data.frames import like
 from memfold.data.sources import read_table
@@ -25,6 +25,7 @@ from memfold.data.tables import (
     read_series,
 )
 from memfold.data.times import read_times
+from memfold.data.written import TIME_NAMES
 from memfold.display import say
 from memfold.errors import InputError, shown
 from memfold.tasks.contest import ALONE, Contest

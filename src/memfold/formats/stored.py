@@ -1,4 +1,4 @@
-"""A recurrent layer as it was found in somebody's file, and the layer of memfold that it becomes."""
+"""A recurrent layer as it stands in somebody's file, and the layer of memfold that it becomes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from memfold.errors import InputError
 from memfold.nn import GRU, LSTM, RNN
 from memfold.nn.layer import Recurrent
 
-__all__ = ["Array", "Found", "layer_of", "refuse", "reordered"]
+__all__ = ["Array", "StoredLayer", "layer_of", "refuse", "reordered"]
 
 Array = NDArray[Any]
 OPTIONS: dict[str, tuple[type[Recurrent], dict[str, Any]]] = {
@@ -26,7 +26,7 @@ OPTIONS: dict[str, tuple[type[Recurrent], dict[str, Any]]] = {
 
 
 @dataclass(frozen=True)
-class Found:
+class StoredLayer:
     """A stack of layers of one cell.
 
     Attributes:
@@ -55,7 +55,7 @@ def reordered(weight: Array, order: list[int]) -> Array:
     return np.concatenate([gates[k] for k in order])
 
 
-def layer_of(found: Found) -> Recurrent:
+def layer_of(stored: StoredLayer) -> Recurrent:
     """The layer with these weights, in evaluation mode.
 
     Raises:
@@ -63,17 +63,17 @@ def layer_of(found: Found) -> Recurrent:
     """
     import torch
 
-    w = found.weights
+    w = stored.weights
     try:
         first, hidden = w["weight_ih_l0"], w["weight_hh_l0"]
     except KeyError as error:
-        raise InputError(f"{found.where}: has no {error.args[0]}") from None
+        raise InputError(f"{stored.where}: has no {error.args[0]}") from None
     projected = "weight_hr_l0" in w
     size = w["weight_hr_l0"].shape[1] if projected else hidden.shape[-1]
-    kind, options = OPTIONS[found.cell]
-    if first.ndim != 2 or first.shape[0] != len(CELLS[found.cell].gates) * size:
+    kind, options = OPTIONS[stored.cell]
+    if first.ndim != 2 or first.shape[0] != len(CELLS[stored.cell].gates) * size:
         raise InputError(
-            f"{found.where}: weight_ih_l0 has shape {first.shape}, which is no {found.cell} of {size} units"
+            f"{stored.where}: weight_ih_l0 has shape {first.shape}, which is no {stored.cell} of {size} units"
         )
     if kind is LSTM:
         options = options | {
@@ -89,9 +89,9 @@ def layer_of(found: Found) -> Recurrent:
         size,
         num_layers=layers,
         bias="bias_ih_l0" in w,
-        batch_first=found.batch_first,
+        batch_first=stored.batch_first,
         bidirectional="weight_ih_l0_reverse" in w,
-        clip=found.clip,
+        clip=stored.clip,
         dtype=torch.float64 if first.dtype == np.float64 else torch.float32,
         **options,
     )
@@ -99,5 +99,5 @@ def layer_of(found: Found) -> Recurrent:
     try:
         layer.load_state_dict(state)
     except RuntimeError as error:
-        raise InputError(f"{found.where}: {' '.join(str(error).split())}") from None
+        raise InputError(f"{stored.where}: {' '.join(str(error).split())}") from None
     return layer.eval()

@@ -8,10 +8,9 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from memfold.data.readings import DAY
-
 __all__ = ["FeatureSize", "Features", "Scale"]
 
+DAY = 86_400.0  # seconds
 WEEK = 7 * DAY
 FORGET = 2000  # points after which a scale has mostly forgotten
 OUTLIER = 6.0  # scales: what is further out moves the scale no more than this

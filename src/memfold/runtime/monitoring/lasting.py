@@ -4,7 +4,7 @@ import math
 from collections import deque
 from collections.abc import Sequence
 
-from memfold.tasks.anomaly.reference import Reference
+from memfold.runtime.monitoring.reference import Reference
 
 __all__ = ["Lasting"]
 

@@ -8,11 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import polars as pl
-
-from memfold.data.columns import TIME_NAMES
-from memfold.data.delimited import Column
-from memfold.data.times import Times, read_times
+from memfold.data.written import TIME_NAMES, Times
 from memfold.errors import InputError
 
 __all__ = ["LineReader", "Reading"]
@@ -134,6 +130,11 @@ class LineReader:
             ValueError: it is not.
         """
         order = "day-first" if self.written.format.startswith(("%d", "%-d")) else "month-first"
+        import polars as pl
+
+        from memfold.data.delimited import Column
+        from memfold.data.times import read_times
+
         column = Column("", "", pl.Series([text]))
         times, _ = read_times(column, order if self.written.kind == "text" else None)
         if times.dtype.is_integer() or times[0] is None:

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from memfold.runtime.monitoring.features import Features, FeatureSize
+from memfold.runtime.monitoring.lasting import Lasting
+from memfold.runtime.monitoring.news import News
+from memfold.runtime.monitoring.runs import Gaps
+from memfold.runtime.monitoring.tail import Tail
+from memfold.runtime.monitoring.variable import Variable
 from memfold.stream import Stream
-from memfold.tasks.anomaly.features import Features, FeatureSize
-from memfold.tasks.anomaly.lasting import Lasting
-from memfold.tasks.anomaly.news import News
-from memfold.tasks.anomaly.runs import Gaps
-from memfold.tasks.anomaly.tail import Tail
-from memfold.tasks.anomaly.variable import Variable
 
 __all__ = ["Judgement", "Monitor", "score_of"]
 

@@ -2,9 +2,9 @@
 
 from collections import deque
 
-from memfold.tasks.anomaly.runs import Stuck
-from memfold.tasks.anomaly.shape import Shape
-from memfold.tasks.anomaly.tail import Tail, joint
+from memfold.runtime.monitoring.runs import Stuck
+from memfold.runtime.monitoring.shape import Shape
+from memfold.runtime.monitoring.tail import Tail, joint
 
 __all__ = ["Variable"]
 
