@@ -326,7 +326,17 @@ def stream(model: Annotated[Path, typer.Argument(help="A model's folder.")]) -> 
     Examples: memfold stream model < lines.txt; arecord -f S16_LE -r 16000 | memfold stream model
     """
     from memfold.data.incoming import incoming_lines
+    from memfold.formats.directory import read_config
+    from memfold.runtime.pipeline import answers_alone
+    from memfold.runtime.pipeline import load as load_pipeline
 
+    lines = _typed_lines() if sys.stdin.isatty() else incoming_lines(sys.stdin.buffer)
+    if answers_alone(read_config(model)):
+        session = load_pipeline(model).open()
+        for line in lines:
+            for said in session.push(line):
+                answer(said if isinstance(said, str) else json.dumps(said, ensure_ascii=False), end="\n")
+        return
     task = load(model)
     if task.hears:
         if sys.stdin.isatty():
@@ -334,7 +344,7 @@ def stream(model: Annotated[Path, typer.Argument(help="A model's folder.")]) -> 
         for heard in task.listen(sys.stdin.buffer):
             answer(heard, end="\n")
         return
-    for line in _typed_lines() if sys.stdin.isatty() else incoming_lines(sys.stdin.buffer):
+    for line in lines:
         end = ""  # a line that needs no answer, such as a header, gets none
         for piece in task.respond(line):
             answer(piece)

@@ -8,7 +8,8 @@ from safetensors.torch import save_file
 from memfold.errors import InputError
 from memfold.formats.directory import check_place, read_config, read_files
 from memfold.formats.directory import write_model as write_model_by
-from memfold.formats.weights import read_weights, write_weights
+from memfold.formats.weights import checked_weights, write_weights
+from memfold.runtime.weights import Weights
 
 WEIGHTS = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.ones(4)}
 
@@ -17,6 +18,11 @@ def write_model(
     path: Path, config: dict[str, object], weights: dict[str, torch.Tensor], card: str, **more: object
 ) -> None:
     write_model_by(path, config, lambda file: write_weights(file, weights), card, **more)  # type: ignore[arg-type]
+
+
+def read_weights(path: Path, expected: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    weights = Weights.read(path / "model.safetensors")
+    return checked_weights(weights.arrays, weights.where, expected)
 
 
 @pytest.fixture
@@ -100,7 +106,7 @@ def test_a_folder_that_is_no_model_is_refused(tmp_path: Path) -> None:
         ({"a": WEIGHTS["a"]}, "tensor 'b' is unexpected"),
         ({**WEIGHTS, "c": torch.ones(1)}, "tensor 'c' is missing"),
         ({**WEIGHTS, "b": torch.ones(5)}, r"tensor 'b' has shape \(4,\), the model \(5,\)"),
-        ({**WEIGHTS, "b": torch.ones(4).double()}, "tensor 'b' is F32, the model F64"),
+        ({**WEIGHTS, "b": torch.ones(4).double()}, "tensor 'b' is torch.float32, the model torch.float64"),
     ],
 )
 def test_weights_of_another_model_are_refused(model: Path, expected: dict[str, torch.Tensor], message: str) -> None:

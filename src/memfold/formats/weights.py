@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.modules.module import (
@@ -14,9 +16,8 @@ from torch.nn.modules.module import (
 )
 
 from memfold.errors import InputError
-from memfold.formats.directory import WEIGHTS
 
-__all__ = ["at_most_tensors", "count_weights", "read_weights", "write_weights"]
+__all__ = ["at_most_tensors", "checked_weights", "write_weights"]
 
 
 def write_weights(file: Path, weights: Mapping[str, Tensor]) -> None:
@@ -24,41 +25,29 @@ def write_weights(file: Path, weights: Mapping[str, Tensor]) -> None:
     save_file({name: value.contiguous() for name, value in weights.items()}, file)
 
 
-def count_weights(path: Path) -> int:
-    """How many tensors ``model.safetensors`` holds.
+def checked_weights(
+    arrays: Mapping[str, NDArray[Any]], where: str, expected: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Arrays as tensors, after holding every name, shape and dtype against ``expected`` (meta tensors serve).
+
+    Args:
+        where: the arrays are from, for errors.
 
     Raises:
-        InputError: the file cannot be read.
+        InputError: one is missing, unexpected, or of another shape or dtype.
     """
-    file = path / WEIGHTS
-    try:
-        with safe_open(file, framework="pt") as stored:
-            return len(stored.keys())
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"{file}: not readable as safetensors ({error})") from None
-
-
-def read_weights(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Read ``model.safetensors`` after holding every name, shape and dtype against ``expected`` (meta tensors serve).
-
-    Raises:
-        InputError: a tensor is missing, unexpected, or of another shape or dtype.
-    """
-    file = path / WEIGHTS
-    try:
-        with safe_open(file, framework="pt") as stored:
-            names = set(stored.keys())
-            for name in sorted(names ^ set(expected)):
-                raise InputError(f"{file}: tensor {name!r} is {'unexpected' if name in names else 'missing'}")
-            for name, tensor in expected.items():
-                part = stored.get_slice(name)
-                if (shape := tuple(part.get_shape())) != tuple(tensor.shape):
-                    raise InputError(f"{file}: tensor {name!r} has shape {shape}, the model {tuple(tensor.shape)}")
-                if (dtype := part.get_dtype()) != _DTYPES[tensor.dtype]:
-                    raise InputError(f"{file}: tensor {name!r} is {dtype}, the model {_DTYPES[tensor.dtype]}")
-            return {name: stored.get_tensor(name) for name in expected}
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"{file}: not readable as safetensors ({error})") from None
+    for name in sorted(arrays.keys() ^ expected.keys()):
+        raise InputError(f"{where}: tensor {name!r} is {'unexpected' if name in arrays else 'missing'}")
+    tensors = {name: torch.from_numpy(np.asarray(arrays[name])) for name in expected}
+    for name, tensor in expected.items():
+        stored = tensors[name]
+        if stored.shape != tensor.shape:
+            raise InputError(
+                f"{where}: tensor {name!r} has shape {tuple(stored.shape)}, the model {tuple(tensor.shape)}"
+            )
+        if stored.dtype != tensor.dtype:
+            raise InputError(f"{where}: tensor {name!r} is {stored.dtype}, the model {tensor.dtype}")
+    return tensors
 
 
 @contextmanager
@@ -87,15 +76,3 @@ def at_most_tensors(stored: int) -> Iterator[None]:
     finally:
         for hook in hooks:
             hook.remove()
-
-
-_DTYPES = {
-    torch.float64: "F64",
-    torch.float32: "F32",
-    torch.float16: "F16",
-    torch.int64: "I64",
-    torch.int32: "I32",
-    torch.uint16: "U16",
-    torch.uint8: "U8",
-    torch.bool: "BOOL",
-}

@@ -12,6 +12,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -24,8 +25,10 @@ from memfold.data.unreadable import leave_out
 from memfold.display import say
 from memfold.errors import InputError, NotFittedError, shown
 from memfold.files import check_file
-from memfold.formats.directory import CHECKPOINT, check_place, read_files, write_model
+from memfold.formats.directory import CHECKPOINT, WEIGHTS, check_place, read_files, write_model
 from memfold.formats.schema import check, decode, encode
+from memfold.runtime.pipeline import Pipeline, pipeline_class
+from memfold.runtime.weights import Weights
 from memfold.tasks.contest import Contest
 from memfold.tasks.parameters import describe, fitted, learning_rate, parameter, parameters_of
 from memfold.tasks.planning import Plan, checked_plan, speed_for
@@ -41,7 +44,18 @@ if TYPE_CHECKING:
 
 __all__ = ["FitData", "Task", "one_source"]
 
-KEYS = {"format", "files", "task", "memfold", "torch", "parameters", "plan", "contest", "fitted"}  # of config.json
+KEYS = {
+    "format",
+    "files",
+    "task",
+    "runtime",
+    "memfold",
+    "torch",
+    "parameters",
+    "plan",
+    "contest",
+    "fitted",
+}  # of config.json
 UNREADABLE = (LookupError, TypeError, ValueError, RuntimeError, ArithmeticError, AttributeError, MemoryError)
 
 
@@ -94,6 +108,7 @@ class Task(ABC):
         hears: whether ``memfold stream`` gives it sound rather than lines.
         pages: whether `evaluate` writes a page.
         recalls: whether `answer` takes ``train``, what the model was trained on, for a baseline that looks it up.
+        runtime: the kind of pipeline through which it answers without torch; "" where it needs torch.
     """
 
     name: ClassVar[str]
@@ -107,8 +122,10 @@ class Task(ABC):
     hears: ClassVar[bool] = False
     pages: ClassVar[bool] = False
     recalls: ClassVar[bool] = False
+    runtime: ClassVar[str] = ""
 
     progress = False  # whether reading shows how far it is; a fit sets it on its copy
+    _stored: ClassVar[Weights | None] = None  # the arrays of a loaded model, until its network is made of them
 
     lr: float = learning_rate(2e-3)
     patience: int | None = parameter(
@@ -132,11 +149,14 @@ class Task(ABC):
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            """What fitting finds is asked for before there was a fit.
+            """What fitting finds: the network of a loaded model is made when it is asked for, which loads torch.
 
             Raises:
                 NotFittedError: which is an AttributeError, so that ``hasattr`` works.
             """
+            if name in ("network_", "training_") and self._stored is not None:
+                self._make_network()
+                return vars(self)[name]
             fitted_names = {field.name for field in fields(self) if not field.init}
             needs_them = not name.startswith("__") and hasattr(type(self), name)  # a property
             if name in fitted_names or needs_them:
@@ -189,7 +209,7 @@ class Task(ABC):
         return tags_of(self)
 
     def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "network_")
+        return self._stored is not None or "network_" in vars(self)
 
     def as_sklearn(self) -> "Estimator":
         """An estimator of scikit-learn with these parameters, whose ``predict`` returns an array."""
@@ -426,6 +446,7 @@ class Task(ABC):
         task._take_plan(data, limit, plan if begun is None else begun)
         ready = task._train(data, limit, place, resume)
         task.contest_ = task.finish(data, ready)
+        vars(task).pop("pipeline", None)  # one of a model that was not finished
         if progress and task.contest_ is not None:
             say(str(task.contest_))
         del task.progress
@@ -697,15 +718,7 @@ class Task(ABC):
         from memfold.formats.weights import write_weights
 
         self.check_fitted()
-        config = {
-            "task": self.name,
-            "memfold": version("memfold"),
-            "torch": version("torch"),
-            "parameters": encode(self.get_params()),
-            "plan": encode(self.plan_),
-            "contest": encode(self.contest_),
-            "fitted": {name: encode(getattr(self, f"{name}_")) for name in self.fitted_types()},
-        }
+        config = self._config()
         weights = dict(self.network_.state_dict())
         unfinished = self.training_.stopped == "interrupted"
         write_model(
@@ -717,28 +730,78 @@ class Task(ABC):
             keep_checkpoint=unfinished,
         )
 
+    def _config(self) -> dict[str, Any]:
+        """What ``config.json`` holds of the model; before `finish` has ended, of what there is."""
+        there = vars(self)
+        return {
+            "task": self.name,
+            **({"runtime": self.runtime} if self.runtime else {}),
+            "memfold": version("memfold"),
+            "torch": version("torch"),
+            "parameters": encode(self.get_params()),
+            "plan": encode(self.plan_),
+            "contest": encode(there.get("contest_")),
+            "fitted": {name: encode(there[f"{name}_"]) for name in self.fitted_types() if f"{name}_" in there},
+        }
+
     @classmethod
     def from_folder(cls, path: Path, config: dict[str, Any]) -> Self:
-        """The model in a folder whose ``config.json`` has been read and checked."""
-        import torch
+        """The model in a folder whose ``config.json`` has been read and checked; without torch where it answers so.
 
-        from memfold.formats.weights import at_most_tensors, count_weights, read_weights
-        from memfold.training import Result
-
-        stored = count_weights(path)
+        Raises:
+            InputError: what the folder holds is no such model.
+        """
+        weights = Weights.read(path / WEIGHTS)
         try:
             task = cls._restored(path, config)
-            with torch.device("meta"), at_most_tensors(stored):
-                expected = task._whole_network().state_dict()
+            vars(task)["_stored"] = weights
+            if cls.runtime:
+                kind, files = pipeline_class(cls.runtime), read_files(path, config)
+                vars(task)["pipeline"] = task._made(kind.from_config(config, weights, files))
+                weights.finish()
+            else:
+                task._make_network()
         except UNREADABLE as error:
+            if isinstance(error, InputError) and str(error).startswith(weights.where):
+                raise
             reason = " ".join(str(error).split())[:500]
             raise InputError(f"{path / 'config.json'}: does not describe a {cls.name} model ({reason})") from None
-        weights = read_weights(path, expected)
-        task.network_ = task._whole_network()
-        task.network_.load_state_dict(weights)
-        task.network_.eval()
-        task.training_ = Result()
         return task
+
+    def _make_network(self) -> None:
+        """Make the network of a loaded model."""
+        import torch
+
+        from memfold.formats.weights import at_most_tensors, checked_weights
+        from memfold.training import Result
+
+        weights = self._stored
+        assert weights is not None
+        with torch.device("meta"), at_most_tensors(len(weights.arrays)):
+            expected = self._whole_network().state_dict()
+        tensors = checked_weights(weights.arrays, weights.where, expected)
+        network = self._whole_network()
+        network.load_state_dict(tensors)
+        network.eval()
+        vars(self).pop("_stored")
+        self.network_, self.training_ = network, Result()
+
+    @cached_property
+    def pipeline(self) -> Pipeline[Any]:
+        """The model as it answers without torch.
+
+        Raises:
+            InputError: the task has no such form.
+        """
+        if not self.runtime:
+            raise InputError(f"a {self.name} model answers through torch")
+        arrays = {name: value.detach().cpu().numpy() for name, value in self.network_.state_dict().items()}
+        kind = pipeline_class(self.runtime)
+        return self._made(kind.from_config(self._config(), Weights(arrays), self.fitted_files()))
+
+    def _made(self, pipeline: Pipeline[Any]) -> Pipeline[Any]:
+        """A pipeline with what only a task with torch can add to it."""
+        return pipeline
 
     @classmethod
     def _restored(cls, path: Path, config: dict[str, Any]) -> Self:
@@ -783,7 +846,8 @@ class Task(ABC):
 
     def check_fitted(self) -> None:
         """Raise NotFittedError unless the model is fitted."""
-        _ = self.network_
+        if self._stored is None:
+            _ = self.network_
 
     @property
     def parameter_count(self) -> int:

@@ -109,7 +109,7 @@ def test_a_series_that_was_not_learnt_does_not_go_on_from_another(fitted: Anomal
     fitted.save(tmp_path / "m")
     model = memfold.load(tmp_path / "m")
     assert isinstance(model, AnomalyDetector)
-    known, other = (model.live_monitor(name).news.points for name in ("", "another"))
+    known, other = (model.session.monitor(name).news.points for name in ("", "another"))
     assert (known, other) == (600, 0)
 
 

@@ -7,6 +7,7 @@ import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 __all__ = ["FeatureSize", "Features", "Scale"]
 
@@ -37,6 +38,8 @@ class FeatureSize:
 
 class Scale:
     """The running level and mean absolute deviation of one variable."""
+
+    moves: ClassVar[tuple[str, ...]] = ("points", "level", "deviation")
 
     def __init__(self) -> None:
         self.points, self.level, self.deviation = 0, 0.0, 0.0
@@ -72,6 +75,8 @@ class Features:
     Args:
         day: points a day, 0 where the times are no dates or too far apart for it to matter.
     """
+
+    moves: ClassVar[tuple[str, ...]] = ("scales", "last", "day")
 
     def __init__(self, size: FeatureSize, day: int) -> None:
         self.variables, self.calendar = size.variables, size.calendar

@@ -3,6 +3,7 @@
 import math
 from collections import deque
 from collections.abc import Sequence
+from typing import ClassVar
 
 from memfold.runtime.monitoring.reference import Reference
 
@@ -15,6 +16,8 @@ STILL = 1e-3  # of the usual squared change: less counts as none
 
 class _Movement:
     """The logarithm of how much a variable changes from point to point, as a share of all its changes so far."""
+
+    moves: ClassVar[tuple[str, ...]] = ("squares", "last", "points", "usual")
 
     def __init__(self) -> None:
         self.squares: deque[float] = deque(maxlen=MOVED)
@@ -42,6 +45,8 @@ class Lasting:
             squared distance over the number of variables; usual points have about 0.4.
         fault_alone: the same of the errors alone.
     """
+
+    moves: ClassVar[tuple[str, ...]] = ("reference", "movements", "nats", "fault", "fault_alone")
 
     def __init__(self, variables: int) -> None:
         self.reference = Reference(3, variables)

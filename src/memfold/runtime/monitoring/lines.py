@@ -3,10 +3,10 @@
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from memfold.data.written import TIME_NAMES, Times
 from memfold.errors import InputError
@@ -41,6 +41,8 @@ class LineReader:
         id: name of the column with the series' names.
     """
 
+    moves: ClassVar[tuple[str, ...]] = ("columns", "lines")
+
     def __init__(self, variables: Sequence[str], dates: bool, written: Times, time: str | None, id: str) -> None:
         self.variables = list(variables)
         self.dates = dates
@@ -50,17 +52,22 @@ class LineReader:
         self.columns: list[str] = [self.times[0], *self.variables]  # of CSV without a header
         self.lines = 0
 
-    def read(self, line: str) -> Reading | None:
+    def read(self, line: str | Mapping[str, Any]) -> Reading | None:
         """The reading; None for an empty line and a header.
+
+        Args:
+            line: of text, or the object that one of JSON holds.
 
         Raises:
             InputError: naming the line.
         """
         self.lines += 1
-        text = line.strip()
-        if not text:
+        text = line.strip() if isinstance(line, str) else ""
+        if isinstance(line, Mapping):
+            row = dict(line)
+        elif not text:
             return None
-        if text.startswith("{"):
+        elif text.startswith("{"):
             row = self._object(text)
         else:
             fields, separator = self._fields(text)

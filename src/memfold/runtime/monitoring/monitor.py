@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -63,6 +64,8 @@ class Monitor:
         block: points of a block of the coarse shape.
         learner: is given every point's features and targets, and returns the network's new stream after training.
     """
+
+    moves: ClassVar[tuple[str, ...]] = ("features", "stream", "variables", "lasting", "joint_tail", "gaps", "news")
 
     def __init__(
         self,

@@ -1,6 +1,7 @@
 """Which scores are news: a burst of high ones is one event."""
 
 from collections import deque
+from typing import ClassVar
 
 __all__ = ["News"]
 
@@ -11,6 +12,8 @@ class News:
     Args:
         rest: points that a score lasts.
     """
+
+    moves: ClassVar[tuple[str, ...]] = ("points", "peaks")
 
     def __init__(self, rest: int) -> None:
         self.rest, self.points = rest, 0

@@ -1,6 +1,7 @@
 """The joint distance of several variables from what is usual, learnt point by point."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,8 @@ class Reference:
     Args:
         groups, variables: K and V.
     """
+
+    moves: ClassVar[tuple[str, ...]] = ("points", "weight", "mean", "covariance", "inverse")
 
     def __init__(self, groups: int, variables: int) -> None:
         self.points, self.weight = 0, 0.0

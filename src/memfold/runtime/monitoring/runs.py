@@ -1,6 +1,7 @@
 """What never lasted so long: a value that does not move, a time without a reading."""
 
 import math
+from typing import ClassVar
 
 __all__ = ["Gaps", "Stuck"]
 
@@ -16,6 +17,8 @@ class _Lengths:
     Up to the longest of ``n`` lengths, but for the two that may have been faults, it is 1. Beyond that, the chance to
     be a new longest one, ``1 / (n + 1)``, falls exponentially with the excess.
     """
+
+    moves: ClassVar[tuple[str, ...]] = ("count", "mean", "longest")
 
     def __init__(self) -> None:
         self.count, self.mean = 0, 0.0
@@ -42,6 +45,8 @@ class _Lengths:
 class Stuck:
     """How unusual it is that a variable has kept one value for so many points."""
 
+    moves: ClassVar[tuple[str, ...]] = ("runs", "length", "value")
+
     def __init__(self) -> None:
         self.runs, self.length, self.value = _Lengths(), 0, math.nan
 
@@ -60,6 +65,8 @@ class Stuck:
 
 class Gaps:
     """How unusual the time since the last reading is."""
+
+    moves: ClassVar[tuple[str, ...]] = ("steps", "last", "spread")
 
     def __init__(self) -> None:
         self.steps, self.last, self.spread = _Lengths(), math.nan, 0.0

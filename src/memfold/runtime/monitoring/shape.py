@@ -4,6 +4,7 @@ import math
 from bisect import bisect_left, insort
 from collections import deque
 from statistics import NormalDist
+from typing import ClassVar
 
 import numpy as np
 
@@ -27,6 +28,8 @@ class Shape:
     Args:
         block: points of a block.
     """
+
+    moves: ClassVar[tuple[str, ...]] = ("points", "blocks", "total", "last", "windows", "order", "sorted", "chance")
 
     def __init__(self, block: int) -> None:
         self.block = block

@@ -4,6 +4,7 @@ import math
 from bisect import bisect_left, bisect_right, insort
 from collections import deque
 from collections.abc import Sequence
+from typing import ClassVar
 
 __all__ = ["Tail", "joint"]
 
@@ -19,6 +20,8 @@ class Tail:
     Among them it is their share; beyond the outermost fiftieth of a side it falls exponentially with the mean excess of
     that part, as in peaks over threshold (Siffer et al. 2017, sec. 3, with a shape of 0).
     """
+
+    moves: ClassVar[tuple[str, ...]] = ("order", "sorted")
 
     def __init__(self) -> None:
         self.order: deque[float] = deque()

@@ -1,6 +1,7 @@
 """How unusual the values of one variable are: each alone, several together, and how they err from what was expected."""
 
 from collections import deque
+from typing import ClassVar
 
 from memfold.runtime.monitoring.runs import Stuck
 from memfold.runtime.monitoring.shape import Shape
@@ -32,6 +33,22 @@ class Variable:
         mean_error: over the last ``span`` points, after `judge`.
         error_chance: the probability by the error and the mean error alone, after `judge`.
     """
+
+    moves: ClassVar[tuple[str, ...]] = (
+        "value_tail",
+        "mean_tail",
+        "error_tail",
+        "mean_error_tail",
+        "shape",
+        "stuck",
+        "values",
+        "errors",
+        "mean_error",
+        "error_chance",
+        "points",
+        "low",
+        "high",
+    )
 
     def __init__(self, span: int, block: int) -> None:
         self.value_tail, self.mean_tail, self.error_tail, self.mean_error_tail = (Tail() for _ in range(4))

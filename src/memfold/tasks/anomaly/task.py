@@ -22,9 +22,10 @@ from memfold.data.written import Times
 from memfold.display import say
 from memfold.errors import InputError
 from memfold.runtime.monitoring.features import Features, FeatureSize
-from memfold.runtime.monitoring.lines import LineReader
 from memfold.runtime.monitoring.monitor import Judgement, Monitor, score_of
 from memfold.runtime.monitoring.news import News
+from memfold.runtime.monitoring.watching import History, Watching, WatchSession
+from memfold.runtime.pipeline import Pipeline
 from memfold.tasks.anomaly.nab import Scored
 from memfold.tasks.anomaly.plan import Facts, plan
 from memfold.tasks.contest import ALONE, ANSWER, Contest
@@ -36,6 +37,8 @@ from memfold.tasks.report import Metric, Parts
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from memfold.stream import Stream
+    from memfold.tasks.anomaly.learning import Learner
     from memfold.tasks.anomaly.network import AnomalyProblem, Predictor
 
 __all__ = ["AnomalyDetector", "History", "Judged"]
@@ -45,20 +48,6 @@ Array = NDArray[np.float64]
 TO_JSON = json.JSONEncoder(ensure_ascii=False).encode
 REMEMBERED_POINTS = 2000  # last points of every series that a saved model remembers
 LABEL = "label"  # the column of labels that are given apart
-
-
-@dataclass(frozen=True)
-class History:
-    """The end of a series that the model was trained on: what a monitor sees before it goes on with the series.
-
-    Attributes:
-        day: points a day.
-    """
-
-    name: str
-    day: int
-    times: list[float]
-    values: list[list[float]]
 
 
 @dataclass(frozen=True)
@@ -105,6 +94,7 @@ class AnomalyDetector(Task):
     budget = "1m"
     kind = "outlier_detector"
     needs = ("a file of readings", "readings.csv")
+    runtime = "monitor"
     then = "memfold stream {out} < readings.csv judges readings line by line"
 
     time: str | None = parameter(
@@ -325,11 +315,6 @@ class AnomalyDetector(Task):
         """The features that the network reads."""
         return FeatureSize(len(self.variables_), self.calendar_)
 
-    def check_restored(self) -> None:
-        for one in self.history_:
-            self.check_agree(("values of the history", len(one.values), len(one.times)))
-            self.check_agree(*(("values of a time", len(row), len(self.variables_)) for row in one.values))
-
     def _tensors(self, series: Readings) -> "tuple[Tensor, Tensor]":
         """Features (N, F) and targets (N, V)."""
         import torch
@@ -344,16 +329,28 @@ class AnomalyDetector(Task):
 
     # -- watching --------------------------------------------------------------------------------------------
 
-    def monitor(self, day: int = 0) -> Monitor:
-        """A monitor that has seen nothing yet, of a series with so many points a day."""
-        network = self.network_
-        if not self.online:
-            return Monitor(self.size_, day, network.stream(), self.span, self.rest, self.chosen.block)
+    def _made(self, pipeline: Pipeline[Any]) -> Pipeline[Any]:
+        if self.online:
+            pipeline.learning = self._learning  # type: ignore[attr-defined]
+        return pipeline
+
+    def _learning(self) -> "tuple[Stream, Learner]":
+        """The network's stream, and what goes on training a copy of it."""
         from memfold.tasks.anomaly.learning import Learner
 
-        adapted = copy.deepcopy(network)
+        adapted = copy.deepcopy(self.network_)
         learner = Learner(adapted, self.update_every, self.window, self.batch_size, self.lr / 4, self.seed)
-        return Monitor(self.size_, day, adapted.stream(), self.span, self.rest, self.chosen.block, learner)
+        return adapted.stream(), learner
+
+    def monitor(self, day: int = 0) -> Monitor:
+        """A monitor that has seen nothing yet, of a series with so many points a day."""
+        return self._watching.monitor(day)
+
+    @property
+    def _watching(self) -> Watching:
+        pipeline: Any = self.pipeline
+        watching: Watching = pipeline
+        return watching
 
     def watch(self, series: Readings) -> Iterator[Judgement]:
         """Judge a series from its first point to its last."""
@@ -362,7 +359,7 @@ class AnomalyDetector(Task):
 
     def is_alarm(self, judgement: Judgement) -> bool:
         """Whether a judgement is an alarm: as unusual as `false_alarms` allows, and news."""
-        return judgement.news > 0 and judgement.probability < self.false_alarms / 1000
+        return self._watching.is_alarm(judgement)
 
     def answer(self, examples: list[Readings]) -> Judged:
         """Every point judged, from the first one of each series; what follows its warm-up is scored."""
@@ -447,45 +444,12 @@ class AnomalyDetector(Task):
     # -- in a stream -----------------------------------------------------------------------------------------
 
     def respond(self, line: str) -> Iterator[str]:
-        reading = self._lines.read(line)
-        if reading is None:  # a header, or nothing
-            return
-        judgement = self.live_monitor(reading.name).step(reading.time, reading.values)
-        yield TO_JSON({**reading.shown, **self._said(judgement)})
+        yield from map(TO_JSON, self.session.push(line))
 
     @cached_property
-    def _lines(self) -> LineReader:
-        return LineReader(self.variables_, self.calendar_, self.written_, self.time, self.id)
-
-    @cached_property
-    def _live(self) -> dict[str, Monitor]:
-        """The monitors of the series that are being streamed, by name."""
-        return {}
-
-    def live_monitor(self, name: str) -> Monitor:
-        """The monitor of a series that is streamed: one that has seen its history, if the model was trained on it."""
-        if name not in self._live:
-            only = not name and len(self.history_) == 1
-            known = next((one for one in self.history_ if only or one.name == name), None)
-            monitor = self.monitor(known.day if known else 0)
-            for time, values in zip(known.times, known.values, strict=True) if known else ():
-                monitor.step(time, values)
-            self._live[name] = monitor
-        return self._live[name]
-
-    def _said(self, judgement: Judgement) -> dict[str, Any]:
-        """A judgement as a line of JSON has it."""
-        return {
-            "score": round(judgement.score, 4),
-            "alarm": self.is_alarm(judgement),
-            "reason": judgement.reason,
-            "fault": round(judgement.fault, 4),
-            "variable": self.variables_[judgement.variable],
-            "sigmas": _short(judgement.sigmas),
-            "expected": _short(judgement.expected[judgement.variable]),
-            "lo80": _short(judgement.low[judgement.variable]),
-            "hi80": _short(judgement.high[judgement.variable]),
-        }
+    def session(self) -> WatchSession:
+        """The series that are being streamed."""
+        return self._watching.open()
 
     # -- scores ----------------------------------------------------------------------------------------------
 
@@ -616,8 +580,3 @@ def _scored(series: Sequence[Readings], scores: Sequence[Array], skipped: Sequen
         Scored(score, [window for window in one.windows or () if window[1] >= skip], skip)
         for one, score, skip in zip(series, scores, skipped, strict=True)
     ]
-
-
-def _short(value: float) -> float:
-    """Six digits are enough to read."""
-    return float(f"{value:.6g}")

@@ -1,0 +1,167 @@
+"""Models that answer without torch: of each kind a pipeline, and sessions that take what comes step by step."""
+
+import hashlib
+import importlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Self, TypeVar, get_type_hints
+
+from memfold.errors import InputError, shown
+from memfold.formats.directory import WEIGHTS, read_config, read_files
+from memfold.formats.schema import check, decode
+from memfold.runtime.state import header_of, packed, unpacked
+from memfold.runtime.weights import Weights
+
+__all__ = ["KINDS", "Pipeline", "Session", "answers_alone", "load", "pipeline_class"]
+
+# What a model folder calls its kind -> module:class
+KINDS = {
+    "monitor": "memfold.runtime.monitoring.watching:Watching",
+}
+
+S = TypeVar("S")
+
+
+class Session(ABC):
+    """What a model hears or reads step by step, and remembers of it.
+
+    Attributes:
+        moves: names of the attributes that a step changes.
+    """
+
+    moves: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, fingerprint: str) -> None:
+        self.fingerprint = fingerprint
+
+    @abstractmethod
+    def push(self, given: Any) -> list[Any]:
+        """Take what came; the answers that it completes, as ``memfold stream`` prints them.
+
+        Raises:
+            InputError: it is nothing that this model takes.
+        """
+
+    def finish(self) -> list[Any]:
+        """The answers that only the end completes."""
+        return []
+
+    @property
+    def state(self) -> bytes:
+        """All that the session remembers, with the model's hash; `Pipeline.resume` goes on from it."""
+        return packed(self, self.fingerprint, self.outline())
+
+    def outline(self) -> Any:
+        """What the session is made of, where pushing changes that, as JSON."""
+        return None
+
+    def follow(self, outline: Any) -> None:  # noqa: B027
+        """Make what `outline` gave."""
+
+
+class Pipeline(ABC, Generic[S]):
+    """A model from what it is given to its answers.
+
+    Attributes:
+        settings_type: a data class of all that it takes of a model's parameters and of what fitting found, by their
+            names.
+        hears: whether it takes sound: then a session has a ``rate``.
+    """
+
+    settings_type: ClassVar[type]
+    hears: ClassVar[bool] = False
+
+    def __init__(self, settings: S, weights: Weights, files: Mapping[str, bytes], fingerprint: str = "") -> None:
+        self.settings, self.fingerprint = settings, fingerprint
+        self.build(weights, files)
+
+    @abstractmethod
+    def build(self, weights: Weights, files: Mapping[str, bytes]) -> None:
+        """Make what the pipeline is made of.
+
+        Raises:
+            InputError: arrays that are missing or do not fit.
+        """
+
+    @abstractmethod
+    def answer(self, given: Any) -> Any:
+        """The answer to a whole input."""
+
+    @abstractmethod
+    def open(self) -> Session:
+        """A session that has seen nothing yet."""
+
+    def resume(self, state: bytes) -> Session:
+        """A session that goes on where another one of this model was.
+
+        Raises:
+            InputError: these bytes are no state of a session of this model.
+        """
+        session = self.open()
+        try:
+            session.follow(header_of(state, self.fingerprint)["outline"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"not a state of this model ({error})") from None
+        unpacked(session, state, self.fingerprint)
+        return session
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], weights: Weights, files: Mapping[str, bytes]) -> Self:
+        """The pipeline of what ``config.json`` says.
+
+        Raises:
+            InputError: an entry is missing or of another type, or arrays do not fit.
+        """
+        known = {**config["parameters"], **config.get("plan", {}), **config["fitted"]}
+        hints = get_type_hints(cls.settings_type)
+        values = {}
+        for field in fields(cls.settings_type):
+            if field.name not in known:
+                raise InputError(f"{weights.where}: its config.json has no {field.name!r}")
+            check(known[field.name], hints[field.name], field.name)
+            values[field.name] = decode(known[field.name], hints[field.name])
+        text = json.dumps(config, sort_keys=True)
+        return cls(cls.settings_type(**values), weights, files, hashlib.sha256(text.encode()).hexdigest())
+
+
+def pipeline_class(kind: str) -> type[Pipeline[Any]]:
+    """The class of a kind."""
+    module, _, name = KINDS[kind].partition(":")
+    result: type[Pipeline[Any]] = getattr(importlib.import_module(module), name)
+    return result
+
+
+def answers_alone(config: Mapping[str, Any]) -> bool:
+    """Whether the model that ``config.json`` describes answers without torch; one that goes on learning does not."""
+    return config.get("runtime") in KINDS and not config["parameters"].get("online", False)
+
+
+def load(path: str | Path) -> Pipeline[Any]:
+    """Load a model that answers without torch; everything is checked.
+
+    Args:
+        path: folder of a model, or of one that was exported for the runtime.
+
+    Raises:
+        InputError: the folder holds no model, or one that is truncated, changed, of another version, or that does not
+            answer without torch.
+    """
+    path = Path(path)
+    config = read_config(path)
+    kind = str(config.get("runtime"))
+    if not answers_alone(config):
+        what = "goes on learning" if kind in KINDS else f"is one for {shown(config.get('task'))}"
+        raise InputError(f"{path}: this model {what}, which takes torch")
+    weights = Weights.read(path / WEIGHTS)
+    try:
+        result = pipeline_class(kind).from_config(config, weights, read_files(path, config))
+    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
+        if isinstance(error, InputError) and str(error).startswith(weights.where):
+            raise
+        reason = " ".join(str(error).split())[:500]
+        raise InputError(f"{path / 'config.json'}: does not describe a {config['task']} model ({reason})") from None
+    weights.finish()
+    return result

@@ -1,0 +1,71 @@
+"""Models answer in a process where torch cannot be imported, to the bit as beside it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from memfold.runtime import load
+from tasks.small import SMALL
+
+RUNTIME = ("anomaly",)
+# A process in which torch cannot be imported; what is printed on standard output is its answer.
+BLOCKED = """
+import sys
+sys.modules["torch"] = None
+sys.argv = ["memfold", *sys.argv[1:]]
+from memfold.cli import run
+code = run()
+assert sys.modules["torch"] is None
+sys.exit(code)
+"""
+
+
+@pytest.fixture(scope="module", params=RUNTIME)
+def saved(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped-def]
+    """A small model's folder, and what it was fitted to."""
+    folder = tmp_path_factory.mktemp(request.param)
+    small = SMALL[request.param](folder)
+    small.fitted().save(folder / "model")
+    return folder / "model", small
+
+
+def alone(*arguments: str, given: bytes = b"") -> bytes:
+    done = subprocess.run([sys.executable, "-c", BLOCKED, *arguments], input=given, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout
+
+
+def beside(*arguments: str, given: bytes = b"") -> bytes:
+    command = [sys.executable, "-c", "import torch, sys; from memfold.cli import run; sys.exit(run())", *arguments]
+    done = subprocess.run(command, input=given, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout
+
+
+def test_predict(saved) -> None:  # type: ignore[no-untyped-def]
+    model, small = saved
+    assert alone("predict", str(model), *small.data) == beside("predict", str(model), *small.data)
+
+
+def test_stream(saved) -> None:  # type: ignore[no-untyped-def]
+    model, small = saved
+    given = Path(small.data[0]).read_bytes()
+    answers = alone("stream", str(model), given=given)
+    assert answers == beside("stream", str(model), given=given)
+    assert len(answers.splitlines()) > 10
+
+
+def test_a_session_is_resumed(saved) -> None:  # type: ignore[no-untyped-def]
+    model, small = saved
+    lines = Path(small.data[0]).read_text().splitlines()
+    pipeline = load(model)
+    whole, first = pipeline.open(), pipeline.open()
+    expected = [whole.push(line) for line in lines]
+    before = [first.push(line) for line in lines[:60]]
+    second = load(model).resume(first.state)
+    assert before + [second.push(line) for line in lines[60:]] == expected
+    assert second.state == whole.state
+    assert json.dumps(expected)
