@@ -334,8 +334,8 @@ def stream(model: Annotated[Path, typer.Argument(help="A model's folder.")]) -> 
     if answers_alone(read_config(model)):
         session = load_pipeline(model).open()
         for line in lines:
-            for said in session.push(line):
-                answer(said if isinstance(said, str) else json.dumps(said, ensure_ascii=False), end="\n")
+            for piece in session.printed(line):
+                answer(piece)
         return
     task = load(model)
     if task.hears:

@@ -10,7 +10,7 @@ import pytest
 from memfold.runtime import load
 from tasks.small import SMALL
 
-RUNTIME = ("anomaly",)
+RUNTIME = ("anomaly", "generate")
 # A process in which torch cannot be imported; what is printed on standard output is its answer.
 BLOCKED = """
 import sys
@@ -56,6 +56,7 @@ def test_stream(saved) -> None:  # type: ignore[no-untyped-def]
     answers = alone("stream", str(model), given=given)
     assert answers == beside("stream", str(model), given=given)
     assert len(answers.splitlines()) > 10
+    assert (b'"score"' in answers) == (small.name == "anomaly")
 
 
 def test_a_session_is_resumed(saved) -> None:  # type: ignore[no-untyped-def]

@@ -4,7 +4,7 @@ import hashlib
 import importlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar, get_type_hints
@@ -20,7 +20,10 @@ __all__ = ["KINDS", "Pipeline", "Session", "answers_alone", "load", "pipeline_cl
 # What a model folder calls its kind -> module:class
 KINDS = {
     "monitor": "memfold.runtime.monitoring.watching:Watching",
+    "writer": "memfold.runtime.writing.writing:Writing",
 }
+
+TO_JSON = json.JSONEncoder(ensure_ascii=False).encode
 
 S = TypeVar("S")
 
@@ -39,7 +42,7 @@ class Session(ABC):
 
     @abstractmethod
     def push(self, given: Any) -> list[Any]:
-        """Take what came; the answers that it completes, as ``memfold stream`` prints them.
+        """Take an input; the answers that it completes, as ``memfold stream`` prints them.
 
         Raises:
             InputError: it is nothing that this model takes.
@@ -48,6 +51,10 @@ class Session(ABC):
     def finish(self) -> list[Any]:
         """The answers that only the end completes."""
         return []
+
+    def printed(self, given: Any) -> Iterator[str]:
+        """What ``memfold stream`` writes for an input, piece by piece: an answer a line."""
+        return (f"{answer}\n" if isinstance(answer, str) else f"{TO_JSON(answer)}\n" for answer in self.push(given))
 
     @property
     def state(self) -> bytes:

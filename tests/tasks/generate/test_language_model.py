@@ -10,17 +10,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memfold.errors import InputError
+from memfold.runtime.ngram import NGram
+from memfold.runtime.weights import Weights
+from memfold.runtime.writing.mixture import Mixture, best_share
+from memfold.runtime.writing.sampling import Sampler
+from memfold.runtime.writing.vocabulary import Characters, Subwords
+from memfold.runtime.writing.writing import WriteSettings, Writing
 from memfold.stream import Stream
 from memfold.tasks.generate import windows
-from memfold.tasks.generate.mixture import Mixture, best_share
 from memfold.tasks.generate.nats import windows_of
 from memfold.tasks.generate.network import LanguageModel, ModelSize
 from memfold.tasks.generate.plan import TextFacts, plan
-from memfold.tasks.generate.sampling import Sampler
 from memfold.tasks.generate.stored import StoredNGram
-from memfold.tasks.generate.vocabulary import Characters, Subwords
 from memfold.tasks.generate.windows import CANDIDATES, SampledHead, TextProblem, nats_carried, whole_head
-from memfold.tasks.ngram import NGram
 
 POEM = "春眠不覺曉，處處聞啼鳥。\n夜來風雨聲，花落知多少。\n"
 
@@ -106,7 +108,10 @@ def test_an_n_gram_model_is_the_same_after_being_stored():
         stored = StoredNGram.of(ngram)
         again = StoredNGram(ngram.sizes, vocabulary)
         again.load_state_dict(stored.state_dict())
-        assert again.ngram().nats(text[None]) == pytest.approx(ngram.nats(text[None]), rel=2e-3)
+        arrays = {f"ngram.{name}": buffer.numpy() for name, buffer in again.state_dict().items()}
+        assert NGram.taken(Weights(arrays), "ngram", ngram.sizes, vocabulary).nats(text[None]) == pytest.approx(
+            ngram.nats(text[None]), rel=2e-3
+        )
     assert not list(stored.parameters())
 
 
@@ -275,10 +280,30 @@ def test_the_likeliest_text_of_the_stream_is_that_of_the_network(option):
     )
 
 
+def writing(network):
+    """The pipeline of a network beside some n-gram model."""
+    ngram = StoredNGram.of(NGram.of(np.arange(22) % 11, 11, 2))
+    arrays = {name: value.numpy() for name, value in network.state_dict().items()}
+    arrays |= {f"ngram.{name}": value.numpy() for name, value in ngram.state_dict().items()}
+    size = network.size
+    kept = {"characters": "abcdefghij", "counts": [1] * 11, "grams": [11, 11], "share": 0.0, "tokens": "characters"}
+    names = ("embedding_size", "hidden_size", "num_layers", "tied", "coupled")
+    settings = WriteSettings(**kept, **{name: getattr(size, name) for name in names}, seed=0)
+    return Writing(settings, Weights(arrays), {})
+
+
 def sampler(network, **options):
-    layers = [own for layer in network.recurrent() for own in layer.stream().layers]
-    head = {name: weight.detach().numpy() for name, weight in network.head_on_hidden().items()}
-    return Sampler(Stream(layers, head), network.embedding.weight.detach().numpy(), **options)
+    pipeline = writing(network)
+    return Sampler(Stream(pipeline.layers, pipeline.head), pipeline.embedding, **options)
+
+
+@pytest.mark.parametrize("option", [{}, {"tied": True}, {"coupled": True}], ids=str)
+def test_texts_are_as_surprising_without_torch(option):
+    network = model(**option)
+    rows = torch.stack([text(40, seed) for seed in range(3)])
+    with torch.no_grad():
+        expected = nats_carried(network, rows.t().contiguous()).t().numpy()
+    assert writing(network).nats(rows.numpy()) == pytest.approx(expected, abs=1e-5)
 
 
 LOGITS = np.log(np.array([0.1, 0.4, 0.2, 0.3], np.float32))

@@ -109,10 +109,3 @@ class LanguageModel(nn.Module):
         (weight,) = (value for name, value in layer.named_parameters() if name == "weight_hh_l0")
         dropped = {"weight_hh_l0": F.dropout(weight, self.size.weight_drop)}
         return torch.func.functional_call(layer, dropped, (x, state))
-
-    def head_on_hidden(self) -> dict[str, Tensor]:
-        """The weights of one linear layer from the last h ``(H)`` to the logits ``(V)``."""
-        if self.projection is None:
-            return {"weight": self.weight, "bias": self.bias}
-        weight, bias = self.projection.weight, self.projection.bias
-        return {"weight": self.weight @ weight, "bias": self.weight @ bias + self.bias}

@@ -1,4 +1,4 @@
-"""An n-gram model as buffers of a network, so that it is stored with the weights."""
+"""An n-gram model as buffers of a network, so that it is stored with the weights; the runtime reads it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from memfold.tasks.ngram import NGram, PackedGrams
+from memfold.runtime.ngram import NGram
 
 __all__ = ["StoredNGram"]
 
@@ -39,15 +39,3 @@ class StoredNGram(nn.Module):
                 values: NDArray[Any] = getattr(part, name)
                 buffer.copy_(torch.from_numpy(values.astype(buffer.numpy().dtype)))
         return stored
-
-    def ngram(self) -> NGram:
-        """The model in the buffers.
-
-        Raises:
-            InputError: they do not fit each other.
-        """
-        packed = [
-            PackedGrams(*(self.get_buffer(f"{name}{length}").numpy() for name in ("tokens", "weights", "children")))
-            for length in range(1, self.order + 1)
-        ]
-        return NGram.unpacked(packed, self.vocabulary)

@@ -4,13 +4,12 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 from rich.text import Text
 
 import memfold.tasks.generate.plan as rules
@@ -22,16 +21,15 @@ from memfold.data.prose import without_blocks, without_end
 from memfold.data.seen import Seen
 from memfold.data.texts import texts_of
 from memfold.display import say
-from memfold.errors import InputError, shown
+from memfold.errors import InputError
 from memfold.formats.directory import TOKENS
-from memfold.stream import Stream
+from memfold.runtime.ngram import NGram
+from memfold.runtime.writing.mixture import Mixture, best_share
+from memfold.runtime.writing.vocabulary import Characters, Subwords, Tokens, Vocabulary
+from memfold.runtime.writing.writing import Writing
 from memfold.tasks.contest import ALONE, ANSWER, Contest
-from memfold.tasks.generate.mixture import Mixture, best_share
 from memfold.tasks.generate.nats import LEAST_TOKENS, TextNats, windows_of
-from memfold.tasks.generate.sampling import Sampler
-from memfold.tasks.generate.vocabulary import Characters, Subwords, Tokens, Vocabulary
 from memfold.tasks.model import FitData, Task
-from memfold.tasks.ngram import NGram
 from memfold.tasks.parameters import Search, fitted, learning_rate, parameter, planned
 from memfold.tasks.planning import Plan, seconds_of
 from memfold.tasks.report import Metric
@@ -58,6 +56,7 @@ class TextGenerator(Task):
     """
 
     name: ClassVar[str] = "generate"
+    runtime = "writer"
     metrics = (
         Metric("nats_carried", "lower"),
         Metric("nats_window256", "lower"),
@@ -216,11 +215,15 @@ class TextGenerator(Task):
         The share is that of the n-gram model of what the network was trained on; the one that is kept counts the
         validation part too.
         """
+        import torch
+
         from memfold.tasks.generate.stored import StoredNGram
+        from memfold.tasks.generate.windows import nats_carried
 
         train, valid = ready
+        column = nats_carried(self.network_.eval(), torch.from_numpy(valid)[:, None])
         ngram = NGram.fitted(train, self.vocabulary_.size)
-        by_network, by_ngram = self._network_nats(valid[None])[0], ngram.nats(valid[None])[0]
+        by_network, by_ngram = column[:, 0].double().numpy(), ngram.nats(valid[None])[0]
         self.share_ = best_share(by_network, by_ngram)
         kept = NGram.of(self.vocabulary_.encode(data.whole), self.vocabulary_.size, ngram.order)
         self.grams_ = kept.sizes
@@ -238,10 +241,10 @@ class TextGenerator(Task):
 
         network.ngram = StoredNGram(self.grams_, self.vocabulary_.size)
 
-    @cached_property
+    @property
     def mixture_(self) -> Mixture:
         """The n-gram model and its share in the answer."""
-        return Mixture(self.network_.ngram.ngram(), self.share_)
+        return self.writing.mixture
 
     def fitted_files(self) -> dict[str, bytes]:
         return {TOKENS: self.subwords_} if self.characters_ is None else {}
@@ -252,12 +255,6 @@ class TextGenerator(Task):
 
     def check_restored(self) -> None:
         Seen.parse(self.seen_)
-        kept = "characters" if self.characters_ is not None else "subwords"
-        if kept != self.tokens:
-            raise InputError(f"the vocabulary is of {kept}, expected {self.tokens}")
-        self.check_agree(("counts", len(self.counts_), self.vocabulary_.size))
-        if not self.grams_ or min(self.grams_) < 1 or not 0 <= self.share_ <= 1:
-            raise InputError(f"an n-gram model of {shown(self.grams_)} grams, with a share of {shown(self.share_)}")
 
     # -- writing ---------------------------------------------------------------------------------------------
 
@@ -283,28 +280,14 @@ class TextGenerator(Task):
         Raises:
             InputError: not fitted, or an option out of its range.
         """
-        if length < 1:
-            raise InputError(f"length must be at least 1, got {length}")
-        layers = [weights for layer in self.network_.recurrent() for weights in layer.stream().layers]
-        head = {name: weight.detach().numpy() for name, weight in self.network_.head_on_hidden().items()}
-        sampler = Sampler(
-            Stream(layers, head),
-            self.network_.embedding.weight.detach().numpy(),
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            banned=self.vocabulary_.unknown,
-            seed=self.seed if seed is None else seed,
-            mixture=self.mixture_,
-        )
-        start = self.vocabulary_.encode(prompt or self._beginning())
-        return self.vocabulary_.pieces(islice(sampler.tokens(start), length))
+        return self.writing.written(prompt, length, temperature, top_k, top_p, seed)
 
-    def _beginning(self) -> str:
-        """What to write on from when nothing is given: a line's end, or else the commonest token."""
-        line_end = self.vocabulary_.encode("\n")
-        known = self.counts_[line_end[-1]] > 0 and line_end[-1] not in self.vocabulary_.unknown
-        return "\n" if known else self.vocabulary_.decode(np.array([np.argmax(self.counts_)]))
+    @property
+    def writing(self) -> Writing:
+        """The model as it writes without torch."""
+        pipeline: Any = self.pipeline
+        writing: Writing = pipeline
+        return writing
 
     def answers(
         self,
@@ -346,20 +329,10 @@ class TextGenerator(Task):
     def _means(self, rows: Tokens) -> tuple[float, float, float]:
         """The mean nats of all tokens of ``rows (R, T + 1)`` but the first: by the mixture, the n-gram model and the
         network."""
-        by_network, by_ngram = self._network_nats(rows), self.mixture_.ngram.nats(rows)
+        blocks = np.split(rows, range(SIDE_BY_SIDE, len(rows), SIDE_BY_SIDE))
+        by_network, by_ngram = np.concatenate([self.writing.nats(b) for b in blocks]), self.mixture_.ngram.nats(rows)
         mixed = self.mixture_.nats(by_network, by_ngram)
         return float(mixed.mean()), float(by_ngram.mean()), float(by_network.mean())
-
-    def _network_nats(self, rows: Tokens) -> NDArray[np.float64]:
-        """Of all tokens of ``rows (R, T + 1)`` but the first, ``(R, T)``, each row read from a zero state."""
-        import torch
-
-        from memfold.tasks.generate.windows import nats_carried
-
-        network = self.network_.eval()
-        blocks = torch.split(torch.from_numpy(rows), SIDE_BY_SIDE)
-        nats = torch.cat([nats_carried(network, block.t().contiguous()).t() for block in blocks])
-        return nats.double().numpy()
 
     def table(self, examples: str | Sequence[str], answers: TextNats) -> pl.DataFrame:
         """Columns ``text`` and ``nats``: per character, read from a zero state; none of a single token's."""

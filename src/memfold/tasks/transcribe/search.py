@@ -14,7 +14,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from memfold.tasks.ngram import NGram
+from memfold.runtime.ngram import NGram
 
 __all__ = [
     "BLANK",

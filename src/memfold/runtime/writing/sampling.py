@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memfold.errors import InputError
+from memfold.runtime.writing.mixture import Mixture
 from memfold.stream import Stream
-from memfold.tasks.generate.mixture import Mixture
 
 __all__ = ["Sampler"]
 

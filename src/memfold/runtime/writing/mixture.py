@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from memfold.tasks.ngram import NGram
+from memfold.runtime.ngram import NGram
 
 __all__ = ["Mixture", "best_share"]
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memfold.errors import InputError
+from memfold.runtime.weights import Weights
 
 __all__ = ["MOST_GRAMS", "NGram", "PackedGrams"]
 
@@ -151,6 +152,26 @@ class NGram:
             small = np.where(small > weights, np.nextafter(small, np.float16(0)), small)
             packed.append(PackedGrams(grams % self.vocabulary, small, children))
         return packed
+
+    @classmethod
+    def taken(cls, weights: Weights, prefix: str, sizes: Sequence[int], vocabulary: int) -> Self:
+        """The model that a network keeps in its buffers.
+
+        Args:
+            prefix: of their names.
+            sizes: grams of each length.
+
+        Raises:
+            InputError: a buffer is missing, or they do not fit each other.
+        """
+        token = np.uint16 if vocabulary <= np.iinfo(np.uint16).max else np.int32
+        packed = []
+        for length, (size, contexts) in enumerate(zip(sizes, [1, *sizes], strict=False), 1):
+            tokens = weights.take(f"{prefix}.tokens{length}", (size,), token)
+            small = weights.take(f"{prefix}.weights{length}", (size,), np.float16)
+            children = weights.take(f"{prefix}.children{length}", (contexts,), np.int32)
+            packed.append(PackedGrams(tokens, small, children))
+        return cls.unpacked(packed, vocabulary)
 
     @classmethod
     def unpacked(cls, packed: Sequence["PackedGrams"], vocabulary: int) -> Self:
