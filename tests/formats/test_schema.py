@@ -19,10 +19,10 @@ from memfold.errors import InputError
 from memfold.files import read_json
 from memfold.formats.schema import check, decode, encode
 from memfold.formats.weights import at_most_tensors
+from memfold.runtime.texts.ngrams import RegressionSize
 from memfold.tasks.forecast import Forecaster
 from memfold.tasks.parameters import parameters_of
 from memfold.tasks.registry import TASKS, task_class
-from memfold.tasks.sentiment.ngrams import RegressionSize
 
 STRANGE = [None, True, 0, -1, 10**5, 10**12, 10**400, 0.5, -0.5, 1e308, float("nan"), "", "x" * 300, [], [[]], [None]]
 STRANGE += [{}, {"a": 1}, [0], ["a"], [10**12]]

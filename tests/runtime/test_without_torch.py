@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from memfold.errors import InputError
 from memfold.runtime import load
 from tasks.small import SMALL
 
-RUNTIME = ("anomaly", "generate")
+RUNTIME = ("anomaly", "generate", "sentiment")
 # A process in which torch cannot be imported; what is printed on standard output is its answer.
 BLOCKED = """
 import sys
@@ -70,3 +71,31 @@ def test_a_session_is_resumed(saved) -> None:  # type: ignore[no-untyped-def]
     assert before + [second.push(line) for line in lines[60:]] == expected
     assert second.state == whole.state
     assert json.dumps(expected)
+
+
+def test_a_text_is_labelled_alike_whatever_stands_beside_it(tmp_path: Path) -> None:
+    model = SMALL["sentiment"](tmp_path).fitted()
+    texts = ["good", "", "a bad day, and a long one too", "好的", "good bad good"]
+    alone = [model.pipeline.answer(text)[0] for text in texts]
+    assert model.pipeline.answer(texts) == alone
+    assert alone[1]["label"] is None
+
+
+@pytest.mark.parametrize("broken", [b"", b"{}", b"\x08" + b"\0" * 7 + b"{}      "])
+def test_what_is_no_state_is_refused(saved, broken: bytes) -> None:  # type: ignore[no-untyped-def]
+    model, _ = saved
+    pipeline = load(model)
+    with pytest.raises(InputError, match="not the state of a session"):
+        pipeline.resume(broken)
+
+
+def test_a_state_of_another_model_is_refused(tmp_path: Path) -> None:
+    first, second = (SMALL[name](tmp_path).fitted().pipeline for name in ("anomaly", "generate"))
+    with pytest.raises(InputError, match="one of another model"):
+        first.resume(second.open().state)
+
+
+def test_a_model_that_needs_torch_says_so(tmp_path: Path) -> None:
+    SMALL["forecast"](tmp_path).fitted().save(tmp_path / "model")
+    with pytest.raises(InputError, match="which takes torch"):
+        load(tmp_path / "model")

@@ -6,8 +6,11 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar, get_type_hints
+
+import numpy as np
 
 from memfold.errors import InputError, shown
 from memfold.formats.directory import WEIGHTS, read_config, read_files
@@ -20,6 +23,7 @@ __all__ = ["KINDS", "Pipeline", "Session", "answers_alone", "load", "pipeline_cl
 # What a model folder calls its kind -> module:class
 KINDS = {
     "monitor": "memfold.runtime.monitoring.watching:Watching",
+    "text_classifier": "memfold.runtime.texts.labelling:Labelling",
     "writer": "memfold.runtime.writing.writing:Writing",
 }
 
@@ -37,8 +41,8 @@ class Session(ABC):
 
     moves: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, fingerprint: str) -> None:
-        self.fingerprint = fingerprint
+    def __init__(self, pipeline: "Pipeline[Any]") -> None:
+        self.pipeline: Any = pipeline
 
     @abstractmethod
     def push(self, given: Any) -> list[Any]:
@@ -59,7 +63,7 @@ class Session(ABC):
     @property
     def state(self) -> bytes:
         """All that the session remembers, with the model's hash; `Pipeline.resume` goes on from it."""
-        return packed(self, self.fingerprint, self.outline())
+        return packed(self, self.pipeline.fingerprint, self.outline())
 
     def outline(self) -> Any:
         """What the session is made of, where pushing changes that, as JSON."""
@@ -81,9 +85,18 @@ class Pipeline(ABC, Generic[S]):
     settings_type: ClassVar[type]
     hears: ClassVar[bool] = False
 
-    def __init__(self, settings: S, weights: Weights, files: Mapping[str, bytes], fingerprint: str = "") -> None:
-        self.settings, self.fingerprint = settings, fingerprint
+    def __init__(self, settings: S, weights: Weights, files: Mapping[str, bytes]) -> None:
+        self.settings, self.weights = settings, weights
         self.build(weights, files)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of the settings and the weights, which a state bears."""
+        digest = hashlib.sha256(repr(self.settings).encode())
+        for name, array in sorted(self.weights.arrays.items()):
+            digest.update(name.encode())
+            digest.update(np.ascontiguousarray(array).view(np.uint8).data if array.size else b"")
+        return digest.hexdigest()
 
     @abstractmethod
     def build(self, weights: Weights, files: Mapping[str, bytes]) -> None:
@@ -130,8 +143,7 @@ class Pipeline(ABC, Generic[S]):
                 raise InputError(f"{weights.where}: its config.json has no {field.name!r}")
             check(known[field.name], hints[field.name], field.name)
             values[field.name] = decode(known[field.name], hints[field.name])
-        text = json.dumps(config, sort_keys=True)
-        return cls(cls.settings_type(**values), weights, files, hashlib.sha256(text.encode()).hexdigest())
+        return cls(cls.settings_type(**values), weights, files)
 
 
 def pipeline_class(kind: str) -> type[Pipeline[Any]]:

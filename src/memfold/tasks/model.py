@@ -797,7 +797,8 @@ class Task(ABC):
             raise InputError(f"a {self.name} model answers through torch")
         arrays = {name: value.detach().cpu().numpy() for name, value in self.network_.state_dict().items()}
         kind = pipeline_class(self.runtime)
-        return self._made(kind.from_config(self._config(), Weights(arrays), self.fitted_files()))
+        config = json.loads(json.dumps(self._config()))
+        return self._made(kind.from_config(config, Weights(arrays), self.fitted_files()))
 
     def _made(self, pipeline: Pipeline[Any]) -> Pipeline[Any]:
         """A pipeline with what only a task with torch can add to it."""

@@ -21,18 +21,20 @@ from memfold import load
 from memfold.cli import run
 from memfold.errors import InputError
 from memfold.explain.attribution import inputs_of, substituted
+from memfold.runtime.texts.blend import Blend
+from memfold.runtime.texts.labelling import Labelling
+from memfold.runtime.texts.ngrams import KINDS, counted_by_character, grams_of
+from memfold.runtime.texts.tokens import token_places, tokens
 from memfold.tasks import TextClassifier
 from memfold.tasks.calibration import expected_calibration_error
 from memfold.tasks.classes import class_scores
 from memfold.tasks.sentiment.baselines import NgramRegression
-from memfold.tasks.sentiment.blend import Blend
+from memfold.tasks.sentiment.blend import best_blend
 from memfold.tasks.sentiment.encoding import Encoder
 from memfold.tasks.sentiment.folds import Folds
 from memfold.tasks.sentiment.influence import influential_words, units, weights_of
 from memfold.tasks.sentiment.network import ClassifyProblem, Ensemble, log_probabilities
-from memfold.tasks.sentiment.ngrams import KINDS, counted_by_character, grams_of
 from memfold.tasks.sentiment.task import ALONE, MAJORITY, NGRAMS, TFIDF
-from memfold.tasks.sentiment.tokens import token_places, tokens
 from memfold.tasks.sentiment.vectors import read_vectors
 
 NEUTRAL = ["the", "room", "was", "it", "and", "film", "we", "saw", "there", "then"]
@@ -74,11 +76,16 @@ def test_it_learns_what_no_word_alone_decides(fitted: TextClassifier) -> None:
 
 def test_an_evaluation_runs_the_networks_once(fitted: TextClassifier, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    forward = Ensemble.forward
-    monkeypatch.setattr(Ensemble, "forward", lambda self, batch: seen.append(len(batch.labels)) or forward(self, batch))
+    whole = Labelling.network_log_probabilities
+    monkeypatch.setattr(
+        Labelling, "network_log_probabilities", lambda self, texts: seen.append(len(texts)) or whole(self, texts)
+    )
     report = fitted.evaluate(table(60))
     assert sum(seen) == 60
-    alone = fitted._network_log_probabilities(table(60)["text"].to_list())
+    texts = table(60)["text"].to_list()
+    alone = fitted.labelling.network_log_probabilities(texts)
+    by_torch = log_probabilities(fitted.network_, fitted.encoder_.encode(texts), 2)
+    np.testing.assert_allclose(alone, by_torch, atol=1e-5)
     expected = accuracy_score(table(60)["label"], np.array(fitted.classes_)[alone.argmax(1)])
     assert report.baselines[ALONE]["accuracy"] == pytest.approx(100 * expected)
 
@@ -103,7 +110,7 @@ def test_the_baseline_is_kept_and_answers_as_scikit_learn(classes: int) -> None:
     again.load_state_dict(ours.state_dict())
     others = table(400, classes)["text"].to_list()
     expected = theirs.predict_log_proba(vectors.transform(others))
-    np.testing.assert_allclose(again.log_probabilities(others), expected, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(again.linear.log_probabilities(others), expected, rtol=1e-4, atol=1e-6)
     assert not list(ours.parameters())
 
 
@@ -112,7 +119,7 @@ def test_characters_are_counted_where_most_tokens_are_no_words() -> None:
     assert counted_by_character(["😀👍"])
     assert not counted_by_character(["酒店 means hotel, and it is good."])
     model = NgramRegression.fit(["酒店很好", "服务差"] * 3, [1, 0] * 3, ("characters",), 10.0)
-    assert model.log_probabilities(["很好", "差"]).argmax(1).tolist() == [1, 0]
+    assert model.linear.log_probabilities(["很好", "差"]).argmax(1).tolist() == [1, 0]
 
 
 def test_a_prediction_has_a_probability_a_class(fitted: TextClassifier) -> None:
@@ -246,7 +253,7 @@ def test_rare_classes_are_raised_where_many_texts_say_so(count: int) -> None:
     logits = rng.normal(size=(count, 3)) + np.log([0.8, 0.15, 0.05])
     labels = (logits + rng.gumbel(size=logits.shape)).argmax(1)
     both = logarithms(logits)
-    blend = Blend.best(both, both, labels)
+    blend = best_blend(both, both, labels)
     raised = class_scores(labels, blend.probabilities(both, both))
     plain = class_scores(labels, np.exp(both))
     if count < 100:
@@ -304,8 +311,10 @@ def test_members_do_not_learn_the_classes_of_the_fold_that_they_leave_out() -> N
 
 def test_few_texts_are_all_validated_on(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
-    best = Blend.best
-    monkeypatch.setattr(Blend, "best", lambda *given: asked.append(len(given[2])) or best(*given))
+    best = best_blend
+    monkeypatch.setattr(
+        "memfold.tasks.sentiment.task.best_blend", lambda *given: asked.append(len(given[2])) or best(*given)
+    )
     model = small(members=2).fit(table(60), budget="2ep", progress=False)
     assert model.plan_["folds"] == 2
     assert asked == [60]
@@ -337,10 +346,10 @@ def test_the_blend_suits_what_neither_model_learned_from_and_few_texts_hardly_mo
     logits = rng.normal(size=(600, 3)) * 2
     labels = (logits + rng.gumbel(size=logits.shape)).argmax(1)
     knowing, guessing = logarithms(logits), logarithms(rng.normal(size=logits.shape) * 2)
-    first, second = Blend.best(guessing, knowing, labels), Blend.best(knowing, guessing, labels)
+    first, second = best_blend(guessing, knowing, labels), best_blend(knowing, guessing, labels)
     assert first.share >= 0.9
     assert second.share <= 0.1
-    one = Blend.best(guessing[:1], knowing[:1], labels[:1])
+    one = best_blend(guessing[:1], knowing[:1], labels[:1])
     assert 0.7 <= one.share <= 0.95
     assert 0.7 < one.temperature < 1.4
     half = Blend(0.5).probabilities(np.log([[0.8, 0.2]]), np.log([[0.2, 0.8]]))
@@ -352,7 +361,7 @@ def test_answers_that_were_too_sure_are_made_less_so() -> None:
     logits = rng.normal(size=(3000, 3))
     labels = (logits + rng.gumbel(size=logits.shape)).argmax(1)
     sure = logarithms(4 * logits)
-    blend = Blend.best(sure, sure, labels)
+    blend = best_blend(sure, sure, labels)
     assert blend.temperature == pytest.approx(4, rel=0.1)
     p = blend.probabilities(sure, sure)
     assert expected_calibration_error(p, labels) < 0.03 < expected_calibration_error(np.exp(sure), labels)
@@ -398,9 +407,9 @@ def test_what_the_tokens_add_is_all_that_the_linear_model_knows(classes: int, ki
     texts = [*frame["text"].to_list(), *TEXTS]
     model = NgramRegression.fit(texts, [*numbers, *([0, 1] * 4)[: len(TEXTS)]], kinds, 10.0)
     for text in [*TEXTS, *texts[:5]]:
-        added, rest = model.contributions(text)
+        added, rest = model.linear.contributions(text)
         assert added.shape == (len(tokens(text)), classes)
-        expected = model.log_probabilities([text])[0]
+        expected = model.linear.log_probabilities([text])[0]
         logits = added.sum(0) + rest
         np.testing.assert_allclose(logits - np.logaddexp.reduce(logits), expected, rtol=1e-4, atol=1e-5)
 
@@ -454,7 +463,7 @@ def test_the_shares_of_the_words_add_up_to_the_answer(fitted: TextClassifier, bl
         read = inputs_of(layers, lambda: model.network_(batch))
         with substituted(layers, read.mean(0, keepdim=True).expand_as(read)):
             by_network = model.network_(batch)[0]
-    _, rest = model.network_.ngrams.contributions(text)
+    _, rest = model.network_.ngrams.linear.contributions(text)
     nothing = blend.probabilities(by_network.double().numpy()[None], rest[None] - np.logaddexp.reduce(rest))[0]
     before = nothing[model.classes_.index(answer["label"])]
     explanation = model.explain(text)

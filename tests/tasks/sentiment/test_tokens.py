@@ -3,9 +3,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from memfold.runtime.texts.tokens import tokens
 from memfold.tasks.sentiment.encoding import Encoder
 from memfold.tasks.sentiment.network import attention_weights, batches_by_length
-from memfold.tasks.sentiment.tokens import tokens
 
 
 @pytest.mark.parametrize(

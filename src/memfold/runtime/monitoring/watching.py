@@ -128,10 +128,11 @@ class WatchSession(Session):
 
     moves: ClassVar[tuple[str, ...]] = ("lines", "monitors")
 
+    pipeline: Watching
+
     def __init__(self, pipeline: Watching) -> None:
-        super().__init__(pipeline.fingerprint)
+        super().__init__(pipeline)
         its = pipeline.settings
-        self.pipeline = pipeline
         self.lines = LineReader(its.variables, its.calendar, its.written, its.time, its.id)
         self.names: dict[str, int] = {}  # of series -> places of their monitors
         self.monitors: list[Monitor] = []

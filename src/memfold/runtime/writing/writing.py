@@ -176,9 +176,7 @@ class Writing(Pipeline[WriteSettings]):
 class WriteSession(Session):
     """Lines that are gone on from, each by itself."""
 
-    def __init__(self, pipeline: Writing) -> None:
-        super().__init__(pipeline.fingerprint)
-        self.pipeline = pipeline
+    pipeline: Writing
 
     def push(self, given: str) -> list[str]:
         """A text and what follows it."""

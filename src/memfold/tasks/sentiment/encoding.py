@@ -1,21 +1,17 @@
 """From tokens to their features: words of a vocabulary, and n-grams in buckets."""
 
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain
 
 import torch
 from torch import Tensor, nn
 
-from memfold.tasks.sentiment.tokens import tokens, unspaced
+from memfold.runtime.texts.encoding import BLANK, UNKNOWN, TokenEncoder, grams_in, in_context
+from memfold.runtime.texts.tokens import tokens
 
 __all__ = ["BLANK", "BUCKETS", "UNKNOWN", "EncodedTexts", "Encoder", "TextBatch"]
 
-BLANK = 0  # the kind of token that stands for padding and for tokens that are dropped: no word, no n-grams
-UNKNOWN = 0  # the word of every token that is not in the vocabulary
-SHORTEST, LONGEST = 3, 5  # character n-grams of a word, its ends marked
 BUCKETS = 20_000  # of hashed n-grams, at most
 SHARED = 4  # different n-grams a bucket where there are fewer, as a large table takes time in every step
 LEAST_BUCKETS = 500
@@ -76,19 +72,8 @@ class EncodedTexts:
         return TextBatch(self.words[kinds], grams, starts, places[1:], lengths, self.labels[taken], taken)
 
 
-class Encoder:
-    """A vocabulary, and how texts are encoded with it.
-
-    Args:
-        vocabulary: the known words; others are encoded by their n-grams alone.
-        max_length: tokens of a text that are read.
-        buckets: of hashed n-grams.
-    """
-
-    def __init__(self, vocabulary: Sequence[str], max_length: int, buckets: int = BUCKETS) -> None:
-        self.vocabulary = list(vocabulary)
-        self.max_length, self.buckets = max_length, buckets
-        self.places = {word: place for place, word in enumerate(self.vocabulary, start=UNKNOWN + 1)}
+class Encoder(TokenEncoder):
+    """A vocabulary, and how texts are encoded with it; `TokenEncoder` says how it is made."""
 
     @classmethod
     def of(cls, texts: Sequence[str], min_count: int, max_length: int, also: frozenset[str] = frozenset()) -> "Encoder":
@@ -100,26 +85,10 @@ class Encoder:
 
     def encode(self, texts: Sequence[str], labels: Sequence[int] | None = None) -> EncodedTexts:
         """Texts as kinds of tokens; without labels, all are of class 0."""
-        kinds: dict[tuple[str, str, str], int] = {("", "", ""): BLANK}
-        rows = []
-        for text in texts:
-            row = tokens(text)[: self.max_length]
-            rows.append(torch.tensor([kinds.setdefault(key, len(kinds)) for key in _in_context(row)], dtype=torch.long))
-        words = [self.places.get(token, UNKNOWN) for token, _, _ in kinds]
-        grams = [[zlib.crc32(gram.encode()) % self.buckets for gram in _grams(*key)] for key in kinds]
-        starts = torch.tensor([0, *map(len, grams)]).cumsum(0)
-        flat = torch.tensor(list(chain.from_iterable(grams)), dtype=torch.long)
-        classes = torch.tensor(labels) if labels is not None else torch.zeros(len(rows), dtype=torch.long)
-        return EncodedTexts(torch.tensor(words), flat, starts, rows, classes)
-
-
-def _in_context(row: Sequence[str]) -> list[tuple[str, str, str]]:
-    """Tokens with their neighbours before and after, where all are characters of an unspaced script; else alone."""
-    alone = [token if unspaced(token) else "" for token in ["", *row, ""]]
-    return [
-        (token, before, after) if here else (token, "", "")
-        for token, before, here, after in zip(row, alone, alone[1:], alone[2:], strict=False)
-    ]
+        kinds = self.kinds(texts)
+        words, grams, starts = (torch.from_numpy(part) for part in (kinds.words, kinds.grams, kinds.gram_starts))
+        classes = torch.tensor(labels) if labels is not None else torch.zeros(len(texts), dtype=torch.long)
+        return EncodedTexts(words, grams, starts, [torch.from_numpy(row) for row in kinds.rows], classes)
 
 
 def _enough_buckets(rows: Iterable[Sequence[str]]) -> int:
@@ -127,25 +96,10 @@ def _enough_buckets(rows: Iterable[Sequence[str]]) -> int:
     seen: set[tuple[str, str, str]] = set()
     grams: set[str] = set()
     for row in rows:
-        for key in _in_context(row):
+        for key in in_context(row):
             if key not in seen:
                 seen.add(key)
-                grams.update(_grams(*key))
+                grams.update(grams_in(*key))
         if len(grams) >= SHARED * BUCKETS:
             return BUCKETS
     return max(len(grams) // SHARED, LEAST_BUCKETS)
-
-
-def _grams(token: str, before: str, after: str) -> list[str]:
-    """The n-grams of a token: of the characters in a word, or of a character with its neighbours.
-
-    They are hashed as in fastText (Bojanowski et al. 2017, sec. 3.2), to share what is learned among the forms of a
-    word.
-    """
-    if unspaced(token):
-        grams = [g for g in (before + token, token + after, before + token + after) if g != token]
-    else:
-        marked = f"<{token}>"
-        sizes = range(SHORTEST, min(LONGEST + 1, len(marked)))
-        grams = [marked[i : i + size] for size in sizes for i in range(len(marked) - size + 1)] if token else []
-    return list(dict.fromkeys(grams))

@@ -12,11 +12,11 @@ from rich.table import Table
 from rich.text import Text
 from torch import Tensor
 
+from memfold.runtime.texts.blend import Blend
+from memfold.runtime.texts.tokens import tokens, unspaced
 from memfold.tasks.confusion import confusion_table
-from memfold.tasks.sentiment.blend import Blend
 from memfold.tasks.sentiment.encoding import BLANK, Encoder
 from memfold.tasks.sentiment.network import Ensemble, batches_by_length
-from memfold.tasks.sentiment.tokens import tokens, unspaced
 
 __all__ = ["Details", "blended", "influential_words", "log_odds", "units", "weights_of"]
 
@@ -55,7 +55,7 @@ def weights_of(
         for variant, span in zip(variants, spans, strict=False):
             variant[span.start : span.stop] = BLANK
         numbered = replace(encoded, rows=list(variants), labels=torch.arange(len(variants)))
-        added, rest = (torch.from_numpy(part) for part in network.ngrams.contributions(text))
+        added, rest = (torch.from_numpy(part) for part in network.ngrams.linear.contributions(text))
         lost = [added[span.start : span.stop].sum(0) for span in spans]
         linear = added.sum(0) + rest - torch.stack([*lost, torch.zeros_like(rest)])  # (V, C)
         by_network = torch.cat([network(batch) for batch in batches_by_length(numbered, 128)])

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from memfold.runtime.texts.ngrams import counted_by_character
+from memfold.runtime.texts.tokens import tokens
 from memfold.tasks.planning import Plan
-from memfold.tasks.sentiment.ngrams import counted_by_character
-from memfold.tasks.sentiment.tokens import tokens
 
 __all__ = ["Facts", "plan"]
 

@@ -1,8 +1,6 @@
 """The TextClassifier: fit bidirectional LSTMs to labelled texts, label others, score beside the baselines."""
 
-import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -18,15 +16,17 @@ from memfold.data.labels import counted, numbers_of, same_label, spellings, with
 from memfold.data.seen import Seen
 from memfold.display import say
 from memfold.errors import InputError
+from memfold.runtime.texts.blend import Blend
+from memfold.runtime.texts.labelling import Labelling, TextAnswers
+from memfold.runtime.texts.ngrams import RegressionSize, counted_by_character
+from memfold.runtime.texts.tokens import tokens
 from memfold.tasks.classes import CLASS_METRICS, class_columns, class_scores
 from memfold.tasks.contest import ALONE, ANSWER, Contest
 from memfold.tasks.model import FitData, Task
 from memfold.tasks.parameters import Search, fitted, learning_rate, parameter, parameters_of, planned
 from memfold.tasks.planning import Plan, seconds_of
-from memfold.tasks.sentiment.blend import Blend
-from memfold.tasks.sentiment.ngrams import RegressionSize, counted_by_character
+from memfold.tasks.sentiment.blend import best_blend
 from memfold.tasks.sentiment.plan import Facts, plan
-from memfold.tasks.sentiment.tokens import tokens
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,20 +45,6 @@ NEIGHBOURS = 0.3  # weight of guessing neighbouring words; on 6,000 Chinese revi
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Answers:
-    """What the whole model and its halves make of texts.
-
-    Attributes:
-        probabilities: of every class by the whole model, (S, C).
-        network, ngrams: log-probabilities by the LSTMs and by the n-grams alone, (S, C).
-    """
-
-    probabilities: Array
-    network: Array
-    ngrams: Array
-
-
 class TextClassifier(Task):
     """Predicts the class of a text: its sentiment, its topic, whatever the examples are labelled with.
 
@@ -74,6 +60,7 @@ class TextClassifier(Task):
 
     name: ClassVar[str] = "sentiment"
     metrics = CLASS_METRICS
+    runtime = "text_classifier"
     kind, column = "classifier", "label"
     needs = ("a file of texts", "texts.csv")
     then = "memfold stream {out} labels what you type"
@@ -282,7 +269,7 @@ class TextClassifier(Task):
             parts = [folds.rows(fold) for fold in range(folds.count)]
             linear = np.concatenate([linear, LinearModels.left_out(*given, parts)], 1)
         ngrams, standard = linear
-        self.blend_ = Blend.best(network, ngrams, labels)
+        self.blend_ = best_blend(network, ngrams, labels)
         # What answers later is fitted to all texts.
         numbers = self._numbers(data.whole)
         models = LinearModels.fit(data.whole.texts, numbers, by_character)
@@ -307,17 +294,9 @@ class TextClassifier(Task):
         network.ngrams = NgramRegression(self.ngrams_)
 
     def check_restored(self) -> None:
-        count = len(self.classes_)
         Seen.parse(self.seen_)
-        if not (0 <= self.majority_ < count and 0 <= self.blend_.share <= 1):
-            share = self.blend_.share
-            raise InputError(f"majority {self.majority_} and share {share}, expected below {count} and up to 1")
-        if not 0 < self.blend_.temperature < math.inf:
-            raise InputError(f"temperature {self.blend_.temperature}, expected above 0")
-        if self.blend_.offsets and len(self.blend_.offsets) != count:
-            raise InputError(f"{len(self.blend_.offsets)} offsets of classes, expected {count}")
-        if self.buckets_ < 1:
-            raise InputError(f"{self.buckets_} buckets, expected one at least")
+        if not 0 <= self.majority_ < len(self.classes_):
+            raise InputError(f"majority {self.majority_}, expected below {len(self.classes_)}")
 
     def _numbers(self, examples: LabelledTexts) -> NDArray[np.int64]:
         labels: Sequence[str] = examples.labels or ()
@@ -346,23 +325,20 @@ class TextClassifier(Task):
         Raises:
             InputError: not fitted yet.
         """
-        return self._answer(texts).probabilities
+        return self.labelling.answers(texts).probabilities
 
-    def _answer(self, texts: Sequence[str]) -> "Answers":
-        network = self._network_log_probabilities(texts)
-        ngrams = self.network_.ngrams.log_probabilities(texts)
-        return Answers(self.blend_.probabilities(network, ngrams), network, ngrams)
+    @property
+    def labelling(self) -> Labelling:
+        """The model as it answers without torch."""
+        pipeline: Any = self.pipeline
+        labelling: Labelling = pipeline
+        return labelling
 
-    def _network_log_probabilities(self, texts: Sequence[str]) -> Array:
-        from memfold.tasks.sentiment.network import log_probabilities
-
-        return log_probabilities(self.network_, self.encoder_.encode(texts), len(self.classes_))
-
-    def answer(self, examples: LabelledTexts) -> "Answers":
+    def answer(self, examples: LabelledTexts) -> TextAnswers:
         """The probability of every class, by the whole model and by its halves."""
-        return self._answer(examples.texts)
+        return self.labelling.answers(examples.texts)
 
-    def table(self, examples: LabelledTexts, answers: "Answers") -> pl.DataFrame:
+    def table(self, examples: LabelledTexts, answers: TextAnswers) -> pl.DataFrame:
         """Columns ``text``, ``label`` and, for every class, ``p_`` and its name: the probability.
 
         A text without anything to read has no label.
@@ -400,8 +376,8 @@ class TextClassifier(Task):
         return pl.concat(answers, how="diagonal_relaxed")
 
     def respond(self, line: str) -> Iterator[str]:
-        answer: dict[str, Any] = self.predict([line]).row(0, named=True)
-        yield "" if answer["label"] is None else f"{answer['label']}\t{answer['p_' + answer['label']]:.3f}"
+        for piece in self.labelling.open().printed(line):
+            yield piece.removesuffix("\n")
 
     # -- scores ----------------------------------------------------------------------------------------------
 
@@ -413,20 +389,20 @@ class TextClassifier(Task):
                 "validated on; the scores flatter it"
             )
 
-    def scores(self, examples: LabelledTexts, answers: "Answers | NDArray[Any]") -> dict[str, float]:
-        given = answers.probabilities if isinstance(answers, Answers) else answers
+    def scores(self, examples: LabelledTexts, answers: TextAnswers | NDArray[Any]) -> dict[str, float]:
+        given = answers.probabilities if isinstance(answers, TextAnswers) else answers
         return class_scores(self._numbers(examples), given)
 
-    def baselines(self, examples: LabelledTexts, answers: "Answers") -> dict[str, Any]:
+    def baselines(self, examples: LabelledTexts, answers: TextAnswers) -> dict[str, Any]:
         texts = examples.texts
         return {
-            TFIDF: np.exp(self.network_.baseline.log_probabilities(texts)),
+            TFIDF: np.exp(self.labelling.baseline.log_probabilities(texts)),
             MAJORITY: np.full(len(texts), self.majority_),
             ALONE: np.exp(answers.network),
             NGRAMS: np.exp(answers.ngrams),
         }
 
-    def details(self, examples: LabelledTexts, answers: "Answers", seconds: float) -> Sequence[Any]:
+    def details(self, examples: LabelledTexts, answers: TextAnswers, seconds: float) -> Sequence[Any]:
         from memfold.tasks.sentiment.influence import Details
 
         numbers = self._numbers(examples)

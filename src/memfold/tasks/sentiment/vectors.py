@@ -13,7 +13,7 @@ from torch import Tensor
 
 from memfold.data.texts import read_lines
 from memfold.errors import InputError
-from memfold.tasks.sentiment.tokens import tokens
+from memfold.runtime.texts.tokens import tokens
 
 __all__ = ["read_vectors"]
 

@@ -13,10 +13,10 @@ from memfold.explain.explanation import Explanation, Picture, Shares, flow_of
 from memfold.explain.trace import traced
 from memfold.explain.words import Words
 from memfold.page import INK, styled
+from memfold.runtime.texts.tokens import tokens
 from memfold.tasks.sentiment import TextClassifier
 from memfold.tasks.sentiment.influence import blended, log_odds
 from memfold.tasks.sentiment.network import TextNetwork, attention_weights
-from memfold.tasks.sentiment.tokens import tokens
 from memfold.tasks.text_source import text_of
 
 __all__ = ["view"]
@@ -36,7 +36,7 @@ def view(model: TextClassifier, source: str, words: Words) -> Explanation:
     answer: dict[str, Any] = model.predict([text]).row(0, named=True)
     label = answer["label"]
     place = model.classes_.index(label)
-    added, rest = (torch.from_numpy(part).float() for part in network.ngrams.contributions(text))
+    added, rest = (torch.from_numpy(part).float() for part in network.ngrams.linear.contributions(text))
     beyond = added[len(pieces) :].sum(0) + rest  # of tokens that the LSTMs do not read
 
     def blended_odds(linear: Tensor) -> Tensor:
@@ -94,7 +94,7 @@ def _halves(model: TextClassifier, text: str) -> tuple[Tensor, Tensor]:
     """The log-probabilities of either half of the answer alone, (C,): the LSTMs and the linear model."""
     with torch.no_grad():
         network = model.network_(model.encoder_.encode([text]).batch([0]))[0]
-    return network, torch.from_numpy(model.network_.ngrams.log_probabilities([text]))[0]
+    return network, torch.from_numpy(model.labelling.ngrams.log_probabilities([text]))[0]
 
 
 def _attention(member: TextNetwork, lengths: Tensor, h: Tensor) -> Tensor:

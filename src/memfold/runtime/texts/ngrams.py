@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from memfold.errors import InputError, shown
-from memfold.tasks.sentiment.tokens import tokens, unspaced
+from memfold.runtime.texts.tokens import tokens, unspaced
 
 __all__ = ["KINDS", "RegressionSize", "counted_by_character", "grams_of"]
 
