@@ -19,12 +19,12 @@ from memfold.budget import Budget
 from memfold.display import Display
 from memfold.tasks import SpeechRecognizer
 from memfold.tasks.speech.front import Scaling
-from memfold.tasks.speech.level import levelled
+from memfold.runtime.hearing.level import levelled
 from memfold.tasks.speech.noise import made_noise
 from memfold.tasks.transcribe.augment import Surroundings
 from memfold.tasks.transcribe.batches import Recordings, SpeechProblem, log_probabilities
 from memfold.tasks.transcribe.hearing import hear
-from memfold.tasks.transcribe.search import Alphabet, greedy, least_steps
+from memfold.runtime.hearing.search import Alphabet, greedy, least_steps
 from memfold.training import Settings, train
 
 STACKED, BATCH_FRAMES, GROWING = 3, 3000, 2000

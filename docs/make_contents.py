@@ -28,6 +28,7 @@ MODULES = (
     "memfold.engine",
     "memfold.stream",
     "memfold.tasks",
+    "memfold.runtime",
     "memfold.explain",
     "memfold.lab",
     "memfold.data",
@@ -46,7 +47,7 @@ SECTIONS = (
         ("docs/architecture.md", "docs/*.md", "benchmarks/README.md", "CONTRIBUTING.md", "CHANGELOG.md"),
     ),
 )
-FIRST = ("lstm", *TASKS, "explain", "learn", *MODULES)  # the order of pages that one pattern finds
+FIRST = ("lstm", *TASKS, "runtime", "explain", "learn", *MODULES)  # the order of pages that one pattern finds
 
 BEGINNINGS = {
     "en": f"""\

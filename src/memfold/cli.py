@@ -18,6 +18,7 @@ from memfold.errors import InputError
 from memfold.tasks.registry import TASKS, load, task_class
 
 if TYPE_CHECKING:
+    from memfold.runtime.pipeline import Pipeline
     from memfold.tasks.report import Report
 
 __all__ = ["app", "run"]
@@ -332,15 +333,13 @@ def stream(model: Annotated[Path, typer.Argument(help="A model's folder.")]) -> 
 
     lines = _typed_lines() if sys.stdin.isatty() else incoming_lines(sys.stdin.buffer)
     if answers_alone(read_config(model)):
-        session = load_pipeline(model).open()
-        for line in lines:
-            for piece in session.printed(line):
-                answer(piece)
+        pipeline = load_pipeline(model)
+        for piece in _heard(pipeline) if pipeline.hears else _printed(pipeline, lines):
+            answer(piece)
         return
     task = load(model)
     if task.hears:
-        if sys.stdin.isatty():
-            raise InputError("this model hears: give it sound, such as memfold stream DIR < audio.wav")
+        _refuse_keyboard()
         for heard in task.listen(sys.stdin.buffer):
             answer(heard, end="\n")
         return
@@ -350,6 +349,30 @@ def stream(model: Annotated[Path, typer.Argument(help="A model's folder.")]) -> 
             answer(piece)
             end = "\n"
         answer(end)
+
+
+def _printed(pipeline: "Pipeline[Any]", lines: Iterator[str]) -> Iterator[str]:
+    """What a model answers to lines."""
+    session = pipeline.open()
+    for line in lines:
+        yield from session.printed(line)
+
+
+def _heard(pipeline: "Pipeline[Any]") -> Iterator[str]:
+    """What a model hears in the sound on standard input."""
+    from memfold.data.audio import listen
+    from memfold.data.sound_notes import noting
+
+    _refuse_keyboard()
+    session = pipeline.open()
+    for block in noting(listen, sys.stdin.buffer, pipeline.rate):
+        yield from session.printed(block)
+    yield from (f"{json.dumps(heard, ensure_ascii=False)}\n" for heard in session.finish())
+
+
+def _refuse_keyboard() -> None:
+    if sys.stdin.isatty():
+        raise InputError("this model hears: give it sound, such as memfold stream DIR < audio.wav")
 
 
 def _typed_lines() -> Iterator[str]:

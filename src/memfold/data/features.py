@@ -1,16 +1,28 @@
-"""Log-mel frames, the same whether a recording is whole or still coming in: both are kaldi-native-fbank's."""
+"""Log-mel frames and cepstra, the same bits whether a recording is whole or still coming in.
+
+They are those of Kaldi (Povey et al. 2011; its ``compute-fbank-feats`` and ``compute-mfcc-feats``, without dither), by
+NumPy's Fourier transform, frame by frame.
+"""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
 
-import kaldi_native_fbank as knf
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LogMel"]
+__all__ = ["CEPSTRA", "FrameStream", "LogMel", "cepstra"]
 
 Frames = NDArray[np.float32]
-SHIFT, LENGTH = 0.010, 0.025  # seconds between two frames, and that a frame looks at
+Array = NDArray[np.float64]
+SHIFT_MS, LENGTH_MS = 10, 25  # milliseconds between two frames, and that a frame looks at
+SHIFT, LENGTH = SHIFT_MS / 1000, LENGTH_MS / 1000  # the same in seconds
+FULL = 32768  # Kaldi's scale of samples, for which its floor is made
+PREEMPHASIS, LOWEST = 0.97, 20.0  # of a sample in the next; Hz
+POVEY = 0.85  # the power of its window
+FLOOR = float(np.finfo(np.float32).eps)
+CEPSTRA, CEPSTRAL_BINS, LIFTER = 13, 23, 22
 
 
 @dataclass(frozen=True)
@@ -36,25 +48,106 @@ class LogMel:
 
     def count(self, samples: int) -> int:
         """How many frames so many samples make."""
-        length = round(LENGTH * self.rate)
-        shift = round(SHIFT * self.rate)
-        return max(0, 1 + (samples - length) // shift)
+        return max(0, 1 + (samples - self.length) // self.shift)
 
     def follow(self, blocks: Iterable[NDArray[np.float32]]) -> Iterator[Frames]:
         """Each frame ``(M,)`` as soon as the sound for it has come."""
-        online = knf.OnlineFbank(self._options())
-        done = 0
+        stream = FrameStream(self)
         for block in blocks:
-            online.accept_waveform(self.rate, 32768 * block)  # Kaldi's scale, for which its floor is made
-            ready = online.num_frames_ready
-            for index in range(done, ready):
-                yield online.get_frame(index).copy()  # a view of memory that pop gives back
-            online.pop(ready - done)
-            done = ready
+            yield from stream.push(block)
 
-    def _options(self) -> knf.FbankOptions:
-        options = knf.FbankOptions()
-        options.frame_opts.samp_freq = self.rate
-        options.frame_opts.dither = 0.0
-        options.mel_opts.num_bins = self.bins
-        return options
+    @property
+    def is_fine_enough(self) -> bool:
+        """Whether each band has one of a frame's frequencies in it."""
+        return bool(self._bands.any(1).all())
+
+    @property
+    def length(self) -> int:
+        """Samples that a frame looks at."""
+        return LENGTH_MS * self.rate // 1000
+
+    @property
+    def shift(self) -> int:
+        """Samples from one frame to the next."""
+        return SHIFT_MS * self.rate // 1000
+
+    def frame(self, samples: NDArray[np.float32]) -> Frames:
+        """The frame ``(M,)`` of as many samples as it looks at."""
+        return self._of_centred(_centred(samples)).astype(np.float32)
+
+    def _of_centred(self, x: Array) -> Array:
+        x = x - PREEMPHASIS * np.concatenate([x[:1], x[:-1]])
+        spectrum = np.fft.rfft(x * self._window, self._size)[:-1]
+        power = np.square(spectrum.real) + np.square(spectrum.imag)
+        result: Array = np.log(np.maximum(self._bands @ power, FLOOR))
+        return result
+
+    @property
+    def _size(self) -> int:
+        """Points of the Fourier transform."""
+        return int(1 << (self.length - 1).bit_length())
+
+    @cached_property
+    def _window(self) -> Array:
+        places = np.arange(self.length) / max(self.length - 1, 1)
+        window: Array = (0.5 - 0.5 * np.cos(2 * np.pi * places)) ** POVEY
+        return window
+
+    @cached_property
+    def _bands(self) -> Array:
+        """Triangles of equal width on the mel scale, (M, points / 2)."""
+        low, high = _mel(np.array([LOWEST, self.rate / 2]))
+        width = (high - low) / (self.bins + 1)
+        at = _mel(np.arange(self._size // 2) * self.rate / self._size)
+        centres = low + width * np.arange(1, self.bins + 1)
+        bands: Array = np.maximum(1 - np.abs(at - centres[:, None]) / width, 0.0)
+        return bands
+
+
+class FrameStream:
+    """The frames of sound that still comes in.
+
+    Attributes:
+        held: samples that wait for others.
+    """
+
+    moves: ClassVar[tuple[str, ...]] = ("held",)
+
+    def __init__(self, features: LogMel) -> None:
+        self.features = features
+        self.held: list[float] = []
+
+    def push(self, block: NDArray[np.float32]) -> Iterator[Frames]:
+        """Each frame ``(M,)`` that some more samples complete."""
+        features = self.features
+        sound = np.concatenate([np.array(self.held, np.float32), block])
+        ends = features.count(len(sound)) * features.shift
+        self.held = sound[ends:].tolist()
+        for first in range(0, ends, features.shift):
+            yield features.frame(sound[first : first + features.length])
+
+
+def cepstra(samples: NDArray[np.float32], rate: int) -> Frames:
+    """The first 13 cepstral coefficients of every frame, (T, 13), lifted; in place of the first, the log energy."""
+    features = LogMel(rate, CEPSTRAL_BINS)
+    count = features.count(len(samples))
+    places = np.arange(CEPSTRA)
+    angles = np.pi / CEPSTRAL_BINS * (np.arange(CEPSTRAL_BINS) + 0.5) * places[:, None]
+    transform = np.sqrt(np.where(places == 0, 1, 2) / CEPSTRAL_BINS)[:, None] * np.cos(angles)  # (13, 23)
+    transform *= (1 + LIFTER / 2 * np.sin(np.pi * places / LIFTER))[:, None]
+    result = np.zeros((count, CEPSTRA), np.float32)
+    for k in range(count):
+        x = _centred(samples[k * features.shift :][: features.length])
+        result[k] = transform @ features._of_centred(x)
+        result[k, 0] = np.log(max(float(np.square(x).sum()), FLOOR))
+    return result
+
+
+def _centred(samples: NDArray[np.float32]) -> Array:
+    x = FULL * samples.astype(np.float64)
+    centred: Array = x - x.mean()
+    return centred
+
+
+def _mel(frequency: Array) -> Array:
+    return np.asarray(1127.0 * np.log(1.0 + frequency / 700.0))

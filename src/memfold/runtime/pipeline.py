@@ -14,16 +14,18 @@ import numpy as np
 
 from memfold.errors import InputError, shown
 from memfold.formats.directory import WEIGHTS, read_config, read_files
-from memfold.formats.schema import check, decode
+from memfold.formats.schema import check, decode, encode
 from memfold.runtime.state import header_of, packed, unpacked
 from memfold.runtime.weights import Weights
 
-__all__ = ["KINDS", "Pipeline", "Session", "answers_alone", "load", "pipeline_class"]
+__all__ = ["KINDS", "TO_JSON", "Pipeline", "Session", "answers_alone", "load", "pipeline_class"]
 
 # What a model folder calls its kind -> module:class
 KINDS = {
     "monitor": "memfold.runtime.monitoring.watching:Watching",
+    "spotter": "memfold.runtime.hearing.commands:Commands",
     "text_classifier": "memfold.runtime.texts.labelling:Labelling",
+    "transcriber": "memfold.runtime.hearing.transcribing:Transcribing",
     "writer": "memfold.runtime.writing.writing:Writing",
 }
 
@@ -79,11 +81,13 @@ class Pipeline(ABC, Generic[S]):
     Attributes:
         settings_type: a data class of all that it takes of a model's parameters and of what fitting found, by their
             names.
-        hears: whether it takes sound: then a session has a ``rate``.
+        hears: whether it takes sound.
+        rate: samples a second of that.
     """
 
     settings_type: ClassVar[type]
     hears: ClassVar[bool] = False
+    rate: int = 0
 
     def __init__(self, settings: S, weights: Weights, files: Mapping[str, bytes]) -> None:
         self.settings, self.weights = settings, weights
@@ -92,7 +96,7 @@ class Pipeline(ABC, Generic[S]):
     @cached_property
     def fingerprint(self) -> str:
         """A hash of the settings and the weights, which a state bears."""
-        digest = hashlib.sha256(repr(self.settings).encode())
+        digest = hashlib.sha256(json.dumps(encode(self.settings), sort_keys=True).encode())
         for name, array in sorted(self.weights.arrays.items()):
             digest.update(name.encode())
             digest.update(np.ascontiguousarray(array).view(np.uint8).data if array.size else b"")
@@ -120,9 +124,9 @@ class Pipeline(ABC, Generic[S]):
         Raises:
             InputError: these bytes are no state of a session of this model.
         """
-        session = self.open()
+        session, outline = self.open(), header_of(state, self.fingerprint)["outline"]
         try:
-            session.follow(header_of(state, self.fingerprint)["outline"])
+            session.follow(outline)
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"not a state of this model ({error})") from None
         unpacked(session, state, self.fingerprint)

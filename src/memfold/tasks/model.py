@@ -735,7 +735,7 @@ class Task(ABC):
         there = vars(self)
         return {
             "task": self.name,
-            **({"runtime": self.runtime} if self.runtime else {}),
+            **({"runtime": self.runtime} if self._answers_alone() else {}),
             "memfold": version("memfold"),
             "torch": version("torch"),
             "parameters": encode(self.get_params()),
@@ -755,7 +755,7 @@ class Task(ABC):
         try:
             task = cls._restored(path, config)
             vars(task)["_stored"] = weights
-            if cls.runtime:
+            if task._answers_alone():
                 kind, files = pipeline_class(cls.runtime), read_files(path, config)
                 vars(task)["pipeline"] = task._made(kind.from_config(config, weights, files))
                 weights.finish()
@@ -793,12 +793,16 @@ class Task(ABC):
         Raises:
             InputError: the task has no such form.
         """
-        if not self.runtime:
-            raise InputError(f"a {self.name} model answers through torch")
+        if not self._answers_alone():
+            raise InputError(f"this {self.name} model answers with torch alone")
         arrays = {name: value.detach().cpu().numpy() for name, value in self.network_.state_dict().items()}
         kind = pipeline_class(self.runtime)
         config = json.loads(json.dumps(self._config()))
         return self._made(kind.from_config(config, Weights(arrays), self.fitted_files()))
+
+    def _answers_alone(self) -> bool:
+        """Whether this very model answers without torch."""
+        return bool(self.runtime)
 
     def _made(self, pipeline: Pipeline[Any]) -> Pipeline[Any]:
         """A pipeline with what only a task with torch can add to it."""

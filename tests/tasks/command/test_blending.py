@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from memfold.tasks.command.blending import Blend, blended
+from memfold.runtime.hearing.blending import Blend, blended
 
 
 def log_softmax(scores: np.ndarray) -> np.ndarray:

@@ -21,10 +21,10 @@ from command_line import run_here
 from memfold.cli import run
 from memfold.data.commands import read_commands
 from memfold.errors import InputError
+from memfold.runtime.hearing.cepstra import cepstral_statistics
+from memfold.runtime.hearing.spotting import FIRST_THRESHOLD
 from memfold.tasks import CommandRecognizer
 from memfold.tasks.command.baselines import MFCC, CepstralRegression
-from memfold.tasks.command.hearing import mfcc_statistics
-from memfold.tasks.command.spotting import FIRST_THRESHOLD
 from tasks.command.sounds import COMMANDS, RATE, sentence, spoken, write_commands, write_noise
 
 SAID = ["up", "down", "flat", "up", "flat", "down"]
@@ -136,15 +136,15 @@ def test_the_baseline_answers_as_scikit_learn() -> None:
 def test_the_baseline_hears_quiet_commands_in_silence() -> None:
     labels = np.arange(90) % len(COMMANDS)
     recordings = [sentence([COMMANDS[label]], seed, gap=0.1) for seed, label in enumerate(labels)]
-    usual = np.stack([mfcc_statistics(samples, RATE) for samples in recordings])
+    usual = np.stack([cepstral_statistics(samples, RATE) for samples in recordings])
     quiet = np.zeros(RATE, np.float32)
-    other = np.stack([mfcc_statistics(np.concatenate([quiet, x / 10, quiet]), RATE) for x in recordings[60:]])
+    other = np.stack([cepstral_statistics(np.concatenate([quiet, x / 10, quiet]), RATE) for x in recordings[60:]])
     model = CepstralRegression.fit(usual[:60], labels[:60], len(COMMANDS))
     assert (model.log_probabilities(other).argmax(1) == labels[60:]).mean() > 0.8
 
 
 def test_statistics_of_a_recording_of_one_frame_are_finite() -> None:
-    assert np.isfinite(mfcc_statistics(np.zeros(200, np.float32), RATE)).all()
+    assert np.isfinite(cepstral_statistics(np.zeros(200, np.float32), RATE)).all()
 
 
 # -- streams ---------------------------------------------------------------------------------------------------

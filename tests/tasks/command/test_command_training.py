@@ -6,11 +6,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from memfold.runtime.hearing.inference import CommandModel
+from memfold.runtime.hearing.level import FLOOR
+from memfold.runtime.hearing.spotting import log_ratios, smoothed
+from memfold.runtime.hearing.warp import warped
+from memfold.runtime.weights import Weights
 from memfold.tasks.command.augment import IGNORED, NONE, Recording, another_voice, augmented_piece
 from memfold.tasks.command.network import CommandNetwork, CommandProblem, CommandSize, padded, peaks, pooled
-from memfold.tasks.command.spotting import log_ratios, smoothed
-from memfold.tasks.speech.level import FLOOR
-from memfold.tasks.speech.warp import warped
 
 BINS = 12
 
@@ -122,3 +124,18 @@ def test_no_window_reaches_outside() -> None:
     inside = torch.tensor([[False, False, False, True, True, False]])
     assert peaks(logits, inside, 3).tolist() == [[-20.0, -20.0]]
     assert peaks(logits, inside, 2).tolist() == [[100.0, 100.0]]
+
+
+@pytest.mark.parametrize("convolutions", [1, 2])
+def test_the_network_without_torch_hears_the_same(convolutions: int) -> None:
+    torch.manual_seed(0)
+    network = CommandNetwork(CommandSize(BINS, 6, convolutions, 8, 2, 2, 0.0)).eval()
+    arrays = {name: value.numpy() for name, value in network.state_dict().items()}
+    model = CommandModel(Weights(arrays), BINS, 6, convolutions, 8, 2, 2)
+    frames = np.random.default_rng(0).normal(size=(37, BINS)).astype(np.float32)
+    with torch.no_grad():
+        expected = network(*padded([frames]))[0][0].numpy()
+    np.testing.assert_allclose(model.logits(frames), expected, atol=1e-5)
+    listener = model.listener()
+    live = [y.copy() for frame in frames if (y := listener.step(frame)) is not None] + listener.finish()
+    np.testing.assert_allclose(live, expected, atol=1e-5)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memfold.tasks.command.spotting import (
+from memfold.runtime.hearing.spotting import (
     FIRST_THRESHOLD,
     Spotter,
     Spotting,

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from memfold.nn import LSTM
+from memfold.runtime.hearing.live import FrontStream, Listener, StackedStream
 from memfold.tasks.speech.front import Front, Stacked, thinned
-from memfold.tasks.speech.live import FrontStream, Listener, StackedStream
 
 
 @pytest.mark.parametrize("convolutions", [1, 2, 3])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from memfold.data.features import LogMel
-from memfold.tasks.speech.level import FLOOR, RunningLevel, cut_at_pauses, levelled
+from memfold.runtime.hearing.level import FLOOR, RunningLevel, cut_at_pauses, levelled
 from memfold.tasks.speech.noise import DECIBEL, coded
 from memfold.tasks.speech.voice import speech_share
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from memfold.runtime.hearing.search import Alphabet
 from memfold.tasks.transcribe.choice import NO_LANGUAGE, Heard, chosen_weights
-from memfold.tasks.transcribe.search import Alphabet
 
 ALPHABET = Alphabet("ab")
 

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from memfold.tasks.transcribe.search import Alphabet, CharacterModel, PrefixBeam, SearchWeights, Transcript, greedy
+from memfold.runtime.hearing.search import Alphabet, CharacterModel, PrefixBeam, SearchWeights, Transcript, greedy
 
 LABELS = 2
 PLAIN = SearchWeights(beam=1000, language=0.0, bonus=0.0)

@@ -15,12 +15,12 @@ import memfold
 from memfold.data.audio import read_audio
 from memfold.data.speech import read_manifests
 from memfold.errors import InputError
+from memfold.runtime.hearing.search import Alphabet
 from memfold.tasks import SpeechRecognizer
 from memfold.tasks.transcribe.augment import Surroundings
 from memfold.tasks.transcribe.batches import Recordings, SpeechProblem, log_probabilities, stretch
 from memfold.tasks.transcribe.network import AcousticNetwork, AcousticSize
 from memfold.tasks.transcribe.report import confusions
-from memfold.tasks.transcribe.search import Alphabet
 from memfold.tasks.transcribe.task import LEAST_PART
 
 RATE = 8000
@@ -88,7 +88,7 @@ def test_a_stream_writes_what_is_written_of_the_whole_recording(model, manifest)
 def test_every_step_of_a_stream_is_that_of_the_whole_recording(model, manifest):
     (frames,) = model.inputs(manifest.parent / "0.wav").frames
     (whole,) = log_probabilities(model.network_, [frames])
-    listener = model.network_.listener()
+    listener = model.pipeline.listener()
     live = [y.copy() for frame in frames.astype(np.float32) if (y := listener.step(frame)) is not None]
     live = torch.from_numpy(np.stack(live + listener.finish())).log_softmax(-1)
     torch.testing.assert_close(live, whole, atol=1e-4, rtol=0)

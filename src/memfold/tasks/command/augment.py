@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from memfold.tasks.speech.level import FLOOR
+from memfold.runtime.hearing.level import FLOOR
+from memfold.runtime.hearing.warp import WARP, warped
 from memfold.tasks.speech.noise import DECIBEL, channel, coded, masked, quiet_stretch, some_noise
-from memfold.tasks.speech.warp import WARP, warped
 
 __all__ = ["IGNORED", "NONE", "Piece", "Recording", "another_voice", "augmented_piece"]
 

@@ -6,6 +6,8 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
+from memfold.runtime.hearing.inference import CepstralModel
+
 __all__ = ["MFCC", "CepstralRegression"]
 
 MFCC = "MFCC statistics + logistic regression"
@@ -51,10 +53,8 @@ class CepstralRegression(nn.Module):
 
     def log_probabilities(self, statistics: NDArray[np.float32]) -> NDArray[np.float64]:
         """Of every command for every recording's statistics ``(S, Q)``, (S, K)."""
-        scores = self._standardised(statistics).astype(np.float64) @ self.weight.numpy().T + self.bias.numpy()
-        shifted = scores - scores.max(1, keepdims=True)
-        log_p: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
-        return log_p
+        buffers = (self.mean, self.scale, self.weight, self.bias)
+        return CepstralModel(*(buffer.numpy() for buffer in buffers)).log_probabilities(statistics)
 
     def _standardised(self, statistics: NDArray[np.float32]) -> NDArray[np.float32]:
         result: NDArray[np.float32] = (statistics - self.mean.numpy()) * self.scale.numpy()

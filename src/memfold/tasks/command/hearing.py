@@ -2,27 +2,22 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Self
 
-import kaldi_native_fbank as knf
 import numpy as np
 from numpy.typing import NDArray
 
 from memfold.data.commands import Excerpt, Recordings
 from memfold.data.features import LogMel
 from memfold.data.recording_copies import frame_keys
-from memfold.tasks.speech.level import floored
+from memfold.runtime.hearing.cepstra import STATISTICS, cepstral_statistics
+from memfold.runtime.hearing.level import floored
 from memfold.tasks.speech.recordings import read_sounds
 
-__all__ = ["STATISTICS", "Heard", "hear", "hear_background", "hear_elsewhere", "mfcc_statistics"]
+__all__ = ["Heard", "hear", "hear_background", "hear_elsewhere"]
 
 Array = NDArray[np.float32]
-COEFFICIENTS = 13
-LEVEL, WHISPER = 0.1, 40.0  # of the loudest tenth of a second, full scale being 1; decibels below it
-SPOKEN, BESIDE = 0.2, 3  # of the way from the quiet to the loudest frame; frames
 AROUND, LOUDER = 0.5, 20.0  # seconds of silence before and after; decibels of speech above noise
-QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
-STATISTICS = 2 * COEFFICIENTS * (2 + len(QUANTILES))  # Q, of a recording
 
 
 @dataclass(frozen=True)
@@ -71,7 +66,7 @@ def hear(
         places.append(place)
         samples = samples if changed is None else changed(samples)
         frames.append(floored(features.of(samples)).astype(np.float16))
-        statistics.append(mfcc_statistics(samples, features.rate))
+        statistics.append(cepstral_statistics(samples, features.rate))
     kept = recordings.take(places)
     known = (kept.name, kept.paths, kept.labels, kept.speakers, kept.background, kept.given)
     return Heard(*known, frames, np.stack(statistics), features.rate, held=kept.held)
@@ -102,43 +97,3 @@ def hear_background(excerpts: Sequence[Excerpt], features: LogMel, noted: bool =
         part = samples[round(excerpt.begin * len(samples)) : round(excerpt.end * len(samples))]
         blocks.append(floored(features.of(part)).astype(np.float16))
     return np.concatenate(blocks)
-
-
-def mfcc_statistics(samples: Array, rate: int) -> Array:
-    """Mean, deviation and quantiles of a recording's cepstra and of their differences while something is said, (Q,).
-
-    The loudest tenth of a second is brought to one level, and a whisper of white noise is added, so that loudness,
-    silence around, digital silence and missing bands change little: without them, a second of silence before and after
-    a spoken digit left 10 of 100 right, with them 94.
-    """
-    options = knf.MfccOptions()
-    options.frame_opts.samp_freq = rate
-    options.frame_opts.dither = 0.0
-    options.num_ceps = COEFFICIENTS
-    online = knf.OnlineMfcc(options)
-    online.accept_waveform(rate, 32768 * _over_noise(samples, rate))
-    online.input_finished()
-    frames = np.stack([online.get_frame(k) for k in range(online.num_frames_ready)])  # (T, 13)
-    spoken = _spoken(frames[:, 0])
-    parts = []
-    for values in (frames, np.diff(frames, axis=0, prepend=frames[:1])):
-        said = values[spoken]
-        parts += [said.mean(0), said.std(0), *np.quantile(said, QUANTILES, axis=0)]
-    return np.concatenate(parts).astype(np.float32)
-
-
-def _over_noise(samples: Array, rate: int) -> Array:
-    """Samples at one level, over noise `WHISPER` below it, the same in every recording."""
-    span = rate // 10
-    sums = np.cumsum(np.concatenate([np.zeros(span), np.square(samples, dtype=np.float64)]))
-    power = float((sums[span:] - sums[:-span]).max()) / span
-    noise = 10 ** (-WHISPER / 20) * np.random.default_rng(0).standard_normal(len(samples))
-    return np.asarray(LEVEL * (samples / np.sqrt(power + 1e-12) + noise), np.float32)
-
-
-def _spoken(energy: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
-    """The frames of log energies ``(T,)`` that are far above the quiet ones, and a few beside them."""
-    low, high = np.quantile(energy, 0.05), energy.max()
-    loud = energy >= low + SPOKEN * (high - low)
-    near = np.convolve(loud, np.ones(2 * BESIDE + 1))[BESIDE:-BESIDE]
-    return np.asarray(near > 0)

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from memfold.nn import LSTM
+from memfold.runtime.hearing.level import FLOOR
+from memfold.runtime.hearing.live import STRIDE
 from memfold.tasks.bucketing import by_size
 from memfold.tasks.command.augment import IGNORED, NONE, Piece, Recording, another_voice, augmented_piece
 from memfold.tasks.command.baselines import CepstralRegression
 from memfold.tasks.speech.front import Front
-from memfold.tasks.speech.level import FLOOR
-from memfold.tasks.speech.live import STRIDE, FrontStream, Listener
 from memfold.tasks.speech.noise import some_noise
 from memfold.training import Problem
 
@@ -74,11 +74,6 @@ class CommandNetwork(nn.Module):
         h = self.lstm(self.dropout(x), lengths=lengths)[0]  # (B, T', H)
         logits: Tensor = self.out(self.dropout(h))
         return logits, lengths
-
-    def listener(self) -> Listener:
-        """The same step by step, without torch."""
-        head = {name: value.detach().numpy() for name, value in self.out.named_parameters()}
-        return Listener(FrontStream(self.front.weights()), self.lstm.stream().layers, head)
 
 
 def pooled(logits: Tensor, inside: Tensor) -> Tensor:

@@ -1,6 +1,5 @@
 """The CommandRecognizer: fit an LSTM to recordings of commands, predict them in files and in a running input."""
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -31,20 +30,25 @@ from memfold.data.recording_copies import KEY, content_keys, say_copies, say_tra
 from memfold.data.sound_notes import noting
 from memfold.display import say
 from memfold.errors import InputError
+from memfold.runtime.hearing.blending import Blend, blended
+from memfold.runtime.hearing.cepstra import STATISTICS
+from memfold.runtime.hearing.commands import Commands
+from memfold.runtime.hearing.inference import CommandModel, between_quiet
+from memfold.runtime.hearing.level import floored
+from memfold.runtime.hearing.live import STRIDE, stream_cost
+from memfold.runtime.hearing.spotting import Event, Spotter, Spotting, spotted, threshold_for
+from memfold.runtime.pipeline import TO_JSON
+from memfold.runtime.weights import Weights
 from memfold.tasks.calibration import expected_calibration_error
 from memfold.tasks.classes import class_columns, numbers_in
-from memfold.tasks.command.blending import Blend, blended
-from memfold.tasks.command.hearing import STATISTICS, Heard, hear, hear_background, hear_elsewhere
+from memfold.tasks.command.hearing import Heard, hear, hear_background, hear_elsewhere
 from memfold.tasks.command.notes import HOUR, refuse_lost, say_background, say_speakers
 from memfold.tasks.command.report import Answers, Streamed, confusion_table
-from memfold.tasks.command.spotting import Event, Spotter, Spotting, spotted, threshold_for
 from memfold.tasks.contest import ALONE, ANSWER, Contest
 from memfold.tasks.model import FitData, Task
 from memfold.tasks.parameters import Search, fitted, learning_rate, parameter, planned
 from memfold.tasks.planning import Plan
 from memfold.tasks.report import Metric, Parts
-from memfold.tasks.speech.level import floored
-from memfold.tasks.speech.live import STRIDE, stream_cost
 from memfold.tasks.speech.noise import made_noise
 from memfold.tasks.speech.rates import MOST, RateOfRecordings
 from memfold.tasks.speech.recordings import (
@@ -86,6 +90,7 @@ class CommandRecognizer(RateOfRecordings, Task):
     kind, column = "classifier", "label"
     needs = ("recordings", "file.wav")
     hears = True
+    runtime = "spotter"
 
     pattern: str | None = parameter(
         None, "how a file's name is made up, such as ``{label}_{speaker}_{index}``; none takes a folder a command"
@@ -325,7 +330,6 @@ class CommandRecognizer(RateOfRecordings, Task):
 
     def finish(self, data: FitData, ready: Any) -> Contest:
         from memfold.tasks.command.baselines import MFCC, CepstralRegression
-        from memfold.tasks.command.inference import heard_by
 
         (_, train), (_, valid), _, background = ready
         self._set_threshold(data.valid.frames, background)
@@ -335,7 +339,7 @@ class CommandRecognizer(RateOfRecordings, Task):
         some = data.valid.take(range(0, len(valid), -(-len(valid) // MOST_TO_BLEND)))
         valid = self._numbers(some)
         both = (some, hear_elsewhere(some, self.features, self.seed))
-        networks = [heard_by(self.network_, heard.frames).log_p for heard in both]
+        networks = [self._network_alone().heard(heard.frames).log_p for heard in both]
         others = [baseline.log_probabilities(heard.statistics) for heard in both]
         self.blend_ = Blend.of(np.concatenate(networks), np.concatenate(others), np.tile(valid, 2))
         network, other = networks[0], others[0]
@@ -371,15 +375,14 @@ class CommandRecognizer(RateOfRecordings, Task):
 
     def _set_threshold(self, valid: Sequence[NDArray[np.float16]], background: NDArray[np.float16]) -> None:
         """Allow so many false alarms in held-out background or, without any, in noise and around the commands."""
-        from memfold.tasks.command.inference import between_quiet
-
+        model = self._network_alone()
         if len(background):
-            rows = [(ratios, 0) for ratios in self._smoothed([background])]
+            rows = [(ratios, 0) for ratios in self._smoothed([background], model)]
             frames = len(background)
         else:
             noise = made_noise(self.features, seed=1, levels=(4.0, 10.0, 16.0))
-            rows = [(ratios, 0) for ratios in self._smoothed(noise)]
-            rows += [(ratios, 1) for ratios in self._smoothed(between_quiet(valid))]
+            rows = [(ratios, 0) for ratios in self._smoothed(noise, model)]
+            rows += [(ratios, 1) for ratios in self._smoothed(between_quiet(valid), model)]
             frames = sum(len(row) for row in (*noise, *valid))
         allowed = self.false_alarms * frames / HOUR
         tried = Spotting(self._steps(self.window), self._steps(self.refractory))
@@ -389,15 +392,9 @@ class CommandRecognizer(RateOfRecordings, Task):
 
     def answer(self, examples: Heard) -> Answers:
         """The probability of every class; where it is known what is said, also the scores of a stream."""
-        from memfold.tasks.command.inference import heard_by
-
         stream = self._streamed(examples) if all(examples.labels) else None
-        heard = heard_by(self.network_, examples.frames)
-        log_p = blended(heard.log_p, self.network_.baseline.log_probabilities(examples.statistics), self.blend_)
-        answers, alone = np.exp(log_p), np.exp(heard.log_p)
-        if self.other_:
-            answers, alone = (np.column_stack([p * (1 - heard.none)[:, None], heard.none]) for p in (answers, alone))
-        return Answers(answers, stream, alone)
+        answers = self.recogniser.answers(examples.frames, examples.statistics)
+        return Answers(answers.whole, stream, answers.alone)
 
     def table(self, examples: Heard, answers: Answers) -> pl.DataFrame:
         """Columns ``file``, those of a table of files, ``label`` and, for every class, ``p_`` and its name.
@@ -408,8 +405,6 @@ class CommandRecognizer(RateOfRecordings, Task):
 
     def _streamed(self, heard: Heard) -> Streamed:
         """What a stream misses of recordings between their own quiet, and where it hears a command in background."""
-        from memfold.tasks.command.inference import between_quiet
-
         truth = self._numbers(heard).tolist()
         heard_commands = [
             {event.command for event in spotted(row, self.spotting)}
@@ -428,39 +423,46 @@ class CommandRecognizer(RateOfRecordings, Task):
         return SHIFT * float(STRIDE**self.convolutions)
 
     @property
+    def recogniser(self) -> Commands:
+        """The model as it hears without torch."""
+        pipeline: Any = self.pipeline
+        commands: Commands = pipeline
+        return commands
+
+    @property
     def spotting(self) -> Spotting:
         """How events are found in a stream, in the network's steps."""
-        return Spotting(self._steps(self.window), self._steps(self.refractory), self.threshold_)
+        return self.recogniser.settings.spotting
 
     def _steps(self, seconds: float) -> int:
         return max(1, round(seconds / self.step_seconds))
 
-    def _smoothed(self, rows: Sequence[NDArray[np.float16]]) -> list[NDArray[np.float32]]:
-        from memfold.tasks.command.inference import smoothed_of
+    def _network_alone(self) -> CommandModel:
+        """The network as it is, before all else is fitted."""
+        arrays = {name: value.detach().numpy() for name, value in self.network_.state_dict().items()}
+        sizes = self.bins, self.channels, self.convolutions, self.hidden_size, self.layers, len(self.commands_)
+        return CommandModel(Weights(arrays), *sizes)
 
-        return smoothed_of(self.network_, rows, self._steps(self.window))
+    def _smoothed(self, rows: Sequence[NDArray[np.float16]], model: CommandModel | None = None) -> list[Samples]:
+        return (model or self.recogniser.model).smoothed(rows, self._steps(self.window))
 
     def detect(self, samples: Samples) -> list[Event]:
         """The events in a whole recording ``(N,)``: those that `listen` finds in it, at the same steps."""
-        from memfold.tasks.command.inference import logits_of
-
-        (logits,) = logits_of(self.network_, [floored(self.features.of(samples))])
-        return list(Spotter(self.spotting, len(self.commands_)).follow(logits))
+        commands = self.recogniser
+        frames = floored(self.features.of(samples))
+        if not len(frames):
+            return []
+        return list(Spotter(self.spotting, len(self.commands_)).follow(commands.model.logits(frames)))
 
     def hear_out(self, blocks: Iterator[Samples]) -> Iterator[Event]:
-        """The events in sound that still comes in, each as soon as it is certain; no torch in the steps."""
-        listener = self.network_.listener()
-        spotter = Spotter(self.spotting, len(self.commands_))
-        for frame in self.features.follow(blocks):
-            logits = listener.step(floored(frame))
-            if logits is not None and (event := spotter.step(logits)):
-                yield event
-        yield from spotter.follow(listener.finish())
+        """The events in sound that still comes in, each as soon as it is certain."""
+        return self.recogniser.events(blocks)
 
     def listen(self, source: BinaryIO) -> Iterator[str]:
-        for event in self.hear_out(noting(listen, source, self.sound_rate)):
-            line = {"time": round(event.step * self.step_seconds, 3), "command": self.commands_[event.command]}
-            yield json.dumps({**line, "probability": round(event.probability, 4)}, ensure_ascii=False)
+        session = self.recogniser.open()
+        for block in noting(listen, source, self.sound_rate):
+            yield from map(TO_JSON, session.push(block))
+        yield from map(TO_JSON, session.finish())
 
     def next_command(self, out: Path, data: Sequence[str]) -> str:
         return f"arecord -f S16_LE -r {self.sound_rate} | memfold stream {out} prints what it hears"
@@ -482,7 +484,7 @@ class CommandRecognizer(RateOfRecordings, Task):
     def baselines(self, examples: Heard, answers: Answers) -> dict[str, Any]:
         from memfold.tasks.command.baselines import MFCC
 
-        log_p = self.network_.baseline.log_probabilities(examples.statistics)
+        log_p = self.recogniser.baseline.log_probabilities(examples.statistics)
         alone = {} if answers.alone is None else {ALONE: Answers(answers.alone)}
         return {MFCC: Answers(np.exp(log_p)), **alone}
 

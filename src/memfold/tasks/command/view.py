@@ -13,11 +13,11 @@ from memfold.errors import InputError
 from memfold.explain.explanation import Explanation, Picture
 from memfold.explain.words import Words
 from memfold.page import INK, OTHERS, styled
+from memfold.runtime.hearing.level import floored
+from memfold.runtime.hearing.spotting import log_ratios, smoothed
 from memfold.tasks.command import CommandRecognizer
 from memfold.tasks.command.network import pooled
-from memfold.tasks.command.spotting import log_ratios, smoothed
 from memfold.tasks.speech.explained import check_explainable, explained_sound
-from memfold.tasks.speech.level import floored
 
 __all__ = ["view"]
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from memfold.tasks.speech.live import KERNEL, SIDE, STRIDE, Array
+from memfold.runtime.hearing.live import KERNEL, SIDE, STRIDE, Array
 
 __all__ = ["Front", "Scaling", "Stacked", "thinned"]
 
@@ -110,7 +110,7 @@ class Front(Scaling):
         return self.norm(x.transpose(1, 2)), lengths
 
     def weights(self) -> dict[str, Array]:
-        """Those that `memfold.tasks.speech.live.FrontStream` takes."""
+        """Those that `memfold.runtime.hearing.live.FrontStream` takes."""
         return {name: value.detach().numpy() for name, value in self.state_dict().items()}
 
 

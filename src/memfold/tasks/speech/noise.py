@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memfold.data.features import LogMel
-from memfold.tasks.speech.level import FLOOR, floored
+from memfold.runtime.hearing.level import FLOOR, floored
 
 __all__ = ["DECIBEL", "HISS", "channel", "coded", "made_noise", "masked", "quiet_stretch", "some_noise"]
 

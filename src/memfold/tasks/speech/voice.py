@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from memfold.tasks.speech.level import floored, loudness
+from memfold.runtime.hearing.level import floored, loudness
 
 __all__ = ["speech_share"]
 

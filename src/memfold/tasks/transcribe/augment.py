@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from memfold.tasks.speech.level import FLOOR, floored, loudness
+from memfold.runtime.hearing.level import FLOOR, floored, loudness
+from memfold.runtime.hearing.warp import WARP, warped
 from memfold.tasks.speech.noise import DECIBEL, HISS, coded, quiet_stretch, some_noise
-from memfold.tasks.speech.warp import WARP, warped
 
 __all__ = ["Surroundings", "augmented", "elsewhere", "noise_alone"]
 

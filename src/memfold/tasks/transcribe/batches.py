@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from memfold.runtime.hearing.level import LEAST, levelled
+from memfold.runtime.hearing.search import BLANK, Alphabet, greedy, least_steps
 from memfold.tasks.bucketing import bucketed, by_size_within
-from memfold.tasks.speech.level import LEAST, levelled
 from memfold.tasks.transcribe.augment import Surroundings, elsewhere, noise_alone
 from memfold.tasks.transcribe.network import AcousticNetwork
-from memfold.tasks.transcribe.search import BLANK, Alphabet, greedy, least_steps
 from memfold.training import Problem
 
 __all__ = ["Recordings", "SpeechBatch", "SpeechProblem", "log_probabilities", "mask", "stretch"]

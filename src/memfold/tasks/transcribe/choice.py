@@ -8,7 +8,7 @@ import jiwer
 import numpy as np
 from numpy.typing import NDArray
 
-from memfold.tasks.transcribe.search import Alphabet, CharacterModel, SearchWeights, Transcript
+from memfold.runtime.hearing.search import Alphabet, CharacterModel, SearchWeights, Transcript
 
 __all__ = ["FEW", "NO_LANGUAGE", "Heard", "chosen_weights"]
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from memfold.tasks.speech.level import LEAST, LOCAL, cut_at_pauses, level_of
+from memfold.runtime.hearing.level import LEAST, LOCAL, cut_at_pauses, level_of
 from memfold.tasks.transcribe.batches import log_probabilities
 from memfold.tasks.transcribe.network import AcousticNetwork
 
@@ -19,11 +19,11 @@ def log_p_of(
     """Of each recording's frames ``(T, M)``, the log-probabilities ``(S, 1 + V)``.
 
     Args:
-        most: frames of a part that is read at once; a causal network reads everything as it comes.
+        most: frames of a part that is read at once.
     """
     parts, least, owners = [], [], []
     for owner, frames in enumerate(recordings):
-        cuts = [slice(None)] if network.causal else cut_at_pauses(frames.astype(np.float32), most)
+        cuts = cut_at_pauses(frames.astype(np.float32), most)
         parts += [frames[cut] for cut in cuts]
         least += [max(level_of(frames) - LOCAL, LEAST) if len(cuts) > 1 else LEAST] * len(cuts)
         owners += [owner] * len(cuts)

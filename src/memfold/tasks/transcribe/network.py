@@ -7,7 +7,6 @@ from torch import Tensor, nn
 
 from memfold.nn import LSTM
 from memfold.tasks.speech.front import Stacked
-from memfold.tasks.speech.live import LevelledStream, Listener, StackedStream
 
 __all__ = ["AcousticNetwork", "AcousticSize"]
 
@@ -70,9 +69,3 @@ class AcousticNetwork(nn.Module):
         features, lengths = self.front(x, lengths)  # (B, S, K*M)
         hidden, _ = self.lstm(features, lengths=lengths)  # (B, S, D*H)
         return torch.log_softmax(self.head(self.dropout(hidden)), -1), lengths
-
-    def listener(self) -> Listener:
-        """The same step by step, without torch."""
-        front = StackedStream(self.front.mean.numpy(), self.front.scale.numpy(), self.size.stacked)
-        head = {name: value.detach().numpy() for name, value in self.head.named_parameters()}
-        return Listener(LevelledStream(front), self.lstm.stream().layers, head)

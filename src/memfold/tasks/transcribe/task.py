@@ -22,12 +22,20 @@ from memfold.data.speech import Utterances, joined, read_manifest
 from memfold.display import say
 from memfold.errors import InputError
 from memfold.formats.directory import TEXTS
+from memfold.runtime.hearing.live import stream_cost
+from memfold.runtime.hearing.search import (
+    Alphabet,
+    CharacterModel,
+    SearchWeights,
+    Transcript,
+    greedy,
+    least_steps,
+)
 from memfold.tasks.contest import ALONE, ANSWER, Contest
 from memfold.tasks.model import FitData, Task
 from memfold.tasks.parameters import Search, fitted, parameter, planned
 from memfold.tasks.planning import Plan, seconds_of
 from memfold.tasks.report import Metric
-from memfold.tasks.speech.live import stream_cost
 from memfold.tasks.speech.rates import MOST, RateOfRecordings
 from memfold.tasks.speech.recordings import (
     check_features,
@@ -42,16 +50,6 @@ from memfold.tasks.transcribe.choice import FEW, NO_LANGUAGE, chosen_weights
 from memfold.tasks.transcribe.choice import Heard as Validated
 from memfold.tasks.transcribe.hearing import Heard, Written, hear
 from memfold.tasks.transcribe.plan import Speech, plan
-from memfold.tasks.transcribe.search import (
-    Alphabet,
-    CharacterModel,
-    SearchWeights,
-    Segment,
-    Transcript,
-    greedy,
-    least_steps,
-    log_softmax,
-)
 
 if TYPE_CHECKING:
     from memfold.tasks.transcribe.batches import Recordings, SpeechProblem
@@ -75,6 +73,7 @@ class SpeechRecognizer(RateOfRecordings, Task):
     column = "text"
     needs = ("audio files, a manifest, or @NAME", "recording.wav")
     hears = True
+    runtime = "transcriber"
 
     rate: int | None = planned("samples a second that recordings are resampled to", least=1, most=768_000)
     bins: int = parameter(80, "mel bands", least=4, most=1000, search=(40, 80))
@@ -240,7 +239,7 @@ class SpeechRecognizer(RateOfRecordings, Task):
         )
 
     def problem(self, network: "AcousticNetwork", ready: Any) -> "SpeechProblem":
-        from memfold.tasks.speech.level import levelled
+        from memfold.runtime.hearing.level import levelled
         from memfold.tasks.speech.noise import made_noise
         from memfold.tasks.transcribe.augment import Surroundings
         from memfold.tasks.transcribe.batches import SpeechProblem
@@ -321,6 +320,9 @@ class SpeechRecognizer(RateOfRecordings, Task):
         return with_given(examples.given, "audio", examples.audio, {"text": answers.texts})
 
     def _log_p(self, frames: Sequence[NDArray[np.floating[Any]]]) -> list[NDArray[np.float32]]:
+        if self.causal:
+            recogniser: Any = self.pipeline
+            return [recogniser.log_p(each) for each in frames]
         from memfold.tasks.transcribe.inference import log_p_of
 
         return log_p_of(self.network_, frames, round(self._most_seconds / SHIFT))
@@ -369,31 +371,13 @@ class SpeechRecognizer(RateOfRecordings, Task):
         """
         if not self.causal:
             raise InputError("this model reads recordings in both directions; fit one with --set causal=true to stream")
-        listener = self.network_.listener()
-        transcript = self._transcript()
-        said = ""
-        for frame in self.features.follow(noting(listen, source, self.sound_rate)):
-            y = listener.step(frame.astype(np.float16).astype(np.float32))  # as whole recordings are kept
-            if y is None:
-                continue
-            if (segment := transcript.step(log_softmax(y))) is not None:
-                yield self._line(segment)
-            if (now := transcript.partial()) != said and now:
-                yield TO_JSON({"time": self._seconds(transcript.steps), "partial": now})
-            said = now
-        for y in listener.finish():
-            if (segment := transcript.step(log_softmax(y))) is not None:
-                yield self._line(segment)
-        if (segment := transcript.finish()) is not None:
-            yield self._line(segment)
+        session = self.pipeline.open()
+        for block in noting(listen, source, self.sound_rate):
+            yield from map(TO_JSON, session.push(block))
+        yield from map(TO_JSON, session.finish())
 
-    def _line(self, segment: Segment) -> str:
-        start = self._seconds(segment.first)
-        end = self._seconds(segment.last + 1)
-        return TO_JSON({"start": start, "end": end, "text": segment.text})
-
-    def _seconds(self, steps: int) -> float:
-        return round(steps * self.step_seconds, 2)
+    def _answers_alone(self) -> bool:
+        return self.causal
 
     def next_command(self, out: Path, data: Sequence[str]) -> str:
         if self.causal:
@@ -426,7 +410,8 @@ class SpeechRecognizer(RateOfRecordings, Task):
 
     def _time_of_a_frame(self, frames: NDArray[np.float16]) -> float:
         """Microseconds of one core that the network takes for a frame of a stream, frames and search apart."""
-        listener = self.network_.listener()
+        recogniser: Any = self.pipeline
+        listener = recogniser.listener()
         some = list(np.repeat(frames.astype(np.float32), 1 + 1000 // len(frames), axis=0))
         return stream_cost(lambda: [listener.step(frame) for frame in some], len(some))
 

@@ -9,8 +9,8 @@ from memfold.errors import InputError
 from memfold.explain.explanation import Explanation, Picture
 from memfold.explain.words import Words
 from memfold.page import styled
+from memfold.runtime.hearing.level import levelled
 from memfold.tasks.speech.explained import check_explainable, explained_sound
-from memfold.tasks.speech.level import levelled
 from memfold.tasks.transcribe import SpeechRecognizer
 
 __all__ = ["view"]

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -216,11 +216,27 @@ class Transcript:
         pause: so many steps without a character end a segment.
     """
 
+    moves: ClassVar[tuple[str, ...]] = ("steps", "first", "last", "prefixes")
+
     def __init__(self, alphabet: Alphabet, weights: SearchWeights, model: CharacterModel | None, pause: int) -> None:
         self.alphabet, self.weights, self.model, self.pause = alphabet, weights, model, pause
         self.steps = 0
         self.done: list[Segment] = []
         self._begin()
+
+    @property
+    def prefixes(self) -> list[Any]:
+        """What the search follows: of each prefix its labels, its log-probabilities and what the weights add."""
+        beam = self.beam
+        return [[list(prefix), *beam.ending[prefix], beam.extra[prefix]] for prefix in beam.ending]
+
+    @prefixes.setter
+    def prefixes(self, rows: list[Any]) -> None:
+        ending = {tuple(map(int, labels)): (float(blank), float(label)) for labels, blank, label, _ in rows}
+        if not ending or any(not 1 <= k <= len(self.alphabet.characters) for prefix in ending for k in prefix):
+            raise ValueError("prefixes of other characters")
+        self.beam.ending = ending
+        self.beam.extra = {tuple(map(int, labels)): float(extra) for labels, _, _, extra in rows}
 
     def _begin(self) -> None:
         self.beam = PrefixBeam(self.weights, self.model)

@@ -6,6 +6,7 @@ so far, which is forgotten by and by.
 
 from collections import deque
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +63,8 @@ def _recent(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 class RunningLevel:
     """`levelled` for a recording that is still coming in."""
+
+    moves: ClassVar[tuple[str, ...]] = ("recent", "level")
 
     def __init__(self) -> None:
         self.recent = deque([FLOOR] * WINDOW, WINDOW)

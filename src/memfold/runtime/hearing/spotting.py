@@ -3,7 +3,8 @@
 import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -69,6 +70,8 @@ class Spotter:
         commands: K, how many of the logits are commands; one more follows.
     """
 
+    moves: ClassVar[tuple[str, ...]] = ("held", "steps", "above", "begun_event", "silent_until")
+
     def __init__(self, spotting: Spotting, commands: int) -> None:
         self.spotting = spotting
         self.held = deque([np.full(commands, BEFORE, np.float32)] * spotting.window, spotting.window)
@@ -76,6 +79,15 @@ class Spotter:
         self.above = False  # whether the last score was at the threshold or above
         self.begun: Event | None = None  # that is not reported yet
         self.silent_until = 0
+
+    @property
+    def begun_event(self) -> list[float]:
+        """The fields of the event that is not reported yet; none without one."""
+        return [] if self.begun is None else list(astuple(self.begun))
+
+    @begun_event.setter
+    def begun_event(self, fields: list[float]) -> None:
+        self.begun = Event(int(fields[0]), int(fields[1]), float(fields[2])) if fields else None
 
     def step(self, logits: Array) -> Event | None:
         """Take a step's logits ``(K + 1,)``; the event that they complete, if they do."""

@@ -3,14 +3,14 @@
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from memfold.engine import get_num_threads, set_num_threads
+from memfold.runtime.hearing.level import RunningLevel
 from memfold.stream import Layer, Stream
-from memfold.tasks.speech.level import RunningLevel
 
 __all__ = ["FrontStream", "LevelledStream", "Listener", "StackedStream", "stream_cost"]
 
@@ -41,6 +41,8 @@ class Listener:
         head: ``weight (O, H)`` and ``bias (O)`` of the linear layer on top.
     """
 
+    moves: ClassVar[tuple[str, ...]] = ("front", "stream")
+
     def __init__(self, front: Features, layers: Sequence[Layer], head: Mapping[str, Array]) -> None:
         self.front = front
         self.stream = Stream(layers, head)
@@ -57,6 +59,8 @@ class Listener:
 
 class LevelledStream:
     """A front end whose frames are taken relative to the level of speech so far."""
+
+    moves: ClassVar[tuple[str, ...]] = ("front", "level")
 
     def __init__(self, front: Features) -> None:
         self.front, self.level = front, RunningLevel()
@@ -77,6 +81,8 @@ class StackedStream:
         mean, scale: of its bands, (M,).
         frames: K.
     """
+
+    moves: ClassVar[tuple[str, ...]] = ("held", "count")
 
     def __init__(self, mean: Array, scale: Array, frames: int) -> None:
         self.mean, self.scale = mean, scale
@@ -103,6 +109,8 @@ class FrontStream:
     Args:
         weights: those of a `Front`.
     """
+
+    moves: ClassVar[tuple[str, ...]] = ("convolutions",)
 
     def __init__(self, weights: Mapping[str, Array]) -> None:
         self.mean, self.scale = weights["mean"], weights["scale"]
@@ -141,6 +149,8 @@ class FrontStream:
 
 
 class _ConvolutionStream:
+    moves: ClassVar[tuple[str, ...]] = ("held",)
+
     def __init__(self, weight: Array, bias: Array) -> None:
         channels, inputs, kernel = weight.shape
         self.matrix = np.ascontiguousarray(weight.transpose(2, 1, 0).reshape(kernel * inputs, channels))
