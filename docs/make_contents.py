@@ -44,7 +44,7 @@ SECTIONS = (
     (
         "How memfold is made",
         "memfold 的内部",
-        ("docs/architecture.md", "docs/*.md", "benchmarks/README.md", "CONTRIBUTING.md", "CHANGELOG.md"),
+        ("docs/architecture.md", "docs/*.md", "benchmarks/*.md", "CONTRIBUTING.md", "CHANGELOG.md"),
     ),
 )
 FIRST = ("lstm", *TASKS, "runtime", "explain", "learn", *MODULES)  # the order of pages that one pattern finds

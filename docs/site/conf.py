@@ -35,7 +35,7 @@ include_patterns = [
     "README*.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
-    "benchmarks/README.md",
+    "benchmarks/*.md",
     "docs/*.md",
     "docs/**/*.md",
 ]

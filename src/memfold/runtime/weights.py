@@ -41,11 +41,8 @@ class Weights:
         except (SafetensorError, OSError, TypeError) as error:
             raise InputError(f"{file}: not readable as safetensors ({error})") from None
 
-    def take(self, name: str, shape: Sequence[int | None], dtype: Any = np.float32) -> Array:
+    def take(self, name: str, shape: Sequence[int], dtype: Any = np.float32) -> Array:
         """One of them.
-
-        Args:
-            shape: None stands for any size.
 
         Raises:
             InputError: it is missing, or of another shape or type.
@@ -53,7 +50,9 @@ class Weights:
         if name not in self.arrays:
             raise InputError(f"{self.where}: tensor {name!r} is missing")
         array = self.arrays[name]
-        if len(array.shape) != len(shape) or any(n is not None and n != m for n, m in zip(shape, array.shape)):  # noqa: B905
+        if len(array.shape) != len(shape) or any(
+            n is not None and n != m for n, m in zip(shape, array.shape, strict=True)
+        ):
             wanted = ", ".join("any" if n is None else str(n) for n in shape)
             raise InputError(f"{self.where}: tensor {name!r} has shape {array.shape}, the model ({wanted})")
         if array.dtype != dtype:
