@@ -93,6 +93,10 @@ def run() -> int:
     except TyperException as error:
         say(f"memfold: {error.format_message()}")
         return 2
+    except ModuleNotFoundError as error:
+        extra = "train" if error.name == "torch" else "train,series,text,audio,vision"
+        say(f"memfold: this needs {error.name}, which is not installed: pip install 'memfold[{extra}]'")
+        return 2
     except (KeyboardInterrupt, Abort):
         say("memfold: interrupted")
         return 130

@@ -111,3 +111,14 @@ def test_a_model_that_needs_torch_says_so(tmp_path: Path) -> None:
     SMALL["forecast"](tmp_path).fitted().save(tmp_path / "model")
     with pytest.raises(InputError, match="which takes torch"):
         load(tmp_path / "model")
+
+
+def test_what_needs_torch_says_so_in_one_line(tmp_path: Path) -> None:
+    small = SMALL["forecast"](tmp_path)
+    small.fitted().save(tmp_path / "model")
+    command = [sys.executable, "-c", BLOCKED, "predict", str(tmp_path / "model"), *small.data]
+    done = subprocess.run(command, capture_output=True, check=False, text=True)
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        "memfold: this needs torch, which is not installed: pip install 'memfold[train]'"
+    ]
