@@ -39,10 +39,8 @@ class Surroundings:
         quiet = [np.quantile(frames, 0.05, 0).astype(np.float32) for frames in recordings]
         return cls(bank, [floored(levels) for levels in quiet])
 
-    def around(self, frames: Array, row: int, rng: np.random.Generator, share: float) -> Array:
-        """A recording of a row's number, with a probability as another voice says it elsewhere."""
-        if rng.random() >= share:
-            return frames
+    def around(self, frames: Array, row: int, rng: np.random.Generator) -> Array:
+        """A recording of a row's number as another voice says it elsewhere."""
         factor = float(np.exp(rng.uniform(-WARP, WARP)))
         return augmented(warped(frames, factor), warped(self.quiet[row][None], factor)[0], self.bank, rng)
 

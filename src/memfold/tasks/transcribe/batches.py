@@ -145,8 +145,8 @@ class SpeechProblem(Problem):
         heard = [self.train.frames[i].astype(np.float32) for i in rows]
         labels = [self.train.labels[i] for i in rows]
         if self.surroundings and strength:
-            paced = self._paced(rows, heard, generator, strength)
-            heard = [self.surroundings.around(row, i, rng, strength) for row, i in zip(paced, rows, strict=True)]
+            if rng.random() < strength:  # all or none: one that is longer makes the batch longer
+                heard = [self._changed(row, i, self.surroundings, rng) for row, i in zip(heard, rows, strict=True)]
             if rng.random() < NOTHING_SAID * strength:
                 heard.append(noise_alone(self.surroundings.bank, int(np.mean([len(row) for row in heard])), rng))
                 labels.append([])
@@ -162,13 +162,10 @@ class SpeechProblem(Problem):
             torch.tensor([len(text) for text in labels]),
         )
 
-    def _paced(
-        self, rows: Sequence[int], heard: Sequence[Array], generator: torch.Generator, strength: float
-    ) -> list[Array]:
-        """Recordings at other paces, where their texts still fit."""
-        factors = (1 + strength * STRETCH * (2 * torch.rand(len(rows), generator=generator) - 1)).tolist()
-        stretched = [stretch(torch.from_numpy(row), factor).numpy() for row, factor in zip(heard, factors, strict=True)]
-        return [new if self._fits(len(new), i) else row for row, new, i in zip(heard, stretched, rows, strict=True)]
+    def _changed(self, heard: Array, row: int, surroundings: Surroundings, rng: np.random.Generator) -> Array:
+        """A recording at another pace, where its text still fits, by another voice, elsewhere."""
+        paced = stretch(torch.from_numpy(heard), 1 + STRETCH * rng.uniform(-1, 1)).numpy()
+        return surroundings.around(paced if self._fits(len(paced), row) else heard, row, rng)
 
     def _fits(self, frames: int, index: int) -> bool:
         return self.model.steps(frames) >= self.least[index]

@@ -19,8 +19,10 @@ EPOCHS = 8  # below which a larger network is still worse than a smaller one wit
 UPDATES = 1500  # likewise: CTC writes nothing before some hundreds
 STEPS_AN_EPOCH = 20
 LEAST_BATCH, BATCH = 1000, 3000  # frames
-GROWN = 0.3  # of the budget, after which the augmentation has its full strength
-MOST_GROWING = 2000  # steps
+# The augmentation has its full strength after so much of the budget, and so many passes: a few passes learn what is
+# said, and no more. Of four hours in three minutes, 11 passes, characters validated on were wrong to 34 % without any,
+# to 55 % with all of it from a third on.
+GROWN, GROWING_PASSES = 0.3, 30
 FIXED, PRODUCT = 3.0e-6, 4.0e-11  # seconds for a frame at speed 1, and for a frame's multiplication
 
 
@@ -81,7 +83,7 @@ def plan(speech: Speech, seconds: float, speed: float, given: dict[str, Any]) ->
         "num_layers": layers,
         "dropout": 0.1 if passes < 30 else 0.2,
         "batch_frames": batch,
-        "growing": round(min(GROWN * updates, MOST_GROWING)),
+        "growing": round(updates * max(GROWN, GROWING_PASSES / passes)),
     }
     return Plan(values, str(speech), passes)
 
