@@ -17,14 +17,14 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from memfold.budget import Budget
 from memfold.display import Display
+from memfold.runtime.hearing.level import levelled
+from memfold.runtime.hearing.search import Alphabet, greedy, least_steps
 from memfold.tasks import SpeechRecognizer
 from memfold.tasks.speech.front import Scaling
-from memfold.runtime.hearing.level import levelled
 from memfold.tasks.speech.noise import made_noise
 from memfold.tasks.transcribe.augment import Surroundings
 from memfold.tasks.transcribe.batches import Recordings, SpeechProblem, log_probabilities
 from memfold.tasks.transcribe.hearing import hear
-from memfold.runtime.hearing.search import Alphabet, greedy, least_steps
 from memfold.training import Settings, train
 
 STACKED, BATCH_FRAMES, GROWING = 3, 3000, 2000
