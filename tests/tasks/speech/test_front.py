@@ -9,6 +9,10 @@ from memfold.runtime.hearing.live import FrontStream, Listener, StackedStream
 from memfold.tasks.speech.front import Front, Stacked, thinned
 
 
+def arrays_of(module: torch.nn.Module) -> dict[str, np.ndarray]:
+    return {name: value.detach().numpy() for name, value in module.state_dict().items()}
+
+
 @pytest.mark.parametrize("convolutions", [1, 2, 3])
 @pytest.mark.parametrize("frames", [1, 2, 3, 4, 7, 8, 9, 22])
 def test_a_recording_gives_the_same_features_step_by_step_whatever_its_padding_holds(convolutions, frames):
@@ -19,7 +23,7 @@ def test_a_recording_gives_the_same_features_step_by_step_whatever_its_padding_h
     front.normalise_by([x[1].numpy()])
     features, lengths = front(front.normalised(x), torch.tensor([frames, frames + 3]))
     assert lengths.tolist() == thinned(torch.tensor([frames, frames + 3]), convolutions).tolist()
-    live = FrontStream(front.weights())
+    live = FrontStream(arrays_of(front))
     found = [y for t in range(frames) if (y := live.step(x[0, t].numpy())) is not None] + live.finish()
     assert len(found) == lengths[0]
     np.testing.assert_allclose(np.stack(found), features[0, : len(found)].detach().numpy(), atol=1e-5)
@@ -66,6 +70,6 @@ def test_a_listener_gives_what_the_layers_give():
     features, _ = front(x, torch.tensor([21]))
     expected = head(lstm(features)[0])[0].detach().numpy()
     weights = {name: value.detach().numpy() for name, value in head.named_parameters()}
-    listener = Listener(FrontStream(front.weights()), lstm.stream().layers, weights)
+    listener = Listener(FrontStream(arrays_of(front)), lstm.stream().layers, weights)
     found = [y.copy() for t in range(21) if (y := listener.step(x[0, t].numpy())) is not None] + listener.finish()
     np.testing.assert_allclose(np.stack(found), expected, atol=1e-5)

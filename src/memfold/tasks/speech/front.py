@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from memfold.runtime.hearing.live import KERNEL, SIDE, STRIDE, Array
+from memfold.runtime.hearing.live import KERNEL, SIDE, STRIDE
 
 __all__ = ["Front", "Scaling", "Stacked", "thinned"]
 
@@ -108,10 +108,6 @@ class Front(Scaling):
             x = torch.relu(convolution(x))
             lengths = thinned(lengths, 1)
         return self.norm(x.transpose(1, 2)), lengths
-
-    def weights(self) -> dict[str, Array]:
-        """Those that `memfold.runtime.hearing.live.FrontStream` takes."""
-        return {name: value.detach().numpy() for name, value in self.state_dict().items()}
 
 
 def _inside(lengths: Tensor, steps: int) -> Tensor:
