@@ -1,5 +1,6 @@
 """Models answer in a process where torch cannot be imported, to the bit as beside it."""
 
+import contextlib
 import subprocess
 import sys
 from pathlib import Path
@@ -99,6 +100,21 @@ def test_what_is_no_state_is_refused(saved, broken: bytes) -> None:  # type: ign
     pipeline = load(model)
     with pytest.raises(InputError, match="not the state of a session"):
         pipeline.resume(broken)
+
+
+def test_a_damaged_state_is_refused_or_resumed(saved) -> None:  # type: ignore[no-untyped-def]
+    model, small = saved
+    pipeline = load(model)
+    session = pipeline.open()
+    inputs = [read_audio(small.X[0], pipeline.rate)] if pipeline.hears else input_of(small).read_text().splitlines()[:3]
+    for one in inputs:
+        session.push(one)
+    state, rng = session.state, np.random.default_rng(0)
+    for _ in range(150):
+        place, size = int(rng.integers(min(len(state), 4000))), int(rng.integers(1, 6))
+        damaged = state[:place] + rng.bytes(size) + state[place + int(rng.integers(0, 6)) :]
+        with contextlib.suppress(InputError):
+            pipeline.resume(damaged)
 
 
 def test_a_state_of_another_model_is_refused(tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ class Pipeline(ABC, Generic[S]):
         session, outline = self.open(), header_of(state, self.fingerprint)["outline"]
         try:
             session.follow(outline)
-        except (KeyError, TypeError, ValueError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"not a state of this model ({error})") from None
         unpacked(session, state, self.fingerprint)
         return session

@@ -81,7 +81,7 @@ def unpacked(root: Any, state: bytes, model: str) -> None:
         raise InputError(f"not the state of a session ({error})") from None
     try:
         _put_back(root, "", values, arrays)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise InputError(f"not a state of this model ({' '.join(str(error).split())[:100]})") from None
 
 
