@@ -1,10 +1,10 @@
-"""What a model is made of, for whoever runs it elsewhere: parts of tensors, and what a caller does around them."""
+"""A part of a model that is a function of tensors, for whoever runs it elsewhere."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Part", "Recipe"]
+__all__ = ["Part"]
 
 
 @dataclass(frozen=True)
@@ -29,21 +29,3 @@ class Part:
     outputs: Sequence[str]
     state: Mapping[str, str] = field(default_factory=dict)
     others: Sequence[Mapping[str, Any]] = ()
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """A model as parts, and as plain JSON what stands around them.
-
-    Attributes:
-        task: its name.
-        parts: in the order in which they are called.
-        around: what a caller does before, between and after: of a closed set of kinds, each an object with ``kind``.
-        left_out: what of the model is in no part and not around them, in words; a model without it may answer
-            otherwise.
-    """
-
-    task: str
-    parts: Sequence[Part]
-    around: Mapping[str, Any] = field(default_factory=dict)
-    left_out: Sequence[str] = ()
