@@ -44,18 +44,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FitData", "Task", "one_source"]
 
-KEYS = {
-    "format",
-    "files",
-    "task",
-    "runtime",
-    "memfold",
-    "torch",
-    "parameters",
-    "plan",
-    "contest",
-    "fitted",
-}  # of config.json
+# Of config.json.
+KEYS = {"format", "files", "task", "runtime", "memfold", "torch", "parameters", "plan", "contest", "fitted"}
 UNREADABLE = (LookupError, TypeError, ValueError, RuntimeError, ArithmeticError, AttributeError, MemoryError)
 
 
@@ -180,6 +170,7 @@ class Task(ABC):
             if name not in names:
                 raise InputError(f"{self.name} has no parameter {name!r}; it has {', '.join(names)}")
             setattr(self, name, value)
+        vars(self).pop("pipeline", None)  # which was made of the parameters as they were
         return self
 
     @property
@@ -795,10 +786,14 @@ class Task(ABC):
         """
         if not self._answers_alone():
             raise InputError(f"this {self.name} model answers with torch alone")
-        arrays = {name: value.detach().cpu().numpy() for name, value in self.network_.state_dict().items()}
-        kind = pipeline_class(self.runtime)
-        config = json.loads(json.dumps(self._config()))
-        return self._made(kind.from_config(config, Weights(arrays), self.fitted_files()))
+        kind, config = pipeline_class(self.runtime), json.loads(json.dumps(self._config()))
+        return self._made(kind.from_config(config, self._weights(), self.fitted_files()))
+
+    def _weights(self) -> Weights:
+        """Those of the network, which is not made for them."""
+        if self._stored is not None:
+            return self._stored
+        return Weights({name: value.detach().cpu().numpy() for name, value in self.network_.state_dict().items()})
 
     def _answers_alone(self) -> bool:
         """Whether this very model answers without torch."""
