@@ -94,6 +94,8 @@ def run() -> int:
         say(f"memfold: {error.format_message()}")
         return 2
     except ModuleNotFoundError as error:
+        if (error.name or "").startswith("memfold"):  # a fault of ours
+            raise
         extra = "train" if error.name == "torch" else "train,series,text,audio,vision"
         say(f"memfold: this needs {error.name}, which is not installed: pip install 'memfold[{extra}]'")
         return 2
@@ -332,12 +334,12 @@ def stream(model: Annotated[Path, typer.Argument(help="A model's folder.")]) -> 
     """
     from memfold.data.incoming import incoming_lines
     from memfold.formats.directory import read_config
-    from memfold.runtime.pipeline import answers_alone
-    from memfold.runtime.pipeline import load as load_pipeline
+    from memfold.runtime.pipeline import answers_alone, read_pipeline
 
     lines = _typed_lines() if sys.stdin.isatty() else incoming_lines(sys.stdin.buffer)
-    if answers_alone(read_config(model)):
-        pipeline = load_pipeline(model)
+    config = read_config(model)
+    if answers_alone(config):
+        pipeline = read_pipeline(model, config)
         for piece in _heard(pipeline) if pipeline.hears else _printed(pipeline, lines):
             answer(piece)
         return

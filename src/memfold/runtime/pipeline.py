@@ -18,7 +18,7 @@ from memfold.formats.schema import check, decode, encode
 from memfold.runtime.state import header_of, packed, unpacked
 from memfold.runtime.weights import Weights
 
-__all__ = ["KINDS", "TO_JSON", "Pipeline", "Session", "answers_alone", "load", "pipeline_class"]
+__all__ = ["KINDS", "TO_JSON", "Pipeline", "Session", "answers_alone", "load", "pipeline_class", "read_pipeline"]
 
 # What a model folder calls its kind -> module:class
 KINDS = {
@@ -165,15 +165,20 @@ def answers_alone(config: Mapping[str, Any]) -> bool:
 def load(path: str | Path) -> Pipeline[Any]:
     """Load a model that answers without torch; everything is checked.
 
-    Args:
-        path: folder of a model, or of one that was exported for the runtime.
-
     Raises:
         InputError: the folder holds no model, or one that is truncated, changed, of another version, or that does not
             answer without torch.
     """
     path = Path(path)
-    config = read_config(path)
+    return read_pipeline(path, read_config(path))
+
+
+def read_pipeline(path: Path, config: Mapping[str, Any]) -> Pipeline[Any]:
+    """The pipeline in a folder whose ``config.json`` has been read and checked.
+
+    Raises:
+        InputError: as `load`.
+    """
     kind = str(config.get("runtime"))
     if not answers_alone(config):
         what = "goes on learning" if kind in KINDS else f"is one for {shown(config.get('task'))}"

@@ -50,11 +50,8 @@ class Weights:
         if name not in self.arrays:
             raise InputError(f"{self.where}: tensor {name!r} is missing")
         array = self.arrays[name]
-        if len(array.shape) != len(shape) or any(
-            n is not None and n != m for n, m in zip(shape, array.shape, strict=True)
-        ):
-            wanted = ", ".join("any" if n is None else str(n) for n in shape)
-            raise InputError(f"{self.where}: tensor {name!r} has shape {array.shape}, the model ({wanted})")
+        if array.shape != tuple(shape):
+            raise InputError(f"{self.where}: tensor {name!r} has shape {array.shape}, the model {tuple(shape)}")
         if array.dtype != dtype:
             raise InputError(f"{self.where}: tensor {name!r} is {array.dtype}, the model {np.dtype(dtype)}")
         self.taken.add(name)

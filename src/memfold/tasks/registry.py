@@ -50,7 +50,7 @@ def task_class(name: str) -> "type[Task]":
 
 
 def load(path: str | Path) -> "Task":
-    """Load a model that a task saved; everything is checked before anything is allocated.
+    """Load a model that a task saved; everything is checked before a network is made.
 
     Raises:
         InputError: the folder holds no model, or one that is truncated, changed or of another version.
