@@ -145,20 +145,24 @@ class _Network:
     def log_probabilities(self, kinds: TokenKinds, rows: Sequence[NDArray[np.int64]]) -> Array:
         """Of every class for texts, (S, C); a text's bits do not depend on the others."""
         lengths = np.array([len(row) for row in rows])
-        x = np.zeros((max(int(lengths.max()), 1), len(rows), self.words.shape[1]), np.float32)  # (T, B, E)
-        for place, row in enumerate(rows):
-            x[: len(row), place] = self._embedded(kinds, row)
+        there, places = np.unique(np.concatenate(rows), return_inverse=True)
+        x = np.zeros((len(rows), max(int(lengths.max()), 1), self.words.shape[1]), np.float32)  # (B, T, E)
+        x[np.arange(x.shape[1]) < lengths[:, None]] = self._embedded(kinds, there)[places]
+        x = x.swapaxes(0, 1)
         h = fold(self.packed.cell, x, self.packed, lengths=lengths)[0]  # (T, B, 2H)
         logits = [self._logits(h[:length, place]) for place, length in enumerate(lengths)]
         return _log_softmax(np.stack(logits).astype(np.float64))
 
-    def _embedded(self, kinds: TokenKinds, row: NDArray[np.int64]) -> Floats:
-        """The embeddings of a text's tokens, (T, E): of the word, and the mean of the n-grams'."""
-        result: Floats = self.words[kinds.words[row]].copy()
-        for step, kind in enumerate(row.tolist()):
-            grams = kinds.grams[kinds.gram_starts[kind] : kinds.gram_starts[kind + 1]]
-            if len(grams):
-                result[step] += self.grams[grams].mean(0)
+    def _embedded(self, kinds: TokenKinds, there: NDArray[np.int64]) -> Floats:
+        """The embeddings of some kinds of tokens, (K, E): of the word, and the mean of the n-grams'."""
+        result: Floats = self.words[kinds.words[there]].copy()
+        counts = kinds.gram_starts[there + 1] - kinds.gram_starts[there]
+        some, counts = there[counts > 0], counts[counts > 0]
+        if len(some):
+            ends = np.cumsum(counts)
+            shift = np.repeat(kinds.gram_starts[some] - (ends - counts), counts)
+            grams = self.grams[kinds.grams[np.arange(len(shift)) + shift]]
+            result[np.isin(there, some)] += np.add.reduceat(grams, ends - counts) / counts[:, None].astype(np.float32)
         return result
 
     def _logits(self, h: Floats) -> Floats:
