@@ -55,14 +55,15 @@ lint: $(VENV)/.dev
 	$(BIN)/clang-format --dry-run --Werror $(wildcard native/*.hpp native/*.cpp tests/native/*.cpp)
 
 test: lint
-	$(PYTEST)
+	$(PYTEST) -m "not release"
 
 test-fast: $(VENV)/.dev
-	$(PYTEST) -m "not slow and not alone" $(FAST)
+	$(PYTEST) -m "not slow and not alone and not release" $(FAST)
 
 # About an hour and a half; MINUTES is for each soak.
 MINUTES ?= 15
 release-check: sanitize test
+	$(PYTEST) -m release
 	for isa in v2 v3 v4 neon; do \
 		! MEMFOLD_ISA=$$isa $(BIN)/python -c "import memfold.engine" 2>/dev/null || \
 		MEMFOLD_ISA=$$isa $(BIN)/python tests/nn/soak.py --minutes $(MINUTES) || exit 1; \

@@ -8,8 +8,7 @@ import re
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,21 +21,21 @@ from torch.export import Dim
 from memfold.errors import InputError
 from memfold.export.flat import flattened
 from memfold.export.operators import STEP_TABLE, TABLE
-from memfold.files import write_file
-from memfold.runtime.recipe import Part
+from memfold.runtime.onnx_part import run_of
+from memfold.runtime.recipe import Part, Run
 
 __all__ = ["Exported", "exported"]
 
 OPSET = 20
-TOLERANCE = 1e-4  # of the largest value of an output, or of 1
 LOUD = ("torch.onnx", "onnxscript", "onnx_ir")  # loggers of what is of no use to a person
 
 
 @dataclass(frozen=True)
 class Exported:
-    """A part that was written.
+    """A part as a file of ONNX.
 
     Attributes:
+        content: of the file.
         nodes: of its graph.
         difference: the largest from torch over all that it was checked with, as a share of an output's largest value or
             of 1.
@@ -44,68 +43,58 @@ class Exported:
     """
 
     part: str
-    file: Path
-    bytes: int
+    content: bytes = field(repr=False)
     nodes: int
     difference: float
     seconds: float
 
 
-def exported(part: Part, file: Path, *, step: bool = False, about: Mapping[str, str] | None = None) -> Exported:
-    """Write a part as an ONNX file.
+def exported(part: Part, *, step: bool = False, about: Mapping[str, str] | None = None) -> Exported:
+    """A part as a file of ONNX, checked.
 
     Args:
         step: without a loop and without recurrent nodes, of a part that takes one step.
         about: what else the file's metadata are to hold.
 
     Raises:
-        InputError: ONNX has no form for something in it, or the file answers otherwise than torch; nothing is written.
+        InputError: ONNX has no form for something in it, or the file answers otherwise than torch.
     """
     begun = time.monotonic()
     with torch.no_grad():
         model = _translated(part, STEP_TABLE if step else TABLE)
-        difference = checked(part, model.SerializeToString(), file)
+        difference = _checked(part, model.SerializeToString())
     seconds = time.monotonic() - begun
     metadata = {"difference": f"{difference:.3g}", "state": json.dumps(dict(part.state)), **(about or {})}
     onnx.helper.set_model_props(model, metadata)
-    content = model.SerializeToString()
-    write_file(file, lambda aside: _write(aside, content))
-    return Exported(part.name, file, len(content), len(model.graph.node), difference, seconds)
+    return Exported(part.name, model.SerializeToString(), len(model.graph.node), difference, seconds)
 
 
-def _write(file: Path, content: bytes) -> None:
-    file.write_bytes(content)
-
-
-def checked(part: Part, content: bytes, file: Path) -> float:
+def _checked(part: Part, content: bytes) -> float:
     """The largest difference from torch over the part's examples.
 
     Raises:
-        InputError: it is larger than `TOLERANCE`, or the file does not run.
+        InputError: it is larger than the part's tolerance, or the file does not run.
     """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
     try:
-        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        differences = [_difference(part, session, given) for given in (part.inputs, *part.others)]
+        run = run_of(content)
+        differences = [_difference(part, run, given) for given in (part.inputs, *part.others)]
     except Exception as error:  # of ONNX Runtime
-        raise InputError(f"{file}: ONNX Runtime does not run it ({' '.join(str(error).split())[:300]})") from None
+        reason = " ".join(str(error).split())[:300]
+        raise InputError(f"not written: ONNX Runtime does not run {part.name} ({reason})") from None
     worst = max(differences)
-    if not worst <= TOLERANCE:
+    if not worst <= part.tolerance:
         raise InputError(
-            f"{file}: not written: {part.name} answers otherwise than the model, by {worst:.2g} where {TOLERANCE:g} is "
+            f"not written: {part.name} answers otherwise than the model, by {worst:.2g} where {part.tolerance:g} is "
             "the most"
         )
     return worst
 
 
-def _difference(part: Part, session: Any, given: Mapping[str, Any]) -> float:
+def _difference(part: Part, run: Run, given: Mapping[str, Any]) -> float:
     expected = _outputs(part.module(*given.values()))
-    actual = session.run(None, {name: value.numpy() for name, value in given.items()})
+    actual = run(**{name: value.numpy() for name, value in given.items()})
     worst = 0.0
-    for one, other in zip(actual, expected, strict=True):
+    for one, other in zip(actual.values(), expected, strict=True):
         if one.shape != tuple(other.shape):
             raise ValueError(f"a shape of {one.shape} where {tuple(other.shape)} is right")
         worst = max(worst, _share(np.asarray(one), other.numpy()))

@@ -5,6 +5,6 @@ step.
 """
 
 from memfold.runtime.pipeline import Pipeline, Session, load
-from memfold.runtime.recipe import Part
+from memfold.runtime.recipe import Part, Recipe
 
-__all__ = ["Part", "Pipeline", "Session", "load"]
+__all__ = ["Part", "Pipeline", "Recipe", "Session", "load"]

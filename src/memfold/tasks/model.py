@@ -3,6 +3,7 @@
 What ``read``, ``answer`` and ``table`` of a task need imports no torch before a network is made or loaded.
 """
 
+import copy
 import importlib
 import importlib.util
 import json
@@ -28,6 +29,7 @@ from memfold.files import check_file
 from memfold.formats.directory import CHECKPOINT, WEIGHTS, check_place, read_files, write_model
 from memfold.formats.schema import check, decode, encode
 from memfold.runtime.pipeline import Pipeline, pipeline_class
+from memfold.runtime.recipe import Recipe, Run
 from memfold.runtime.weights import Weights
 from memfold.tasks.contest import Contest
 from memfold.tasks.parameters import describe, fitted, learning_rate, parameter, parameters_of
@@ -116,6 +118,8 @@ class Task(ABC):
 
     progress = False  # whether reading shows how far it is; a fit sets it on its copy
     _stored: ClassVar[Weights | None] = None  # the arrays of a loaded model, until its network is made of them
+
+    _exported: ClassVar[Mapping[str, Run] | None] = None  # what computes the parts of a recipe in place of the network
 
     lr: float = learning_rate(2e-3)
     patience: int | None = parameter(
@@ -676,8 +680,44 @@ class Task(ABC):
         from memfold.explain.words import Words
 
         self.network_.eval()
-        explanation: Explanation = _view_module(type(self)).view(self, source, Words(language))
+        explanation: Explanation = self._beside("view", "explained").view(self, source, Words(language))
         return explanation
+
+    # -- leaving memfold -------------------------------------------------------------------------------------
+
+    def recipe(self) -> Recipe:
+        """The model as parts that are functions of tensors, and what a caller does around them.
+
+        It is made by ``recipe`` in the module of that name beside the task's class.
+
+        Raises:
+            InputError: not fitted yet, or a task that has none.
+        """
+        self.check_fitted()
+        self.network_.eval()
+        result: Recipe = self._beside("recipe", "exported").recipe(self)
+        return result
+
+    def through(self, exported: Mapping[str, Run]) -> Self:
+        """A copy that answers through exported parts, by their names, in place of its network."""
+        result = copy.copy(self)
+        vars(result).pop("pipeline", None)
+        vars(result)["_exported"] = exported
+        return result
+
+    def _beside(self, name: str, done: str) -> ModuleType:
+        """A module in the folder of a task's class; of a class derived from it elsewhere, the same one.
+
+        Raises:
+            InputError: the task has none.
+        """
+        for base in type(self).__mro__:
+            package = base.__module__.rpartition(".")[0]
+            if issubclass(base, Task) and package and importlib.util.find_spec(f"{package}.{name}"):
+                return importlib.import_module(f"{package}.{name}")
+        raise InputError(
+            f"a {self.name} model cannot be {done}: there is no module {name} beside {type(self).__name__}"
+        )
 
     # -- models on disk --------------------------------------------------------------------------------------
 
@@ -888,16 +928,3 @@ def _plan_in(folder: Path) -> Mapping[str, Any] | None:
 
     file = folder / CHECKPOINT
     return json.loads(read_counters(file)["identity"]).get("plan") if file.is_file() else None
-
-
-def _view_module(task: type[Task]) -> ModuleType:
-    """``view`` in the folder of a task's class; of a class derived from it elsewhere, the same one.
-
-    Raises:
-        InputError: the task has none.
-    """
-    for base in task.__mro__:
-        package = base.__module__.rpartition(".")[0]
-        if issubclass(base, Task) and package and importlib.util.find_spec(f"{package}.view"):
-            return importlib.import_module(f"{package}.view")
-    raise InputError(f"a {task.name} model cannot be explained: there is no module view beside {task.__name__}")

@@ -68,10 +68,12 @@ class Watching(Pipeline[WatchSettings]):
     Attributes:
         learning: gives a network's stream that is trained on while it watches, and what trains it; None watches with
             the network as it was fitted.
+        network: gives what steps in place of the network's stream, such as an exported part; None is that stream.
     """
 
     settings_type = WatchSettings
     learning: "Callable[[], tuple[Stream, Callable[[Sequence[float], Sequence[float]], Stream | None]]] | None" = None
+    network: "Callable[[], Any] | None" = None
 
     def build(self, weights: Weights, files: Mapping[str, bytes]) -> None:
         its = self.settings
@@ -86,7 +88,8 @@ class Watching(Pipeline[WatchSettings]):
         """
         its = self.settings
         if not its.online:
-            return Monitor(its.size, day, Stream(self.layers, self.head), its.span, its.rest, its.block)
+            network = self.network() if self.network else Stream(self.layers, self.head)
+            return Monitor(its.size, day, network, its.span, its.rest, its.block)
         if self.learning is None:
             raise InputError("this model goes on learning while it watches (online=true), which takes torch")
         stream, learner = self.learning()

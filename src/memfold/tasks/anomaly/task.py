@@ -25,6 +25,7 @@ from memfold.runtime.monitoring.features import Features, FeatureSize
 from memfold.runtime.monitoring.monitor import Judgement, Monitor, score_of
 from memfold.runtime.monitoring.news import News
 from memfold.runtime.monitoring.watching import History, Watching, WatchSession
+from memfold.runtime.onnx_part import PartStream
 from memfold.runtime.pipeline import Pipeline
 from memfold.tasks.anomaly.nab import Scored
 from memfold.tasks.anomaly.plan import Facts, plan
@@ -330,8 +331,12 @@ class AnomalyDetector(Task):
     # -- watching --------------------------------------------------------------------------------------------
 
     def _made(self, pipeline: Pipeline[Any]) -> Pipeline[Any]:
+        watching: Any = pipeline
         if self.online:
-            pipeline.learning = self._learning  # type: ignore[attr-defined]
+            watching.learning = self._learning
+        if self._exported is not None:
+            run, hidden = self._exported["model"], self.hidden_size
+            watching.network = lambda: PartStream(run, hidden)
         return pipeline
 
     def _learning(self) -> "tuple[Stream, Learner]":
