@@ -128,13 +128,13 @@ def test_a_state_of_another_model_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_model_that_needs_torch_says_so(tmp_path: Path) -> None:
-    SMALL["forecast"](tmp_path).fitted().save(tmp_path / "model")
+    SMALL["translate"](tmp_path).fitted().save(tmp_path / "model")
     with pytest.raises(InputError, match="which takes torch"):
         load(tmp_path / "model")
 
 
 def test_what_needs_torch_says_so_in_one_line(tmp_path: Path) -> None:
-    small = SMALL["forecast"](tmp_path)
+    small = SMALL["translate"](tmp_path)
     small.fitted().save(tmp_path / "model")
     command = [sys.executable, "-c", BLOCKED, "predict", str(tmp_path / "model"), *small.data]
     done = subprocess.run(command, capture_output=True, check=False, text=True)
@@ -151,3 +151,10 @@ def test_parameters_that_are_set_later_count(tmp_path: Path) -> None:
     few = model.predict(small.data[0])["alarm"].sum()
     assert model.set_params(false_alarms=500.0, rest=1).predict(small.data[0])["alarm"].sum() > few
     assert "network_" not in vars(model)
+
+
+def test_a_forecast_is_predicted_alike(tmp_path: Path) -> None:
+    small = SMALL["forecast"](tmp_path)
+    small.fitted().save(tmp_path / "model")
+    arguments = ("predict", str(tmp_path / "model"), *small.data)
+    assert alone(*arguments) == beside(*arguments)

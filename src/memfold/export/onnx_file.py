@@ -1,6 +1,7 @@
 """A part of a model as an ONNX file, checked before it is named."""
 
 import contextlib
+import inspect
 import io
 import json
 import logging
@@ -165,7 +166,9 @@ def _shapes(part: Part) -> tuple[Any, ...]:
         size = dims.setdefault(plain, Dim(plain, max=2**20))
         return int(factor) * size if star else size
 
-    return tuple({axis: dim(name) for axis, name in part.axes.get(given, {}).items()} for given in part.inputs)
+    shapes = tuple({axis: dim(name) for axis, name in part.axes.get(given, {}).items()} for given in part.inputs)
+    kinds = {parameter.kind for parameter in inspect.signature(part.module.forward).parameters.values()}
+    return (shapes,) if inspect.Parameter.VAR_POSITIONAL in kinds else shapes
 
 
 @contextlib.contextmanager

@@ -22,6 +22,7 @@ __all__ = ["KINDS", "TO_JSON", "Pipeline", "Session", "answers_alone", "load", "
 
 # What a model folder calls its kind -> module:class
 KINDS = {
+    "forecaster": "memfold.runtime.forecasting.forecasting:Forecasting",
     "monitor": "memfold.runtime.monitoring.watching:Watching",
     "spotter": "memfold.runtime.hearing.commands:Commands",
     "text_classifier": "memfold.runtime.texts.labelling:Labelling",

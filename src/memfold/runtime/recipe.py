@@ -6,7 +6,9 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-__all__ = ["Part", "Recipe", "Run"]
+__all__ = ["ALONE", "Part", "Recipe", "Run"]
+
+ALONE = "the network alone"  # among what an answer is made of
 
 
 class Run(Protocol):

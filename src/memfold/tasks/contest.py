@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from memfold.runtime.recipe import ALONE
+
 __all__ = ["ALONE", "ANSWER", "Contest"]
 
-ANSWER, ALONE = "memfold", "the network alone"
+ANSWER = "memfold"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ import pytest
 
 from memfold.data.datasets import load_split
 from memfold.data.tables import SeriesTable, read_series
-from memfold.tasks.forecast.baselines import baseline_forecasts, is_seasonal, naive2, seasonal_indices
+from memfold.runtime.forecasting.decomposition import is_seasonal, seasonal_indices
+from memfold.tasks.forecast.baselines import baseline_forecasts, naive2
 from memfold.tasks.forecast.scores import point_scores, quantile_scores
 
 

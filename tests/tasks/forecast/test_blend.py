@@ -5,12 +5,13 @@ import polars as pl
 import pytest
 from statsforecast import models
 
+from memfold.runtime.forecasting.blend import Parts
+from memfold.runtime.forecasting.classical import THETA, seasonal_mean, seasonal_unit, theta
+from memfold.runtime.forecasting.demand import intermittent, tsb, whole_counts
+from memfold.runtime.recipe import ALONE
 from memfold.tasks import Forecaster
-from memfold.tasks.contest import ALONE
-from memfold.tasks.forecast.blend import Blend, Parts
-from memfold.tasks.forecast.classical import THETA, seasonal_mean, seasonal_unit, theta
-from memfold.tasks.forecast.demand import intermittent, tsb, whole_counts
 from memfold.tasks.forecast.seasons import periods_in
+from memfold.tasks.forecast.shares import fitted_blend
 
 LEVELS = tuple(level / 10 for level in range(1, 10))
 RNG = np.random.default_rng(0)
@@ -81,7 +82,7 @@ def parts(count: int, *, right: str, horizon: int = 6) -> Parts:
 
 @pytest.mark.parametrize("right", [ALONE, THETA, "SeasonalNaive"])
 def test_the_part_that_is_right_has_the_largest_share(right: str) -> None:
-    blend = Blend.fit(parts(300, right=right), LEVELS, {"SeasonalNaive": 1.0, THETA: 1.0})
+    blend = fitted_blend(parts(300, right=right), LEVELS, {"SeasonalNaive": 1.0, THETA: 1.0})
     assert max(blend.shares, key=blend.shares.__getitem__) == right
     assert blend.shares[right] > 0.85
     assert sum(blend.shares.values()) == pytest.approx(1)
@@ -91,12 +92,12 @@ def test_one_window_does_not_decide() -> None:
     actual, none = np.zeros((1, 6)), np.zeros(1, dtype=bool)
     others = {"SeasonalNaive": actual + 1, THETA: actual + 1}
     window = Parts(actual[..., None] + 0.5 + np.linspace(-0.1, 0.1, 9), others, np.ones(1), none, none, actual)
-    blend = Blend.fit(window, LEVELS, {"SeasonalNaive": 1.0, THETA: 1.0})
+    blend = fitted_blend(window, LEVELS, {"SeasonalNaive": 1.0, THETA: 1.0})
     assert 0.5 < blend.shares[ALONE] < 0.75  # though it is twice as good
 
 
 def test_intervals_are_stretched_until_they_hold_on_other_windows() -> None:
-    blend = Blend.fit(parts(400, right=ALONE), LEVELS, {"SeasonalNaive": 1.0, THETA: 1.0})
+    blend = fitted_blend(parts(400, right=ALONE), LEVELS, {"SeasonalNaive": 1.0, THETA: 1.0})
     other = parts(400, right=ALONE)
     answer = blend.answer(other)
     inside = (other.true >= answer.quantiles[..., 0]) & (other.true <= answer.quantiles[..., -1])

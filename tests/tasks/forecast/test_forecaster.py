@@ -11,17 +11,18 @@ import torch
 import memfold
 from memfold.data.tables import read_series
 from memfold.errors import InputError
+from memfold.runtime.forecasting.covariates import Calendar, Covariates
+from memfold.runtime.forecasting.network import lag_index
+from memfold.runtime.forecasting.size import NetworkSize
+from memfold.runtime.forecasting.windows import Places
 from memfold.tasks import Forecaster
-from memfold.tasks.forecast.covariates import Calendar, Covariates, StaticColumn
+from memfold.tasks.forecast.covariates import arrays_of, static_column_of
 from memfold.tasks.forecast.network import (
     ForecastNetwork,
     Window,
-    lag_index,
     level_and_scale,
     quantile_loss,
 )
-from memfold.tasks.forecast.size import NetworkSize
-from memfold.tasks.forecast.windows import SeriesTensors
 
 SEASON = np.array([10.0, 20.0, 30.0, 20.0, 15.0, 10.0, 25.0, 5.0])  # twice the season that the model is given
 
@@ -169,7 +170,7 @@ def test_a_static_text_decides_a_forecast(of_texts: Forecaster) -> None:
 
 def test_a_text_that_was_not_learnt_from_is_neither(of_texts: Forecaster) -> None:
     frame = promoted(TEXTS).with_columns(feature=pl.lit("west"))
-    assert of_texts.covariates_.static_features(of_texts.read(frame)).tolist() == [[0, 0]] * 4
+    assert of_texts.arrays(of_texts.read(frame)).static.tolist() == [[0, 0]] * 4
     assert np.isfinite(effects(of_texts, frame)).all()
 
 
@@ -194,8 +195,8 @@ def test_a_saved_model_knows_its_static_columns(of_texts: Forecaster, tmp_path: 
 def test_a_static_column_that_names_the_series_is_refused() -> None:
     texts = pl.Series("feature", [f"name {i}" for i in range(501)])
     with pytest.raises(InputError, match="column 'feature' has 501 different texts; a static column may have 500"):
-        StaticColumn.of(texts)
-    assert StaticColumn.of(texts[:500]).size == 500
+        static_column_of(texts)
+    assert static_column_of(texts[:500]).size == 500
 
 
 def test_a_column_that_a_table_was_read_without_is_named() -> None:
@@ -283,9 +284,9 @@ def test_the_quantile_loss_is_least_at_the_quantile() -> None:
 
 
 def test_windows_start_where_the_series_start() -> None:
-    tensors = SeriesTensors.of(read_series(table(2, 2)), Covariates(Calendar()))
+    arrays = arrays_of(read_series(table(2, 2)), Covariates(Calendar()))
     size = NetworkSize(4, 2, 1, (1,), 0, 0, (0.5,), 4, 1, 0.0, False)
-    window = tensors.windows(torch.tensor([1]), torch.tensor([2]), size, target=True)
+    window = arrays.windows(Places(np.array([1]), np.array([2])), size, target=True)
     assert window.seen.tolist() == [[False, False, True, True]]
     series = read_series(table(2, 2)).values[1]
     assert window.y[0, 2:].tolist() == series[:2].tolist()

@@ -3,11 +3,12 @@
 import numpy as np
 import polars as pl
 import pytest
-import torch
 
 from memfold.explain import traced
+from memfold.runtime.forecasting.windows import Places
 from memfold.tasks import Forecaster
 from memfold.tasks.forecast.memory import Memory, find_memory
+from memfold.tasks.forecast.network import Window
 
 CONTEXT, SEASON, HORIZON = 48, 4, 4
 
@@ -40,10 +41,11 @@ def test_its_steps_are_the_last_window_that_a_forecast_was_made_from(memory: Mem
 
 def windows(model: Forecaster, layer: str) -> tuple[np.ndarray, np.ndarray]:
     """The cells of a layer and the means of the last season, over all windows before the last horizon."""
-    tensors = model.tensors(model.read(walk()))
+    arrays = model.arrays(model.read(walk()))
     y, cells, means = walk()["y"].to_numpy(), [], []
     for end in range(400 - HORIZON - 7 * CONTEXT, 400 - HORIZON + 1, CONTEXT):
-        window = tensors.windows(torch.tensor([0]), torch.tensor([end]), model.size_, target=False)
+        place = Places(np.array([0]), np.array([end]))
+        window = Window.of(arrays.windows(place, model.size_, target=False))
         trace = traced(model.network_, lambda window=window: model.network_(window))
         cells.append(trace.layers[layer].values["c"])
         means += [y[max(at - SEASON + 1, 0) : at + 1].mean() for at in range(end - CONTEXT, end)]
@@ -65,8 +67,9 @@ def test_the_correlation_is_that_of_the_half_on_which_the_unit_was_not_chosen(
 
 
 def test_no_other_unit_of_any_member_followed_better_on_the_half_that_chose(model: Forecaster, memory: Memory) -> None:
-    tensors = model.tensors(model.read(walk()))
-    window = tensors.windows(torch.tensor([0]), tensors.lengths - HORIZON, model.size_, target=False)
+    arrays = model.arrays(model.read(walk()))
+    place = Places(np.array([0]), arrays.lengths - HORIZON)
+    window = Window.of(arrays.windows(place, model.size_, target=False))
     layers = traced(model.network_, lambda: model.network_(window)).layers
     best = {}
     for name in layers:

@@ -1,18 +1,22 @@
 """After the training: the linear model, the shares of all parts, and who won on the validation part."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
-from memfold.tasks.contest import ALONE, ANSWER, Contest
-from memfold.tasks.forecast.baselines import seasonal_naive_name
-from memfold.tasks.forecast.blend import LINEAR, Blend, Parts
-from memfold.tasks.forecast.classical import THETA
-from memfold.tasks.forecast.demand import TSB
-from memfold.tasks.forecast.parts import fit_linear, joined, parts_at, refitted
-from memfold.tasks.forecast.windows import ForecastProblem, Places
+from memfold.runtime.forecasting.blend import LINEAR, Blend, Parts
+from memfold.runtime.forecasting.classical import THETA
+from memfold.runtime.forecasting.decomposition import seasonal_naive_name
+from memfold.runtime.forecasting.demand import TSB
+from memfold.runtime.forecasting.parts import joined, parts_at
+from memfold.runtime.forecasting.windows import Places
+from memfold.runtime.recipe import ALONE
+from memfold.tasks.contest import ANSWER, Contest
+from memfold.tasks.forecast.linear_fit import fit_linear, refitted
+from memfold.tasks.forecast.shares import fitted_blend
+from memfold.tasks.forecast.windows import ForecastProblem, quantiles_of
 
 __all__ = ["Blended", "blended"]
 
@@ -30,26 +34,26 @@ class Blended:
     """
 
     blend: Blend
-    weights: Tensor | None
+    weights: NDArray[np.float64] | None
     contest: Contest
 
 
 def blended(problem: ForecastProblem, calendar: int) -> Blended:
     """Fit what the network is blended with, and compare."""
-    network, data = problem.model, problem.data
-    size = network.size
+    data, size = problem.data, problem.model.size
+    network = partial(quantiles_of, problem.model)
     valid = problem.valid_data
     judged = _thinned(problem.judged, MOST_JUDGED)
     linear = fit_linear(data, problem.learnt.lengths - size.horizon, valid, judged, size, calendar)
     weights = None if linear is None else linear.weights
-    parts = parts_at(network, valid, judged, weights, calendar, target=True)
+    parts = parts_at(network, valid, judged, size, weights, calendar, target=True)
     everything = parts
     earlier = _thinned(_earlier(problem), MOST_EARLIER)
     if len(earlier.series):
-        before = parts_at(network, data, earlier, weights, calendar, target=True, judged=False)
+        before = parts_at(network, data, earlier, size, weights, calendar, target=True, judged=False)
         everything = joined([before, parts])
     naive = seasonal_naive_name(size.lags[0], size.lags)
-    blend = Blend.fit(everything, size.quantiles, {naive: 1.0, THETA: 1.0, TSB: 2.0})
+    blend = fitted_blend(everything, size.quantiles, {naive: 1.0, THETA: 1.0, TSB: 2.0})
     contest = _contest(parts, blend, [seasonal_naive_name(season, size.lags) for season in size.lags])
     if linear is None or not {*blend.shares, *blend.mean_shares} & {LINEAR}:
         return Blended(blend, None, contest)
@@ -62,10 +66,10 @@ def _earlier(problem: ForecastProblem) -> Places:
     series, origins = [], []
     for index, last in enumerate(problem.last.tolist()):
         first = max(LEAST_HISTORY * size.lags[0], size.horizon, 4)
-        ends = torch.arange(max(last, first - 1), first - 1, -size.horizon)
-        series.append(torch.full_like(ends, index))
+        ends = np.arange(max(last, first - 1), first - 1, -size.horizon)
+        series.append(np.full_like(ends, index))
         origins.append(ends)
-    return Places(torch.cat(series), torch.cat(origins))
+    return Places(np.concatenate(series), np.concatenate(origins))
 
 
 def _thinned(places: Places, most: int) -> Places:
@@ -73,7 +77,7 @@ def _thinned(places: Places, most: int) -> Places:
     count = len(places.series)
     if count <= most:
         return places
-    kept = torch.arange(most) * count // most
+    kept = np.arange(most) * count // most
     return Places(places.series[kept], places.origins[kept])
 
 

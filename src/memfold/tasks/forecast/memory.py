@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import plotly.graph_objects as go
 import polars as pl
-import torch
 
 from memfold.data.tables import ID, TARGET, TIME, SeriesTable
 from memfold.explain.ledger import half_life
 from memfold.explain.trace import Array, LayerTrace, traced
 from memfold.explain.units import Follower, find_units
 from memfold.page import ACTUAL, INK, styled
+from memfold.runtime.forecasting.windows import Places
+from memfold.tasks.forecast.network import Window
 from memfold.tasks.forecast.task import Forecaster
 
 __all__ = ["Memory", "find_memory"]
@@ -87,12 +88,13 @@ def find_memory(model: Forecaster, table: SeriesTable) -> Memory:
         raise ValueError(f"the LSTM reads {size.patch} rows at a step")
     table = replace(table, frame=table.known.filter(pl.col(ID) == name))
     network = model.network_.eval()
-    tensors = model.tensors(table)
-    last = int(tensors.lengths[0]) - size.horizon  # what is known of the last horizon stands for what is ahead
+    arrays = model.arrays(table)
+    last = int(arrays.lengths[0]) - size.horizon  # what is known of the last horizon stands for what is ahead
     rows = table.frame.head(last).with_columns(mean=pl.col(TARGET).rolling_mean(season, min_samples=1))
     traces = []
     for origin in range(last - (min(WINDOWS, last // size.context) - 1) * size.context, last + 1, size.context):
-        window = tensors.windows(torch.tensor([0]), torch.tensor([origin]), size, target=False)
+        place = Places(np.array([0]), np.array([origin]))
+        window = Window.of(arrays.windows(place, size, target=False))
         traces.append(traced(network, functools.partial(network, window)))
     means = rows["mean"].tail(len(traces) * size.context).to_numpy()
     best: tuple[str, Follower, LayerTrace] | None = None

@@ -2,17 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
 from memfold.nn import LSTM
-from memfold.tasks.forecast.size import NetworkSize
+from memfold.runtime.forecasting.network import lag_index
+from memfold.runtime.forecasting.size import DECODER, STEP_CODE, SUMMARY, NetworkSize
+from memfold.runtime.forecasting.windows import Windows
 
 __all__ = ["Ensemble", "ForecastNetwork", "Window", "quantile_loss", "standardised"]
-
-
-SUMMARY, STEP_CODE, DECODER = 64, 8, 128  # widths in the decoder
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,19 @@ class Window:
     static: Tensor
     target: Tensor | None = None
 
+    @classmethod
+    def of(cls, windows: Windows) -> Self:
+        """The same as tensors."""
+        arrays = (windows.y, windows.seen, windows.past, windows.known, windows.static)
+        y, seen, past, known, static = map(torch.from_numpy, arrays)
+        target = None if windows.target is None else torch.from_numpy(windows.target)
+        return cls(y, seen, past, known, static, target)
+
 
 class Ensemble(nn.Module):
     """Networks that learn side by side from the same batches, each from its own first weights.
 
-    What the answer is blended with beside them (`memfold.tasks.forecast.blend`) is kept here after the training.
+    What the answer is blended with beside them (`memfold.runtime.forecasting.blend`) is kept here after the training.
     """
 
     spread: Tensor  # (K, Q)
@@ -70,6 +78,13 @@ class Ensemble(nn.Module):
         level, scale = level_and_scale(window.y, window.seen)
         z = torch.where(window.seen, standardised(window.y, level, scale), 0.0).float()  # (B, C)
         return torch.stack([member(z, window) for member in self.members]), level, scale
+
+    def quantiles(self, window: Window) -> Tensor:
+        """The quantiles of the members' mean in the units of the series, float64, (B, K, Q)."""
+        quantiles, level, scale = self(window)
+        ordered = quantiles.mean(0).double().sort(-1).values  # rearranged where they cross (Chernozhukov et al. 2010)
+        result: Tensor = ordered * scale[..., None] + level[..., None]
+        return result
 
 
 class ForecastNetwork(nn.Module):
@@ -112,7 +127,7 @@ class ForecastNetwork(nn.Module):
         if self.linear is not None:
             nn.init.zeros_(self.linear.weight)
         self.lag_index: Tensor
-        self.register_buffer("lag_index", lag_index(size), persistent=False)
+        self.register_buffer("lag_index", torch.from_numpy(lag_index(size)), persistent=False)
 
     def forward(self, z: Tensor, window: Window) -> Tensor:
         """Forecast a batch of windows.
@@ -123,7 +138,7 @@ class ForecastNetwork(nn.Module):
         Returns:
             The quantiles in those units, (B, K, Q).
         """
-        size, batch = self.size, len(z)
+        size, batch = self.size, z.shape[0]
         # Read the window patch by patch; keep the last state.
         past = [z[..., None], window.seen[..., None].float(), window.past, window.known[:, : size.context]]
         patches = torch.cat(past, -1).reshape(batch, size.context // size.patch, -1)  # (B, C/P, P*F)
@@ -147,13 +162,6 @@ class ForecastNetwork(nn.Module):
         naive = (mixture.softmax(-1) * lagged).sum(-1, keepdim=True)  # (B, K, 1)
         forecast: Tensor = naive + correction
         return forecast if self.linear is None else forecast + self.linear(z)[..., None]
-
-
-def lag_index(size: NetworkSize) -> Tensor:
-    """Where in the window the value stands that is whole periods before each step ahead, (K, L)."""
-    ahead = torch.arange(size.horizon)[:, None]
-    lags = torch.tensor(size.lags)[None, :]
-    return size.context + ahead - lags * (ahead // lags + 1)
 
 
 def level_and_scale(y: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:

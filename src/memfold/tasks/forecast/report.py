@@ -10,8 +10,8 @@ import polars as pl
 
 from memfold.data.tables import ID, TARGET, TIME, SeriesTable
 from memfold.page import ACTUAL, BAND, INK, OTHERS, Section, scores_table, styled, write_page
+from memfold.runtime.forecasting.size import NetworkSize
 from memfold.tasks.forecast.scores import MODEL, scaled_errors
-from memfold.tasks.forecast.size import NetworkSize
 from memfold.tasks.report import Report
 from memfold.training import Result
 

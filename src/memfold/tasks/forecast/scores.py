@@ -8,7 +8,7 @@ import polars as pl
 from utilsforecast.losses import coverage, mase, scaled_crps, smape
 
 from memfold.data.tables import ID, TARGET, TIME
-from memfold.tasks.forecast.demand import intermittent
+from memfold.runtime.forecasting.demand import intermittent
 
 __all__ = [
     "MEAN",
@@ -60,7 +60,7 @@ def point_scores(
 
 
 def intermittent_names(train: pl.DataFrame) -> list[str]:
-    """The series of demand that comes now and then, see `memfold.tasks.forecast.demand.intermittent`."""
+    """The series of demand that comes now and then, see `memfold.runtime.forecasting.demand.intermittent`."""
     groups = train.group_by(ID, maintain_order=True).agg(TARGET).iter_rows()
     return [name for name, values in groups if intermittent(np.array(values)[None])[0]]
 

@@ -27,30 +27,30 @@ from memfold.data.tables import (
 from memfold.data.times import read_times
 from memfold.data.written import TIME_NAMES
 from memfold.display import say
-from memfold.errors import InputError, shown
+from memfold.errors import InputError
+from memfold.runtime.forecasting.blend import LINEAR, Answer
+from memfold.runtime.forecasting.blend import Parts as PartForecasts
+from memfold.runtime.forecasting.covariates import Covariates
+from memfold.runtime.forecasting.forecasting import QUANTILES, Forecasting
+from memfold.runtime.forecasting.size import LEVELS, NetworkSize, linear_shape, patch_of
+from memfold.runtime.pipeline import Pipeline
 from memfold.tasks.contest import ALONE, Contest
-from memfold.tasks.forecast.blend import LINEAR, Answer, Blend
-from memfold.tasks.forecast.blend import Parts as PartForecasts
-from memfold.tasks.forecast.classical import classical_names
-from memfold.tasks.forecast.covariates import Covariates
-from memfold.tasks.forecast.demand import TSB
+from memfold.tasks.forecast.covariates import arrays_of, covariates_of
 from memfold.tasks.forecast.plan import SeriesFacts, plan
 from memfold.tasks.forecast.scores import MEAN, MODEL, intermittent_names
 from memfold.tasks.forecast.seasons import find_seasons
-from memfold.tasks.forecast.size import NetworkSize
 from memfold.tasks.model import FitData, Task, one_source
 from memfold.tasks.parameters import Search, fitted, learning_rate, parameter, planned
 from memfold.tasks.planning import Plan, seconds_of
 from memfold.tasks.report import Metric, Parts, Report
 
 if TYPE_CHECKING:
+    from memfold.runtime.forecasting.windows import SeriesArrays
     from memfold.tasks.forecast.network import Ensemble
-    from memfold.tasks.forecast.windows import ForecastProblem, SeriesTensors
+    from memfold.tasks.forecast.windows import ForecastProblem
 
 __all__ = ["LEVELS", "QUANTILES", "Forecaster"]
 
-LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-QUANTILES = tuple(f"q{round(100 * level)}" for level in LEVELS)
 ALONE_MEAN = f"{ALONE}: mean"
 OF_MEAN = {ALONE: ALONE_MEAN}  # the column with the mean forecasts of a baseline whose one number is another
 OURS = {ID, TIME, TARGET, "cutoff", MODEL, MEAN, ALONE_MEAN, "lo80", "hi80", *QUANTILES}  # columns that no baseline has
@@ -83,6 +83,7 @@ class Forecaster(Task):
     needs = ("a table of series", "sales.csv")
     then = "memfold predict {out} {data} forecasts on"
     pages = True
+    runtime = "forecaster"
 
     horizon: int | None = parameter(None, "steps to forecast; one season when none", least=1)
     seasons: Sequence[int] | None = parameter(
@@ -253,7 +254,7 @@ class Forecaster(Task):
 
     def plan(self, train: SeriesTable, valid: SeriesTable | None, budget: Budget, speed: float) -> Plan:
         seasons, horizon = self._seasons_and_horizon(train)
-        steps = self._context(seasons, horizon) // _patch(seasons)
+        steps = self._context(seasons, horizon) // patch_of(seasons)
         facts = SeriesFacts(len(train.ids), int((train.lengths // horizon).sum()), steps, horizon)
         return plan(facts, seconds_of(budget, self.budget), speed)
 
@@ -261,8 +262,8 @@ class Forecaster(Task):
         self.step_ = data.train.step
         self.seasons_, self.horizon_ = self._seasons_and_horizon(data.train)
         self.context_ = self._context(self.seasons_, self.horizon_)
-        self.covariates_ = Covariates.of(data.train, self.past, self.future, self.static)
-        return self.tensors(data.train), None if data.valid is None else self.tensors(data.valid)
+        self.covariates_ = covariates_of(data.train, self.past, self.future, self.static)
+        return self.arrays(data.train), None if data.valid is None else self.arrays(data.valid)
 
     def network(self) -> "Ensemble":
         from memfold.tasks.forecast.network import Ensemble
@@ -286,13 +287,12 @@ class Forecaster(Task):
         result = blended(self.problem(self.network_, ready), self.covariates_.calendar.size)
         self.shares_, self.mean_shares_ = dict(result.blend.shares), dict(result.blend.mean_shares)
         spread, stretch = torch.from_numpy(result.blend.spread), torch.from_numpy(result.blend.stretch)
-        self.network_.keep(spread, stretch, result.weights)
+        linear = None if result.weights is None else torch.from_numpy(result.weights)
+        self.network_.keep(spread, stretch, linear)
         return result.contest
 
     def complete(self, network: "Ensemble") -> None:
         import torch
-
-        from memfold.tasks.forecast.parts import linear_shape
 
         if LINEAR in self.shares_ or LINEAR in self.mean_shares_:
             shape = linear_shape(network.size, self.covariates_.calendar.size)
@@ -315,7 +315,7 @@ class Forecaster(Task):
             raise InputError(f"context of {context} is shorter than the season of {max(seasons)}")
         if context > MOST_CONTEXT:
             raise InputError(f"two seasons of {max(seasons)} are {context} steps to see; give a context")
-        patch = _patch(seasons)
+        patch = patch_of(seasons)
         return -(-max(context, horizon) // patch) * patch
 
     @cached_property
@@ -324,7 +324,7 @@ class Forecaster(Task):
         return NetworkSize(
             self.context_,
             self.horizon_,
-            _patch(self.seasons_),
+            patch_of(self.seasons_),
             self.seasons_,
             len(self.past),
             self.covariates_.known_size,
@@ -340,30 +340,18 @@ class Forecaster(Task):
         if self.horizon_ < 1 or min(self.seasons_, default=0) < 1:
             raise InputError(f"horizon {self.horizon_} and seasons {self.seasons_}, expected at least 1")
         least = max(*self.seasons_, self.horizon_)
-        patch = _patch(self.seasons_)
+        patch = patch_of(self.seasons_)
         if not least <= self.context_ <= MOST_CONTEXT + patch or self.context_ % patch:
             raise InputError(f"context {self.context_}, expected whole patches that hold a season and the horizon")
-        for shares in (self.shares_, self.mean_shares_):
-            unknown = shares.keys() - {ALONE, LINEAR, TSB, *classical_names(self.seasons_)}
-            if unknown or ALONE not in shares or min(shares.values()) < 0 or not 0.99 < sum(shares.values()) < 1.01:
-                raise InputError(f"the shares are not those of parts that the model has: {shown(sorted(shares))}")
         covariates = self.covariates_
         columns = [column.name for column in covariates.static]
         named = (list(covariates.past), list(covariates.future), columns)
-        if named != (list(self.past), list(self.future), list(self.static)) or covariates.scaling.keys() != {
-            *self.past,
-            *self.future,
-        }:
+        if named != (list(self.past), list(self.future), list(self.static)):
             raise InputError("the columns that it was fitted to are not those of the parameters")
-        scales = [deviation for _, deviation in covariates.scaling.values()]
-        if min([*scales, *(column.deviation for column in covariates.static)], default=1.0) <= 0:
-            raise InputError("a column's deviation is not above 0")
 
-    def tensors(self, table: SeriesTable, ahead: int = 0) -> "SeriesTensors":
+    def arrays(self, table: SeriesTable, ahead: int = 0) -> "SeriesArrays":
         """A table as the network reads it, with so many rows after each series' last value to forecast into."""
-        from memfold.tasks.forecast.windows import SeriesTensors
-
-        return SeriesTensors.of(table, self.covariates_, ahead)
+        return arrays_of(table, self.covariates_, ahead)
 
     # -- forecasting -----------------------------------------------------------------------------------------
 
@@ -396,15 +384,19 @@ class Forecaster(Task):
         Raises:
             InputError: the rows are not as far apart as those that the model was fitted to.
         """
-        from memfold.tasks.forecast.parts import parts_at
-
         if table.step != self.step_:
             raise InputError(f"the rows are {table.step} apart, those the model was fitted to {self.step_}")
-        data, network = self.tensors(table, self.horizon_), self.network_
-        weights = network.linear_weights if network.linear_weights.numel() else None
-        parts = parts_at(network, data, data.ends(), weights, self.covariates_.calendar.size, target=False)
-        arrays = network.spread.numpy(), network.stretch.numpy()
-        return Blend(self.shares_, self.mean_shares_, *arrays).answer(parts), parts
+        pipeline: Any = self.pipeline
+        forecasting: Forecasting = pipeline
+        return forecasting.forecasts(self.arrays(table, self.horizon_))
+
+    def _made(self, pipeline: Pipeline[Any]) -> Pipeline[Any]:
+        if self._exported is not None:
+            from memfold.tasks.forecast.recipe import quantiles_through
+
+            forecasting: Any = pipeline
+            forecasting.network = quantiles_through(self._exported["model"])
+        return pipeline
 
     def table(self, examples: SeriesTable, answers: Answer) -> pl.DataFrame:
         """Columns ``unique_id``, ``ds``, ``forecast`` (the median; of demand that comes now and then the mean),
@@ -594,8 +586,3 @@ def _beside(parts: PartForecasts) -> list[pl.Series]:
     linear = {LINEAR: parts.others[LINEAR]} if LINEAR in parts.others else {}
     columns = {**linear, ALONE: parts.network_point, ALONE_MEAN: parts.network_mean}
     return [pl.Series(name, values.ravel()) for name, values in columns.items()]
-
-
-def _patch(seasons: Sequence[int]) -> int:
-    """Steps that enter the LSTM at once."""
-    return max(1, seasons[0] // 4)

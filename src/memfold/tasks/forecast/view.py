@@ -14,7 +14,7 @@ from memfold.explain.trace import traced
 from memfold.explain.words import Words
 from memfold.page import ACTUAL, BAND, INK, OTHERS, styled
 from memfold.tasks.forecast import Forecaster
-from memfold.tasks.forecast.network import Ensemble, level_and_scale, standardised
+from memfold.tasks.forecast.network import Ensemble, Window, level_and_scale, standardised
 
 __all__ = ["view"]
 
@@ -25,8 +25,8 @@ def view(model: Forecaster, source: str, words: Words) -> Explanation:
     name, size, network = table.ids[0], model.size_, model.network_
     assert isinstance(network, Ensemble)
     table = replace(table, frame=table.frame.filter(pl.col(ID) == name))
-    tensors = model.tensors(table, size.horizon)
-    window = tensors.windows(torch.tensor([0]), tensors.lengths, size, target=False)
+    arrays = model.arrays(table, size.horizon)
+    window = Window.of(arrays.windows(arrays.ends(), size, target=False))
     level, scale = level_and_scale(window.y, window.seen)
     z = torch.where(window.seen, standardised(window.y, level, scale), 0.0).float()  # (1, C)
 

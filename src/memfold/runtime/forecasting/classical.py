@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from memfold.tasks.forecast.baselines import is_seasonal, seasonal_indices, seasonal_naive_name
+from memfold.runtime.forecasting.decomposition import is_seasonal, seasonal_indices, seasonal_naive_name
 
 __all__ = ["THETA", "classical_forecasts", "classical_names", "seasonal_mean", "seasonal_unit", "theta"]
 

@@ -1,0 +1,324 @@
+"""A forecaster of series that answers without torch."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memfold.errors import InputError, shown
+from memfold.runtime.forecasting.blend import LINEAR, Answer, Blend, Parts
+from memfold.runtime.forecasting.classical import classical_names
+from memfold.runtime.forecasting.covariates import Covariates
+from memfold.runtime.forecasting.demand import TSB
+from memfold.runtime.forecasting.network import EnsembleForecasts
+from memfold.runtime.forecasting.parts import Quantiles, parts_at
+from memfold.runtime.forecasting.size import LEVELS, NetworkSize, linear_shape, patch_of
+from memfold.runtime.forecasting.windows import Places, SeriesArrays
+from memfold.runtime.pipeline import Pipeline, Session
+from memfold.runtime.recipe import ALONE
+from memfold.runtime.weights import Weights
+
+__all__ = ["QUANTILES", "ForecastSettings", "Forecasting"]
+
+QUANTILES = tuple(f"q{round(100 * level)}" for level in LEVELS)
+NAME, TIME, VALUE = "unique_id", "ds", "y"
+FIXED: dict[str, tuple[int, Any]] = {
+    "w": (7, "D"),
+    "d": (1, "D"),
+    **{unit: (1, unit) for unit in ("h", "m", "s", "ms", "us")},
+}
+MONTHS = {"mo": 1, "q": 3, "y": 12}
+
+
+@dataclass(frozen=True)
+class ForecastSettings:
+    """What a forecaster is made of beside its weights; its parameters, and what fitting found, by their names there."""
+
+    horizon: int
+    seasons: tuple[int, ...]
+    context: int
+    step: str
+    covariates: Covariates
+    shares: dict[str, float]
+    mean_shares: dict[str, float]
+    hidden_size: int
+    num_layers: int
+    members: int
+    linear: bool
+    id: str
+    time: str | None
+    target: str | None
+
+    def __post_init__(self) -> None:
+        least = min(self.horizon, self.context, self.hidden_size, self.num_layers, self.members)
+        if least < 1 or min(self.seasons, default=0) < 1:
+            raise InputError("a size is below 1")
+        if self.context < max(*self.seasons, self.horizon) or self.context % patch_of(self.seasons):
+            raise InputError(f"context {self.context}, expected whole patches that hold a season and the horizon")
+        for shares in (self.shares, self.mean_shares):
+            unknown = shares.keys() - {ALONE, LINEAR, TSB, *classical_names(self.seasons)}
+            if unknown or ALONE not in shares or min(shares.values()) < 0 or not 0.99 < sum(shares.values()) < 1.01:
+                raise InputError(f"the shares are not those of parts that the model has: {shown(sorted(shares))}")
+        covariates = self.covariates
+        if covariates.scaling.keys() != {*covariates.past, *covariates.future}:
+            raise InputError("the columns that are scaled are not the covariates")
+        scales = [deviation for _, deviation in covariates.scaling.values()]
+        if min([*scales, *(column.deviation for column in covariates.static)], default=1.0) <= 0:
+            raise InputError("a column's deviation is not above 0")
+
+    @property
+    def size(self) -> NetworkSize:
+        """The shapes of the network."""
+        covariates = self.covariates
+        return NetworkSize(
+            self.context,
+            self.horizon,
+            patch_of(self.seasons),
+            self.seasons,
+            len(covariates.past),
+            covariates.known_size,
+            LEVELS,
+            self.hidden_size,
+            self.num_layers,
+            0.0,
+            self.linear,
+            covariates.static_size,
+        )
+
+
+class Forecasting(Pipeline[ForecastSettings]):
+    """Forecasts what follows the last values of series.
+
+    Attributes:
+        network: gives the quantiles of windows.
+    """
+
+    settings_type = ForecastSettings
+    network: Quantiles
+
+    def build(self, weights: Weights, files: Mapping[str, bytes]) -> None:
+        its = self.settings
+        self.size, self.calendar = its.size, its.covariates.calendar.size
+        self.network = EnsembleForecasts(weights, self.size, its.members)
+        has_linear = LINEAR in its.shares or LINEAR in its.mean_shares
+        shape = linear_shape(self.size, self.calendar) if has_linear else (its.horizon, 0)
+        linear = weights.take("linear_weights", shape, np.float64)
+        self.linear = linear if has_linear else None
+        spread = weights.take("spread", (its.horizon, len(LEVELS)), np.float64)
+        stretch = weights.take("stretch", (len(LEVELS),), np.float64)
+        self.blend = Blend(its.shares, its.mean_shares, spread, stretch)
+
+    def parts(self, data: SeriesArrays, places: Places) -> Parts:
+        """What each part of the answer makes of what follows these places."""
+        return parts_at(self.network, data, places, self.size, self.linear, self.calendar, target=False)
+
+    def forecasts(self, data: SeriesArrays) -> tuple[Answer, Parts]:
+        """The answer to what follows every series' last value, a row a series, and what each part makes of it."""
+        parts = self.parts(data, data.ends())
+        return self.blend.answer(parts), parts
+
+    def answer(self, given: Mapping[str, Sequence[Any]]) -> dict[str, NDArray[Any]]:
+        """Forecast the steps that follow each series' last value.
+
+        Args:
+            given: columns by name, as a table has them: times (``ds``, or what they were called in training), evenly
+                apart; values (``y`` likewise); where there are several series, their names (``unique_id``); and the
+                covariates. Times are whole numbers, or dates as ISO texts, as Python's or as NumPy's. Rows of
+                covariates that are known ahead have no value: None or NaN.
+
+        Returns:
+            Columns ``unique_id``, ``ds``, ``forecast`` (the median; of demand that comes now and then the mean),
+            ``mean``, ``lo80`` and ``hi80``, and the quantiles ``q10`` to ``q90``.
+
+        Raises:
+            InputError: a column or a value is missing, or the times are not as far apart as those in training.
+        """
+        series = self._series(given)
+        arrays = self._arrays(series)
+        answer, _ = self.forecasts(arrays)
+        horizon = self.settings.horizon
+        quantiles = answer.quantiles.reshape(-1, len(QUANTILES))
+        columns = {name: quantiles[:, place] for place, name in enumerate(QUANTILES)}
+        return {
+            NAME: np.repeat([one.name for one in series], horizon),
+            TIME: np.concatenate([one.times[one.known : one.known + horizon] for one in series]),
+            "forecast": answer.point.ravel(),
+            "mean": answer.mean.ravel(),
+            "lo80": columns["q10"],
+            "hi80": columns["q90"],
+            **columns,
+        }
+
+    def open(self) -> Session:
+        raise InputError("a forecast model does not answer line by line; use memfold predict")
+
+    # -- columns as arrays -----------------------------------------------------------------------------------
+
+    def _series(self, given: Mapping[str, Sequence[Any]]) -> "list[_Series]":
+        """The series in columns, in the order of their names, each with its times ahead."""
+        its = self.settings
+        times = _times(_column(given, its.time or TIME, TIME), self.integer_times)
+        values = _numbers(_column(given, its.target or VALUE, VALUE), VALUE)
+        wanted = [*its.covariates.past, *its.covariates.future]
+        columns = {name: _numbers(_column(given, name), name) for name in wanted}
+        static = {column.name: list(_column(given, column.name)) for column in its.covariates.static}
+        name = its.id if its.id in given else NAME
+        names = [str(one) for one in given[name]] if name in given else [VALUE] * len(times)
+        lengths = {len(times), len(values), len(names), *(map(len, columns.values())), *(map(len, static.values()))}
+        if len(lengths) > 1 or not len(times):
+            raise InputError(f"columns of {', '.join(map(str, sorted(lengths)))} rows, expected as many in each")
+        result = []
+        for one in sorted(set(names)):
+            rows = np.flatnonzero(np.array(names) == one)
+            rows = rows[np.argsort(times[rows], kind="stable")]
+            its_columns = {column: of[rows] for column, of in columns.items()}
+            texts = {column: of[rows[0]] for column, of in static.items()}
+            result.append(self._with_ahead(one, times[rows], values[rows], its_columns, texts))
+        return result
+
+    def _with_ahead(
+        self,
+        name: str,
+        times: NDArray[Any],
+        values: NDArray[np.float64],
+        columns: dict[str, Any],
+        static: dict[str, Any],
+    ) -> "_Series":
+        """A series whose times go on to the horizon."""
+        horizon = self.settings.horizon
+        there = np.flatnonzero(~np.isnan(values))
+        if not len(there):
+            raise InputError(f"series {name!r} has no value")
+        known = int(there[-1]) + 1
+        if np.isnan(values[:known]).any():
+            row = int(np.flatnonzero(np.isnan(values[:known]))[0])
+            raise InputError(f"series {name!r} has no value at {times[row]}, which is before its last one")
+        expected = times_from(times[0], self.settings.step, known + horizon)
+        wrong = np.flatnonzero(times != expected[: len(times)]) if len(times) <= len(expected) else np.array([0])
+        if len(wrong):
+            raise InputError(
+                f"series {name!r}: its times are not {self.settings.step} apart, as those that the model was fitted to"
+            )
+        longer = {}
+        for column, of in columns.items():
+            longer[column] = np.concatenate([of, np.full(len(expected) - len(of), np.nan)])
+            if column in self.settings.covariates.future and np.isnan(longer[column][known:]).any():
+                raise InputError(
+                    f"series {name!r} has no {column!r} for the {horizon} steps to forecast; a covariate known ahead "
+                    "must be given for them, in rows without a value"
+                )
+        return _Series(name, expected, values[:known], longer, static)
+
+    def _arrays(self, series: "list[_Series]") -> SeriesArrays:
+        covariates = self.settings.covariates
+        times = np.concatenate([one.times for one in series])
+        wanted = [*covariates.past, *covariates.future]
+        columns = {name: np.concatenate([one.columns[name] for one in series]) for name in wanted}
+        filled = [np.concatenate([one.values, np.zeros(self.settings.horizon)]) for one in series]
+        lengths = np.array([one.known for one in series])
+        texts = {column.name: [one.static[column.name] for one in series] for column in covariates.static}
+        return SeriesArrays(
+            np.concatenate(filled),
+            covariates.past_features(columns, len(times)),
+            covariates.known_features(times, columns),
+            covariates.static_features(texts, [one.name for one in series]),
+            np.cumsum(lengths + self.settings.horizon) - lengths - self.settings.horizon,
+            lengths,
+        )
+
+    @property
+    def integer_times(self) -> bool:
+        """Whether times are whole numbers."""
+        return self.settings.step.lstrip("-").isdigit()
+
+
+@dataclass(frozen=True)
+class _Series:
+    """One series.
+
+    Attributes:
+        times: of its values and of the horizon after them.
+        values: without gaps.
+        columns: of covariates, as long as the times.
+        static: what is the same throughout.
+    """
+
+    name: str
+    times: NDArray[Any]
+    values: NDArray[np.float64]
+    columns: dict[str, NDArray[np.float64]]
+    static: dict[str, Any]
+
+    @property
+    def known(self) -> int:
+        """The number of its values."""
+        return len(self.values)
+
+
+def times_from(first: Any, step: str, count: int) -> NDArray[Any]:
+    """So many times, a step apart.
+
+    Args:
+        first: a whole number, or a datetime64.
+        step: a whole number, or an interval as Polars writes it, such as ``30m`` or ``1mo``.
+
+    >>> times_from(np.datetime64("2024-01-31"), "1mo", 3).astype("datetime64[D]").tolist()
+    [datetime.date(2024, 1, 31), datetime.date(2024, 2, 29), datetime.date(2024, 3, 31)]
+    """
+    steps = np.arange(count)
+    if step.lstrip("-").isdigit():
+        return np.asarray(first + steps * int(step), np.int64)
+    match = re.fullmatch(r"(\d+)([a-z]+)", step)
+    if match is None or match[2] not in {*FIXED, *MONTHS}:
+        raise InputError(f"a step of {shown(step)}")
+    number, unit = int(match[1]), match[2]
+    start = np.datetime64(first, "us")
+    if unit in FIXED:
+        size, of = FIXED[unit]
+        return np.asarray(start + steps * np.timedelta64(number * size, of))
+    # Of months the day stays, or is the month's last.
+    month = start.astype("datetime64[M]")
+    day, clock = start.astype("datetime64[D]") - month.astype("datetime64[D]"), start - start.astype("datetime64[D]")
+    months = month + steps * number * MONTHS[unit]
+    last = (months + 1).astype("datetime64[D]") - months.astype("datetime64[D]") - 1
+    return np.asarray(months.astype("datetime64[D]") + np.minimum(day, last) + clock)
+
+
+def _column(given: Mapping[str, Sequence[Any]], *names: str) -> Sequence[Any]:
+    for name in names:
+        if name in given:
+            return given[name]
+    raise InputError(f"there is no column {names[0]!r}; there is {', '.join(given)}")
+
+
+def _times(column: Sequence[Any], integers: bool) -> NDArray[Any]:
+    values = np.asarray(column)
+    if integers:
+        if values.dtype.kind not in "iu":
+            raise InputError("times that are no whole numbers, which those in training were")
+        return values.astype(np.int64)
+    try:
+        if values.dtype.kind == "M":
+            return values.astype("datetime64[us]")
+        return np.array([_date(value) for value in column], "datetime64[us]")
+    except (ValueError, TypeError):
+        raise InputError("times that are no dates as ISO 8601 writes them, such as 2024-01-31T12:00") from None
+
+
+def _date(value: Any) -> datetime:
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=None)
+    if isinstance(value, date):
+        return datetime(value.year, value.month, value.day)
+    return datetime.fromisoformat(value).replace(tzinfo=None)
+
+
+def _numbers(column: Sequence[Any], name: str) -> NDArray[np.float64]:
+    try:
+        return np.array([np.nan if value is None else float(value) for value in column])
+    except (ValueError, TypeError):
+        raise InputError(f"column {name!r} holds something that is no number") from None
