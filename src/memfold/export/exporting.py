@@ -11,7 +11,7 @@ from memfold.errors import InputError
 from memfold.files import CONFIG, FolderKind, check_file, check_folder, sha256, write_file, write_folder
 from memfold.formats.directory import ENCODERS, MODEL, WEIGHTS, read_config
 from memfold.runtime.pipeline import answers_alone, load
-from memfold.runtime.recipe import Recipe, Run
+from memfold.runtime.recipe import Part, Recipe, Run
 from memfold.tasks.registry import load as load_task
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Export:
 
 
 def export(
-    model: "Task | str | Path",
+    model: "Task | Part | str | Path",
     to: str,
     out: str | Path,
     *,
@@ -84,7 +84,7 @@ def export(
     """Write a model for other programs; nothing is written unless it answers as the model does.
 
     Args:
-        model: fitted, or its folder.
+        model: fitted, or its folder; or a module as a `memfold.runtime.Part`, for which ``runtime`` is nothing.
         to: ``onnx`` (one file; a folder where a model has several parts, or needs other files), ``step`` (the same for
             one step, without loops and recurrent nodes, its state going in and out) or ``runtime`` (a folder for
             `memfold.runtime.load`).
@@ -99,12 +99,18 @@ def export(
     if to not in get_args(Target):
         raise InputError(f"export to {to!r}; there is {', '.join(get_args(Target))}")
     out = Path(out)
-    if to == "runtime":
+    task: Task | None = None
+    if isinstance(model, Part):
+        recipe = Recipe("module", [model], steps=[model])
+        if to == "runtime" or check is not None:
+            raise InputError("a module by itself has no form for memfold's runtime, and is not scored")
+    elif to == "runtime":
         return _to_runtime(model, out)
-    task = load_task(Path(model)) if isinstance(model, str | Path) else model
-    recipe = task.recipe()
+    else:
+        task = load_task(Path(model)) if isinstance(model, str | Path) else model
+        recipe = task.recipe()
     parts = recipe.steps if to == "step" else recipe.parts
-    if not parts:
+    if task is not None and not parts:
         raise InputError(f"a {task.name} model cannot go step by step: {recipe.no_steps}")
     single = len(parts) == 1 and not recipe.files
     _check_place(out, single, [part.name for part in parts], recipe)
@@ -114,7 +120,7 @@ def export(
     if isinstance(model, str | Path):
         about["model"] = sha256(Path(model) / WEIGHTS)
     done = [exported(part, step=to == "step", about=about) for part in parts]
-    scores = {} if check is None else _scores(task, recipe, done, to, (check, name, scoring or {}))
+    scores = {} if task is None or check is None else _scores(task, recipe, done, to, (check, name, scoring or {}))
     if single:
         write_file(out, lambda aside: _write(aside, done[0].content))
     else:

@@ -28,6 +28,9 @@ def served_by(layer: Stack, x: Tensor, state: State, *, ragged: bool) -> Way:
         ``"packed"``: the engine, on weights packed once, where nobody asks for a derivative. ``"operator"``: the engine
         as an operator of torch. ``"torch"``: torch.nn's own, for what the engine does not know: other devices and
         types. ``"composition"``: everything else, and whatever transforms the call: vmap, forward-mode derivatives.
+
+    Raises:
+        RuntimeError: torch's older exporter to ONNX, which traces, would fix the number of steps.
     """
     if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
         return "composition"
@@ -42,7 +45,15 @@ def served_by(layer: Stack, x: Tensor, state: State, *, ragged: bool) -> Way:
             return "packed"
     in_use = [name for name in layer.variants() if name != "recurrent_dropout" or layer.training]
     torch_has_it = hasattr(_VF, layer.cell) and not in_use
-    return "torch" if torch_has_it and not ragged and not compiling else "composition"
+    if torch_has_it and not ragged and not compiling:
+        return "torch"
+    if torch._C._get_tracing_state() and torch.onnx.is_in_onnx_export():
+        what = ", ".join(in_use) or ("lengths or resets" if ragged else layer.cell)
+        raise RuntimeError(
+            f"torch.onnx.export(dynamo=False) has no form for {what}: it would write down every step of this input; "
+            "memfold.export.export takes a module as a memfold.runtime.Part"
+        )
+    return "composition"
 
 
 def _the_engine_has(layer: Stack) -> bool:

@@ -110,7 +110,6 @@ class LSTM(Recurrent):
         self,
         x: Tensor | PackedSequence,
         hx: tuple[Tensor, Tensor] | None = None,
-        *,
         lengths: Integers | None = None,
         resets: Any = None,
     ) -> tuple[Any, tuple[Tensor, Tensor]]:
@@ -205,7 +204,6 @@ class GRU(Recurrent):
         self,
         x: Tensor | PackedSequence,
         hx: Tensor | None = None,
-        *,
         lengths: Integers | None = None,
         resets: Any = None,
     ) -> tuple[Any, Tensor]:
@@ -278,7 +276,6 @@ class RNN(Recurrent):
         self,
         x: Tensor | PackedSequence,
         hx: Tensor | None = None,
-        *,
         lengths: Integers | None = None,
         resets: Any = None,
     ) -> tuple[Any, Tensor]:
