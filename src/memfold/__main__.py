@@ -14,7 +14,9 @@ def main() -> None:
     try:
         from memfold.cli import run
     except ModuleNotFoundError as error:
-        sys.exit(f"memfold: the command line needs {error.name}: pip install 'memfold[train,series]'")
+        sys.exit(
+            f"memfold: the command line needs {error.name}: pip install 'memfold[cli]', to train 'memfold[train,series]'"
+        )
     sys.exit(run())
 
 

@@ -45,6 +45,19 @@ Systems: Linux on x86-64 and on 64-bit ARM
 To add a cell: docs/engine.md, "A new cell"
 """
 
+# Which extra brings a package; what needs another one needs most of them.
+EXTRAS = {
+    "torch": "train",
+    "polars": "series",
+    "sentencepiece": "text",
+    "soundfile": "audio",
+    "soxr": "audio",
+    "PIL": "vision",
+    "onnx": "export",
+    "onnxscript": "export",
+    "onnxruntime": "export",
+}
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else.")]
 
 
@@ -96,7 +109,7 @@ def run() -> int:
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("memfold"):  # a fault of ours
             raise
-        extra = "train" if error.name == "torch" else "train,series,text,audio,vision"
+        extra = EXTRAS.get((error.name or "").partition(".")[0], "train,series,text,audio,vision,export")
         say(f"memfold: this needs {error.name}, which is not installed: pip install 'memfold[{extra}]'")
         return 2
     except (KeyboardInterrupt, Abort):
