@@ -15,7 +15,7 @@ def main() -> None:
         from memfold.cli import run
     except ModuleNotFoundError as error:
         sys.exit(
-            f"memfold: the command line needs {error.name}: pip install 'memfold[cli]', to train 'memfold[train,series]'"
+            f"memfold: the command line needs {error.name}: pip install 'memfold[cli]', or [train,series] to train"
         )
     sys.exit(run())
 

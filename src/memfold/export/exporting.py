@@ -5,11 +5,12 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from memfold.errors import InputError
 from memfold.files import CONFIG, FolderKind, check_file, check_folder, sha256, write_file, write_folder
-from memfold.formats.directory import ENCODERS, MODEL, WEIGHTS, read_config
+from memfold.formats.directory import CARD, ENCODERS, MODEL, PARTS, WEIGHTS, fingerprint, read_config
 from memfold.runtime.pipeline import answers_alone, load
 from memfold.runtime.recipe import Part, Recipe, Run
 from memfold.tasks.registry import load as load_task
@@ -22,11 +23,10 @@ if TYPE_CHECKING:
 __all__ = ["Export", "Target", "export"]
 
 Target = Literal["onnx", "step", "runtime"]
-PARTS = frozenset({"model", "encoder", "decoder"})
 FOLDER = FolderKind(
     "exported model",
     lambda config: "export" in config,
-    frozenset({CONFIG, *ENCODERS, *(f"{part}.onnx" for part in PARTS)}),
+    frozenset({CONFIG, *ENCODERS, *PARTS}),
 )
 
 
@@ -178,23 +178,36 @@ def _scores(
 
 
 def _to_runtime(model: "Task | str | Path", out: Path) -> Export:
+    """A model's folder, with exported parts in it where it does not answer by NumPy and the engine alone."""
     if not isinstance(model, str | Path):
-        model.pipeline  # noqa: B018 (refuses a model that has none)
-        model.save(out)
-        load(out)
-        return Export(out, (), (), {})
+        with TemporaryDirectory() as folder:
+            model.save(Path(folder) / "model")
+            return _to_runtime(Path(folder) / "model", out)
     path = Path(model)
     config = read_config(path)
-    if not answers_alone(config):
-        raise InputError(f"{path}: a model for {config.get('task')} like this one answers with torch; use --to onnx")
     check_folder(out, MODEL)
     if (out / CONFIG).exists() and sha256(out / WEIGHTS) != sha256(path / WEIGHTS):
         raise InputError(f"{out}: holds another model; choose another folder")
-    write_folder(out, MODEL, lambda aside: _copy(path, aside, config))
-    load(out)
-    return Export(out, (), (), {})
+    done: list[Exported] = []
+    if not answers_alone(config):
+        from memfold.export.onnx_file import exported
+
+        done = [exported(part) for part in load_task(path).recipe().parts]
+    write_folder(out, MODEL, lambda aside: _copy(path, aside, config, done))
+    if answers_alone(config):
+        load(out)
+    return Export(out, done, (), {})
 
 
-def _copy(path: Path, aside: Path, config: Mapping[str, Any]) -> None:
-    for name in (CONFIG, *config["files"]):
+def _copy(path: Path, aside: Path, config: Mapping[str, Any], parts: "Sequence[Exported]") -> None:
+    for name in config["files"]:
         shutil.copyfile(path / name, aside / name)
+    if (path / CARD).is_file():
+        shutil.copyfile(path / CARD, aside / CARD)
+    files = dict(config["files"])
+    for part in parts:
+        file = aside / f"{part.part}.onnx"
+        _write(file, part.content)
+        files[file.name] = fingerprint(file)
+    text = json.dumps({**config, "files": files}, indent=2, ensure_ascii=False)
+    (aside / CONFIG).write_text(text + "\n", encoding="utf-8")

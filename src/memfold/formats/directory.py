@@ -12,7 +12,7 @@ from typing import Any
 from memfold.errors import InputError, shown
 from memfold.files import CONFIG, FolderKind, check_folder, read_json, settle, sha256, write_folder
 
-__all__ = ["FORMAT", "MODEL", "check_place", "read_config", "read_files", "write_model"]
+__all__ = ["FORMAT", "MODEL", "check_place", "exported_in", "fingerprint", "read_config", "read_files", "write_model"]
 
 FORMAT = 2  # 1 was memfold 0.1.0's, which wrote it as a name and a version
 EARLIER = "memfold-model"
@@ -20,13 +20,16 @@ WEIGHTS, CARD, CHECKPOINT = "model.safetensors", "README.md", "checkpoint.safete
 TOKENS, SOURCE, TARGET = "tokens.model", "source.model", "target.model"  # of sentencepiece
 TEXTS = "texts.txt"  # that a model of characters counts, a line each
 ENCODERS = (TOKENS, SOURCE, TARGET, TEXTS)
+PARTS = ("model.onnx", "front.onnx", "encoder.onnx", "decoder.onnx")  # by which a model answers where torch is not
 
 
 def _is_ours(config: Mapping[str, Any]) -> bool:
     return config.get("format") == EARLIER or (type(config.get("format")) is int and "task" in config)
 
 
-MODEL = FolderKind("model", _is_ours, frozenset({CONFIG, WEIGHTS, CARD, CHECKPOINT, *ENCODERS}), unfinished=CHECKPOINT)
+MODEL = FolderKind(
+    "model", _is_ours, frozenset({CONFIG, WEIGHTS, CARD, CHECKPOINT, *ENCODERS, *PARTS}), unfinished=CHECKPOINT
+)
 
 
 def write_model(
@@ -54,7 +57,7 @@ def write_model(
         (aside / CARD).write_text(card, encoding="utf-8")
         for name, content in (files or {}).items():
             (aside / name).write_bytes(content)
-        fingerprints = {name: _fingerprint(aside / name) for name in (WEIGHTS, *(files or {}))}
+        fingerprints = {name: fingerprint(aside / name) for name in (WEIGHTS, *(files or {}))}
         text = json.dumps({"format": FORMAT, **config, "files": fingerprints}, indent=2, ensure_ascii=False)
         (aside / CONFIG).write_text(text + "\n", encoding="utf-8")
 
@@ -103,7 +106,7 @@ def read_config(path: Path) -> dict[str, Any]:
     if version != FORMAT:
         raise InputError(f"{file}: format {version}, this memfold reads {FORMAT}; it takes a later memfold")
     noted = config.get("files")
-    if not isinstance(noted, dict) or not {WEIGHTS} <= noted.keys() <= {WEIGHTS, *ENCODERS}:
+    if not isinstance(noted, dict) or not {WEIGHTS} <= noted.keys() <= {WEIGHTS, *ENCODERS, *PARTS}:
         raise InputError(
             f"{file}: 'files' does not name {WEIGHTS} and, where there are some, the encoder's files alone"
         )
@@ -119,7 +122,7 @@ def _check(file: Path, expected: Mapping[str, Any]) -> None:
         raise InputError(f"{file}: missing")
     if (size := file.stat().st_size) != expected.get("bytes"):
         raise InputError(f"{file}: {size} bytes, {shown(expected.get('bytes'))} expected; truncated or replaced")
-    if _fingerprint(file) != expected:
+    if fingerprint(file) != expected:
         raise InputError(f"{file}: its SHA-256 differs from the one in {CONFIG}; it was changed")
 
 
@@ -128,5 +131,11 @@ def read_files(path: Path, config: Mapping[str, Any]) -> dict[str, bytes]:
     return {name: (path / name).read_bytes() for name in ENCODERS if name in config["files"]}
 
 
-def _fingerprint(file: Path) -> dict[str, Any]:
+def exported_in(config: Mapping[str, Any]) -> dict[str, str]:
+    """The files of the parts that a checked ``config.json`` names, by the parts' names."""
+    return {file.removesuffix(".onnx"): file for file in PARTS if file in config["files"]}
+
+
+def fingerprint(file: Path) -> dict[str, Any]:
+    """What ``config.json`` says of a file."""
     return {"bytes": file.stat().st_size, "sha256": sha256(file)}

@@ -26,8 +26,9 @@ from memfold.data.unreadable import leave_out
 from memfold.display import say
 from memfold.errors import InputError, NotFittedError, shown
 from memfold.files import check_file
-from memfold.formats.directory import CHECKPOINT, WEIGHTS, check_place, read_files, write_model
+from memfold.formats.directory import CHECKPOINT, WEIGHTS, check_place, exported_in, read_files, write_model
 from memfold.formats.schema import check, decode, encode
+from memfold.runtime.onnx_part import run_of
 from memfold.runtime.pipeline import Pipeline, pipeline_class
 from memfold.runtime.recipe import Recipe, Run
 from memfold.runtime.weights import Weights
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 __all__ = ["FitData", "Task", "one_source"]
 
 # Of config.json.
-KEYS = {"format", "files", "task", "runtime", "memfold", "torch", "parameters", "plan", "contest", "fitted"}
+KEYS = {"format", "files", "task", "runtime", "memfold", "torch", "parameters", "plan", "contest", "fitted", "weights"}
 UNREADABLE = (LookupError, TypeError, ValueError, RuntimeError, ArithmeticError, AttributeError, MemoryError)
 
 
@@ -119,6 +120,7 @@ class Task(ABC):
     progress = False  # whether reading shows how far it is; a fit sets it on its copy
     _stored: ClassVar[Weights | None] = None  # the arrays of a loaded model, until its network is made of them
 
+    _weight_count: ClassVar[int | None] = None  # of a loaded model
     _exported: ClassVar[Mapping[str, Run] | None] = None  # what computes the parts of a recipe in place of the network
 
     lr: float = learning_rate(2e-3)
@@ -773,11 +775,13 @@ class Task(ABC):
             "plan": encode(self.plan_),
             "contest": encode(there.get("contest_")),
             "fitted": {name: encode(there[f"{name}_"]) for name in self.fitted_types() if f"{name}_" in there},
+            "weights": self.parameter_count,
         }
 
     @classmethod
     def from_folder(cls, path: Path, config: dict[str, Any]) -> Self:
-        """The model in a folder whose ``config.json`` has been read and checked; without torch where it answers so.
+        """The model in a folder whose ``config.json`` has been read and checked; without torch where it answers so, or
+        where there is none and the folder holds exported parts.
 
         Raises:
             InputError: what the folder holds is no such model.
@@ -790,6 +794,8 @@ class Task(ABC):
                 kind, files = pipeline_class(cls.runtime), read_files(path, config)
                 vars(task)["pipeline"] = task._made(kind.from_config(config, weights, files))
                 weights.finish()
+            elif importlib.util.find_spec("torch") is None and exported_in(config):
+                vars(task)["_exported"] = {name: run_of(path / file) for name, file in exported_in(config).items()}
             else:
                 task._make_network()
         except UNREADABLE as error:
@@ -859,6 +865,8 @@ class Task(ABC):
         task.plan_ = checked_plan(config.get("plan", {}), planned, "plan")
         check(config.get("contest"), Contest | None, "contest")
         task.contest_ = decode(config.get("contest"), Contest | None)
+        check(config.get("weights"), int | None, "weights")
+        vars(task)["_weight_count"] = config.get("weights")
         task.restore_files(read_files(path, config))
         for name, hint in cls.fitted_types().items():
             setattr(task, f"{name}_", decode(config["fitted"][name], hint))
@@ -892,6 +900,8 @@ class Task(ABC):
     @property
     def parameter_count(self) -> int:
         """The number of weights that are trained."""
+        if self._weight_count is not None:
+            return self._weight_count
         return sum(weight.numel() for weight in self.network_.parameters())
 
     def _card(self, report: Report | None, command: str) -> str:
