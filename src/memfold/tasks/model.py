@@ -626,11 +626,21 @@ class Task(ABC):
         better = {metric.name: metric.better for metric in self.metrics}
         result = Report(self.name, name, metrics, beside, self.parameter_count, self.seed, better=better)
         result.plan, result.winner = dict(self.plan_), None if self.contest_ is None else self.contest_.winner
-        result.shown, result.signatures = self.details(examples, answers, seconds), self.signatures(examples, answers)
+        result.shown, result.signatures = self._shown(examples, answers, seconds), self.signatures(examples, answers)
         if report is not None:
             self.write_page(Path(report), result, examples, answers)
         result.seconds = time.monotonic() - begun
         return result
+
+    def _shown(self, examples: Any, answers: Any, seconds: float) -> Sequence[Any]:
+        """The details; where they need torch and there is none, nothing, which is said."""
+        try:
+            return self.details(examples, answers, seconds)
+        except ModuleNotFoundError as error:
+            if error.name != "torch":
+                raise
+            say("the scores' details need torch, which is not installed; they are left out")
+            return ()
 
     # -- the command line ------------------------------------------------------------------------------------
 
