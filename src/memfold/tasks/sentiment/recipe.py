@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from memfold.runtime.recipe import Part, Recipe
 from memfold.runtime.texts.blend import Blend
-from memfold.runtime.texts.encoding import LONGEST, SHORTEST, UNKNOWN
+from memfold.runtime.texts.encoding import LONGEST, SHORTEST
 from memfold.runtime.texts.ngrams import KINDS
 from memfold.runtime.texts.parted import part_inputs
 from memfold.runtime.texts.tokens import PATTERN, UNSPACED
@@ -86,7 +86,11 @@ class Labelled(nn.Module):
 
 
 def recipe(task: "TextClassifier") -> Recipe:
-    """All that answers; cutting texts into tokens and counting their n-grams are left to the caller."""
+    """All that answers; cutting texts into tokens and counting their n-grams are left to the caller.
+
+    Of every token an n-gram is hashed once. The column of an n-gram that the linear model counts is its place among
+    the terms of all kinds, one kind after another.
+    """
     labelling, network = task.labelling, task.network_
 
     def given(*texts: str) -> dict[str, Any]:
@@ -117,21 +121,26 @@ def recipe(task: "TextClassifier") -> Recipe:
             "case": "lower",
             "pattern": PATTERN,
             "most": labelling.encoder.max_length,
-            "words": task.vocabulary_,
-            "first": UNKNOWN + 1,
-            "unknown": UNKNOWN,
+            "words": ["", *task.vocabulary_],  # the first one for all that are not among them
         },
         "grams_of_tokens": {
             "marks": "<>",
-            "sizes": [SHORTEST, LONGEST],
+            "sizes": list(range(SHORTEST, LONGEST + 1)),
             "hash": "crc32",
             "buckets": task.buckets_,
             "with_neighbours": UNSPACED,
         },
-        "ngrams": {
-            kind: {**KINDS[kind], "case": "lower", "terms": list(terms)}
-            for kind, terms in zip(size.kinds, places, strict=True)
-        },
+        "ngrams": {kind: _counted(kind, list(terms)) for kind, terms in zip(size.kinds, places, strict=True)},
         "classes": task.classes_,
     }
     return Recipe(task.name, [part], around, no_steps="it reads texts in both directions")
+
+
+def _counted(kind: str, terms: list[str]) -> dict[str, Any]:
+    """Which n-grams are counted of a kind, by scikit-learn's name of the unit; runs of white space are one space."""
+    options = KINDS[kind]
+    shortest, longest = options["ngram_range"]
+    sizes = {"sizes": list(range(shortest, longest + 1)), "case": "lower", "terms": terms}
+    if "token_pattern" in options:
+        return {"unit": "word", "pattern": options["token_pattern"], "between": " ", **sizes}
+    return {"unit": options["analyzer"], "between": "", **sizes}
