@@ -11,7 +11,7 @@ from export.parts import by_torch
 from memfold.export import export
 from memfold.tasks.translate.batches import pad
 from memfold.tasks.translate.memory import NEVER, TranslationMemory
-from memfold.tasks.translate.parted import PartTranslation
+from memfold.tasks.translate.part import PartTranslation
 from memfold.tasks.translate.search import beam_search
 from tasks.small import SMALL
 
@@ -37,7 +37,7 @@ def test_a_generator_writes_and_scores_through_its_part(tmp_path: Path) -> None:
         through = model.through(by_torch(model.recipe()))
         model = model.through(None)
         assert "".join(through.generate("ab", length=30)) == "".join(model.generate("ab", length=30))
-    assert model.recipe().left_out == [f"the {len(model.grams_)}-gram model, whose share in the probabilities is 0.40"]
+    assert model.recipe().left_out == [f"the {len(model.grams_)}-gram model, whose share in the probabilities is 40%"]
     model.share_ = 0.0
     assert model.recipe().left_out == []
 
@@ -48,7 +48,7 @@ def test_a_generator_of_subwords_brings_its_file(tmp_path: Path) -> None:
     recipe = model.recipe()
     subwords = recipe.around["subwords"]
     processor = SentencePieceProcessor(model_proto=recipe.files[subwords["file"]])
-    lines = [processor.encode(line) for line in "He said\nno".split("\n")]
+    lines = [processor.encode(line) for line in ["He said", "no"]]
     assert [*lines[0], subwords["between_lines"], *lines[1]] == model.vocabulary_.encode("He said\nno").tolist()
 
 
@@ -69,11 +69,8 @@ def test_a_classifier_answers_through_its_part_by_both_halves(tmp_path: Path) ->
 
 @pytest.mark.parametrize("beam", [1, 3])
 def test_a_search_through_parts_finds_the_same(beam: int, tmp_path: Path) -> None:
-    model = shaken(
-        SMALL["translate"](tmp_path)
-        .model(decoder_layers=3)
-        .fit([("one cat", "cat one")] * 40, budget="1ep", progress=False)
-    )
+    small = SMALL["translate"](tmp_path)
+    model = shaken(small.model(decoder_layers=3).fit(small.X, small.y, budget="1ep", progress=False))
     runs = by_torch(model.recipe())
     parts = PartTranslation(runs["encoder"], runs["decoder"], model.decoder_layers)
     sentences = [[3, 4, 5, 3, 4], [5], [4, 4, 3]]
@@ -100,5 +97,5 @@ def test_a_classifier_of_characters_is_exported_too(tmp_path: Path) -> None:
     model: Any = SMALL["sentiment"](tmp_path).model().fit(texts, labels, budget="1ep", progress=False)
     done = export(model, "onnx", tmp_path / "m.onnx", check=model.labelled(texts, labels))
     first, second = (report.metrics for report in done.scores.values())
-    assert second == pytest.approx(first)
+    assert second == pytest.approx(first, rel=1e-4)
     assert model.recipe().around["ngrams"]["characters"]["unit"] == "char"

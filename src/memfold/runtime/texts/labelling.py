@@ -15,7 +15,7 @@ from memfold.runtime.texts.blend import Blend, TextAnswers
 from memfold.runtime.texts.encoding import TokenEncoder, TokenKinds
 from memfold.runtime.texts.linear import LinearModel
 from memfold.runtime.texts.ngrams import RegressionSize
-from memfold.runtime.texts.parted import PartLabelling
+from memfold.runtime.texts.part import PartLabelling
 from memfold.runtime.texts.tokens import tokens
 from memfold.runtime.weights import Weights
 

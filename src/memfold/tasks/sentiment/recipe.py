@@ -10,7 +10,7 @@ from memfold.runtime.recipe import Part, Recipe
 from memfold.runtime.texts.blend import Blend
 from memfold.runtime.texts.encoding import LONGEST, SHORTEST
 from memfold.runtime.texts.ngrams import KINDS
-from memfold.runtime.texts.parted import part_inputs
+from memfold.runtime.texts.part import part_inputs
 from memfold.runtime.texts.tokens import PATTERN, UNSPACED
 from memfold.tasks.sentiment.baselines import NgramRegression
 from memfold.tasks.sentiment.network import Ensemble

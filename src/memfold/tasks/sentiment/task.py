@@ -20,7 +20,7 @@ from memfold.runtime.pipeline import Pipeline
 from memfold.runtime.texts.blend import Blend, TextAnswers
 from memfold.runtime.texts.labelling import Labelling
 from memfold.runtime.texts.ngrams import RegressionSize, counted_by_character
-from memfold.runtime.texts.parted import PartLabelling
+from memfold.runtime.texts.part import PartLabelling
 from memfold.runtime.texts.tokens import tokens
 from memfold.tasks.classes import CLASS_METRICS, class_columns, class_scores
 from memfold.tasks.contest import ALONE, ANSWER, Contest

@@ -340,7 +340,7 @@ class Translator(Task):
 
     def _searched(self) -> "Searched":
         """The network, or the exported parts in its place."""
-        from memfold.tasks.translate.parted import PartTranslation
+        from memfold.tasks.translate.part import PartTranslation
 
         if self._exported is not None:
             return PartTranslation(self._exported["encoder"], self._exported["decoder"], self.decoder_layers)
