@@ -16,7 +16,6 @@ from memfold.runtime.writing.mixture import Mixture, best_share
 from memfold.runtime.writing.sampling import Sampler
 from memfold.runtime.writing.vocabulary import Characters, Subwords
 from memfold.runtime.writing.writing import WriteSettings, Writing
-from memfold.stream import Stream
 from memfold.tasks.generate import windows
 from memfold.tasks.generate.nats import windows_of
 from memfold.tasks.generate.network import LanguageModel, ModelSize
@@ -293,8 +292,7 @@ def writing(network):
 
 
 def sampler(network, **options):
-    pipeline = writing(network)
-    return Sampler(Stream(pipeline.layers, pipeline.head), pipeline.embedding, **options)
+    return Sampler(writing(network).reader(), **options)
 
 
 @pytest.mark.parametrize("option", [{}, {"tied": True}, {"coupled": True}], ids=str)

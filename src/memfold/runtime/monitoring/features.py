@@ -15,7 +15,10 @@ DAY = 86_400.0  # seconds
 WEEK = 7 * DAY
 FORGET = 2000  # points after which a scale has mostly forgotten
 OUTLIER = 6.0  # scales: what is further out moves the scale no more than this
+OUTLIER_AFTER = 20  # points of which none is one
 FLOOR = 1e-3  # a scale, of the level's magnitude
+LEAST = 1e-9  # a scale
+REACH = 50.0  # inwards: what is further out is taken for as far
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class Scale:
     @property
     def unit(self) -> float:
         """What counts as one: the deviation, and never quite 0."""
-        return max(self.deviation, FLOOR * abs(self.level), 1e-9)
+        return max(self.deviation, FLOOR * abs(self.level), LEAST)
 
     def inwards(self, value: float) -> float:
         """A value as the network sees it: in units from the level, far ones drawn in."""
@@ -55,14 +58,14 @@ class Scale:
 
     def outwards(self, value: float) -> float:
         """The reverse of `inwards`."""
-        return self.level + self.unit * math.sinh(min(max(value, -50.0), 50.0))
+        return self.level + self.unit * math.sinh(min(max(value, -REACH), REACH))
 
     def add(self, value: float) -> None:
         """Take a value into account."""
         self.points += 1
         weight = 1 / min(self.points, FORGET)
         away = value - self.level
-        if self.points > 20:
+        if self.points > OUTLIER_AFTER:
             bound = OUTLIER * self.unit
             away = min(max(away, -bound), bound)
         self.level += weight * away

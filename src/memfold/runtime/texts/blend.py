@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Blend"]
+__all__ = ["Blend", "TextAnswers"]
 
 Array = NDArray[np.float64]
 
@@ -36,3 +36,17 @@ class Blend:
         p = np.exp(logits - logits.max(1, keepdims=True))
         result: Array = p / p.sum(1, keepdims=True)
         return result
+
+
+@dataclass(frozen=True)
+class TextAnswers:
+    """What the whole model and its halves make of texts.
+
+    Attributes:
+        probabilities: of every class by the whole model, (S, C).
+        network, ngrams: log-probabilities by the LSTMs and by the n-grams alone, (S, C).
+    """
+
+    probabilities: Array
+    network: Array
+    ngrams: Array

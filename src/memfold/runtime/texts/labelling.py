@@ -11,32 +11,19 @@ from numpy.typing import NDArray
 from memfold.engine import Packed, fold, pack
 from memfold.errors import InputError
 from memfold.runtime.pipeline import Pipeline, Session
-from memfold.runtime.texts.blend import Blend
+from memfold.runtime.texts.blend import Blend, TextAnswers
 from memfold.runtime.texts.encoding import TokenEncoder, TokenKinds
 from memfold.runtime.texts.linear import LinearModel
 from memfold.runtime.texts.ngrams import RegressionSize
+from memfold.runtime.texts.part import PartLabelling
 from memfold.runtime.texts.tokens import tokens
 from memfold.runtime.weights import Weights
 
-__all__ = ["LabelSettings", "Labelling", "TextAnswers"]
+__all__ = ["LabelSettings", "Labelling"]
 
 ROWS = 128  # texts at once
 Array = NDArray[np.float64]
 Floats = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class TextAnswers:
-    """What the whole model and its halves make of texts.
-
-    Attributes:
-        probabilities: of every class by the whole model, (S, C).
-        network, ngrams: log-probabilities by the LSTMs and by the n-grams alone, (S, C).
-    """
-
-    probabilities: Array
-    network: Array
-    ngrams: Array
 
 
 @dataclass(frozen=True)
@@ -70,7 +57,13 @@ class LabelSettings:
 
 
 class Labelling(Pipeline[LabelSettings]):
-    """Gives texts their class: several bidirectional LSTMs, blended with a linear model of n-grams."""
+    """Gives texts their class: several bidirectional LSTMs, blended with a linear model of n-grams.
+
+    Attributes:
+        part: what computes all of these in place of the engine; the engine does when None.
+    """
+
+    part: PartLabelling | None = None
 
     settings_type = LabelSettings
 
@@ -83,6 +76,8 @@ class Labelling(Pipeline[LabelSettings]):
 
     def answers(self, texts: Sequence[str]) -> TextAnswers:
         """The probability of every class for every text, by the whole model and by its halves."""
+        if self.part is not None:
+            return self.part.answers(texts)
         network, ngrams = self.network_log_probabilities(texts), self.ngrams.log_probabilities(texts)
         return TextAnswers(self.settings.blend.probabilities(network, ngrams), network, ngrams)
 

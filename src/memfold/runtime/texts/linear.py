@@ -71,6 +71,16 @@ class LinearModel:
         log_p: Array = shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
         return log_p
 
+    def counted(self, text: str) -> tuple[NDArray[np.int64], Array]:
+        """The columns of the n-grams in a text that are known, of one kind after another, and how often each is there,
+        (N,)."""
+        parts, first = [], 0
+        for kind, places in zip(self.size.kinds, self.places, strict=True):
+            parts.append(self._known(Counter(gram for gram, _, _ in grams_of(text.lower(), kind)), kind, first))
+            first += len(places)
+        columns, often = zip(*parts, strict=True)
+        return np.concatenate(columns), np.concatenate(often)
+
     def _scores(self, text: str) -> Array:
         result, first = self.bias.copy(), 0
         for kind, places in zip(self.size.kinds, self.places, strict=True):
@@ -79,12 +89,16 @@ class LinearModel:
             first += len(places)
         return result
 
-    def _weighed(self, counts: Counter[str], kind: str, first: int) -> tuple[NDArray[np.int64], Array]:
-        """The columns of a kind's n-grams that are known, and their values: a row of length 1."""
+    def _known(self, counts: Counter[str], kind: str, first: int) -> tuple[NDArray[np.int64], Array]:
+        """The columns of a kind's n-grams that are known, and how often they are there."""
         places = self.places[self.size.kinds.index(kind)]
         known = {places[gram]: count for gram, count in counts.items() if gram in places}
         columns = first + np.fromiter(known, np.int64, len(known))
-        often = np.fromiter(known.values(), np.float64, len(known))
+        return columns, np.fromiter(known.values(), np.float64, len(known))
+
+    def _weighed(self, counts: Counter[str], kind: str, first: int) -> tuple[NDArray[np.int64], Array]:
+        """The columns of a kind's n-grams that are known, and their values: a row of length 1."""
+        columns, often = self._known(counts, kind, first)
         values: Array = (1 + np.log(often) if KINDS[kind].get("sublinear_tf") else often) * self.idf[columns]
         length = float(np.sqrt(np.square(values).sum()))
         return columns, values / (length or 1.0)

@@ -3,15 +3,16 @@
 import re
 import unicodedata
 
-__all__ = ["token_places", "tokens", "unspaced"]
+__all__ = ["PATTERN", "UNSPACED", "token_places", "tokens", "unspaced"]
 
 # Scripts without spaces: Thai to Lao, Burmese, Khmer, kana, Chinese.
 _UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 )
 _MARKS = "".join(chr(code) for code in range(0x300, 0x10000) if unicodedata.category(chr(code)).startswith("M"))
-_TOKEN = re.compile(rf"[{_UNSPACED}][{_MARKS}]*|(?:[^\W{_UNSPACED}][{_MARKS}]*)+|[^\w\s]")
-_ONE = re.compile(rf"[{_UNSPACED}]")
+UNSPACED = f"[{_UNSPACED}]"  # a character of these
+PATTERN = rf"{UNSPACED}[{_MARKS}]*|(?:[^\W{_UNSPACED}][{_MARKS}]*)+|[^\w\s]"  # a token
+_TOKEN, _ONE = re.compile(PATTERN), re.compile(UNSPACED)
 
 
 def tokens(text: str) -> list[str]:

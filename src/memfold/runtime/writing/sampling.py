@@ -1,4 +1,4 @@
-"""Writing: a token at a time on a stream, which needs no torch."""
+"""Writing: a token at a time, which needs no torch."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -8,19 +8,16 @@ from numpy.typing import NDArray
 
 from memfold.errors import InputError
 from memfold.runtime.writing.mixture import Mixture
-from memfold.stream import Stream
+from memfold.runtime.writing.network import Reader
 
 __all__ = ["Sampler"]
 
-Array = NDArray[np.float32]
-
 
 class Sampler:
-    """Draws each next token from a language model on a stream.
+    """Draws each next token from a language model.
 
     Args:
-        stream: takes an embedding ``(E,)`` and gives logits ``(V,)``.
-        embedding: ``(V, E)``.
+        reader: the model, a token at a time.
         temperature: divides the logits: below 1 bolder, above 1 wilder; 0 always takes the likeliest.
         top_k: draw from so many of the likeliest tokens only.
         top_p: draw from the likeliest tokens that make up this much of the probability (Holtzman et al. 2020).
@@ -33,8 +30,7 @@ class Sampler:
 
     def __init__(
         self,
-        stream: Stream,
-        embedding: Array,
+        reader: Reader,
         *,
         temperature: float = 1.0,
         top_k: int | None = None,
@@ -49,7 +45,7 @@ class Sampler:
             raise InputError(f"top_k must be at least 1, got {top_k}")
         if top_p is not None and not 0 < top_p <= 1:
             raise InputError(f"top_p must be above 0 and at most 1, got {top_p}")
-        self.stream, self.embedding = stream, embedding
+        self.reader = reader
         self.temperature = temperature
         self.top_k = top_k
         self.top_p = top_p
@@ -59,13 +55,13 @@ class Sampler:
 
     def tokens(self, prompt: NDArray[np.int64]) -> Iterator[int]:
         """What follows a prompt of at least one token, without end."""
-        self.stream.reset()
+        self.reader.reset()
         for token in prompt[:-1]:
-            self.stream.step(self.embedding[token])
+            self.reader.step(token)
         reach = 0 if self.mixture is None else self.mixture.ngram.order
         context = prompt[-max(reach, 1) :]
         while True:
-            logits = self.stream.step(self.embedding[context[-1]])
+            logits = self.reader.step(context[-1])
             token = self.choose(logits if self.mixture is None else self.mixture.log_probabilities(logits, context))
             yield token
             context = np.append(context, token)[-max(reach, 1) :]

@@ -16,11 +16,12 @@ from memfold.runtime.ngram import NGram
 from memfold.runtime.pipeline import Pipeline, Session
 from memfold.runtime.weights import Weights
 from memfold.runtime.writing.mixture import Mixture
+from memfold.runtime.writing.network import EngineReader, TokenNetwork
 from memfold.runtime.writing.sampling import Sampler
 from memfold.runtime.writing.vocabulary import Characters, Subwords, Tokens, Vocabulary
 from memfold.stream import Stream
 
-__all__ = ["WriteSettings", "Writing"]
+__all__ = ["LENGTH", "TEMPERATURE", "WriteSettings", "Writing"]
 
 LENGTH = 500  # tokens that are written when nothing is said
 TEMPERATURE = 0.8
@@ -59,6 +60,7 @@ class Writing(Pipeline[WriteSettings]):
     Attributes:
         vocabulary: from text to tokens and back.
         mixture: the n-gram model and its share in the answer.
+        network: what gives the logits; the pipeline itself, by the engine, unless another is put there.
     """
 
     settings_type = WriteSettings
@@ -81,6 +83,7 @@ class Writing(Pipeline[WriteSettings]):
         self.output = self.embedding if its.tied else weights.take("output", (size, its.hidden_size))
         self.mixture = Mixture(NGram.taken(weights, "ngram", its.grams, size), its.share)
         self.packed = [pack(layer.cell, layer.weights) for layer in self.layers]
+        self.network: TokenNetwork = self
 
     @cached_property
     def head(self) -> dict[str, Array]:
@@ -127,8 +130,7 @@ class Writing(Pipeline[WriteSettings]):
         if length < 1:
             raise InputError(f"length must be at least 1, got {length}")
         sampler = Sampler(
-            Stream(self.layers, self.head),
-            self.embedding,
+            self.network.reader(),
             temperature=temperature,
             top_k=top_k,
             top_p=top_p,
@@ -136,10 +138,10 @@ class Writing(Pipeline[WriteSettings]):
             seed=self.settings.seed if seed is None else seed,
             mixture=self.mixture,
         )
-        start = self.vocabulary.encode(prompt or self._beginning())
+        start = self.vocabulary.encode(prompt or self.beginning())
         return self.vocabulary.pieces(islice(sampler.tokens(start), length))
 
-    def _beginning(self) -> str:
+    def beginning(self) -> str:
         """What to write on from when nothing is given: a line's end, or else the commonest token."""
         counts = self.settings.counts
         line_end = self.vocabulary.encode("\n")
@@ -153,21 +155,31 @@ class Writing(Pipeline[WriteSettings]):
         """
         count, size = len(rows), self.vocabulary.size
         steps = min(max(LOGITS // (count * size), 1), READ)
-        states: list[Any] = [None] * len(self.packed)
+        state = None
         parts = []
         for start in range(0, rows.shape[1] - 1, steps):
             block = rows[:, start : start + steps + 1].T  # (T + 1, R)
-            y: Array = self.embedding[block[:-1]]
-            for k, packed in enumerate(self.packed):
-                y, states[k] = fold(packed.cell, y, packed, states[k])
-            features = y.reshape(-1, y.shape[2])
-            if self.projection is not None:
-                features = features @ self.projection["weight"].T + self.projection["bias"]
-            logits = (features @ self.output.T + self.bias).astype(np.float64)
+            given, state = self.network.logits(block[:-1], state)
+            logits = given.reshape(-1, size).astype(np.float64)
             logits -= logits.max(1, keepdims=True)
             picked = np.take_along_axis(logits, block[1:].reshape(-1, 1), 1)[:, 0]
             parts.append((np.log(np.exp(logits).sum(1)) - picked).reshape(-1, count))
         return np.concatenate(parts).T
+
+    def logits(self, tokens: Tokens, state: Any = None) -> tuple[Array, Any]:
+        """By the engine the logits ``(T, B, V)`` of what follows each of the tokens ``(T, B)``, and the state after."""
+        states = [None] * len(self.packed) if state is None else list(state)
+        y: Array = self.embedding[tokens]
+        for k, packed in enumerate(self.packed):
+            y, states[k] = fold(packed.cell, y, packed, states[k])
+        features = y.reshape(-1, y.shape[2])
+        if self.projection is not None:
+            features = features @ self.projection["weight"].T + self.projection["bias"]
+        return (features @ self.output.T + self.bias).reshape(*tokens.shape, -1), states
+
+    def reader(self) -> EngineReader:
+        """The same a token at a time."""
+        return EngineReader(Stream(self.layers, self.head), self.embedding)
 
     def open(self) -> "WriteSession":
         return WriteSession(self)

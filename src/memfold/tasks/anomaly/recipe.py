@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from memfold.runtime.monitoring.features import FLOOR, FORGET, LEAST, OUTLIER, OUTLIER_AFTER, REACH
 from memfold.runtime.monitoring.monitor import LEAST_LOG_SIGMA, MOST_LOG_SIGMA
 from memfold.runtime.recipe import Part, Recipe
 from memfold.tasks.anomaly.network import Predictor
@@ -48,6 +49,14 @@ def recipe(task: "AnomalyDetector") -> Recipe:
     size = task.pipeline.settings.size
     around = {
         "features": {"variables": list(task.variables_), "calendar": size.calendar, "count": size.count},
+        "scale": {
+            "forget": FORGET,
+            "outlier": OUTLIER,
+            "outlier_after": OUTLIER_AFTER,
+            "floor": FLOOR,
+            "least": LEAST,
+            "reach": REACH,
+        },
         "error": {"kind": "t", "degrees": 4, "band80": 1.533, "alarm_below": task.false_alarms / 1000},
     }
     left = ["the running scales of the variables, the day before and the calendar, of which features are made"]

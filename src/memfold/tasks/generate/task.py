@@ -24,7 +24,9 @@ from memfold.display import say
 from memfold.errors import InputError
 from memfold.formats.directory import TOKENS
 from memfold.runtime.ngram import NGram
+from memfold.runtime.pipeline import Pipeline
 from memfold.runtime.writing.mixture import Mixture, best_share
+from memfold.runtime.writing.network import PartNetwork
 from memfold.runtime.writing.vocabulary import Characters, Subwords, Tokens, Vocabulary
 from memfold.runtime.writing.writing import Writing
 from memfold.tasks.contest import ALONE, ANSWER, Contest
@@ -281,6 +283,12 @@ class TextGenerator(Task):
             InputError: not fitted, or an option out of its range.
         """
         return self.writing.written(prompt, length, temperature, top_k, top_p, seed)
+
+    def _made(self, pipeline: Pipeline[Any]) -> Pipeline[Any]:
+        writing: Any = pipeline
+        if self._exported is not None:
+            writing.network = PartNetwork(self._exported["model"], self.num_layers, self.chosen.hidden_size)
+        return pipeline
 
     @property
     def writing(self) -> Writing:

@@ -16,9 +16,11 @@ from memfold.data.labels import counted, numbers_of, same_label, spellings, with
 from memfold.data.seen import Seen
 from memfold.display import say
 from memfold.errors import InputError
-from memfold.runtime.texts.blend import Blend
-from memfold.runtime.texts.labelling import Labelling, TextAnswers
+from memfold.runtime.pipeline import Pipeline
+from memfold.runtime.texts.blend import Blend, TextAnswers
+from memfold.runtime.texts.labelling import Labelling
 from memfold.runtime.texts.ngrams import RegressionSize, counted_by_character
+from memfold.runtime.texts.part import PartLabelling
 from memfold.runtime.texts.tokens import tokens
 from memfold.tasks.classes import CLASS_METRICS, class_columns, class_scores
 from memfold.tasks.contest import ALONE, ANSWER, Contest
@@ -326,6 +328,13 @@ class TextClassifier(Task):
             InputError: not fitted yet.
         """
         return self.labelling.answers(texts).probabilities
+
+    def _made(self, pipeline: Pipeline[Any]) -> Pipeline[Any]:
+        labelling: Any = pipeline
+        if self._exported is not None:
+            run, encoder, ngrams = self._exported["model"], labelling.encoder, labelling.ngrams
+            labelling.part = PartLabelling(run, encoder, ngrams, len(self.classes_))
+        return pipeline
 
     @property
     def labelling(self) -> Labelling:

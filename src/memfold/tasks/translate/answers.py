@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 
 from memfold.tasks.translate.memory import Match
 
-__all__ = ["Alignment", "Translations", "blended", "nearest"]
+__all__ = ["NEAREST", "Alignment", "Translations", "blended", "nearest"]
+
+NEAREST = "nearest sentence"  # what a memory answers, by name
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,14 @@ class DecoderState:
     first: tuple[Tensor, Tensor]
     upper: tuple[Tensor, Tensor]
 
+    @classmethod
+    def after(cls, memory: Memory, layers: int) -> Self:
+        """That of a decoder with so many layers before the first word."""
+        B, H = memory.first.shape
+        zero = memory.first.new_zeros(1, B, H)
+        upper = memory.first.new_zeros(layers - 1, B, H)
+        return cls((memory.first[None], zero), (upper, upper))
+
     def rows(self, index: Tensor) -> Self:
         """The state of some rows."""
         return type(self)(*((h[:, index], c[:, index]) for h, c in (self.first, self.upper)))
@@ -125,10 +133,7 @@ class TranslationNetwork(nn.Module):
 
     def begin(self, memory: Memory) -> DecoderState:
         """The decoder's state before the first word."""
-        B, H = memory.first.shape
-        zero = memory.first.new_zeros(1, B, H)
-        upper = memory.first.new_zeros(self.size.decoder_layers - 1, B, H)
-        return DecoderState((memory.first[None], zero), (upper, upper))
+        return DecoderState.after(memory, self.size.decoder_layers)
 
     def decode(
         self, memory: Memory, words: Tensor, state: DecoderState, lengths: Tensor | None = None
@@ -152,6 +157,12 @@ class TranslationNetwork(nn.Module):
         y, upper = self.upper(self.dropout(torch.cat([h, context], dim=-1)), state.upper, lengths=lengths)
         features = torch.tanh(self.readout(self.dropout(torch.cat([y, context], dim=-1))))  # (B, T, E)
         return self.dropout(features), DecoderState(first, upper), attention
+
+    def step(self, memory: Memory, words: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState, Tensor]:
+        """Go on with a word each, (B, 1): log-probabilities (B, V) of the next ones, the state after the words, and
+        where the attention was, (B, S)."""
+        features, after, attention = self.decode(memory, words, state)
+        return self.logits(features[:, 0]).log_softmax(-1), after, attention[:, 0]
 
     def logits(self, features: Tensor) -> Tensor:
         """Scores (..., V) of every subword, by the embedding itself (Press & Wolf 2017)."""

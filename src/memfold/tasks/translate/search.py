@@ -2,15 +2,32 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from memfold.tasks.translate.network import TranslationNetwork
+from memfold.tasks.translate.network import DecoderState, Memory
 from memfold.tasks.translate.subwords import BEGIN, END, UNKNOWN
 
-__all__ = ["Hypothesis", "beam_search", "length_penalty"]
+__all__ = ["LIMIT", "NEVER_WRITTEN", "Hypothesis", "Searched", "beam_search", "length_penalty"]
+
+LIMIT = (2, 10)  # a translation has at most so many times the subwords of its sentence and so many more, with the end
+NEVER_WRITTEN = [UNKNOWN, BEGIN]
+
+
+class Searched(Protocol):
+    """An encoder and a decoder, whoever computes them."""
+
+    def encode(self, source: Tensor, lengths: Tensor) -> Memory:
+        """Read the source, (B, S) subwords of which each row has ``lengths``."""
+
+    def begin(self, memory: Memory) -> DecoderState:
+        """The decoder's state before the first word."""
+
+    def step(self, memory: Memory, words: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState, Tensor]:
+        """Go on with a word each, (B, 1): log-probabilities (B, V) of the next ones, the state after the words, and
+        where the attention was, (B, S)."""
 
 
 @dataclass(frozen=True, order=True)
@@ -34,9 +51,7 @@ def length_penalty(length: Any, alpha: float) -> Any:
 
 
 @torch.no_grad()
-def beam_search(
-    network: TranslationNetwork, source: Tensor, lengths: Tensor, beam: int, alpha: float
-) -> list[list[Hypothesis]]:
+def beam_search(network: Searched, source: Tensor, lengths: Tensor, beam: int, alpha: float) -> list[list[Hypothesis]]:
     """Search the best translations.
 
     At each step the ``beam`` best unfinished translations of a sentence go on. Its search is over when as many are
@@ -51,19 +66,20 @@ def beam_search(
     Returns:
         For each sentence its finished translations, at most ``beam``, the best first.
     """
-    K, V = beam, network.size.target_vocabulary
+    K = beam
     finished: list[list[Hypothesis]] = [[] for _ in lengths]
     sentence = torch.arange(len(lengths))  # of those that are still searched
-    limit = 2 * lengths + 10  # the end is put there if nothing else does
+    limit = LIMIT[0] * lengths + LIMIT[1]  # the end is put there if nothing else does
     memory = network.encode(source, lengths).rows(sentence.repeat_interleave(K))
     state = network.begin(memory)
     words = torch.full((len(lengths), K, 1), BEGIN)
     totals = torch.full((len(lengths), K), -torch.inf)
     totals[:, 0] = 0  # the others would only repeat it
     while len(sentence):
-        features, state, _ = network.decode(memory, words[:, :, -1].reshape(-1, 1), state)
-        step = network.logits(features[:, 0]).log_softmax(-1).view(-1, K, V)
-        step[:, :, [UNKNOWN, BEGIN]] = -torch.inf
+        log_p, state, _ = network.step(memory, words[:, :, -1].reshape(-1, 1), state)
+        V = log_p.shape[1]
+        step = log_p.view(-1, K, V)
+        step[:, :, NEVER_WRITTEN] = -torch.inf
         length = words.shape[2]  # with the word that comes, without the begin
         last = length >= limit
         step[last] = step[last].where(torch.arange(V) == END, -torch.inf)

@@ -28,17 +28,18 @@ from memfold.tasks.model import FitData, Task, one_source
 from memfold.tasks.parameters import Search, fitted, learning_rate, parameter, planned
 from memfold.tasks.planning import Plan, seconds_of
 from memfold.tasks.report import Metric
-from memfold.tasks.translate.answers import Alignment, Translations, blended, nearest
+from memfold.tasks.translate.answers import NEAREST, Alignment, Translations, blended, nearest
 from memfold.tasks.translate.memory import NEVER, TranslationMemory, best_threshold
 from memfold.tasks.translate.subwords import SentencePieceProcessor, Units, learn_subwords
 
 if TYPE_CHECKING:
     from memfold.tasks.translate.batches import TranslationProblem
     from memfold.tasks.translate.network import TranslationNetwork
+    from memfold.tasks.translate.search import Searched
 
 __all__ = ["Alignment", "Translations", "Translator"]
 
-NEAREST, COPIED = "nearest sentence", "source copied"
+COPIED = "source copied"
 COMPARED = 400  # sentences of the validation part on which the network and the baselines are compared
 SENTENCES = 64  # searched at once
 
@@ -325,7 +326,7 @@ class Translator(Task):
         options = {"beam": beam, "length_penalty": length_penalty}
         asked = type(self)(**self.get_params() | {k: value for k, value in options.items() if value is not None})
         asked.check()
-        network = self.network_.eval()
+        network = self._searched()
         ids = self.source_subwords_.encode(list(sentences))
         translations: list[list[int]] = [[] for _ in ids]
         order = sorted((i for i in range(len(ids)) if ids[i]), key=lambda i: len(ids[i]))
@@ -336,6 +337,14 @@ class Translator(Task):
             for i, hypotheses in zip(block, best, strict=True):
                 translations[i] = hypotheses[0].words
         return translations
+
+    def _searched(self) -> "Searched":
+        """The network, or the exported parts in its place."""
+        from memfold.tasks.translate.part import PartTranslation
+
+        if self._exported is not None:
+            return PartTranslation(self._exported["encoder"], self._exported["decoder"], self.decoder_layers)
+        return self.network_.eval()
 
     def align(self, data: Sequence[str]) -> list[Alignment]:
         """Translate sentences and say where the decoder looked for each subword."""
