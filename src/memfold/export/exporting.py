@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Export", "Target", "export"]
 
 Target = Literal["onnx", "step", "runtime"]
-PARTS = frozenset({"model", "encoder", "decoder"})
+PARTS = frozenset({"model", "encoder", "decoder", "front", "step"})
 FOLDER = FolderKind(
     "exported model",
     lambda config: "export" in config,

@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FLOOR", "RunningLevel", "cut_at_pauses", "floored", "levelled", "loudness"]
+__all__ = ["FLOOR", "FORGOTTEN", "LEAST", "WINDOW", "RunningLevel", "cut_at_pauses", "floored", "levelled", "loudness"]
 
 Array = NDArray[np.float32]
 FLOOR = 2.0  # log energy of a band: about that of rounding to 16 bits, so that digital silence is no further away
