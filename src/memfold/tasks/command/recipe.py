@@ -32,7 +32,7 @@ class Recognised(nn.Module):
         super().__init__()
         self.network: CommandNetwork = task.network_
         self.blend, self.other = task.blend_, task.other_
-        self.mel = MelFrames(task.features)
+        self.mel = MelFrames(task.features, self.network.stride)
         warps = torch.stack([torch.from_numpy(warp_matrix(task.bins, factor)) for factor in WARPS])
         self.register_buffer("warps", warps[:, None])  # (W, 1, M, M)
         self.cepstral = None

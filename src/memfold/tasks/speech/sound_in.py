@@ -37,15 +37,19 @@ class MelFrames(nn.Module):
 
     The first one is of float64: by float32 the quiet bands beside a loud one, and those above the rate that a recording
     had before, are wrong by up to 0.3.
+
+    Args:
+        more: frames of padding, one step of the network above: an exporter to ONNX takes the number of steps to be free
+            where there are two in any case.
     """
 
     transform: Tensor  # (length, 2*F), of float64
     bands: Tensor  # (F, M), likewise
 
-    def __init__(self, features: LogMel) -> None:
+    def __init__(self, features: LogMel, more: int = 1) -> None:
         super().__init__()
         transform, bands = features.matrices()
-        self.length, self.shift = features.length, features.shift
+        self.length, self.shift, self.more = features.length, features.shift, more
         self.register_buffer("transform", torch.from_numpy(transform.T.copy()))
         self.register_buffer("bands", torch.from_numpy(bands.T.copy()))
 
@@ -59,12 +63,15 @@ class MelFrames(nn.Module):
         Returns:
             Frames ``(B, T, M)``, and how many each row has ``(B,)``: none of a row that is shorter than a frame.
         """
-        longer = F.pad(samples, (0, self.length))  # so that there is a frame in any case
-        return self.of_cut(self.cut(longer)), self.count(lengths)
+        return self.of_cut(self.cut(self.padded(samples))), self.count(lengths)
 
     def count(self, lengths: Tensor) -> Tensor:
         """How many frames so many samples make."""
         return (lengths - self.length + self.shift).clamp(min=0) // self.shift
+
+    def padded(self, samples: Tensor) -> Tensor:
+        """Samples ``(B, N)`` and so many more."""
+        return F.pad(samples, (0, self.length + self.more * self.shift))
 
     def cut(self, samples: Tensor) -> Tensor:
         """The samples of every frame, ``(B, T, length)`` of float64, of ``(B, N)``, where N is one frame at least."""
@@ -111,7 +118,7 @@ class CepstralStatistics(nn.Module):
     def __init__(self, rate: int, seconds: int) -> None:
         super().__init__()
         self.span = rate // 10
-        self.mel = MelFrames(LogMel(rate, CEPSTRAL_BINS))
+        self.mel = MelFrames(LogMel(rate, CEPSTRAL_BINS), 2)
         self.register_buffer("noise", torch.from_numpy(whisper(seconds * rate)).float())
         self.register_buffer("transform", torch.from_numpy(cepstral_transform().T.copy()).float())
 
@@ -129,7 +136,7 @@ class CepstralStatistics(nn.Module):
 
     def _cepstra(self, samples: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Cepstra ``(B, T, 13)``, and the frames in which something is said, ``(B, T)``."""
-        loud = F.pad(self._over_noise(samples, lengths), (0, self.mel.length))
+        loud = self.mel.padded(self._over_noise(samples, lengths))
         cut = self.mel.cut(loud)
         counts = self.mel.count(lengths)
         # The energy of a frame without its mean.
@@ -142,7 +149,7 @@ class CepstralStatistics(nn.Module):
         low = _quantiles(energy[..., None], within, (0.05,))[:, 0]  # (B, 1)
         high = energy.masked_fill(~within, float("-inf")).amax(1, keepdim=True)
         far = within & (energy >= low + SPOKEN * (high - low))
-        near = F.max_pool1d(far[:, None].float(), 2 * BESIDE + 1, 1, BESIDE)[:, 0] > 0
+        near = F.conv1d(far[:, None].float(), torch.ones(1, 1, 2 * BESIDE + 1), padding=BESIDE)[:, 0] > 0
         return cepstra, near & within
 
     def _over_noise(self, samples: Tensor, lengths: Tensor) -> Tensor:
