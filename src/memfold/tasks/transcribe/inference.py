@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from memfold.runtime.hearing.level import LEAST, LOCAL, cut_at_pauses, level_of
+from memfold.runtime.hearing.level import parted
 from memfold.tasks.transcribe.batches import log_probabilities
 from memfold.tasks.transcribe.network import AcousticNetwork
 
@@ -23,10 +23,10 @@ def log_p_of(
     """
     parts, least, owners = [], [], []
     for owner, frames in enumerate(recordings):
-        cuts = cut_at_pauses(frames.astype(np.float32), most)
-        parts += [frames[cut] for cut in cuts]
-        least += [max(level_of(frames) - LOCAL, LEAST) if len(cuts) > 1 else LEAST] * len(cuts)
-        owners += [owner] * len(cuts)
+        for cut, level in parted(frames, most):
+            parts.append(frames[cut])
+            least.append(level)
+            owners.append(owner)
     network.eval()
     found: list[list[NDArray[np.float32]]] = [[] for _ in recordings]
     for owner, log_p in zip(owners, log_probabilities(network, parts, least), strict=True):

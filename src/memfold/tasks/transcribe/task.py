@@ -31,6 +31,8 @@ from memfold.runtime.hearing.search import (
     greedy,
     least_steps,
 )
+from memfold.runtime.pipeline import Pipeline
+from memfold.runtime.recipe import Run
 from memfold.tasks.contest import ALONE, ANSWER, Contest
 from memfold.tasks.model import FitData, Task
 from memfold.tasks.parameters import Search, fitted, parameter, planned
@@ -42,6 +44,7 @@ from memfold.tasks.speech.recordings import (
     followed,
     inputs_of,
     labelled_files,
+    read_sounds,
     readable_rows,
     with_given,
 )
@@ -306,7 +309,9 @@ class SpeechRecognizer(RateOfRecordings, Task):
     def answer(self, examples: Heard) -> Written:
         """What is said in each recording."""
         started = time.perf_counter()
-        log_p = self._log_p(examples.frames)
+        log_p = (
+            self._log_p(examples.frames) if self._sound_in is None else self._log_p_through(self._sound_in, examples)
+        )
         texts = [self._transcript(len(steps)).whole(steps) for steps in log_p]
         taken = examples.seconds + time.perf_counter() - started
         return Written(texts, log_p, taken / (SHIFT * sum(map(len, examples.frames))))
@@ -325,18 +330,40 @@ class SpeechRecognizer(RateOfRecordings, Task):
             return [recogniser.log_p(each) for each in frames]
         from memfold.tasks.transcribe.inference import log_p_of
 
-        return log_p_of(self.network_, frames, round(self._most_seconds / SHIFT))
+        return log_p_of(self.network_, frames, round(self.most_seconds / SHIFT))
+
+    @property
+    def _sound_in(self) -> Run | None:
+        """What takes samples in place of the network."""
+        return None if self._exported is None else self._exported.get("model")
+
+    def _log_p_through(self, model: Run, examples: Heard) -> list[NDArray[np.float32]]:
+        """As `_log_p`, of the sound, which is read once more."""
+        from memfold.tasks.transcribe.exported import of_sound, of_sound_in_parts
+
+        sounds = (samples for _, samples in read_sounds(examples.audio, self.sound_rate, noted=False))
+        if self.causal:
+            return of_sound(model, sounds)
+        return of_sound_in_parts(model, sounds, examples.frames, self.features, round(self.most_seconds / SHIFT))
+
+    def _made(self, pipeline: Pipeline[Any]) -> Pipeline[Any]:
+        if self._exported is not None and "step" in self._exported:
+            from memfold.tasks.transcribe.exported import Stepped
+
+            recogniser: Any = pipeline
+            recogniser.log_p = Stepped(self._exported["step"], recogniser.settings).log_p
+        return pipeline
 
     def _transcript(self, steps: int = 0) -> Transcript:
         """That of a recording of so many steps: a network of both directions may write the last characters of a short
         one late, in the quiet after it, where a pause would put a space between them."""
         model = self.character_model if self.language_ else None
-        short = not self.causal and steps * self.step_seconds <= self._most_seconds
+        short = not self.causal and steps * self.step_seconds <= self.most_seconds
         return Transcript(self.alphabet_, self.weights, model, 1 + steps if short else self._pause_steps)
 
     @property
-    def _most_seconds(self) -> float:
-        """Of a part of a long recording that is read at once."""
+    def most_seconds(self) -> float:
+        """Of a part of a long recording that a network of both directions reads at once."""
         return max(self.longest_, LEAST_PART * SHIFT)
 
     @property
