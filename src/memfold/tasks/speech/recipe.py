@@ -32,13 +32,13 @@ def sound_of(features: LogMel) -> dict[str, Any]:
 class Hop(nn.Module):
     """The frames of one step of a stream."""
 
-    def __init__(self, features: LogMel) -> None:
+    def __init__(self, features: LogMel, frames: int) -> None:
         super().__init__()
-        self.mel = MelFrames(features)
+        self.mel, self.frames = MelFrames(features), frames
 
     def forward(self, samples: Tensor) -> Tensor:
         """Frames ``(B, R, M)`` of just as many samples as they look at."""
-        return self.mel.of_cut(self.mel.cut(samples))
+        return self.mel.of_cut(self.mel.cut(samples, self.frames))
 
 
 def hop_of(features: LogMel, frames: int) -> dict[str, int]:
@@ -51,4 +51,4 @@ def front_of(features: LogMel, frames: int) -> Part:
     """The part ``front`` of a step: samples to so many frames."""
     size = hop_of(features, frames)["window"]
     inputs, *others = ({"samples": sounds([size] * batch)["samples"]} for batch in (3, 1))
-    return Part("front", Hop(features), inputs, {"samples": {0: "batch"}}, ("frames",), others=others)
+    return Part("front", Hop(features, frames), inputs, {"samples": {0: "batch"}}, ("frames",), others=others)

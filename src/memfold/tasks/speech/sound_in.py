@@ -39,17 +39,17 @@ class MelFrames(nn.Module):
     had before, are wrong by up to 0.3.
 
     Args:
-        more: frames of padding, one step of the network above: an exporter to ONNX takes the number of steps to be free
-            where there are two in any case.
+        step: frames of a step of the network above: as many are made as fill some steps, two at least, so that an
+            exporter to ONNX can take their number to be free.
     """
 
     transform: Tensor  # (length, 2*F), of float64
     bands: Tensor  # (F, M), likewise
 
-    def __init__(self, features: LogMel, more: int = 1) -> None:
+    def __init__(self, features: LogMel, step: int = 1) -> None:
         super().__init__()
         transform, bands = features.matrices()
-        self.length, self.shift, self.more = features.length, features.shift, more
+        self.length, self.shift, self.step = features.length, features.shift, step
         self.register_buffer("transform", torch.from_numpy(transform.T.copy()))
         self.register_buffer("bands", torch.from_numpy(bands.T.copy()))
 
@@ -63,19 +63,20 @@ class MelFrames(nn.Module):
         Returns:
             Frames ``(B, T, M)``, and how many each row has ``(B,)``: none of a row that is shorter than a frame.
         """
-        return self.of_cut(self.cut(self.padded(samples))), self.count(lengths)
+        return self.of_cut(self.padded_cut(samples)), self.count(lengths)
 
     def count(self, lengths: Tensor) -> Tensor:
         """How many frames so many samples make."""
         return (lengths - self.length + self.shift).clamp(min=0) // self.shift
 
-    def padded(self, samples: Tensor) -> Tensor:
-        """Samples ``(B, N)`` and so many more."""
-        return F.pad(samples, (0, self.length + self.more * self.shift))
+    def padded_cut(self, samples: Tensor) -> Tensor:
+        """`cut` of samples ``(B, N)`` and of so much silence after them that T is a multiple of ``step``."""
+        count = self.step * (samples.shape[1] // (self.step * self.shift) + 2)
+        longer = F.pad(samples, (0, (count - 1) * self.shift + self.length - samples.shape[1]))
+        return self.cut(longer, count)
 
-    def cut(self, samples: Tensor) -> Tensor:
-        """The samples of every frame, ``(B, T, length)`` of float64, of ``(B, N)``, where N is one frame at least."""
-        count = 1 + (samples.shape[1] - self.length) // self.shift
+    def cut(self, samples: Tensor, count: int) -> Tensor:
+        """The samples of so many frames ``(B, T, length)``, of float64, from ``(B, N)``."""
         places = torch.arange(count)[:, None] * self.shift + torch.arange(self.length)
         return samples[:, places].double()
 
@@ -136,8 +137,7 @@ class CepstralStatistics(nn.Module):
 
     def _cepstra(self, samples: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Cepstra ``(B, T, 13)``, and the frames in which something is said, ``(B, T)``."""
-        loud = self.mel.padded(self._over_noise(samples, lengths))
-        cut = self.mel.cut(loud)
+        cut = self.mel.padded_cut(self._over_noise(samples, lengths))
         counts = self.mel.count(lengths)
         # The energy of a frame without its mean.
         energy = (FULL * (cut - cut.mean(2, keepdim=True))).square().sum(2)

@@ -37,9 +37,14 @@ class Acoustic(nn.Module):
             least: of the level of the speech in each row, ``(B,)``; a causal network is given none.
         """
         frames, counts = self.mel(samples, lengths)
-        x = levelled_frames(as_stored(frames), counts, least)
-        log_p, steps = self.network(self.network.front.normalised(x), counts)
-        return log_p, steps
+        front, stacked = self.network.front, self.network.size.stacked
+        x = front.normalised(levelled_frames(as_stored(frames), counts, least))
+        x = torch.where(inside(counts, x.shape[1])[..., None], x, 0.0)  # (B, T, M)
+        # As `Stacked`, whose reshaping an exporter does not take where T is free.
+        places = torch.arange(x.shape[1] // stacked)[:, None] * stacked + torch.arange(stacked)
+        features, steps = x[:, places].flatten(2), front.steps(counts)  # (B, S, K*M)
+        hidden, _ = self.network.lstm(features, lengths=steps)
+        return self.network.head(hidden).log_softmax(-1), steps
 
 
 class Writing(nn.Module):
