@@ -28,17 +28,18 @@ FIRST, LATER = KERNEL - 1, KERNEL - 2  # inputs that a convolution keeps
 class Recognised(nn.Module):
     """The whole model: probabilities of whole recordings."""
 
+    warps: Tensor  # (W, 1, M, M)
+
     def __init__(self, task: "CommandRecognizer") -> None:
         super().__init__()
         self.network: CommandNetwork = task.network_
         self.blend, self.other = task.blend_, task.other_
         self.mel = MelFrames(task.features, self.network.stride)
         warps = torch.stack([torch.from_numpy(warp_matrix(task.bins, factor)) for factor in WARPS])
-        self.register_buffer("warps", warps[:, None])  # (W, 1, M, M)
+        self.register_buffer("warps", warps[:, None])
         self.cepstral = None
         if self.blend.share < 1:
             self.cepstral = CepstralStatistics(task.sound_rate, NOISE_SECONDS)
-            self.cepstral.mel.transform = self.mel.transform  # the same numbers, which the file holds once
 
     def forward(self, samples: Tensor, lengths: Tensor) -> Tensor:
         """Of samples ``(B, N)`` and the lengths of their rows ``(B,)``, the probability of every class ``(B, C)``; all
@@ -47,7 +48,7 @@ class Recognised(nn.Module):
         log_p, none = self._heard(as_stored(frames.clamp(min=FLOOR)), counts)
         if self.cepstral is not None:
             baseline = self.network.baseline
-            standardised = (self.cepstral(samples, lengths) - baseline.mean) * baseline.scale
+            standardised = (self.cepstral(samples, lengths, self.mel) - baseline.mean) * baseline.scale
             others = (standardised @ baseline.weight.T + baseline.bias).log_softmax(-1)
             log_p = self.blend.share * log_p + (1 - self.blend.share) * others
         p = (log_p / self.blend.temperature).softmax(-1)
@@ -61,8 +62,9 @@ class Recognised(nn.Module):
         logits, steps = self.network(voices, counts.repeat(len(WARPS)))
         counted = inside(steps, logits.shape[1])
         none = logits.log_softmax(-1)[..., -1].masked_fill(~counted, 0.0).amin(1).exp()
-        log_p = pooled(logits, counted).unflatten(0, (len(WARPS), -1)).mean(0)
-        return log_p.log_softmax(-1), none.unflatten(0, (len(WARPS), -1)).mean(0)
+        log_p = pooled(logits, counted)  # (W*B, K)
+        log_p, none = (each.reshape(len(WARPS), -1, *each.shape[1:]).mean(0) for each in (log_p, none))
+        return log_p.log_softmax(-1), none
 
 
 class Listening(nn.Module):
@@ -76,6 +78,7 @@ class Listening(nn.Module):
     def __init__(self, network: CommandNetwork) -> None:
         super().__init__()
         self.network = network
+        self.convolutions = [layer for layer in network.front.convolutions if isinstance(layer, nn.Conv1d)]
         size = network.size
         self.kept = [(FIRST, size.bins)] + [(LATER, size.channels)] * (size.convolutions - 1)
 
@@ -99,10 +102,10 @@ class Listening(nn.Module):
         total, step = seen + count, (seen + stride - 1) // stride
         x = front.normalised(frames.clamp(min=FLOOR))
         x = torch.where(inside(count, stride)[..., None], x, 0.0)  # (B, R, M)
-        kept, after = held.split([rows * width for rows, width in self.kept], 1), []
-        for k, convolution in enumerate(front.convolutions):
-            rows, width = self.kept[k]
-            x = torch.cat([kept[k].unflatten(1, (rows, width)), x], 1)
+        after, begin = [], 0
+        for k, ((rows, width), convolution) in enumerate(zip(self.kept, self.convolutions, strict=True)):
+            x = torch.cat([held[:, begin : begin + rows * width].reshape(-1, rows, width), x], 1)
+            begin += rows * width
             after.append(x[:, -rows:].flatten(1))
             y = F.conv1d(x.transpose(1, 2), convolution.weight, convolution.bias, STRIDE).relu().transpose(1, 2)
             stride //= STRIDE
