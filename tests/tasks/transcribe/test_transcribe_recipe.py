@@ -7,6 +7,7 @@ import pytest
 
 from export.parts import by_torch, run_of_part
 from memfold.runtime.hearing.search import log_softmax
+from memfold.tasks.transcribe.batches import log_probabilities
 from memfold.tasks.transcribe.exported import Stepped
 from tasks.small import SMALL, tone
 
@@ -34,3 +35,13 @@ def test_long_recordings_are_cut_as_the_task_cuts_them(causal: bool, tmp_path: P
     through = model.through(by_torch(model.recipe())).answer(heard).log_p
     for one, other in zip(through, expected, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-4)
+
+
+def test_without_torch_the_network_reads_as_with_it(tmp_path: Path) -> None:
+    small = SMALL["transcribe"](tmp_path)
+    small.parameters["num_layers"] = 2
+    model = small.fitted()
+    heard = model.inputs(small.X)
+    expected = log_probabilities(model.network_, heard.frames)
+    for one, other in zip(model.answer(heard).log_p, expected, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)

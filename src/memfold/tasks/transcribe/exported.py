@@ -25,7 +25,7 @@ def of_sound(model: Run, recordings: Iterable[Samples]) -> list[Samples]:
 def of_sound_in_parts(
     model: Run, recordings: Iterable[Samples], frames: Sequence[Frames], features: LogMel, most: int
 ) -> list[Samples]:
-    """The same by that of a network of both directions, cut at pauses as `inference.log_p_of` does.
+    """The same by that of a network of both directions, cut at pauses as `Transcribing.log_p` does.
 
     Args:
         frames: of the recordings, ``(T, M)``, where the pauses are looked for.

@@ -121,9 +121,10 @@ def recipe(task: "SpeechRecognizer") -> Recipe:
         around["stream"] = hop_of(features, stacked)
         steps = [front_of(features, stacked), _step(network)]
     else:
-        around["longest_seconds"] = task.most_seconds
+        longest = task.recogniser.settings.most_seconds
+        around["longest_seconds"] = longest
         around["least_level"] = LEAST
-        left.append(f"the cuts at pauses of recordings above {task.most_seconds:g} seconds")
+        left.append(f"the cuts at pauses of recordings above {longest:g} seconds")
     reason = "" if task.causal else "it reads recordings in both directions"
     return Recipe(task.name, [whole], around, steps=steps, no_steps=reason, left_out=left)
 
