@@ -8,15 +8,17 @@ from numpy.typing import NDArray
 
 from memfold.runtime.recipe import Part, Recipe, Run
 
-__all__ = ["by_torch", "examples_agree"]
+__all__ = ["by_torch", "examples_agree", "run_of_part"]
 
 
 def by_torch(recipe: Recipe) -> dict[str, Run]:
     """The parts of a recipe by name, computed by their modules."""
-    return {part.name: _run_of(part) for part in recipe.parts}
+    return {part.name: run_of_part(part) for part in recipe.parts}
 
 
-def _run_of(part: Part) -> Run:
+def run_of_part(part: Part) -> Run:
+    """One of them."""
+
     @torch.no_grad()
     def run(**inputs: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
         assert list(inputs) == list(part.inputs)

@@ -13,7 +13,7 @@ from memfold.data.audio import read_audio
 from memfold.errors import InputError
 from memfold.runtime import load
 from memfold.tasks import load as load_task
-from tasks.small import SMALL, Small
+from tasks.small import SMALL, Small, tone
 
 RUNTIME = ("anomaly", "command", "generate", "sentiment", "transcribe")
 # A process in which there is no torch; what is printed on standard output is its answer.
@@ -177,3 +177,19 @@ def test_a_forecast_is_predicted_alike(tmp_path: Path) -> None:
     small.fitted().save(tmp_path / "model")
     arguments = ("predict", str(tmp_path / "model"), *small.data)
     assert alone(*arguments) == beside(*arguments)
+
+
+def test_speech_is_read_in_both_directions(tmp_path: Path) -> None:
+    small = SMALL["transcribe"](tmp_path)
+    small.parameters |= {"beam": 4, "augment": False, "lr": 2e-2}
+    small.fitted(budget="40ep").save(tmp_path / "model")
+    long = tone(tmp_path / "long.wav", 400, 12.0)
+    answers = alone("predict", str(tmp_path / "model"), *small.X, long)
+    assert answers == beside("predict", str(tmp_path / "model"), *small.X, long)
+    pipeline, task = load(tmp_path / "model"), load_task(tmp_path / "model")
+    paths = [*small.X, long]
+    texts = [pipeline.answer(read_audio(path, pipeline.rate)) for path in paths]
+    assert texts == task.predict(paths)["text"].to_list()
+    assert any(texts)
+    with pytest.raises(InputError, match="in both directions"):
+        pipeline.open()

@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CEPSTRA", "FrameStream", "LogMel", "cepstra"]
+__all__ = ["CEPSTRA", "CEPSTRAL_BINS", "FLOOR", "FULL", "FrameStream", "LogMel", "cepstra", "cepstral_transform"]
 
 Frames = NDArray[np.float32]
 Array = NDArray[np.float64]
@@ -75,6 +75,21 @@ class LogMel:
         """The frame ``(M,)`` of as many samples as it looks at."""
         return self._of_centred(_centred(samples)).astype(np.float32)
 
+    def matrices(self) -> tuple[Array, Array]:
+        """`frame` as two products, for whoever has no Fourier transform.
+
+        Returns:
+            Of samples, ``(2*F, length)``: the real parts of F frequencies, then the imaginary ones, of what is left of
+            samples without their mean, after the pre-emphasis and under the window. Of powers, ``(M, F)``: a band's
+            frame is the logarithm of its product with the sums of their squares, of `FLOOR` at least.
+        """
+        centre = np.eye(self.length) - 1 / self.length
+        emphasis = np.eye(self.length) - PREEMPHASIS * np.eye(self.length, k=-1)
+        emphasis[0, 0] -= PREEMPHASIS
+        angles = 2 * np.pi / self._size * np.outer(np.arange(self._size // 2), np.arange(self.length))
+        fourier = np.concatenate([np.cos(angles), np.sin(angles)])
+        return FULL * (fourier * self._window) @ emphasis @ centre, self._bands
+
     def _of_centred(self, x: Array) -> Array:
         x = x - PREEMPHASIS * np.concatenate([x[:1], x[:-1]])
         spectrum = np.fft.rfft(x * self._window, self._size)[:-1]
@@ -129,18 +144,22 @@ class FrameStream:
 
 def cepstra(samples: NDArray[np.float32], rate: int) -> Frames:
     """The first 13 cepstral coefficients of every frame, (T, 13), lifted; in place of the first, the log energy."""
-    features = LogMel(rate, CEPSTRAL_BINS)
+    features, transform = LogMel(rate, CEPSTRAL_BINS), cepstral_transform()
     count = features.count(len(samples))
-    places = np.arange(CEPSTRA)
-    angles = np.pi / CEPSTRAL_BINS * (np.arange(CEPSTRAL_BINS) + 0.5) * places[:, None]
-    transform = np.sqrt(np.where(places == 0, 1, 2) / CEPSTRAL_BINS)[:, None] * np.cos(angles)  # (13, 23)
-    transform *= (1 + LIFTER / 2 * np.sin(np.pi * places / LIFTER))[:, None]
     result = np.zeros((count, CEPSTRA), np.float32)
     for k in range(count):
         x = _centred(samples[k * features.shift :][: features.length])
         result[k] = transform @ features._of_centred(x)
         result[k, 0] = np.log(max(float(np.square(x).sum()), FLOOR))
     return result
+
+
+def cepstral_transform() -> Array:
+    """The cosine transform of log-mel frames to cepstra, lifted, (13, 23)."""
+    places = np.arange(CEPSTRA)
+    angles = np.pi / CEPSTRAL_BINS * (np.arange(CEPSTRAL_BINS) + 0.5) * places[:, None]
+    transform: Array = np.sqrt(np.where(places == 0, 1, 2) / CEPSTRAL_BINS)[:, None] * np.cos(angles)
+    return transform * (1 + LIFTER / 2 * np.sin(np.pi * places / LIFTER))[:, None]
 
 
 def _centred(samples: NDArray[np.float32]) -> Array:

@@ -16,12 +16,12 @@ from memfold.data.audio import read_audio
 from memfold.data.speech import read_manifests
 from memfold.errors import InputError
 from memfold.runtime.hearing.search import Alphabet
+from memfold.runtime.hearing.transcribing import LEAST_PART
 from memfold.tasks import SpeechRecognizer
 from memfold.tasks.transcribe.augment import Surroundings
 from memfold.tasks.transcribe.batches import Recordings, SpeechProblem, log_probabilities, stretch
 from memfold.tasks.transcribe.network import AcousticNetwork, AcousticSize
 from memfold.tasks.transcribe.report import confusions
-from memfold.tasks.transcribe.task import LEAST_PART
 
 RATE = 8000
 PITCH = {"a": 400, "b": 800, "c": 1400, "ü": 2400}

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from memfold.data.features import CEPSTRA, cepstra
 
-__all__ = ["STATISTICS", "cepstral_statistics"]
+__all__ = ["BESIDE", "LEVEL", "QUANTILES", "SPOKEN", "STATISTICS", "WHISPER", "cepstral_statistics", "whisper"]
 
 Array = NDArray[np.float32]
 LEVEL, WHISPER = 0.1, 40.0  # of the loudest tenth of a second, full scale being 1; decibels below it
@@ -37,8 +37,13 @@ def _over_noise(samples: Array, rate: int) -> Array:
     span = rate // 10
     sums = np.cumsum(np.concatenate([np.zeros(span), np.square(samples, dtype=np.float64)]))
     power = float((sums[span:] - sums[:-span]).max()) / span
-    noise = 10 ** (-WHISPER / 20) * np.random.default_rng(0).standard_normal(len(samples))
+    noise = 10 ** (-WHISPER / 20) * whisper(len(samples))
     return np.asarray(LEVEL * (samples / np.sqrt(power + 1e-12) + noise), np.float32)
+
+
+def whisper(count: int) -> NDArray[np.float64]:
+    """So many samples of white noise of deviation 1; of fewer, the first ones."""
+    return np.random.default_rng(0).standard_normal(count)
 
 
 def _spoken(energy: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:

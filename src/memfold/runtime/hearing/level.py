@@ -11,7 +11,18 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FLOOR", "RunningLevel", "cut_at_pauses", "floored", "levelled", "loudness"]
+__all__ = [
+    "FLOOR",
+    "FORGOTTEN",
+    "LEAST",
+    "WINDOW",
+    "RunningLevel",
+    "cut_at_pauses",
+    "floored",
+    "levelled",
+    "loudness",
+    "parted",
+]
 
 Array = NDArray[np.float32]
 FLOOR = 2.0  # log energy of a band: about that of rounding to 16 bits, so that digital silence is no further away
@@ -91,3 +102,11 @@ def cut_at_pauses(frames: Array, most: int) -> Sequence[slice]:
         parts.append(slice(begin, end))
         begin = end
     return [*parts, slice(begin, len(frames))]
+
+
+def parted(frames: NDArray[np.floating], most: int) -> list[tuple[slice, float]]:
+    """The parts of a recording as `cut_at_pauses` has them, each with the least of its level: of a long recording's
+    parts, `LOCAL` below the level of the whole."""
+    cuts = cut_at_pauses(frames.astype(np.float32), most)
+    least = max(level_of(frames) - LOCAL, LEAST) if len(cuts) > 1 else LEAST
+    return [(cut, least) for cut in cuts]

@@ -1,5 +1,6 @@
-"""A causal recogniser of speech that writes along without torch."""
+"""A recogniser of speech without torch; a causal one writes along."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,15 +13,16 @@ from memfold.data.features import SHIFT, FrameStream, LogMel
 from memfold.engine import fold, pack
 from memfold.errors import InputError
 from memfold.formats.directory import TEXTS
-from memfold.runtime.hearing.level import levelled
+from memfold.runtime.hearing.level import levelled, parted
 from memfold.runtime.hearing.live import LevelledStream, Listener, StackedStream
 from memfold.runtime.hearing.search import Alphabet, CharacterModel, SearchWeights, Segment, Transcript, log_softmax
 from memfold.runtime.pipeline import Pipeline, Session
 from memfold.runtime.weights import Weights
 
-__all__ = ["TranscribeSettings", "Transcribing"]
+__all__ = ["LEAST_PART", "TranscribeSettings", "Transcribing"]
 
 Samples = NDArray[np.float32]
+LEAST_PART = 500  # frames of a part of a long recording, at most
 
 
 @dataclass(frozen=True)
@@ -38,21 +40,40 @@ class TranscribeSettings:
     beam: int
     pause: float
     causal: bool
+    longest: float
 
     def __post_init__(self) -> None:
         if min(self.rate, self.bins, self.stacked, self.hidden_size, self.num_layers, self.beam) < 1:
             raise InputError("a size is below 1")
-        if not self.causal:
-            raise InputError("a model that reads recordings in both directions answers with torch alone")
+        if not 0 <= self.longest < math.inf:
+            raise InputError(f"longest {self.longest}, expected seconds")
 
     @property
     def step_seconds(self) -> float:
         """From one of the network's steps to the next."""
         return SHIFT * self.stacked
 
+    @property
+    def most_seconds(self) -> float:
+        """Of a part of a long recording that a network of both directions reads at once."""
+        return max(self.longest, LEAST_PART * SHIFT)
+
+    def pause_steps(self, steps: int = 0) -> int:
+        """So many steps without a character end a segment.
+
+        A network of both directions may write the last characters of a short recording late, in the quiet after it,
+        where a pause would put a space between them: there no pause ends one.
+
+        Args:
+            steps: of the whole recording, where they are known.
+        """
+        if not self.causal and steps * self.step_seconds <= self.most_seconds:
+            return 1 + steps
+        return max(1, round(self.pause / self.step_seconds))
+
 
 class Transcribing(Pipeline[TranscribeSettings]):
-    """What is said, in sound that still comes in."""
+    """What is said, in recordings; by a causal network also in sound that still comes in."""
 
     settings_type = TranscribeSettings
     hears = True
@@ -61,9 +82,12 @@ class Transcribing(Pipeline[TranscribeSettings]):
         its = self.settings
         inputs, outputs = its.stacked * its.bins, 1 + len(its.alphabet.characters)
         self.mean, self.scale = (weights.take(f"front.{name}", (its.bins,)) for name in ("mean", "scale"))
-        self.layers = weights.recurrent("lstm", "lstm", inputs, its.hidden_size, gates=4, layers=its.num_layers)
+        both = not its.causal
+        self.layers = weights.recurrent(
+            "lstm", "lstm", inputs, its.hidden_size, gates=4, layers=its.num_layers, both=both
+        )
         self.packed = [pack(layer.cell, layer.weights) for layer in self.layers]
-        self.head = weights.linear("head", its.hidden_size, outputs)
+        self.head = weights.linear("head", its.hidden_size * (1 + both), outputs)
         self.texts = files[TEXTS].decode().split("\n")
         self.features = LogMel(its.rate, its.bins)
         self.rate = its.rate
@@ -82,8 +106,17 @@ class Transcribing(Pipeline[TranscribeSettings]):
         return Listener(LevelledStream(front), self.layers, self.head)
 
     def log_p(self, frames: NDArray[np.floating[Any]]) -> Samples:
-        """Log-probabilities ``(S, 1 + V)`` of a whole recording's frames ``(T, M)``."""
-        x = (levelled(frames, causal=True) - self.mean) * self.scale
+        """Log-probabilities ``(S, 1 + V)`` of a whole recording's frames ``(T, M)``; by a network of both directions,
+        those of the parts of a long one."""
+        its = self.settings
+        if its.causal:
+            return self._read(levelled(frames, causal=True))
+        parts = parted(frames, round(its.most_seconds / SHIFT))
+        return np.concatenate([self._read(levelled(frames[cut], False, least)) for cut, least in parts])
+
+    def _read(self, heard: Samples) -> Samples:
+        """Log-probabilities of frames relative to their level."""
+        x = (heard - self.mean) * self.scale
         x = np.pad(x, ((0, -len(x) % self.settings.stacked), (0, 0)))
         y = x.reshape(-1, 1, self.settings.stacked * self.settings.bins)  # (S, 1, K*M)
         for packed in self.packed:
@@ -91,19 +124,31 @@ class Transcribing(Pipeline[TranscribeSettings]):
         outputs = y[:, 0] @ self.head["weight"].T + self.head["bias"]
         return np.array([log_softmax(row) for row in outputs], np.float32).reshape(len(y), -1)
 
-    def transcript(self) -> Transcript:
-        """The text of a recording of which nothing has been heard yet."""
+    def transcript(self, steps: int = 0) -> Transcript:
+        """The text of a recording of which nothing has been heard yet; of one of so many steps, if they are known."""
         its = self.settings
-        pause = max(1, round(its.pause / its.step_seconds))
-        return Transcript(its.alphabet, SearchWeights(its.beam, its.language, its.bonus), self.character_model, pause)
+        weights = SearchWeights(its.beam, its.language, its.bonus)
+        return Transcript(its.alphabet, weights, self.character_model, its.pause_steps(steps))
 
     def answer(self, given: Samples) -> str:
         """What is said in a whole recording ``(N,)`` at the model's rate."""
+        if not self.settings.causal:
+            log_p = self.log_p(self.features.of(np.asarray(given, np.float32)).astype(np.float16))
+            return self.transcript(len(log_p)).whole(log_p)
         session = self.open()
         said = [*session.push(given), *session.finish()]
         return " ".join(line["text"] for line in said if "text" in line)
 
     def open(self) -> "TranscribeSession":
+        """A session that has heard nothing yet.
+
+        Raises:
+            InputError: the model is not causal.
+        """
+        if not self.settings.causal:
+            raise InputError(
+                "this model reads recordings in both directions, so that it has no answer before their end"
+            )
         return TranscribeSession(self)
 
 

@@ -37,10 +37,11 @@ from memfold.runtime.hearing.inference import CommandModel, between_quiet
 from memfold.runtime.hearing.level import floored
 from memfold.runtime.hearing.live import STRIDE, stream_cost
 from memfold.runtime.hearing.spotting import Event, Spotter, Spotting, spotted, threshold_for
-from memfold.runtime.pipeline import TO_JSON
+from memfold.runtime.pipeline import TO_JSON, Pipeline
 from memfold.runtime.weights import Weights
 from memfold.tasks.calibration import expected_calibration_error
 from memfold.tasks.classes import class_columns, numbers_in
+from memfold.tasks.command.exported import Stepped, probabilities
 from memfold.tasks.command.hearing import Heard, hear, hear_background, hear_elsewhere
 from memfold.tasks.command.notes import HOUR, refuse_lost, say_background, say_speakers
 from memfold.tasks.command.report import Answers, Streamed, confusion_table
@@ -56,6 +57,7 @@ from memfold.tasks.speech.recordings import (
     check_features,
     inputs_of,
     labelled_files,
+    read_sounds,
     readable_rows,
     with_given,
 )
@@ -393,6 +395,8 @@ class CommandRecognizer(RateOfRecordings, Task):
     def answer(self, examples: Heard) -> Answers:
         """The probability of every class; where it is known what is said, also the scores of a stream."""
         stream = self._streamed(examples) if all(examples.labels) else None
+        if self._exported is not None and "model" in self._exported:
+            return Answers(probabilities(self._exported["model"], self._samples(examples)), stream)
         answers = self.recogniser.answers(examples.frames, examples.statistics)
         return Answers(answers.whole, stream, answers.alone)
 
@@ -402,6 +406,16 @@ class CommandRecognizer(RateOfRecordings, Task):
         Files that cannot be read are left out, and named on standard error.
         """
         return with_given(examples.given, "file", examples.paths, class_columns(self.classes_, answers.classes))
+
+    def _samples(self, examples: Heard) -> Iterator[Samples]:
+        """The sound of recordings that were heard, read once more."""
+        return (samples for _, samples in read_sounds(examples.paths, self.sound_rate, noted=False))
+
+    def _made(self, pipeline: Pipeline[Any]) -> Pipeline[Any]:
+        if self._exported is not None and "step" in self._exported:
+            commands: Any = pipeline
+            commands.model.logits = Stepped(self._exported["step"], commands.settings).logits
+        return pipeline
 
     def _streamed(self, heard: Heard) -> Streamed:
         """What a stream misses of recordings between their own quiet, and where it hears a command in background."""

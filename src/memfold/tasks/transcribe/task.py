@@ -31,6 +31,9 @@ from memfold.runtime.hearing.search import (
     greedy,
     least_steps,
 )
+from memfold.runtime.hearing.transcribing import Transcribing
+from memfold.runtime.pipeline import Pipeline
+from memfold.runtime.recipe import Run
 from memfold.tasks.contest import ALONE, ANSWER, Contest
 from memfold.tasks.model import FitData, Task
 from memfold.tasks.parameters import Search, fitted, parameter, planned
@@ -42,6 +45,7 @@ from memfold.tasks.speech.recordings import (
     followed,
     inputs_of,
     labelled_files,
+    read_sounds,
     readable_rows,
     with_given,
 )
@@ -59,7 +63,6 @@ __all__ = ["SpeechRecognizer"]
 
 MOST_TO_SCALE = 500  # recordings that show mean and deviation of the bands
 MOST_TO_CHOOSE, FEWER_TO_CHOOSE = 100, 40  # recordings to choose the search's weights on; of the training part
-LEAST_PART = 500  # frames of a part of a long recording, at most
 ONE_TEXT = "one text for all"
 TO_JSON: Callable[[Any], str] = json.JSONEncoder(ensure_ascii=False).encode
 
@@ -279,7 +282,9 @@ class SpeechRecognizer(RateOfRecordings, Task):
             heard.append(Validated(self._log_p(worse), train.labels[:FEWER_TO_CHOOSE], included=True))
         texts = [self.alphabet_.encode(text) for text in self.texts_]
         show = partial(followed, what="weighing the language model", show=self.progress)
-        (self.language_, self.bonus_), rate = chosen_weights(heard, texts, self.alphabet_, self._pause_steps, show)
+        (self.language_, self.bonus_), rate = chosen_weights(
+            heard, texts, self.alphabet_, self.recogniser.settings.pause_steps(), show
+        )
         if self.progress:
             say(f"search: language model {self.language_:g}, bonus {self.bonus_:g}: valid CER {rate:.4f}")
 
@@ -306,7 +311,9 @@ class SpeechRecognizer(RateOfRecordings, Task):
     def answer(self, examples: Heard) -> Written:
         """What is said in each recording."""
         started = time.perf_counter()
-        log_p = self._log_p(examples.frames)
+        log_p = (
+            self._log_p(examples.frames) if self._sound_in is None else self._log_p_through(self._sound_in, examples)
+        )
         texts = [self._transcript(len(steps)).whole(steps) for steps in log_p]
         taken = examples.seconds + time.perf_counter() - started
         return Written(texts, log_p, taken / (SHIFT * sum(map(len, examples.frames))))
@@ -320,28 +327,43 @@ class SpeechRecognizer(RateOfRecordings, Task):
         return with_given(examples.given, "audio", examples.audio, {"text": answers.texts})
 
     def _log_p(self, frames: Sequence[NDArray[np.floating[Any]]]) -> list[NDArray[np.float32]]:
-        if self.causal:
-            recogniser: Any = self.pipeline
-            return [recogniser.log_p(each) for each in frames]
-        from memfold.tasks.transcribe.inference import log_p_of
+        return [self.recogniser.log_p(each) for each in frames]
 
-        return log_p_of(self.network_, frames, round(self._most_seconds / SHIFT))
+    @property
+    def recogniser(self) -> Transcribing:
+        """The model as it hears without torch."""
+        pipeline: Any = self.pipeline
+        transcribing: Transcribing = pipeline
+        return transcribing
+
+    @property
+    def _sound_in(self) -> Run | None:
+        """What takes samples in place of the network."""
+        return None if self._exported is None else self._exported.get("model")
+
+    def _log_p_through(self, model: Run, examples: Heard) -> list[NDArray[np.float32]]:
+        """As `_log_p`, of the sound, which is read once more."""
+        from memfold.tasks.transcribe.exported import of_sound, of_sound_in_parts
+
+        sounds = (samples for _, samples in read_sounds(examples.audio, self.sound_rate, noted=False))
+        if self.causal:
+            return of_sound(model, sounds)
+        return of_sound_in_parts(
+            model, sounds, examples.frames, self.features, round(self.recogniser.settings.most_seconds / SHIFT)
+        )
+
+    def _made(self, pipeline: Pipeline[Any]) -> Pipeline[Any]:
+        if self._exported is not None and "step" in self._exported:
+            from memfold.tasks.transcribe.exported import Stepped
+
+            recogniser: Any = pipeline
+            recogniser.log_p = Stepped(self._exported["step"], recogniser.settings).log_p
+        return pipeline
 
     def _transcript(self, steps: int = 0) -> Transcript:
-        """That of a recording of so many steps: a network of both directions may write the last characters of a short
-        one late, in the quiet after it, where a pause would put a space between them."""
+        """That of a recording of so many steps."""
         model = self.character_model if self.language_ else None
-        short = not self.causal and steps * self.step_seconds <= self._most_seconds
-        return Transcript(self.alphabet_, self.weights, model, 1 + steps if short else self._pause_steps)
-
-    @property
-    def _most_seconds(self) -> float:
-        """Of a part of a long recording that is read at once."""
-        return max(self.longest_, LEAST_PART * SHIFT)
-
-    @property
-    def _pause_steps(self) -> int:
-        return max(1, round(self.pause / self.step_seconds))
+        return Transcript(self.alphabet_, self.weights, model, self.recogniser.settings.pause_steps(steps))
 
     @property
     def weights(self) -> SearchWeights:
@@ -376,9 +398,6 @@ class SpeechRecognizer(RateOfRecordings, Task):
             yield from map(TO_JSON, session.push(block))
         yield from map(TO_JSON, session.finish())
 
-    def _answers_alone(self) -> bool:
-        return self.causal
-
     def next_command(self, out: Path, data: Sequence[str]) -> str:
         if self.causal:
             return f"memfold stream {out} < recording.wav writes along"
@@ -410,8 +429,7 @@ class SpeechRecognizer(RateOfRecordings, Task):
 
     def _time_of_a_frame(self, frames: NDArray[np.float16]) -> float:
         """Microseconds of one core that the network takes for a frame of a stream, frames and search apart."""
-        recogniser: Any = self.pipeline
-        listener = recogniser.listener()
+        listener = self.recogniser.listener()
         some = list(np.repeat(frames.astype(np.float32), 1 + 1000 // len(frames), axis=0))
         return stream_cost(lambda: [listener.step(frame) for frame in some], len(some))
 
