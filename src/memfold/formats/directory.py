@@ -20,7 +20,13 @@ WEIGHTS, CARD, CHECKPOINT = "model.safetensors", "README.md", "checkpoint.safete
 TOKENS, SOURCE, TARGET = "tokens.model", "source.model", "target.model"  # of sentencepiece
 TEXTS = "texts.txt"  # that a model of characters counts, a line each
 ENCODERS = (TOKENS, SOURCE, TARGET, TEXTS)
-PARTS = ("model.onnx", "front.onnx", "step.onnx", "encoder.onnx", "decoder.onnx")  # by which a model answers where torch is not
+PARTS = (
+    "model.onnx",
+    "front.onnx",
+    "step.onnx",
+    "encoder.onnx",
+    "decoder.onnx",
+)  # by which a model answers where torch is not
 
 
 def _is_ours(config: Mapping[str, Any]) -> bool:
