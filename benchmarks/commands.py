@@ -21,7 +21,7 @@ import typer
 
 from memfold.data.commands import Excerpt, Recordings, audio_files, load_fsdd
 from memfold.tasks import CommandRecognizer
-from memfold.tasks.command.baselines import MFCC
+from memfold.tasks.command.task import MFCC
 from memfold.tasks.report import Report
 
 HOUR = 3600.0  # seconds

@@ -24,7 +24,8 @@ from memfold.errors import InputError
 from memfold.runtime.hearing.cepstra import cepstral_statistics
 from memfold.runtime.hearing.spotting import FIRST_THRESHOLD
 from memfold.tasks import CommandRecognizer
-from memfold.tasks.command.baselines import MFCC, CepstralRegression
+from memfold.tasks.command.baselines import CepstralRegression
+from memfold.tasks.command.task import MFCC
 from tasks.command.sounds import COMMANDS, RATE, sentence, spoken, write_commands, write_noise
 
 SAID = ["up", "down", "flat", "up", "flat", "down"]

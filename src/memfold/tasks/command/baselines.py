@@ -8,9 +8,7 @@ from torch import Tensor, nn
 
 from memfold.runtime.hearing.inference import CepstralModel
 
-__all__ = ["MFCC", "CepstralRegression"]
-
-MFCC = "MFCC statistics + logistic regression"
+__all__ = ["CepstralRegression"]
 STRENGTH = 0.1  # scikit-learn's C
 
 

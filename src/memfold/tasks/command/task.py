@@ -68,6 +68,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CommandRecognizer"]
 
+MFCC = "MFCC statistics + logistic regression"
+
 MOST_TO_BLEND = 2000  # recordings, on which the blend is chosen
 COST_SECONDS = 10  # of sound, to time the stream with
 
@@ -331,7 +333,7 @@ class CommandRecognizer(RateOfRecordings, Task):
         return CommandProblem(network, train, valid, noise, background, window, self.batch_size, self.seed)
 
     def finish(self, data: FitData, ready: Any) -> Contest:
-        from memfold.tasks.command.baselines import MFCC, CepstralRegression
+        from memfold.tasks.command.baselines import CepstralRegression
 
         (_, train), (_, valid), _, background = ready
         self._set_threshold(data.valid.frames, background)
@@ -496,8 +498,6 @@ class CommandRecognizer(RateOfRecordings, Task):
         return result | (answers.stream.scores() if answers.stream else {})
 
     def baselines(self, examples: Heard, answers: Answers) -> dict[str, Any]:
-        from memfold.tasks.command.baselines import MFCC
-
         log_p = self.recogniser.baseline.log_probabilities(examples.statistics)
         alone = {} if answers.alone is None else {ALONE: Answers(answers.alone)}
         return {MFCC: Answers(np.exp(log_p)), **alone}
