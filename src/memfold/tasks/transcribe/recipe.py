@@ -112,7 +112,7 @@ def recipe(task: "SpeechRecognizer") -> Recipe:
     left = ["resampling of the sound to the model's rate"]
     left.append(
         f"the search of {search.beam} prefixes and the segments that a pause of {task.pause:g} seconds ends: the "
-        "likeliest labels, without repetitions and blanks, make a text too, with more errors"
+        "likeliest labels, without repetitions and blanks, make a text too, not always the same"
     )
     if search.language:
         left.append("the model of characters that the search asks, with the texts that it counts")
