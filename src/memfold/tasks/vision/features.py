@@ -57,7 +57,7 @@ def _edges(pixels: Tensor, grids: tuple[int, ...]) -> Tensor:
 
 
 def _steepest(across: Tensor, down: Tensor) -> tuple[Tensor, Tensor]:
-    """The slopes of the colour that changes most, the first one of equals: of ``(B, C, H, W)`` each ``(B, 1, H, W)``."""
+    """The slopes ``(B, 1, H, W)`` of the colour that changes most, the first one of equals, of ``(B, C, H, W)``."""
     slopes = [(across[:, colour : colour + 1], down[:, colour : colour + 1]) for colour in range(across.shape[1])]
     best, *others = [(a * a + d * d, a, d) for a, d in slopes]
     for square, a, d in others:
