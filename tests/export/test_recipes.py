@@ -11,7 +11,7 @@ from export.parts import by_torch, examples_agree
 from memfold.export import export
 from tasks.small import SMALL
 
-RECIPES = ("anomaly", "classify", "faces")
+RECIPES = ("anomaly", "classify", "detect", "faces")
 
 
 @pytest.fixture(params=RECIPES)

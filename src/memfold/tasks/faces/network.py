@@ -126,7 +126,7 @@ def embedding_of(network: FaceNetwork | FaceMember, pixels: Tensor, eigen_share:
     members = [network] if isinstance(network, FaceMember) else list(network.members)
     images = network.backbone.normaliser(pixels)
     each = [F.normalize(member(images) + member(images.flip(-1))) for member in members]
-    points = torch.cat(each, 1) / len(members) ** 0.5
+    points: Tensor = torch.cat(each, 1) / len(members) ** 0.5
     if not eigen_share:
         return points
     assert isinstance(network, FaceNetwork)

@@ -27,7 +27,7 @@ AT_ONCE = 25  # images
 @torch.no_grad()
 def features_of(pixels: NDArray[np.uint8]) -> list[Values]:
     """The groups of features of images ``(N, C, S, S)``, each ``(N, D)``; grey images have no colours, D = 0."""
-    parts = [groups_of(block) for block in torch.from_numpy(pixels).split(AT_ONCE)]
+    parts = [groups_of(block) for block in torch.split(torch.from_numpy(pixels), AT_ONCE)]
     return [torch.cat(group).numpy() for group in zip(*parts, strict=True)]
 
 

@@ -102,7 +102,7 @@ class KernelMachine(nn.Module):
     @torch.no_grad()
     def log_probabilities(self, pixels: NDArray[np.uint8]) -> Array:
         """Of every class for images ``(N, C, S, S)``, ``(N, K)``."""
-        result: Array = torch.cat([self(part) for part in torch.from_numpy(pixels).split(AT_ONCE)]).numpy()
+        result: Array = torch.cat([self(part) for part in torch.split(torch.from_numpy(pixels), AT_ONCE)]).numpy()
         return result
 
     def shape(self) -> dict[str, int]:
