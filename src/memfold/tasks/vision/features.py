@@ -95,7 +95,7 @@ def _colours(pixels: Tensor) -> Tensor:
     step = -(-pixels.shape[2] // COLOUR_SIDE)
     pixels = pixels[:, :, step // 2 :: step, step // 2 :: step]
     height, width = pixels.shape[2:]
-    shades = (pixels.float() / 256 * SHADES - 0.5).clamp(0, SHADES - 1 - 1e-4).flatten(2)  # (B, 3, P)
+    shades = (pixels.float() / 256 * SHADES - 0.5).clamp(0.0, SHADES - 1 - 1e-4).flatten(2)  # (B, 3, P)
     red, green, blue = (_shares(shades[:, colour : colour + 1], SHADES) for colour in range(3))  # (B, SHADES, P)
     both = (red[:, :, None] * green[:, None]).flatten(1, 2)  # (B, SHADES², P)
     parts = []
