@@ -1,4 +1,4 @@
-"""The things in a picture: python detect.py model.onnx picture.jpg; label, score, left, top, width, height in pixels."""
+"""The things in a picture: `python detect.py model.onnx picture.jpg`; label, score, x, y, width, height in pixels."""
 
 import json
 import sys
