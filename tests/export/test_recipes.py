@@ -12,7 +12,6 @@ from export.parts import by_torch, examples_agree
 from memfold.export import export
 from tasks.small import SMALL
 
-RECIPES = ("anomaly", "command", "forecast", "generate", "sentiment", "transcribe", "translate")
 
 
 def untimed(metrics: Mapping[str, float]) -> dict[str, float]:
@@ -20,7 +19,7 @@ def untimed(metrics: Mapping[str, float]) -> dict[str, float]:
     return {name: value for name, value in metrics.items() if name != "real_time_factor"}
 
 
-@pytest.fixture(params=RECIPES)
+@pytest.fixture(params=SMALL)
 def small(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     return SMALL[request.param](tmp_path)
 
