@@ -13,7 +13,6 @@ from memfold.export import export
 from tasks.small import SMALL
 
 
-
 def untimed(metrics: Mapping[str, float]) -> dict[str, float]:
     """Without what depends on how fast the machine is."""
     return {name: value for name, value in metrics.items() if name != "real_time_factor"}

@@ -9,10 +9,10 @@ from sentencepiece import SentencePieceProcessor
 
 from export.parts import by_torch
 from memfold.export import export
-from memfold.tasks.translate.batches import pad
 from memfold.tasks.translate.memory import NEVER, TranslationMemory
 from memfold.tasks.translate.part import PartTranslation
-from memfold.tasks.translate.search import beam_search
+from memfold.tasks.translate.network import Searching
+from memfold.tasks.translate.search import beam_search, padded
 from tasks.small import SMALL
 
 
@@ -74,8 +74,8 @@ def test_a_search_through_parts_finds_the_same(beam: int, tmp_path: Path) -> Non
     runs = by_torch(model.recipe())
     parts = PartTranslation(runs["encoder"], runs["decoder"], model.decoder_layers)
     sentences = [[3, 4, 5, 3, 4], [5], [4, 4, 3]]
-    expected = beam_search(model.network_, *pad(sentences), beam, 0.6)
-    for one, other in zip(beam_search(parts, *pad(sentences), beam, 0.6), expected, strict=True):
+    expected = beam_search(Searching(model.network_), *padded(sentences), beam, 0.6)
+    for one, other in zip(beam_search(parts, *padded(sentences), beam, 0.6), expected, strict=True):
         assert [h.words for h in one] == [h.words for h in other]
         assert [h.score for h in one] == pytest.approx([h.score for h in other], abs=1e-4)
 

@@ -6,8 +6,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from memfold.tasks.translate.batches import Pairs, TranslationProblem, pad, smoothed_loss
-from memfold.tasks.translate.network import TranslationNetwork, TranslationSize
-from memfold.tasks.translate.search import beam_search, length_penalty
+from memfold.tasks.translate.network import Searching, TranslationNetwork, TranslationSize
+from memfold.tasks.translate.search import beam_search, length_penalty, padded
 from memfold.tasks.translate.subwords import BEGIN, END, UNKNOWN
 
 SIZE = TranslationSize(12, 9, 6, 8, 1, 2, 0.3)
@@ -38,7 +38,7 @@ def log_probabilities(network: TranslationNetwork, source: list[int], words: lis
 @torch.no_grad()
 def test_a_hypothesis_scores_what_the_decoder_gives_when_given_it(beam: int, alpha: float, layers: int) -> None:
     network = made(size=replace(SIZE, decoder_layers=layers))
-    for source, found in zip(SOURCES, beam_search(network, *pad(SOURCES), beam, alpha), strict=True):
+    for source, found in zip(SOURCES, beam_search(Searching(network), *padded(SOURCES), beam, alpha), strict=True):
         assert 1 <= len(found) <= beam
         assert len({tuple(h.words) for h in found}) == len(found)
         for hypothesis in found:
@@ -52,7 +52,7 @@ def test_a_hypothesis_scores_what_the_decoder_gives_when_given_it(beam: int, alp
 @torch.no_grad()
 def test_a_beam_of_one_takes_the_likeliest_word_at_each_step(seed: int) -> None:
     network = made(seed)
-    for source, found in zip(SOURCES, beam_search(network, *pad(SOURCES), 1, 0.6), strict=True):
+    for source, found in zip(SOURCES, beam_search(Searching(network), *padded(SOURCES), 1, 0.6), strict=True):
         words: list[int] = []
         while len(words) < 2 * len(source) + 9:
             step = log_probabilities(network, source, words)[-1]
@@ -74,16 +74,16 @@ def test_a_beam_as_wide_as_all_translations_finds_the_best_of_all() -> None:
             log_p = log_probabilities(network, SOURCES[1], words)
             total = sum(log_p[i, word].item() for i, word in enumerate([*words, END]))
             best = max(best, total / length_penalty(length + 1, 0.6))
-    (found,) = beam_search(network, *pad([SOURCES[1]]), 64, 0.6)
+    (found,) = beam_search(Searching(network), *padded([SOURCES[1]]), 64, 0.6)
     assert found[0].score >= best - 1e-5
 
 
 @torch.no_grad()
 def test_a_sentence_is_translated_alone_as_among_others() -> None:
     network = made()
-    together = beam_search(network, *pad(SOURCES), 3, 0.6)
+    together = beam_search(Searching(network), *padded(SOURCES), 3, 0.6)
     for source, found in zip(SOURCES, together, strict=True):
-        (alone,) = beam_search(network, *pad([source]), 3, 0.6)
+        (alone,) = beam_search(Searching(network), *padded([source]), 3, 0.6)
         assert [h.words for h in alone] == [h.words for h in found]
 
 

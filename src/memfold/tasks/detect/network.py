@@ -9,12 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from memfold.nn import LSTM, Sequencer
-from memfold.tasks.detect.choices import Head
+from memfold.tasks.detect.choices import MULTIPLE, Head
 
 __all__ = [
     "CELL",
     "LENGTH",
-    "MULTIPLE",
     "STRIDE",
     "BoxDecoder",
     "DetectorNetwork",
@@ -24,7 +23,6 @@ __all__ = [
 ]
 
 STRIDE = 4  # pixels of a cell of the maps
-MULTIPLE = 16  # of which height and width must be
 CELL = 16  # pixels of a cell that has a sequence of boxes
 LENGTH = 3  # of that
 WIDER = 4  # times as many units as another LSTM's direction has the decoder's, and numbers that it reads of a cell

@@ -8,9 +8,11 @@ from torch import Tensor, nn
 
 from memfold.runtime.recipe import Part, Recipe
 from memfold.tasks.detect.baselines import FixedBoxes
-from memfold.tasks.detect.network import MULTIPLE, DetectorNetwork
+from memfold.tasks.detect.choices import MULTIPLE
+from memfold.tasks.detect.exported import OUTPUTS
+from memfold.tasks.detect.network import DetectorNetwork
 from memfold.tasks.detect.scores import LEAST_OVERLAP
-from memfold.tasks.detect.training import LEAST_SCORE, OUTPUTS, boxes_of
+from memfold.tasks.detect.training import LEAST_SCORE, boxes_of
 
 if TYPE_CHECKING:
     from memfold.tasks.detect.task import ObjectDetector

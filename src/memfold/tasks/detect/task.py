@@ -20,7 +20,8 @@ from memfold.errors import InputError
 from memfold.tasks.contest import ALONE, ANSWER, Contest
 from memfold.tasks.detect.baselines import COMMON_BOX, MEAN_BOX, FixedBoxes, common_boxes, mean_boxes
 from memfold.tasks.detect.blend import best_share, blended
-from memfold.tasks.detect.choices import Flips, Head, Layout
+from memfold.tasks.detect.choices import MULTIPLE, Flips, Head, Layout
+from memfold.tasks.detect.exported import boxes_by
 from memfold.tasks.detect.plan import facts_of, flips_of, plan, share_held_out
 from memfold.tasks.detect.scores import Boxes, Precision, best_thresholds, judged, precision_of
 from memfold.tasks.model import FitData, Task
@@ -39,10 +40,13 @@ LARGEST_READ = 8192  # pixels of a side
 
 @dataclass(frozen=True)
 class Answers:
-    """What the whole model and its network alone find in each image, the highest scores first."""
+    """What the whole model and its network alone find in each image, the highest scores first.
+
+    Exported parts give the former alone.
+    """
 
     boxes: Sequence[Boxes]
-    network: Sequence[Boxes]
+    network: Sequence[Boxes] | None = None
 
 
 class ObjectDetector(Task):
@@ -239,7 +243,6 @@ class ObjectDetector(Task):
         return DetectorNetwork(size)
 
     def problem(self, network: "DetectorNetwork", ready: Any) -> "DetectionProblem":
-        from memfold.tasks.detect.network import MULTIPLE
         from memfold.tasks.detect.pictures import canvas_of
         from memfold.tasks.detect.training import DetectionProblem
 
@@ -272,13 +275,12 @@ class ObjectDetector(Task):
 
     def answer(self, examples: BoxedImages) -> Answers:
         """All boxes of every image, the highest scores first."""
-        from memfold.tasks.detect.pictures import pictures_of
-        from memfold.tasks.detect.training import find_boxes, found_by
-
-        pictures = pictures_of(examples, self.classes_)
-        alone = find_boxes(self.network_, pictures)
         if self._exported is not None:
-            return Answers(found_by(self._exported["model"], pictures, examples.sizes), alone)
+            return Answers(boxes_by(self._exported["model"], examples))
+        from memfold.tasks.detect.pictures import pictures_of
+        from memfold.tasks.detect.training import find_boxes
+
+        alone = find_boxes(self.network_, pictures_of(examples, self.classes_))
         common = [self.common_.of(size) for size in examples.sizes]
         return Answers([blended(*pair, self.share_) for pair in zip(alone, common, strict=True)], alone)
 
@@ -336,8 +338,10 @@ class ObjectDetector(Task):
 
     def baselines(self, examples: BoxedImages, answers: Answers) -> dict[str, Sequence[Boxes]]:
         fixed = {MEAN_BOX: self.baseline_, COMMON_BOX: self.common_}
-        beside = {name: [boxes.of(size) for size in examples.sizes] for name, boxes in fixed.items()}
-        return {**beside, ALONE: answers.network}
+        beside: dict[str, Sequence[Boxes]] = {}
+        for name, boxes in fixed.items():
+            beside[name] = [boxes.of(size) for size in examples.sizes]
+        return beside if answers.network is None else {**beside, ALONE: answers.network}
 
     def details(self, examples: BoxedImages, answers: Answers, seconds: float) -> Sequence[Any]:
         from memfold.tasks.detect.report import class_table

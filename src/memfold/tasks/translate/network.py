@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 from typing import Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from memfold.nn import LSTM
 
-__all__ = ["DecoderState", "Memory", "TranslationNetwork", "TranslationSize"]
+__all__ = ["DecoderState", "Memory", "Searching", "TranslationNetwork", "TranslationSize"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Memory:
     padding: Tensor
     first: Tensor
 
-    def rows(self, index: Tensor) -> Self:
+    def rows(self, index: NDArray[np.int64]) -> Self:
         """The memory of some rows."""
         return type(self)(self.values[index], self.padding[index], self.first[index])
 
@@ -66,7 +68,7 @@ class DecoderState:
         upper = memory.first.new_zeros(layers - 1, B, H)
         return cls((memory.first[None], zero), (upper, upper))
 
-    def rows(self, index: Tensor) -> Self:
+    def rows(self, index: NDArray[np.int64]) -> Self:
         """The state of some rows."""
         return type(self)(*((h[:, index], c[:, index]) for h, c in (self.first, self.upper)))
 
@@ -167,6 +169,30 @@ class TranslationNetwork(nn.Module):
     def logits(self, features: Tensor) -> Tensor:
         """Scores (..., V) of every subword, by the embedding itself (Press & Wolf 2017)."""
         return nn.functional.linear(features, self.target_embedding.weight, self.bias)
+
+
+@dataclass(frozen=True)
+class Searching:
+    """A network as `memfold.tasks.translate.search.Searched`, in evaluation mode."""
+
+    network: TranslationNetwork
+
+    @torch.no_grad()
+    def encode(self, source: NDArray[np.int64], lengths: NDArray[np.int64]) -> Memory:
+        """Read the source, (B, S) subwords of which each row has ``lengths``."""
+        return self.network.eval().encode(torch.from_numpy(source), torch.from_numpy(lengths))
+
+    def begin(self, memory: Memory) -> DecoderState:
+        """The decoder's state before the first word."""
+        return self.network.begin(memory)
+
+    @torch.no_grad()
+    def step(
+        self, memory: Memory, words: NDArray[np.int64], state: DecoderState
+    ) -> tuple[NDArray[np.float32], DecoderState]:
+        """Go on with a word each, (B, 1)."""
+        log_p, after, _ = self.network.step(memory, torch.from_numpy(words), state)
+        return log_p.numpy(), after
 
 
 def _stack(inputs: int, hidden: int, layers: int, dropout: float, bidirectional: bool = False) -> LSTM:

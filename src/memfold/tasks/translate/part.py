@@ -1,15 +1,30 @@
-"""A translator whose encoder and decoder exported parts compute; torch's tensors at the border."""
+"""A translator whose encoder and decoder exported parts compute."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from memfold.runtime.recipe import Run
-from memfold.tasks.translate.network import DecoderState, Memory
 
 __all__ = ["PartTranslation"]
+
+STATES = ("h", "c", "upper_h", "upper_c")
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Arrays by name, whose axis ``axis`` is that of the rows."""
+
+    arrays: Mapping[str, NDArray[Any]]
+    axis: int
+
+    def rows(self, index: Integers) -> "Kept":
+        """Those of some rows."""
+        return Kept({name: array.take(index, self.axis) for name, array in self.arrays.items()}, self.axis)
 
 
 @dataclass(frozen=True)
@@ -25,28 +40,19 @@ class PartTranslation:
     decoder: Run
     layers: int
 
-    def encode(self, source: Tensor, lengths: Tensor) -> Memory:
+    def encode(self, source: Integers, lengths: Integers) -> Kept:
         """Read the source, (B, S) subwords of which each row has ``lengths``."""
-        outputs = _ran(self.encoder, source=source, lengths=lengths)
-        return Memory(outputs["values"], outputs["padding"], outputs["first"][0])
+        outputs = dict(self.encoder(source=source, lengths=lengths))
+        return Kept({**outputs, "first": outputs["first"][0]}, 0)
 
-    def begin(self, memory: Memory) -> DecoderState:
+    def begin(self, memory: Kept) -> Kept:
         """The decoder's state before the first word."""
-        return DecoderState.after(memory, self.layers)
+        first = memory.arrays["first"][None]
+        upper = np.zeros((self.layers - 1, *first.shape[1:]), np.float32)
+        return Kept({"h": first, "c": np.zeros_like(first), "upper_h": upper, "upper_c": upper}, 1)
 
-    def step(self, memory: Memory, words: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState, Tensor]:
-        """As the network's own."""
-        (h, c), (upper_h, upper_c) = state.first, state.upper
-        states = {"h": h, "c": c, "upper_h": upper_h, "upper_c": upper_c}
-        outputs = _ran(self.decoder, values=memory.values, padding=memory.padding, words=words, **states)
-        after = [outputs[f"{name}_next"] for name in states]
-        return (
-            outputs["log_probabilities"],
-            DecoderState((after[0], after[1]), (after[2], after[3])),
-            outputs["attention"],
-        )
-
-
-def _ran(run: Run, **inputs: Tensor) -> dict[str, Any]:
-    outputs = run(**{name: value.contiguous().numpy() for name, value in inputs.items()})
-    return {name: torch.from_numpy(value) for name, value in outputs.items()}
+    def step(self, memory: Kept, words: Integers, state: Kept) -> tuple[NDArray[np.float32], Kept]:
+        """Go on with a word each, (B, 1)."""
+        seen = {name: memory.arrays[name] for name in ("values", "padding")}
+        outputs = self.decoder(**seen, words=words, **state.arrays)
+        return outputs["log_probabilities"], Kept({name: outputs[f"{name}_next"] for name in STATES}, 1)

@@ -2,32 +2,47 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
-from memfold.tasks.translate.network import DecoderState, Memory
 from memfold.tasks.translate.subwords import BEGIN, END, UNKNOWN
 
-__all__ = ["LIMIT", "NEVER_WRITTEN", "Hypothesis", "Searched", "beam_search", "length_penalty"]
+__all__ = ["LIMIT", "NEVER_WRITTEN", "Hypothesis", "Searched", "beam_search", "length_penalty", "padded"]
 
 LIMIT = (2, 10)  # a translation has at most so many times the subwords of its sentence and so many more, with the end
 NEVER_WRITTEN = [UNKNOWN, BEGIN]
+Integers = NDArray[np.int64]
+
+
+class Rows(Protocol):
+    """What an encoder or a decoder keeps of every row of a batch."""
+
+    def rows(self, index: Integers) -> Self:
+        """That of some rows."""
 
 
 class Searched(Protocol):
     """An encoder and a decoder, whoever computes them."""
 
-    def encode(self, source: Tensor, lengths: Tensor) -> Memory:
-        """Read the source, (B, S) subwords of which each row has ``lengths``."""
+    def encode(self, source: Integers, lengths: Integers) -> Any:
+        """Read the source, (B, S) subwords of which each row has ``lengths``; gives `Rows`."""
 
-    def begin(self, memory: Memory) -> DecoderState:
-        """The decoder's state before the first word."""
+    def begin(self, memory: Any) -> Any:
+        """The decoder's state before the first word; `Rows`."""
 
-    def step(self, memory: Memory, words: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState, Tensor]:
-        """Go on with a word each, (B, 1): log-probabilities (B, V) of the next ones, the state after the words, and
-        where the attention was, (B, S)."""
+    def step(self, memory: Any, words: Integers, state: Any) -> tuple[NDArray[np.float32], Any]:
+        """Go on with a word each, (B, 1): log-probabilities (B, V) of the next ones, and the state after the words."""
+
+
+def padded(rows: Sequence[Sequence[int]]) -> tuple[Integers, Integers]:
+    """Rows of unequal length as (B, S), and their lengths (B,)."""
+    lengths = np.array([len(row) for row in rows])
+    result = np.zeros((len(rows), lengths.max()), np.int64)
+    for row, ids in enumerate(rows):
+        result[row, : len(ids)] = ids
+    return result, lengths
 
 
 @dataclass(frozen=True, order=True)
@@ -50,8 +65,9 @@ def length_penalty(length: Any, alpha: float) -> Any:
     return ((5 + length) / 6) ** alpha
 
 
-@torch.no_grad()
-def beam_search(network: Searched, source: Tensor, lengths: Tensor, beam: int, alpha: float) -> list[list[Hypothesis]]:
+def beam_search(
+    network: Searched, source: Integers, lengths: Integers, beam: int, alpha: float
+) -> list[list[Hypothesis]]:
     """Search the best translations.
 
     At each step the ``beam`` best unfinished translations of a sentence go on. Its search is over when as many are
@@ -68,39 +84,48 @@ def beam_search(network: Searched, source: Tensor, lengths: Tensor, beam: int, a
     """
     K = beam
     finished: list[list[Hypothesis]] = [[] for _ in lengths]
-    sentence = torch.arange(len(lengths))  # of those that are still searched
+    sentence = np.arange(len(lengths))  # of those that are still searched
     limit = LIMIT[0] * lengths + LIMIT[1]  # the end is put there if nothing else does
-    memory = network.encode(source, lengths).rows(sentence.repeat_interleave(K))
+    memory = network.encode(source, lengths).rows(sentence.repeat(K))
     state = network.begin(memory)
-    words = torch.full((len(lengths), K, 1), BEGIN)
-    totals = torch.full((len(lengths), K), -torch.inf)
+    words = np.full((len(lengths), K, 1), BEGIN)
+    totals = np.full((len(lengths), K), -np.inf, np.float32)
     totals[:, 0] = 0  # the others would only repeat it
     while len(sentence):
-        log_p, state, _ = network.step(memory, words[:, :, -1].reshape(-1, 1), state)
+        log_p, state = network.step(memory, words[:, :, -1].reshape(-1, 1), state)
         V = log_p.shape[1]
-        step = log_p.view(-1, K, V)
-        step[:, :, NEVER_WRITTEN] = -torch.inf
+        step = log_p.reshape(-1, K, V)
+        step[:, :, NEVER_WRITTEN] = -np.inf
         length = words.shape[2]  # with the word that comes, without the begin
         last = length >= limit
-        step[last] = step[last].where(torch.arange(V) == END, -torch.inf)
-        best, index = (totals[:, :, None] + step).flatten(1).topk(min(2 * K, K * V))  # at most K of these are ends
+        step[last] = np.where(np.arange(V) == END, step[last], -np.inf)
+        best, index = _largest((totals[:, :, None] + step).reshape(len(sentence), -1), min(2 * K, K * V))
         parent, word = index // V, index % V
-        ends = word == END
-        for row, rank in ((ends & best.isfinite())[:, :K]).nonzero().tolist():
-            total = best[row, rank].item()
+        ends = word == END  # of at most K of them
+        for row, rank in np.argwhere((ends & np.isfinite(best))[:, :K]).tolist():
+            total = float(best[row, rank])
             text = words[row, parent[row, rank], 1:].tolist()
             finished[sentence[row]].append(Hypothesis(total / length_penalty(length, alpha), total, text))
-        order = ends.long().argsort(dim=1, stable=True)[:, :K]  # the best that do not end, in their order
-        parent, word, totals = (t.gather(1, order) for t in (parent, word, best.masked_fill(ends, -torch.inf)))
-        words = torch.cat([words.gather(1, parent[:, :, None].expand(-1, -1, length)), word[:, :, None]], dim=2)
-        reach = (totals.amax(1) / length_penalty(limit, alpha)).tolist()  # the best score that one can still come to
+        order = ends.argsort(1, kind="stable")[:, :K]  # the best that do not end, in their order
+        best[ends] = -np.inf
+        parent, word, totals = (np.take_along_axis(values, order, 1) for values in (parent, word, best))
+        words = np.concatenate([np.take_along_axis(words, parent[:, :, None], 1), word[:, :, None]], 2)
+        reach = (totals.max(1) / length_penalty(limit, alpha)).tolist()  # the best score that one can still come to
         goes_on = [_goes_on(finished[s], K, best) for s, best in zip(sentence.tolist(), reach, strict=True)]
-        kept = (torch.tensor(goes_on) & ~last).nonzero().flatten()
-        state = state.rows((kept[:, None] * K + parent[kept]).flatten())
+        kept = np.flatnonzero(np.array(goes_on) & ~last)
+        state = state.rows((kept[:, None] * K + parent[kept]).ravel())
         if len(kept) < len(sentence):
-            memory = memory.rows((kept[:, None] * K + torch.arange(K)).flatten())
+            memory = memory.rows((kept[:, None] * K + np.arange(K)).ravel())
         words, totals, limit, sentence = words[kept], totals[kept], limit[kept], sentence[kept]
     return [sorted(hypotheses, reverse=True)[:K] for hypotheses in finished]
+
+
+def _largest(rows: NDArray[np.float32], count: int) -> tuple[NDArray[np.float32], Integers]:
+    """The largest numbers of each row and their places, the largest first and of equals the first."""
+    places = np.sort(np.argpartition(rows, -count, 1)[:, -count:], 1)
+    values = np.take_along_axis(rows, places, 1)
+    order = np.argsort(-values, 1, kind="stable")
+    return np.take_along_axis(values, order, 1), np.take_along_axis(places, order, 1)
 
 
 def _goes_on(finished: Sequence[Hypothesis], beam: int, reach: float) -> bool:

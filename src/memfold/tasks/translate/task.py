@@ -30,12 +30,13 @@ from memfold.tasks.planning import Plan, seconds_of
 from memfold.tasks.report import Metric
 from memfold.tasks.translate.answers import NEAREST, Alignment, Translations, blended, nearest
 from memfold.tasks.translate.memory import NEVER, TranslationMemory, best_threshold
+from memfold.tasks.translate.part import PartTranslation
+from memfold.tasks.translate.search import Searched, beam_search, padded
 from memfold.tasks.translate.subwords import SentencePieceProcessor, Units, learn_subwords
 
 if TYPE_CHECKING:
     from memfold.tasks.translate.batches import TranslationProblem
     from memfold.tasks.translate.network import TranslationNetwork
-    from memfold.tasks.translate.search import Searched
 
 __all__ = ["Alignment", "Translations", "Translator"]
 
@@ -320,9 +321,6 @@ class Translator(Task):
         self, sentences: Sequence[str], beam: int | None = None, length_penalty: float | None = None
     ) -> list[list[int]]:
         """The best translation of every sentence, as ids of subwords."""
-        from memfold.tasks.translate.batches import pad
-        from memfold.tasks.translate.search import beam_search
-
         options = {"beam": beam, "length_penalty": length_penalty}
         asked = type(self)(**self.get_params() | {k: value for k, value in options.items() if value is not None})
         asked.check()
@@ -332,19 +330,19 @@ class Translator(Task):
         order = sorted((i for i in range(len(ids)) if ids[i]), key=lambda i: len(ids[i]))
         for start in range(0, len(order), SENTENCES):
             block = order[start : start + SENTENCES]
-            source, lengths = pad([ids[i] for i in block])
+            source, lengths = padded([ids[i] for i in block])
             best = beam_search(network, source, lengths, asked.beam, asked.length_penalty)
             for i, hypotheses in zip(block, best, strict=True):
                 translations[i] = hypotheses[0].words
         return translations
 
-    def _searched(self) -> "Searched":
+    def _searched(self) -> Searched:
         """The network, or the exported parts in its place."""
-        from memfold.tasks.translate.part import PartTranslation
-
         if self._exported is not None:
             return PartTranslation(self._exported["encoder"], self._exported["decoder"], self.decoder_layers)
-        return self.network_.eval()
+        from memfold.tasks.translate.network import Searching
+
+        return Searching(self.network_)
 
     def align(self, data: Sequence[str]) -> list[Alignment]:
         """Translate sentences and say where the decoder looked for each subword."""
