@@ -4,6 +4,7 @@ They are written in operations of torch that a graph of ONNX can hold.
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["AT_ONCE", "GROUPS", "features_of", "groups_of"]
+__all__ = ["GROUPS", "blocks_of", "features_of", "groups_of"]
 
 Values = NDArray[np.float32]
 
@@ -21,14 +22,19 @@ SHADES = 4  # of each of the three colours
 COLOUR_GRIDS = (1, 2)
 LIGHT_SIDE = 16  # cells
 COLOUR_SIDE = 64  # pixels along a side whose colours count, at most
-AT_ONCE = 25  # images
+PLACES_AT_ONCE = 1 << 17  # pixels of images that are worked on together, over all of them
 
 
 @torch.no_grad()
 def features_of(pixels: NDArray[np.uint8]) -> list[Values]:
     """The groups of features of images ``(N, C, S, S)``, each ``(N, D)``; grey images have no colours, D = 0."""
-    parts = [groups_of(block) for block in torch.split(torch.from_numpy(pixels), AT_ONCE)]
+    parts = [groups_of(block) for block in blocks_of(pixels)]
     return [torch.cat(group).numpy() for group in zip(*parts, strict=True)]
+
+
+def blocks_of(pixels: NDArray[np.uint8]) -> Sequence[Tensor]:
+    """Images ``(N, C, S, S)`` in blocks that caches hold; in smaller ones threads would wait for each other."""
+    return torch.split(torch.from_numpy(pixels), max(1, PLACES_AT_ONCE // pixels.shape[2] ** 2))
 
 
 def groups_of(pixels: Tensor) -> list[Tensor]:

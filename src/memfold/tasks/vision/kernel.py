@@ -14,7 +14,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 from torch import Tensor, nn
 
-from memfold.tasks.vision.features import AT_ONCE, features_of, groups_of
+from memfold.tasks.vision.features import blocks_of, features_of, groups_of
 
 __all__ = ["EDGES", "Choice", "KernelMachine"]
 
@@ -102,7 +102,7 @@ class KernelMachine(nn.Module):
     @torch.no_grad()
     def log_probabilities(self, pixels: NDArray[np.uint8]) -> Array:
         """Of every class for images ``(N, C, S, S)``, ``(N, K)``."""
-        result: Array = torch.cat([self(part) for part in torch.split(torch.from_numpy(pixels), AT_ONCE)]).numpy()
+        result: Array = torch.cat([self(part) for part in blocks_of(pixels)]).numpy()
         return result
 
     def shape(self) -> dict[str, int]:
