@@ -10,8 +10,8 @@ from sentencepiece import SentencePieceProcessor
 from export.parts import by_torch
 from memfold.export import export
 from memfold.tasks.translate.memory import NEVER, TranslationMemory
-from memfold.tasks.translate.part import PartTranslation
 from memfold.tasks.translate.network import Searching
+from memfold.tasks.translate.part import PartTranslation
 from memfold.tasks.translate.search import beam_search, padded
 from tasks.small import SMALL
 
