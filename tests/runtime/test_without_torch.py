@@ -1,6 +1,7 @@
 """Models answer in a process where torch cannot be imported, to the bit as beside it."""
 
 import contextlib
+import csv
 import json
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 from memfold.data.audio import read_audio
 from memfold.errors import InputError
+from memfold.export import export
 from memfold.runtime import load
 from memfold.tasks import load as load_task
 from tasks.small import SMALL, Small, tone
@@ -193,3 +195,24 @@ def test_speech_is_read_in_both_directions(tmp_path: Path) -> None:
     assert any(texts)
     with pytest.raises(InputError, match="in both directions"):
         pipeline.open()
+
+
+@pytest.mark.release
+@pytest.mark.parametrize("name", ["classify", "detect", "faces", "translate"])
+def test_a_model_answers_by_its_exported_parts(name: str, tmp_path: Path) -> None:
+    small = SMALL[name](tmp_path)
+    model = small.fitted()
+    export(model, "runtime", tmp_path / "model")
+    (tmp_path / "sentences.txt").write_text("one cat\n\nten fox\n")
+    given = {"translate": [str(tmp_path / "sentences.txt")], "detect": [str(path) for path in small.X]}.get(name)
+    first, second = (run("predict", str(tmp_path / "model"), *(given or small.data)) for run in (alone, beside))
+    assert len(first.splitlines()) >= 3
+    if name == "translate":
+        assert first == second
+        return
+    for one, other in zip(*(csv.reader(text.decode().splitlines()) for text in (first, second)), strict=True):
+        for left, right in zip(one, other, strict=True):
+            try:
+                assert float(left) == pytest.approx(float(right), abs=1e-4)
+            except ValueError:  # no number
+                assert left == right

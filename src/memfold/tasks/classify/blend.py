@@ -42,11 +42,11 @@ class Answers:
 
     Attributes:
         probabilities: of every class by the whole model, (N, K).
-        network: by the network alone, (N, K).
+        network: by the network alone, (N, K); None where an exported part answers.
     """
 
     probabilities: NDArray[np.float32]
-    network: NDArray[np.float32]
+    network: NDArray[np.float32] | None = None
 
 
 def best_blend(network: Array, kernel: Array, labels: NDArray[np.int64]) -> Blend:

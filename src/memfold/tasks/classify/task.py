@@ -167,10 +167,9 @@ class ImageClassifier(ImageTask):
         return self._answers(pixels).probabilities
 
     def _answers(self, pixels: NDArray[np.uint8]) -> Answers:
-        alone = self._network_log_probabilities(pixels)
         if self._exported is not None:
-            whole = through(self._exported["model"], "probabilities", pixels)
-            return Answers(whole, np.exp(alone).astype(np.float32))
+            return Answers(through(self._exported["model"], "probabilities", pixels))
+        alone = self._network_log_probabilities(pixels)
         plain = self.network_.kernel.log_probabilities(pixels) if self.blend_.share < 1 else None
         whole = np.exp(self.blend_.of(alone, plain))
         return Answers(whole.astype(np.float32), np.exp(alone).astype(np.float32))
@@ -202,11 +201,11 @@ class ImageClassifier(ImageTask):
 
     def baselines(self, examples: Images, answers: Answers) -> dict[str, Any]:
         network = self.network_
-        return {
+        beside = {
             PCA: network.baseline.answers(examples.pixels),
             KERNEL: np.exp(network.kernel.log_probabilities(examples.pixels)),
-            ALONE: answers.network,
         }
+        return beside if answers.network is None else {**beside, ALONE: answers.network}
 
     def details(self, examples: Images, answers: Answers, seconds: float) -> Sequence[Any]:
         from memfold.tasks.classify.report import Judged, taken_most

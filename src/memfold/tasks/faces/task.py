@@ -282,10 +282,18 @@ class FaceRecognizer(ImageTask):
 
     def answer(self, examples: Images) -> Compared:
         """The images beside the gallery, as embeddings."""
-        compared = self._compare(examples, self.network_.gallery.numpy())
+        compared = self._compare(examples, self._gallery)
         if examples.labels and set(examples.labels) <= set(self.people_):
             return replace(compared, unseen=self._unseen(examples, compared, self.enrolled_))
         return compared
+
+    @property
+    def _gallery(self) -> NDArray[np.float32]:
+        """The embeddings of the gallery; of a loaded model without making its network."""
+        if self._stored is not None:
+            return self._stored.arrays["gallery"]
+        gallery: NDArray[np.float32] = self.network_.gallery.numpy()
+        return gallery
 
     def _compare(self, examples: Images, gallery: NDArray[np.float32]) -> Compared:
         return Compared(self.embeddings(examples.pixels), gallery, cosines, getattr(self, "known_threshold_", np.nan))
