@@ -14,6 +14,7 @@ __all__ = ["LIMIT", "NEVER_WRITTEN", "Hypothesis", "Searched", "beam_search", "l
 LIMIT = (2, 10)  # a translation has at most so many times the subwords of its sentence and so many more, with the end
 NEVER_WRITTEN = [UNKNOWN, BEGIN]
 Integers = NDArray[np.int64]
+BLOCK = 64  # numbers
 
 
 class Rows(Protocol):
@@ -121,11 +122,26 @@ def beam_search(
 
 
 def _largest(rows: NDArray[np.float32], count: int) -> tuple[NDArray[np.float32], Integers]:
-    """The largest numbers of each row and their places, the largest first and of equals the first."""
-    places = np.sort(np.argpartition(rows, -count, 1)[:, -count:], 1)
+    """The largest numbers of each row and their places, the largest first and of equals the first.
+
+    They are looked for in the blocks with the largest maxima, as many as numbers are wanted: the maxima of blocks take
+    a tenth of the time of an ordering of all numbers.
+    """
+    whole = rows.shape[1] // BLOCK * BLOCK
+    places = np.arange(whole, rows.shape[1])[None].repeat(len(rows), 0)
+    if whole:
+        tops = rows[:, :whole].reshape(len(rows), -1, BLOCK).max(2)
+        blocks = _partition(tops, min(count, tops.shape[1]))
+        places = np.concatenate([(blocks[:, :, None] * BLOCK + np.arange(BLOCK)).reshape(len(rows), -1), places], 1)
+    some = _partition(np.take_along_axis(rows, places, 1), count)
+    places = np.sort(np.take_along_axis(places, some, 1), 1)
     values = np.take_along_axis(rows, places, 1)
     order = np.argsort(-values, 1, kind="stable")
     return np.take_along_axis(values, order, 1), np.take_along_axis(places, order, 1)
+
+
+def _partition(rows: NDArray[np.float32], count: int) -> Integers:
+    return np.argpartition(rows, -count, 1)[:, -count:]
 
 
 def _goes_on(finished: Sequence[Hypothesis], beam: int, reach: float) -> bool:
