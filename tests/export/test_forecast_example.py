@@ -1,4 +1,4 @@
-"""The example that forecasts without memfold gives what the network does."""
+"""The example that forecasts without memfold gives what the model does."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "onnx" / "forecast.py"
 @pytest.mark.parametrize(
     ("step", "rows"), [(timedelta(hours=1), 500), (timedelta(days=1), 800), (timedelta(days=1), 9)]
 )
-def test_it_is_the_network(step: timedelta, rows: int, tmp_path: Path) -> None:
+def test_it_is_the_model(step: timedelta, rows: int, tmp_path: Path) -> None:
     def table(count: int) -> pl.DataFrame:
         ds = [datetime(2022, 3, 1) + k * step for k in range(count)]
         return pl.DataFrame({"ds": ds, "y": 20 + np.sin(np.arange(count) * 0.9)})
@@ -32,8 +32,6 @@ def test_it_is_the_network(step: timedelta, rows: int, tmp_path: Path) -> None:
     command = [sys.executable, EXAMPLE, tmp_path / "m.onnx", tmp_path / "series.csv"]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     printed = np.array([line.split(",")[1:] for line in lines], float)
-    _, parts = model.forecasts(model.read(table(rows)))
-    np.testing.assert_allclose(printed, parts.network[0][:, [4, 0, 8]], rtol=1e-4)
-    assert [line.split(",")[0] for line in lines] == [
-        time.isoformat() for time in model.predict(table(rows))["ds"].to_list()
-    ]
+    expected = model.predict(table(rows))
+    np.testing.assert_allclose(printed, expected.select("forecast", "lo80", "hi80").to_numpy(), rtol=1e-4)
+    assert [line.split(",")[0] for line in lines] == [time.isoformat() for time in expected["ds"].to_list()]

@@ -134,6 +134,7 @@ def _translated(part: Part, table: Mapping[Any, Any]) -> Any:
                 verbose=False,
             )
             assert written is not None
+            _free_names(written.model.graph, part)
             model = written.model_proto
     except Exception as error:  # of the exporter, each in its own way
         cause: BaseException = error
@@ -142,6 +143,16 @@ def _translated(part: Part, table: Mapping[Any, Any]) -> Any:
         raise InputError(f"{part.name} cannot be exported: {' '.join(str(cause).split())[:300]}") from None
     _name_axes(model.graph, part)
     return model
+
+
+def _free_names(graph: Any, part: Part) -> None:
+    """Rename what bears the name of an input or an output inside, which the exporter does not look at."""
+    taken = {*part.inputs, *part.outputs}
+    outside = {id(value) for value in (*graph.inputs, *graph.outputs)}
+    inside = [value for node in graph.all_nodes() for value in node.outputs] + list(graph.initializers.values())
+    for value in inside:
+        if value.name in taken and id(value) not in outside:
+            value.name = f"{value.name}_inside"
 
 
 def _name_axes(graph: Any, part: Part) -> None:

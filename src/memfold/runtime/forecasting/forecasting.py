@@ -15,11 +15,11 @@ from memfold.runtime.forecasting.classical import classical_names
 from memfold.runtime.forecasting.covariates import Covariates
 from memfold.runtime.forecasting.demand import TSB
 from memfold.runtime.forecasting.network import EnsembleForecasts
-from memfold.runtime.forecasting.parts import Quantiles, parts_at
+from memfold.runtime.forecasting.parts import HISTORY, Quantiles, parts_at
 from memfold.runtime.forecasting.size import LEVELS, NetworkSize, linear_shape, patch_of
-from memfold.runtime.forecasting.windows import Places, SeriesArrays
+from memfold.runtime.forecasting.windows import WINDOWS_AT_ONCE, Places, SeriesArrays
 from memfold.runtime.pipeline import Pipeline, Session
-from memfold.runtime.recipe import ALONE
+from memfold.runtime.recipe import ALONE, Run
 from memfold.runtime.weights import Weights
 
 __all__ = ["QUANTILES", "ForecastSettings", "Forecasting"]
@@ -95,10 +95,12 @@ class Forecasting(Pipeline[ForecastSettings]):
 
     Attributes:
         network: gives the quantiles of windows.
+        exported: the whole model as a part that was exported, which then gives the answers.
     """
 
     settings_type = ForecastSettings
     network: Quantiles
+    exported: Run | None = None
 
     def build(self, weights: Weights, files: Mapping[str, bytes]) -> None:
         its = self.settings
@@ -119,7 +121,21 @@ class Forecasting(Pipeline[ForecastSettings]):
     def forecasts(self, data: SeriesArrays) -> tuple[Answer, Parts]:
         """The answer to what follows every series' last value, a row a series, and what each part makes of it."""
         parts = self.parts(data, data.ends())
+        if self.exported is not None:
+            return self._exported_answer(self.exported, data), parts
         return self.blend.answer(parts), parts
+
+    def _exported_answer(self, run: Run, data: SeriesArrays) -> Answer:
+        blocks = []
+        for places in data.ends().split(WINDOWS_AT_ONCE):
+            windows = data.windows(places, self.size, target=False)
+            beside = {name: getattr(windows, name) for name in ("past", "known", "static")}
+            read = {name: array for name, array in beside.items() if array.shape[-1]}
+            blocks.append(run(y=data.histories(places, HISTORY), **read))
+        quantiles, mean, forecast = (
+            np.concatenate([block[name] for block in blocks]) for name in ("quantiles", "mean", "forecast")
+        )
+        return Answer(quantiles, mean, forecast)
 
     def answer(self, given: Mapping[str, Sequence[Any]]) -> dict[str, NDArray[Any]]:
         """Forecast the steps that follow each series' last value.

@@ -28,7 +28,8 @@ class EnsembleForecasts:
         """The quantiles of the horizon after each window, (B, K, Q), in the units of the series."""
         level, scale = level_and_scale(windows.y, windows.seen)
         z = np.where(windows.seen, standardised(windows.y, level, scale), 0.0).astype(np.float32)  # (B, C)
-        mean = np.mean([member.quantiles(z, windows) for member in self.members], 0)
+        with np.errstate(over="ignore", invalid="ignore"):  # of a network that diverged, which then has no share
+            mean = np.mean([member.quantiles(z, windows) for member in self.members], 0)
         ordered = np.sort(mean.astype(np.float64), -1)  # rearranged where they cross (Chernozhukov et al. 2010)
         result: Array = ordered * scale[..., None] + level[..., None]
         return result

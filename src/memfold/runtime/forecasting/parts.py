@@ -13,7 +13,7 @@ from memfold.runtime.forecasting.linear import predicted, rows_of
 from memfold.runtime.forecasting.size import NetworkSize
 from memfold.runtime.forecasting.windows import WINDOWS_AT_ONCE, Places, SeriesArrays, Windows
 
-__all__ = ["Quantiles", "joined", "parts_at"]
+__all__ = ["HISTORY", "Quantiles", "joined", "parts_at"]
 
 Array = NDArray[np.float64]
 Quantiles = Callable[[Windows], Array]  # of the network, (B, K, Q), in the units of the series

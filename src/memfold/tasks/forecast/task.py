@@ -392,10 +392,8 @@ class Forecaster(Task):
 
     def _made(self, pipeline: Pipeline[Any]) -> Pipeline[Any]:
         if self._exported is not None:
-            from memfold.tasks.forecast.recipe import quantiles_through
-
             forecasting: Any = pipeline
-            forecasting.network = quantiles_through(self._exported["model"])
+            forecasting.exported = self._exported["model"]
         return pipeline
 
     def table(self, examples: SeriesTable, answers: Answer) -> pl.DataFrame:
