@@ -856,8 +856,17 @@ class Task(ABC):
         return bool(self.runtime)
 
     def _made(self, pipeline: Pipeline[Any]) -> Pipeline[Any]:
-        """A pipeline with what only a task with torch can add to it."""
+        """A pipeline with what a task adds to it."""
+        self.add_to(pipeline)
+        if self._exported is not None:
+            self.put_parts(pipeline, self._exported)
         return pipeline
+
+    def add_to(self, pipeline: Any) -> None:  # noqa: B027
+        """Add to a pipeline what only a task with torch can."""
+
+    def put_parts(self, pipeline: Any, parts: Mapping[str, Run]) -> None:  # noqa: B027
+        """Let a pipeline answer through exported parts in place of its network."""
 
     @classmethod
     def _restored(cls, path: Path, config: dict[str, Any]) -> Self:

@@ -2,7 +2,7 @@
 
 import copy
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -26,7 +26,7 @@ from memfold.runtime.monitoring.monitor import Judgement, Monitor, score_of
 from memfold.runtime.monitoring.news import News
 from memfold.runtime.monitoring.watching import History, Watching, WatchSession
 from memfold.runtime.onnx_part import PartStream
-from memfold.runtime.pipeline import Pipeline
+from memfold.runtime.recipe import Run
 from memfold.tasks.anomaly.nab import Scored
 from memfold.tasks.anomaly.plan import Facts, plan
 from memfold.tasks.contest import ALONE, ANSWER, Contest
@@ -330,14 +330,12 @@ class AnomalyDetector(Task):
 
     # -- watching --------------------------------------------------------------------------------------------
 
-    def _made(self, pipeline: Pipeline[Any]) -> Pipeline[Any]:
-        watching: Any = pipeline
+    def add_to(self, pipeline: Any) -> None:
         if self.online:
-            watching.learning = self._learning
-        if self._exported is not None:
-            run, hidden = self._exported["model"], self.hidden_size
-            watching.network = lambda: PartStream(run, hidden)
-        return pipeline
+            pipeline.learning = self._learning
+
+    def put_parts(self, pipeline: Any, parts: Mapping[str, Run]) -> None:
+        pipeline.network = lambda: PartStream(parts["model"], self.hidden_size)
 
     def _learning(self) -> "tuple[Stream, Learner]":
         """The network's stream, and what goes on training a copy of it."""

@@ -37,7 +37,8 @@ from memfold.runtime.hearing.inference import CommandModel, between_quiet
 from memfold.runtime.hearing.level import floored
 from memfold.runtime.hearing.live import STRIDE, stream_cost
 from memfold.runtime.hearing.spotting import Event, Spotter, Spotting, spotted, threshold_for
-from memfold.runtime.pipeline import TO_JSON, Pipeline
+from memfold.runtime.pipeline import TO_JSON
+from memfold.runtime.recipe import Run
 from memfold.runtime.weights import Weights
 from memfold.tasks.calibration import expected_calibration_error
 from memfold.tasks.classes import class_columns, numbers_in
@@ -413,11 +414,9 @@ class CommandRecognizer(RateOfRecordings, Task):
         """The sound of recordings that were heard, read once more."""
         return (samples for _, samples in read_sounds(examples.paths, self.sound_rate, noted=False))
 
-    def _made(self, pipeline: Pipeline[Any]) -> Pipeline[Any]:
-        if self._exported is not None and "step" in self._exported:
-            commands: Any = pipeline
-            commands.model.logits = Stepped(self._exported["step"], commands.settings).logits
-        return pipeline
+    def put_parts(self, pipeline: Any, parts: Mapping[str, Run]) -> None:
+        if "step" in parts:
+            pipeline.model.logits = Stepped(parts["step"], pipeline.settings).logits
 
     def _streamed(self, heard: Heard) -> Streamed:
         """What a stream misses of recordings between their own quiet, and where it hears a command in background."""

@@ -1,7 +1,7 @@
 """The Forecaster: fit one LSTM to many series, forecast with intervals, score beside the baselines."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -33,7 +33,7 @@ from memfold.runtime.forecasting.blend import Parts as PartForecasts
 from memfold.runtime.forecasting.covariates import Covariates
 from memfold.runtime.forecasting.forecasting import QUANTILES, Forecasting
 from memfold.runtime.forecasting.size import LEVELS, NetworkSize, linear_shape, patch_of
-from memfold.runtime.pipeline import Pipeline
+from memfold.runtime.recipe import Run
 from memfold.tasks.contest import ALONE, Contest
 from memfold.tasks.forecast.covariates import arrays_of, covariates_of
 from memfold.tasks.forecast.plan import SeriesFacts, plan
@@ -390,11 +390,8 @@ class Forecaster(Task):
         forecasting: Forecasting = pipeline
         return forecasting.forecasts(self.arrays(table, self.horizon_))
 
-    def _made(self, pipeline: Pipeline[Any]) -> Pipeline[Any]:
-        if self._exported is not None:
-            forecasting: Any = pipeline
-            forecasting.exported = self._exported["model"]
-        return pipeline
+    def put_parts(self, pipeline: Any, parts: Mapping[str, Run]) -> None:
+        pipeline.exported = parts["model"]
 
     def table(self, examples: SeriesTable, answers: Answer) -> pl.DataFrame:
         """Columns ``unique_id``, ``ds``, ``forecast`` (the median; of demand that comes now and then the mean),

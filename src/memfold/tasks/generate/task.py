@@ -1,7 +1,7 @@
 """The TextGenerator: fit a language model to text, write on from a prompt, score beside an n-gram model."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import chain
@@ -24,7 +24,7 @@ from memfold.display import say
 from memfold.errors import InputError
 from memfold.formats.directory import TOKENS
 from memfold.runtime.ngram import NGram
-from memfold.runtime.pipeline import Pipeline
+from memfold.runtime.recipe import Run
 from memfold.runtime.writing.mixture import Mixture, best_share
 from memfold.runtime.writing.network import PartNetwork
 from memfold.runtime.writing.vocabulary import Characters, Subwords, Tokens, Vocabulary
@@ -284,11 +284,8 @@ class TextGenerator(Task):
         """
         return self.writing.written(prompt, length, temperature, top_k, top_p, seed)
 
-    def _made(self, pipeline: Pipeline[Any]) -> Pipeline[Any]:
-        writing: Any = pipeline
-        if self._exported is not None:
-            writing.network = PartNetwork(self._exported["model"], self.num_layers, self.chosen.hidden_size)
-        return pipeline
+    def put_parts(self, pipeline: Any, parts: Mapping[str, Run]) -> None:
+        pipeline.network = PartNetwork(parts["model"], self.num_layers, self.chosen.hidden_size)
 
     @property
     def writing(self) -> Writing:

@@ -1,6 +1,6 @@
 """The TextClassifier: fit bidirectional LSTMs to labelled texts, label others, score beside the baselines."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -16,7 +16,7 @@ from memfold.data.labels import counted, numbers_of, same_label, spellings, with
 from memfold.data.seen import Seen
 from memfold.display import say
 from memfold.errors import InputError
-from memfold.runtime.pipeline import Pipeline
+from memfold.runtime.recipe import Run
 from memfold.runtime.texts.blend import Blend, TextAnswers
 from memfold.runtime.texts.labelling import Labelling
 from memfold.runtime.texts.ngrams import RegressionSize, counted_by_character
@@ -329,12 +329,8 @@ class TextClassifier(Task):
         """
         return self.labelling.answers(texts).probabilities
 
-    def _made(self, pipeline: Pipeline[Any]) -> Pipeline[Any]:
-        labelling: Any = pipeline
-        if self._exported is not None:
-            run, encoder, ngrams = self._exported["model"], labelling.encoder, labelling.ngrams
-            labelling.part = PartLabelling(run, encoder, ngrams, len(self.classes_))
-        return pipeline
+    def put_parts(self, pipeline: Any, parts: Mapping[str, Run]) -> None:
+        pipeline.part = PartLabelling(parts["model"], pipeline.encoder, pipeline.ngrams, len(self.classes_))
 
     @property
     def labelling(self) -> Labelling:

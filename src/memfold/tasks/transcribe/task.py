@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -32,7 +32,6 @@ from memfold.runtime.hearing.search import (
     least_steps,
 )
 from memfold.runtime.hearing.transcribing import Transcribing
-from memfold.runtime.pipeline import Pipeline
 from memfold.runtime.recipe import Run
 from memfold.tasks.contest import ALONE, ANSWER, Contest
 from memfold.tasks.model import FitData, Task
@@ -352,13 +351,11 @@ class SpeechRecognizer(RateOfRecordings, Task):
             model, sounds, examples.frames, self.features, round(self.recogniser.settings.most_seconds / SHIFT)
         )
 
-    def _made(self, pipeline: Pipeline[Any]) -> Pipeline[Any]:
-        if self._exported is not None and "step" in self._exported:
+    def put_parts(self, pipeline: Any, parts: Mapping[str, Run]) -> None:
+        if "step" in parts:
             from memfold.tasks.transcribe.exported import Stepped
 
-            recogniser: Any = pipeline
-            recogniser.log_p = Stepped(self._exported["step"], recogniser.settings).log_p
-        return pipeline
+            pipeline.log_p = Stepped(parts["step"], pipeline.settings).log_p
 
     def _transcript(self, steps: int = 0) -> Transcript:
         """That of a recording of so many steps."""
