@@ -61,7 +61,8 @@ WITH_CODE = [page for page in DOCUMENTS if "\n```python\n" in read(page) and pag
 
 
 @pytest.mark.parametrize("page", WITH_CODE)
-def test_the_code_in_the_docs_runs(page: str) -> None:
+def test_the_code_in_the_docs_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # into which it writes
     blocks = re.findall(r"^```python\n(.*?)^```", read(page), re.M | re.S)
     assert blocks, page
     exec("\n".join(blocks), {})
