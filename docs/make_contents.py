@@ -47,7 +47,7 @@ SECTIONS = (
         ("docs/architecture.md", "docs/*.md", "benchmarks/*.md", "CONTRIBUTING.md", "CHANGELOG.md"),
     ),
 )
-FIRST = ("lstm", *TASKS, "runtime", "explain", "learn", *MODULES)  # the order of pages that one pattern finds
+FIRST = ("lstm", *TASKS, "export", "runtime", "explain", "learn", *MODULES)  # the order of pages that one pattern finds
 
 BEGINNINGS = {
     "en": f"""\
