@@ -29,6 +29,8 @@ MODULES = (
     "memfold.stream",
     "memfold.tasks",
     "memfold.runtime",
+    "memfold.export",
+    "memfold.formats",
     "memfold.explain",
     "memfold.lab",
     "memfold.data",
@@ -37,7 +39,7 @@ MODULES = (
 
 # Heading in both languages, and the pages below it; the first heading that takes a page keeps it.
 SECTIONS = (
-    ("Guides", "指南", ("docs/guide/*.md",)),
+    ("Guides", "指南", ("docs/guide/*.md", "examples/*.md")),
     ("Layers and cells", "层与单元", ("docs/layers.md", "docs/cells.md", "docs/engine.md")),
     ("Reference", "参考", ("docs/reference/*.md",)),
     ("Python API", "Python 接口", ("docs/api/*.md",)),
@@ -47,7 +49,7 @@ SECTIONS = (
         ("docs/architecture.md", "docs/*.md", "benchmarks/*.md", "CONTRIBUTING.md", "CHANGELOG.md"),
     ),
 )
-FIRST = ("lstm", *TASKS, "runtime", "explain", "learn", *MODULES)  # the order of pages that one pattern finds
+FIRST = ("lstm", *TASKS, "export", "runtime", "explain", "learn", *MODULES)  # the order of pages that one pattern finds
 
 BEGINNINGS = {
     "en": f"""\

@@ -18,7 +18,7 @@ from memfold.tasks.registry import TASKS, task_class
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted(
     str(page.relative_to(ROOT))
-    for pattern in ("*.md", "docs/**/*.md", "benchmarks/*.md")
+    for pattern in ("*.md", "docs/**/*.md", "benchmarks/*.md", "examples/*.md")
     for page in ROOT.glob(pattern)
 )
 GUIDE = [page for page in DOCUMENTS if page.startswith("docs/guide/")]
@@ -61,7 +61,8 @@ WITH_CODE = [page for page in DOCUMENTS if "\n```python\n" in read(page) and pag
 
 
 @pytest.mark.parametrize("page", WITH_CODE)
-def test_the_code_in_the_docs_runs(page: str) -> None:
+def test_the_code_in_the_docs_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # into which it writes
     blocks = re.findall(r"^```python\n(.*?)^```", read(page), re.M | re.S)
     assert blocks, page
     exec("\n".join(blocks), {})
@@ -160,6 +161,12 @@ def test_commands_and_files_that_a_page_names_exist(page: str) -> None:
     if page != "CHANGELOG.md":  # which also tells of what is gone
         for named in re.findall(r"\b((?:tests|docs|benchmarks|src)/[a-z0-9_./-]+\.(?:py|md|toml|cpp|hpp))\b", text):
             assert (ROOT / named).exists(), named
+
+
+@pytest.mark.parametrize("page", ["examples/README.md", "examples/README.zh-CN.md"])
+def test_every_example_is_in_the_table(page: str) -> None:
+    programs = {path.name for path in (ROOT / "examples" / "onnx").iterdir() if path.is_file()}
+    assert programs <= set(re.findall(r"^\| `([\w.]+)` \|", read(page), re.M))
 
 
 # -- links and lines -----------------------------------------------------------------------------------------

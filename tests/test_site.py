@@ -47,7 +47,9 @@ def site_pages(site: Path) -> dict[Path, Page]:
 
 
 def test_every_page_of_the_repository_is_on_the_site(site: Path) -> None:
-    sources = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "benchmarks").glob("*.md")]
+    folders = ("benchmarks", "examples")
+    sources = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    sources += [page for folder in folders for page in (ROOT / folder).glob("*.md")]
     assert len(sources) > 40
     for source in sources:
         assert (site / source.relative_to(ROOT)).with_suffix(".html").exists(), source

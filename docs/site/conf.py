@@ -36,6 +36,7 @@ include_patterns = [
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "benchmarks/*.md",
+    "examples/*.md",
     "docs/*.md",
     "docs/**/*.md",
 ]

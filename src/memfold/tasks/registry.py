@@ -45,7 +45,8 @@ def task_class(name: str) -> "type[Task]":
         task: type[Task] = getattr(importlib.import_module(module), attribute)
     except ModuleNotFoundError as error:
         extra = next(extra for extra, names in EXTRAS.items() if name in names)
-        raise InputError(f"{name} needs {error.name}: pip install 'memfold[train,{extra}]'") from None
+        extras = f"train,{extra}" if error.name == "torch" else extra  # many models answer without torch
+        raise InputError(f"{name} needs {error.name}: pip install 'memfold[{extras}]'") from None
     return task
 
 
