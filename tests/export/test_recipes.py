@@ -12,7 +12,18 @@ from export.parts import by_torch, examples_agree
 from memfold.export import export
 from tasks.small import SMALL
 
-RECIPES = ("anomaly", "command", "forecast", "generate", "sentiment", "transcribe", "translate")
+RECIPES = (
+    "anomaly",
+    "classify",
+    "command",
+    "detect",
+    "faces",
+    "forecast",
+    "generate",
+    "sentiment",
+    "transcribe",
+    "translate",
+)
 
 
 def untimed(metrics: Mapping[str, float]) -> dict[str, float]:

@@ -20,7 +20,7 @@ from memfold.tasks.model import FitData
 from memfold.tasks.parameters import fitted, learning_rate, planned
 from memfold.tasks.planning import Plan, seconds_of
 from memfold.tasks.report import Report
-from memfold.tasks.vision.task import STRIDES, ImageTask
+from memfold.tasks.vision.task import STRIDES, ImageTask, through
 
 if TYPE_CHECKING:
     from memfold.tasks.classify.network import ClassifyNetwork, ClassifyProblem
@@ -168,6 +168,9 @@ class ImageClassifier(ImageTask):
 
     def _answers(self, pixels: NDArray[np.uint8]) -> Answers:
         alone = self._network_log_probabilities(pixels)
+        if self._exported is not None:
+            whole = through(self._exported["model"], "probabilities", pixels)
+            return Answers(whole, np.exp(alone).astype(np.float32))
         plain = self.network_.kernel.log_probabilities(pixels) if self.blend_.share < 1 else None
         whole = np.exp(self.blend_.of(alone, plain))
         return Answers(whole.astype(np.float32), np.exp(alone).astype(np.float32))

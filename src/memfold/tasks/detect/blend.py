@@ -20,8 +20,11 @@ def blended(network: Boxes, common: Boxes, share: float) -> Boxes:
     Args:
         share: of the network, 0 to 1; at either end there is only one of them.
     """
-    if share in (0.0, 1.0):
-        return network if share else common
+    if share == 1:
+        return network
+    if share == 0:
+        order = np.argsort(-common.scores, kind="stable")
+        return Boxes(common.boxes[order], common.labels[order], common.scores[order])
     ours = network.scores * np.float32(min(1.0, share / (1 - share)))
     theirs = common.scores * np.float32(min(1.0, (1 - share) / share))
     again = overlaps(common.boxes, network.boxes) >= LEAST_OVERLAP

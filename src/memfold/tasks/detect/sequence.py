@@ -7,6 +7,7 @@ from itertools import permutations
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch._higher_order_ops import while_loop
 
 __all__ = ["CellTargets", "cells_of", "matched", "sequence_loss", "stitched", "suppressed"]
 
@@ -139,7 +140,7 @@ def stitched(
     boxes = (torch.cat([middles[:, None] + by_cell[..., :2] - sizes / 2, sizes], 3) * cell).flatten(
         1, 2
     )  # (B, C/B*L, 4)
-    chances = logits.softmax(2)[..., :classes].reshape(len(by_cell), -1)
+    chances = logits.softmax(2)[..., :classes].reshape(by_cell.shape[0], -1)
     scores, index = chances.topk(min(CANDIDATES, chances.shape[1]))
     labels = index % classes
     boxes = boxes.gather(1, (index // classes)[..., None].expand(-1, -1, 4))
@@ -160,8 +161,23 @@ def suppressed(boxes: Tensor, labels: Tensor) -> Tensor:
     shared = torch.minimum(high[:, :, None], high[:, None]) - torch.maximum(low[:, :, None], low[:, None])
     both = shared.clamp(min=0).prod(3)  # (B, M, M)
     area = boxes[..., 2:].prod(2)
-    clash = (both >= SAME * (area[:, :, None] + area[:, None] - both)) & (labels[:, :, None] == labels[:, None])
-    out = torch.zeros_like(labels, dtype=torch.bool)
-    for row in range(boxes.shape[1]):
-        out[:, row + 1 :] |= clash[:, row, row + 1 :] & ~out[:, row, None]
+    earlier = torch.ones_like(both[0], dtype=torch.bool).triu(1)
+    clash = (
+        (both >= SAME * (area[:, :, None] + area[:, None] - both)) & (labels[:, :, None] == labels[:, None]) & earlier
+    )
+
+    def again(out: Tensor) -> Tensor:
+        """Whether a box clashes with one before it that is not out."""
+        return (clash & ~out[:, :, None]).any(1)
+
+    # From round to round one more of every chain of boxes is settled; a graph that is exported has the same loop.
+    before = torch.zeros_like(labels, dtype=torch.bool)
+    out = again(before)
+    if torch.compiler.is_exporting():
+        loop: tuple[Tensor, Tensor] = while_loop(  # type: ignore[no-untyped-call]
+            lambda before, out: (before != out).any(), lambda _, out: (out.clone(), again(out)), (before, out)
+        )
+        return loop[1]
+    while not torch.equal(before, out):
+        before, out = out, again(out)
     return out

@@ -273,9 +273,12 @@ class ObjectDetector(Task):
     def answer(self, examples: BoxedImages) -> Answers:
         """All boxes of every image, the highest scores first."""
         from memfold.tasks.detect.pictures import pictures_of
-        from memfold.tasks.detect.training import find_boxes
+        from memfold.tasks.detect.training import find_boxes, found_by
 
-        alone = find_boxes(self.network_, pictures_of(examples, self.classes_))
+        pictures = pictures_of(examples, self.classes_)
+        alone = find_boxes(self.network_, pictures)
+        if self._exported is not None:
+            return Answers(found_by(self._exported["model"], pictures, examples.sizes), alone)
         common = [self.common_.of(size) for size in examples.sizes]
         return Answers([blended(*pair, self.share_) for pair in zip(alone, common, strict=True)], alone)
 

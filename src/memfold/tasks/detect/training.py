@@ -9,18 +9,30 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from memfold.runtime.recipe import Run
 from memfold.tasks.detect.choices import Flips
-from memfold.tasks.detect.network import CELL, LENGTH, STRIDE, DetectorNetwork, grid_of, padded
+from memfold.tasks.detect.network import CELL, LENGTH, MULTIPLE, STRIDE, DetectorNetwork, grid_of, padded
 from memfold.tasks.detect.pictures import Picture, augmented_picture
 from memfold.tasks.detect.scores import Boxes, precision_of
 from memfold.tasks.detect.sequence import CellTargets, cells_of, sequence_loss, stitched
 from memfold.tasks.detect.targets import Targets, peaks, targets_of
 from memfold.training import Problem
 
-__all__ = ["DetectionProblem", "box_loss", "find_boxes", "heat_loss", "true_boxes"]
+__all__ = [
+    "LEAST_SCORE",
+    "OUTPUTS",
+    "DetectionProblem",
+    "box_loss",
+    "boxes_of",
+    "find_boxes",
+    "found_by",
+    "heat_loss",
+    "true_boxes",
+]
 
 PICTURES_AT_ONCE = 8  # pictures
 LEAST_SCORE = 0.01  # score of a predicted box
+OUTPUTS = ("boxes", "labels", "scores")  # of the exported model
 MOST_BOXES = 100  # boxes of a picture
 BOX_WEIGHT = 1.0
 
@@ -55,19 +67,43 @@ def find_boxes(network: DetectorNetwork, pictures: Sequence[Picture]) -> list[Bo
     """The boxes in pictures, in pixels of their files, the highest scores first."""
     network.eval()
     boxes: dict[int, Boxes] = {}
-    shapes = [tuple(picture.pixels.shape) for picture in pictures]
-    order = sorted(range(len(pictures)), key=lambda row: shapes[row])
-    for _, alike in groupby(order, key=lambda row: shapes[row]):  # others' padding would be seen by the LSTMs
-        rows = list(alike)
-        for start in range(0, len(rows), PICTURES_AT_ONCE):
-            block = rows[start : start + PICTURES_AT_ONCE]
-            pixels = padded([pictures[row].pixels for row in block], network.mean)
-            for row, *answer in zip(block, *_boxes_of(network, pixels), strict=True):
-                boxes[row] = _inside(pictures[row], *answer)
+    for rows in _alike(pictures):
+        pixels = padded([pictures[row].pixels for row in rows], network.mean)
+        for row, *answer in zip(rows, *boxes_of(network, pixels), strict=True):
+            boxes[row] = _inside(pictures[row], *answer)
     return [boxes[row] for row in range(len(pictures))]
 
 
-def _boxes_of(network: DetectorNetwork, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def found_by(run: Run, pictures: Sequence[Picture], sizes: Sequence[tuple[int, int]]) -> list[Boxes]:
+    """The boxes by the whole model, as a part that was exported computes them.
+
+    Args:
+        sizes: width and height of the pictures' files.
+    """
+    boxes: dict[int, Boxes] = {}
+    for rows in _alike(pictures):
+        pixels = torch.stack([pictures[row].pixels for row in rows])
+        height, width = pixels.shape[2:]
+        full = F.pad(pixels, (0, -width % MULTIPLE, 0, -height % MULTIPLE)).numpy()
+        inside = np.array([[width, height]] * len(rows))
+        answer = run(pixels=full, inside=inside, sizes=np.array([sizes[row] for row in rows]))
+        for row, found, labels, scores in zip(rows, *(answer[name] for name in OUTPUTS), strict=True):
+            there = scores > 0
+            boxes[row] = Boxes(found[there], labels[there], scores[there])
+    return [boxes[row] for row in range(len(pictures))]
+
+
+def _alike(pictures: Sequence[Picture]) -> Iterator[list[int]]:
+    """The rows of pictures of one height and width, some at a time: others' padding would be seen by the LSTMs."""
+    shapes = [tuple(picture.pixels.shape) for picture in pictures]
+    order = sorted(range(len(pictures)), key=lambda row: shapes[row])
+    for _, group in groupby(order, key=lambda row: shapes[row]):
+        rows = list(group)
+        for start in range(0, len(rows), PICTURES_AT_ONCE):
+            yield rows[start : start + PICTURES_AT_ONCE]
+
+
+def boxes_of(network: DetectorNetwork, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Boxes, classes and scores in a batch of pictures, as `peaks` gives them."""
     logits, offsets = network(pixels)
     if network.size.head == "sequence":

@@ -12,7 +12,7 @@ from memfold.tasks.vision.neighbours import PrincipalNeighbours
 from memfold.tasks.vision.network import BackboneSize, ImageBackbone, ImageBatch
 from memfold.training import Problem
 
-__all__ = ["FaceMember", "FaceNetwork", "FaceProblem", "arcface_logits", "embeddings_of"]
+__all__ = ["FaceMember", "FaceNetwork", "FaceProblem", "arcface_logits", "embedding_of", "embeddings_of"]
 
 EVAL_BATCH = 128
 
@@ -108,18 +108,31 @@ def arcface_logits(cosines: Tensor, labels: Tensor, scale: float, margin: float)
 
 
 @torch.no_grad()
-def embeddings_of(network: FaceNetwork | FaceMember, pixels: Tensor) -> Tensor:
-    """Embeddings of images ``(N, C, S, S)`` of bytes: of each and its mirror image, together; every member's has the
-    same length.
-    """
+def embeddings_of(network: FaceNetwork | FaceMember, pixels: Tensor, eigen_share: float = 0.0) -> Tensor:
+    """Embeddings of images ``(N, C, S, S)`` of bytes, as `embedding_of` gives them, some at a time."""
     network.eval()
+    return torch.cat([embedding_of(network, part, eigen_share) for part in torch.split(pixels, EVAL_BATCH)])
+
+
+def embedding_of(network: FaceNetwork | FaceMember, pixels: Tensor, eigen_share: float = 0.0) -> Tensor:
+    """Points of length 1 of a batch ``(B, C, S, S)`` of bytes: of each image and its mirror image, together.
+
+    Args:
+        eigen_share: of the similarity, by eigenfaces; where they have one, their A axes follow the members' embeddings.
+
+    Returns:
+        ``(B, M * E)`` or ``(B, M * E + A)``; every member's embedding has the same length.
+    """
     members = [network] if isinstance(network, FaceMember) else list(network.members)
-    embeddings = []
-    for part in torch.split(pixels, EVAL_BATCH):
-        images = network.backbone.normaliser(part)
-        each = [F.normalize(member(images) + member(images.flip(-1))) for member in members]
-        embeddings.append(torch.cat(each, 1) / len(members) ** 0.5)
-    return torch.cat(embeddings)
+    images = network.backbone.normaliser(pixels)
+    each = [F.normalize(member(images) + member(images.flip(-1))) for member in members]
+    points: Tensor = torch.cat(each, 1) / len(members) ** 0.5
+    if not eigen_share:
+        return points
+    assert isinstance(network, FaceNetwork)
+    faces = network.baseline
+    axes = F.normalize(faces(pixels) + faces(pixels.flip(-1)), eps=1e-6)
+    return torch.cat([(1 - eigen_share) ** 0.5 * points, eigen_share**0.5 * axes], 1)
 
 
 FaceBatch = tuple[Tensor, Tensor, int]  # pixels (B, C, S, S) of bytes, people (B,), the member that sees them

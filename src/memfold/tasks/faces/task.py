@@ -30,7 +30,7 @@ from memfold.tasks.faces.scores import (
 from memfold.tasks.model import FitData
 from memfold.tasks.parameters import Search, fitted, parameter
 from memfold.tasks.report import Metric
-from memfold.tasks.vision.task import STRIDES, ImageTask
+from memfold.tasks.vision.task import STRIDES, ImageTask, through
 
 if TYPE_CHECKING:
     from memfold.tasks.faces.network import FaceNetwork, FaceProblem
@@ -271,17 +271,14 @@ class FaceRecognizer(ImageTask):
 
         The members' embeddings come first; where eigenfaces have a share, the A axes follow.
         """
+        if self._exported is not None:
+            return through(self._exported["model"], "embedding", pixels)
         import torch
 
         from memfold.tasks.faces.network import embeddings_of
 
-        points: NDArray[np.float32] = embeddings_of(self.network_, torch.from_numpy(pixels)).numpy()
-        share = self.eigen_share_
-        if not share:
-            return points
-        faces = self.network_.baseline
-        axes = _of_length_1(faces.project(pixels) + faces.project(pixels[..., ::-1]))  # with the mirror image, as there
-        return np.concatenate([np.float32((1 - share) ** 0.5) * points, np.float32(share**0.5) * axes], 1)
+        points: NDArray[np.float32] = embeddings_of(self.network_, torch.from_numpy(pixels), self.eigen_share_).numpy()
+        return points
 
     def answer(self, examples: Images) -> Compared:
         """The images beside the gallery, as embeddings."""

@@ -14,7 +14,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 from torch import Tensor, nn
 
-from memfold.tasks.vision.features import features_of
+from memfold.tasks.vision.features import blocks_of, features_of, groups_of
 
 __all__ = ["EDGES", "Choice", "KernelMachine"]
 
@@ -85,7 +85,7 @@ class KernelMachine(nn.Module):
         rows = _spread(len(z), LANDMARKS)
         model = cls(len(mean), len(axes), len(rows), classes)
         bias = one_hot.mean(0)
-        weights, left_out = _ridge(_kernel(z, z[rows], choice.width), rows, one_hot - bias)
+        weights, left_out = _ridge(_kernel_of(z, z[rows], choice.width), rows, one_hot - bias)
         sure = _sharpness(left_out + bias, labels)
         for name, values in (("mean", mean), ("axes", axes), ("points", z[rows]), ("weights", sure * weights)):
             getattr(model, name).copy_(torch.from_numpy(np.asarray(values)))
@@ -93,11 +93,16 @@ class KernelMachine(nn.Module):
         model.width.fill_(choice.width)
         return model, choice
 
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Log-probabilities of every class for a batch of bytes ``(B, C, S, S)``, ``(B, K)``, in double precision."""
+        z = (torch.cat(groups_of(pixels), 1) - self.mean) @ self.axes.T  # (B, A)
+        kernel = _kernel(z, self.points, self.width)  # (B, M)
+        return (kernel @ self.weights.double() + self.bias.double()).log_softmax(1)
+
+    @torch.no_grad()
     def log_probabilities(self, pixels: NDArray[np.uint8]) -> Array:
         """Of every class for images ``(N, C, S, S)``, ``(N, K)``."""
-        z = (np.concatenate(features_of(pixels), 1) - self.mean.numpy()) @ self.axes.numpy().T
-        kernel = _kernel(z, self.points.numpy(), float(self.width))
-        result: Array = log_softmax(kernel @ self.weights.double().numpy() + self.bias.double().numpy(), 1)
+        result: Array = torch.cat([self(part) for part in blocks_of(pixels)]).numpy()
         return result
 
     def shape(self) -> dict[str, int]:
@@ -119,7 +124,7 @@ def _chosen(groups: Sequence[Values], one_hot: Array) -> Choice:
         z = (joined - mean) @ axes.T
         for width in WIDTHS:
             bias = truth.mean(0)
-            _, left_out = _ridge(_kernel(z, z, width), np.arange(len(z)), truth - bias)
+            _, left_out = _ridge(_kernel_of(z, z, width), np.arange(len(z)), truth - bias)
             errors[Choice(mix, width)] = float(np.square(left_out + bias - truth).sum(1).mean())
     return min(errors, key=errors.__getitem__)
 
@@ -148,11 +153,15 @@ def _spread(count: int, most: int) -> NDArray[np.int64]:
     return np.sort(np.random.default_rng(0).permutation(count)[:most])
 
 
-def _kernel(a: NDArray[np.floating], b: NDArray[np.floating], width: float) -> Array:
-    """``exp(-width |a - b|² / 2)`` of points ``(N, A)`` and ``(M, A)``, ``(N, M)``."""
+def _kernel(a: Tensor, b: Tensor, width: float | Tensor) -> Tensor:
+    """``exp(-width |a - b|² / 2)`` of points ``(N, A)`` and ``(M, A)``, ``(N, M)``, in double precision."""
     squared = (a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * a @ b.T
-    result: Array = np.exp(-width * np.maximum(squared, 0).astype(np.float64) / 2)
-    return result
+    return (squared.clamp(min=0).double() * (-width / 2)).exp()
+
+
+def _kernel_of(a: NDArray[np.floating], b: NDArray[np.floating], width: float) -> Array:
+    kernel: Array = _kernel(torch.from_numpy(a), torch.from_numpy(b), width).numpy()
+    return kernel
 
 
 def _ridge(kernel: Array, landmarks: NDArray[np.int64], truth: Array) -> tuple[Array, Array]:

@@ -63,9 +63,13 @@ class PrincipalNeighbours(nn.Module):
         model.labels.copy_(torch.cat([self.labels, torch.from_numpy(labels)]))
         return model
 
+    def forward(self, pixels: Tensor) -> Tensor:
+        """A batch of bytes ``(B, C, S, S)`` along the axes, ``(B, A)``."""
+        return (pixels.flatten(1).float() / 255 - self.mean) @ self.axes.T
+
     def project(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Images ``(N, C, S, S)`` along the axes, ``(N, A)``."""
-        result: NDArray[np.float32] = (_rows(pixels) - self.mean.numpy()) @ self.axes.numpy().T
+        result: NDArray[np.float32] = self(torch.from_numpy(np.ascontiguousarray(pixels))).numpy()
         return result
 
     def answers(self, pixels: NDArray[np.uint8]) -> NDArray[np.int64]:

@@ -16,6 +16,7 @@ from memfold.data.pictures import SUFFIXES, path_of, pictures_at, several
 from memfold.data.tones import Tones, words_of
 from memfold.display import say
 from memfold.errors import InputError
+from memfold.runtime.recipe import Run
 from memfold.tasks.model import FitData, Task
 from memfold.tasks.parameters import Search, fitted, parameter
 from memfold.tasks.report import Parts
@@ -25,10 +26,17 @@ if TYPE_CHECKING:
 
     from memfold.tasks.vision.network import BackboneSize
 
-__all__ = ["STRIDES", "ImageTask"]
+__all__ = ["STRIDES", "ImageTask", "through"]
 
 STRIDES = (1, 2, 4, 8)
 LARGEST_READ = 8192  # pixels of a side
+AT_ONCE = 256  # images
+
+
+def through(run: Run, output: str, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """An output of an exported part, ``(N, ...)``, for images ``(N, C, S, S)``, of which it is given some at once."""
+    starts = range(0, len(pixels), AT_ONCE)
+    return np.concatenate([np.asarray(run(pixels=pixels[start : start + AT_ONCE])[output]) for start in starts])
 
 
 class ImageTask(Task):
