@@ -73,12 +73,7 @@ def task_lines(entries: list[Entry]) -> Iterable[str]:
     done = [(entry, to, form) for entry, to, form in forms if "refused" not in form]
     yield from table(
         "task | to | part | >difference | >nodes | >kB | >export s",
-        (
-            [entry["name"], to, part["name"], f"{part['difference']:.1e}", str(part["nodes"]), kilobytes(part)]
-            + [f"{part['seconds']:.1f}"]
-            for entry, to, form in done
-            for part in form["parts"]
-        ),
+        ([entry["name"], to, *part_row(part)] for entry, to, form in done for part in form["parts"]),
     )
     yield ""
     yield from table(
@@ -99,8 +94,9 @@ def task_lines(entries: list[Entry]) -> Iterable[str]:
     )
 
 
-def kilobytes(part: Entry) -> str:
-    return f"{part['bytes'] / 1000:,.0f}"
+def part_row(part: Entry) -> list[str]:
+    size = f"{part['bytes'] / 1000:,.0f}"
+    return [part["name"], f"{part['difference']:.1e}", str(part["nodes"]), size, f"{part['seconds']:.1f}"]
 
 
 def scores(form: Entry) -> list[str]:
@@ -118,12 +114,13 @@ def speed_lines(entries: list[Entry]) -> Iterable[str]:
     rows = [(entry, row) for entry in entries for row in entry["result"]["rows"]]
     yield from table(
         "task | what | form | >memfold µs | >ONNX Runtime µs | >ratio | >difference | >others",
-        (
-            [entry["name"], row["what"], row["form"], f"{row['memfold']:.1f}", f"{row['onnx']:.1f}"]
-            + [f"{row['onnx'] / row['memfold']:.2f}", f"{row['difference']:.1e}", f"{entry['others']:.1f}"]
-            for entry, row in rows
-        ),
+        ([entry["name"], *speed_row(row), f"{entry['others']:.1f}"] for entry, row in rows),
     )
+
+
+def speed_row(row: Entry) -> list[str]:
+    times = [f"{row[name]:.1f}" for name in ("memfold", "onnx")]
+    return [row["what"], row["form"], *times, f"{row['onnx'] / row['memfold']:.2f}", f"{row['difference']:.1e}"]
 
 
 def layer_lines(entries: list[Entry]) -> Iterable[str]:
