@@ -134,6 +134,10 @@ def measure(todo: Iterator[Cell], out: Path, again: bool) -> None:
         print(f"{cell}: done (others: {entry['others']} cores)", file=sys.stderr, flush=True)
 
 
+app = typer.Typer(add_completion=False)
+
+
+@app.command(help=__doc__)
 def main(
     out: Annotated[Path, typer.Option(help="Folder for models, exported files and what was measured.")],
     only: Annotated[str, typer.Option(help="Kinds of cells, with commas between; all when not given.")] = "",
@@ -160,4 +164,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    app()

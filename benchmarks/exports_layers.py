@@ -75,8 +75,8 @@ class Flat(torch.nn.Module):
 def reason_of(error: Exception) -> str:
     """What an exporter or ONNX Runtime says, short."""
     text = " ".join(str(error).split())
-    start = max(text.find("Received user-specified"), text.find("Got invalid"), text.find("cannot be reshaped"), 0)
-    return text[start : start + 160]
+    start = max(text.find("Received user-specified"), text.find("Got invalid"), text.find("Input shape:"), 0)
+    return text[start:].split(" (Refer")[0].split(" Please fix")[0][:200]
 
 
 def answered(model: onnx.ModelProto, layer: torch.nn.Module, steps: int, batch: int) -> dict[str, Any]:
@@ -110,7 +110,8 @@ def tried(layer: torch.nn.Module, way: Callable[[], onnx.ModelProto]) -> dict[st
         "recurrent": [name for name in operators if name in RECURRENT],
         "seconds": seconds,
         "same": answered(model, layer, STEPS, BATCH),
-        "other": answered(model, layer, OTHER_STEPS, OTHER_BATCH),
+        "length": answered(model, layer, OTHER_STEPS, BATCH),
+        "batch": answered(model, layer, STEPS, OTHER_BATCH),
     }
 
 

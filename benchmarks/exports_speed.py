@@ -143,11 +143,11 @@ def sentiment(pipeline: Any, job: dict[str, Any]) -> Iterator[Pair]:
     for form, file in files(job):
         by_part = PartLabelling(OnnxPart(file).run, pipeline.encoder, pipeline.ngrams, len(pipeline.settings.classes))
         for what, blocks in (("a text by itself", [[text] for text in texts]), ("a text among 100", [texts])):
-            work = [
+            works = [
                 lambda answers=one.answers, blocks=blocks: np.concatenate([answers(b).probabilities for b in blocks])
                 for one in (pipeline, by_part)
             ]
-            yield Pair(what, form, *work, len(texts))
+            yield Pair(what, form, works[0], works[1], len(texts))
 
 
 def hearing(pipeline: Any, job: dict[str, Any]) -> Iterator[Pair]:
@@ -203,7 +203,9 @@ def forecast(pipeline: Any, job: dict[str, Any]) -> Iterator[Pair]:
         part = OnnxPart(file)
         for batch in (1, 32):
             shapes = {"past": (size.context, size.past), "known": (size.context + size.horizon, size.known)}
-            arrays = {name: random.normal(size=(batch, *shape)).astype(np.float32) for name, shape in shapes.items()}
+            arrays: dict[str, Array] = {
+                name: random.normal(size=(batch, *shape)).astype(np.float32) for name, shape in shapes.items()
+            }
             arrays["static"] = random.normal(size=(batch, size.static)).astype(np.float32)
             arrays["y"] = 50 + 10 * random.normal(size=(batch, size.context))
             arrays["seen"] = np.ones((batch, size.context), bool)

@@ -3,8 +3,11 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from memfold.tasks.registry import task_class
+
 __all__ = ["page"]
 
+TIMED = {"real_time_factor"}  # a metric that depends on how fast the machine is
 Entry = Mapping[str, Any]
 HEAD = """# Exported models
 
@@ -16,7 +19,8 @@ TASKS = """## The tasks on real data
 Each fitted for the budget shown, which is too short for good scores, and exported with the test part as `--check`.
 *Difference* is the largest from torch over a part's examples, as a share of an output's largest value or of 1. *Model*
 and *exported* are the first metric by the model and with the exported parts in place of its network; *equal* says
-whether they are the same to the digits shown. anomaly is one of NAB's 58 series, `realKnownCause/nyc_taxi`.
+whether they are the same to the digits shown, *unequal* names every metric that is not.
+anomaly is one of NAB's 58 series, `realKnownCause/nyc_taxi`.
 """
 SPEED = """## ONNX Runtime beside memfold's runtime
 
@@ -27,7 +31,8 @@ LAYERS = """## torch's own exporter beside memfold's
 
 `torch.onnx.export(dynamo=True)` of a layer of torch.nn with free axes of time and batch, given in each of the three
 ways that torch.export takes, and memfold's export of a layer with the same weights. The example has 7 steps of 3 rows;
-*another length* is what ONNX Runtime makes of 11 steps of 2 rows.
+*another batch* is what ONNX Runtime makes of 7 steps of 2 rows, *another length* of 11 steps of 3: the largest difference
+from torch.nn, or what it says.
 """
 WEIGHTS = """## Weights that are read
 
@@ -77,9 +82,9 @@ def task_lines(entries: list[Entry]) -> Iterable[str]:
     )
     yield ""
     yield from table(
-        "task | to | budget | metric | >model | >exported | equal | >others",
+        "task | to | budget | metric | >model | >exported | equal | metrics equal | unequal | >cores of others",
         (
-            [entry["name"], to, entry["job"]["budget"], *scores(form), f"{entry['others']:.1f}"]
+            [entry["name"], to, entry["job"]["budget"], *scores(entry["job"]["task"], form), f"{entry['others']:.1f}"]
             for entry, to, form in done
         ),
     )
@@ -99,12 +104,14 @@ def part_row(part: Entry) -> list[str]:
     return [part["name"], f"{part['difference']:.1e}", str(part["nodes"]), size, f"{part['seconds']:.1f}"]
 
 
-def scores(form: Entry) -> list[str]:
-    """The first metric's name, its values, and whether they are equal as shown."""
+def scores(task: str, form: Entry) -> list[str]:
+    """The task's first metric, its values, whether they are equal as shown, and which of the others are not."""
     model, exported = form["scores"]["the model"], form["scores"]["exported"]
-    name = next(iter(model))
-    both = [f"{values[name]:.4f}" for values in (model, exported)]
-    return [name, *both, "yes" if both[0] == both[1] else "**no**"]
+    shown = {name: [f"{values[name]:.4f}" for values in (model, exported)] for name in model if name not in TIMED}
+    first = next(metric.name for metric in task_class(task).metrics if metric.name in shown)
+    differ = [f"{name} {before} {after}" for name, (before, after) in shown.items() if before != after]
+    equal = "yes" if len(set(shown[first])) == 1 else "**no**"
+    return [first, *shown[first], equal, f"{len(shown) - len(differ)} of {len(shown)}", ", ".join(differ)]
 
 
 def speed_lines(entries: list[Entry]) -> Iterable[str]:
@@ -128,16 +135,16 @@ def layer_lines(entries: list[Entry]) -> Iterable[str]:
     yield LAYERS
     rows = [(entry, way, it) for entry in entries for way, it in entry["result"].items()]
     yield from table(
-        "layer | by | >nodes | recurrent nodes | >difference | another length",
+        "layer | by | >nodes | recurrent nodes | >difference | another batch | another length",
         ([entry["name"], FORMS[way], *layer_row(it)] for entry, way, it in rows),
     )
 
 
 def layer_row(it: Entry) -> list[str]:
     if "refused" in it:
-        return ["", "", "", f"not exported: {it['refused']}"]
+        return ["", "", "", "", f"not exported: {it['refused']}"]
     counts = [f"{it['recurrent'].count(name)} {name}" for name in dict.fromkeys(it["recurrent"])]
-    return [str(it["nodes"]), ", ".join(counts) or "none", outcome(it["same"]), outcome(it["other"])]
+    return [str(it["nodes"]), ", ".join(counts) or "none", *(outcome(it[name]) for name in ("same", "batch", "length"))]
 
 
 def outcome(answer: Entry) -> str:
