@@ -31,8 +31,8 @@ LAYERS = """## torch's own exporter beside memfold's
 
 `torch.onnx.export(dynamo=True)` of a layer of torch.nn with free axes of time and batch, given in each of the three
 ways that torch.export takes, and memfold's export of a layer with the same weights. The example has 7 steps of 3 rows;
-*another batch* is what ONNX Runtime makes of 7 steps of 2 rows, *another length* of 11 steps of 3: the largest difference
-from torch.nn, or what it says.
+*another batch* is what ONNX Runtime makes of 7 steps of 2 rows, *another length* of 11 steps of 3: the largest
+difference from torch.nn, or what it says.
 """
 WEIGHTS = """## Weights that are read
 
