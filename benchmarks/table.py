@@ -29,6 +29,8 @@ Written by `make bench`; do not edit. One process, the peers taking turns, media
 `torch.no_grad()`, of `torch.nn` and of an ONNX Runtime session with one node; input and hidden size are equal, float32.
 *ratio* is the time of the faster peer over memfold's: above 1 memfold is faster. *peak* is the share of the
 multiply-adds that this machine reaches on registers alone, measured in the same run.
+
+Exported models, beside the models and beside torch's exporter, are on [a page of their own](exports.md).
 """
 EXTRAS_HEAD = """
 JAX is a jitted `lax.scan`, Keras its own layer on its torch backend. *The faster peer* and *ratio* go by torch.nn and
