@@ -50,10 +50,10 @@ def by_torch(layer: torch.nn.Module, form: str) -> onnx.ModelProto:
 
 def by_memfold(layer: Any) -> onnx.ModelProto:
     """The file of memfold's, of the same weights."""
-    own = getattr(memfold.nn, type(layer).__name__).from_torch(layer).eval()
+    ours = getattr(memfold.nn, type(layer).__name__).from_torch(layer).eval()
     examples = {"x": torch.randn(STEPS, BATCH, INPUTS)}
     outputs = ("y", "h", "c") if isinstance(layer, torch.nn.LSTM) else ("y", "h")
-    module = Flat(own) if len(outputs) == 3 else own
+    module = Flat(ours) if len(outputs) == 3 else ours
     part = Part("model", module, examples, {"x": {0: "time", 1: "batch"}}, outputs)
     with tempfile.TemporaryDirectory() as folder:
         export(part, "onnx", Path(folder) / "m.onnx")
