@@ -44,6 +44,13 @@ def test_the_file_answers_as_the_model_does(
     assert any("tail" in what for what in done.left_out)
 
 
+def test_the_folder_for_the_runtime_is_scored_too(model: AnomalyDetector, table: pl.DataFrame, tmp_path: Path) -> None:
+    done = export(model, "runtime", tmp_path / "m", check=table)
+    first, second = (report.metrics for report in done.scores.values())
+    assert first == second
+    assert (tmp_path / "m" / "config.json").exists()
+
+
 def test_a_file_of_another_name_is_refused(model: AnomalyDetector, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"expected the name of a file that ends in \.onnx"):
         export(model, "onnx", tmp_path / "m.bin")

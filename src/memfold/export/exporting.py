@@ -105,7 +105,7 @@ def export(
         if to == "runtime" or check is not None:
             raise InputError("a module by itself has no form for memfold's runtime, and is not scored")
     elif to == "runtime":
-        return _to_runtime(model, out)
+        return _to_runtime(model, out, None if check is None else (check, name, scoring or {}))
     else:
         task = load_task(Path(model)) if isinstance(model, str | Path) else model
         recipe = task.recipe()
@@ -120,7 +120,9 @@ def export(
     if isinstance(model, str | Path):
         about["model"] = sha256(Path(model) / WEIGHTS)
     done = [exported(part, step=to == "step", about=about) for part in parts]
-    scores = {} if task is None or check is None else _scores(task, recipe, done, to, (check, name, scoring or {}))
+    scores = {}
+    if task is not None and check is not None:
+        scores = _scores(task, _through(task, recipe, done, to), (check, name, scoring or {}))
     if single:
         write_file(out, lambda aside: _write(aside, done[0].content))
     else:
@@ -160,43 +162,51 @@ def _fill(folder: Path, to: str, recipe: Recipe, parts: "Sequence[Exported]", ab
 # -- scores of what was exported ------------------------------------------------------------------------------
 
 
-def _scores(
-    task: "Task", recipe: Recipe, parts: "Sequence[Exported]", to: str, data: tuple[Any, str, Mapping[str, Any]]
-) -> "dict[str, Report]":
+Data = tuple[Any, str, Mapping[str, Any]]  # what `evaluate` takes: examples, their name, and options
+
+
+def _through(task: "Task", recipe: Recipe, parts: "Sequence[Exported]", to: str) -> "Task":
     from memfold.export.stepped import stepped
     from memfold.runtime.onnx_part import run_of
 
     runs: dict[str, Run] = {part.part: run_of(part.content) for part in parts}
-    if to == "step":
-        runs = stepped(recipe, runs)
+    return task.through(stepped(recipe, runs) if to == "step" else runs)
+
+
+def _scores(task: "Task", exported: "Task", data: Data) -> "dict[str, Report]":
     check, name, scoring = data
-    models = {"the model": task, "exported": task.through(runs)}
+    models = {"the model": task, "exported": exported}
     return {which: one.evaluate(check, name, **scoring) for which, one in models.items()}
 
 
 # -- for memfold's runtime ------------------------------------------------------------------------------------
 
 
-def _to_runtime(model: "Task | str | Path", out: Path) -> Export:
+def _to_runtime(model: "Task | str | Path", out: Path, data: Data | None) -> Export:
     """A model's folder, with exported parts in it where it does not answer by NumPy and the engine alone."""
     if not isinstance(model, str | Path):
         with TemporaryDirectory() as folder:
             model.save(Path(folder) / "model")
-            return _to_runtime(Path(folder) / "model", out)
+            return _to_runtime(Path(folder) / "model", out, data)
     path = Path(model)
     config = read_config(path)
     check_folder(out, MODEL)
     if (out / CONFIG).exists() and sha256(out / WEIGHTS) != sha256(path / WEIGHTS):
         raise InputError(f"{out}: holds another model; choose another folder")
+    task = load_task(path)
     done: list[Exported] = []
+    written: Task | None = None
     if not answers_alone(config):
         from memfold.export.onnx_file import exported
 
-        done = [exported(part) for part in load_task(path).recipe().parts]
+        recipe = task.recipe()
+        done = [exported(part) for part in recipe.parts]
+        written = _through(task, recipe, done, "onnx")
     write_folder(out, MODEL, lambda aside: _copy(path, aside, config, done))
-    if answers_alone(config):
+    if written is None:
         load(out)
-    return Export(out, done, (), {})
+        written = load_task(out)
+    return Export(out, done, (), {} if data is None else _scores(task, written, data))
 
 
 def _copy(path: Path, aside: Path, config: Mapping[str, Any], parts: "Sequence[Exported]") -> None:
