@@ -22,7 +22,7 @@ from memfold import engine
 from memfold.data.datasets import find
 from memfold.data.features import FrameStream
 from memfold.runtime import load
-from memfold.runtime.forecasting.windows import Windows
+from memfold.runtime.forecasting.windows import SeriesArrays
 from memfold.runtime.hearing.level import floored
 from memfold.runtime.hearing.search import log_softmax
 from memfold.runtime.texts.part import PartLabelling
@@ -197,22 +197,25 @@ def fronts(pipeline: Any, part: OnnxPart, form: str) -> Pair:
 
 
 def forecast(pipeline: Any, job: dict[str, Any]) -> Iterator[Pair]:
-    """The networks on windows, one and 32 at once."""
+    """Whole answers, of one series and of 32 at once."""
     size, random = pipeline.size, np.random.default_rng(0)
     for form, file in files(job):
         part = OnnxPart(file)
         for batch in (1, 32):
-            shapes = {"past": (size.context, size.past), "known": (size.context + size.horizon, size.known)}
-            arrays: dict[str, Array] = {
-                name: random.normal(size=(batch, *shape)).astype(np.float32) for name, shape in shapes.items()
-            }
-            arrays["static"] = random.normal(size=(batch, size.static)).astype(np.float32)
-            arrays["y"] = 50 + 10 * random.normal(size=(batch, size.context))
-            arrays["seen"] = np.ones((batch, size.context), bool)
-            windows = Windows(**arrays)
-            by_network = lambda windows=windows: pipeline.network(windows)  # noqa: E731
-            by_part = lambda part=part, arrays=arrays: part.run(**arrays)["quantiles"]  # noqa: E731
-            yield Pair(f"a window, {batch} at once", form, by_network, by_part, batch)
+            rows = size.context + size.horizon
+            data = SeriesArrays(
+                50 + 10 * random.normal(size=batch * rows),
+                random.normal(size=(batch * rows, size.past)).astype(np.float32),
+                random.normal(size=(batch * rows, size.known)).astype(np.float32),
+                random.normal(size=(batch, size.static)).astype(np.float32),
+                np.arange(batch) * rows,
+                np.full(batch, size.context),
+            )
+            windows = data.windows(data.ends(), size, target=False)
+            given = {"y": windows.y, "past": windows.past, "known": windows.known, "static": windows.static}
+            by_model = lambda data=data: pipeline.forecasts(data)[0].quantiles  # noqa: E731
+            by_part = lambda part=part, given=given: part.run(**given)["quantiles"]  # noqa: E731
+            yield Pair(f"a series, {batch} at once", form, by_model, by_part, batch)
 
 
 # -- timing -----------------------------------------------------------------------------------------------------

@@ -4,7 +4,6 @@
 """
 
 import importlib
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,7 +11,8 @@ if TYPE_CHECKING:
     from memfold.engine import get_num_threads, set_num_threads
     from memfold.tasks import load
 
-__version__ = version("memfold")
+    __version__: str
+
 __all__ = [
     "__version__",
     "cells",
@@ -29,6 +29,10 @@ _HOME = {"load": "tasks", "get_num_threads": "engine", "set_num_threads": "engin
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("memfold")
     if name in _HOME:
         return getattr(importlib.import_module(f"memfold.{_HOME[name]}"), name)
     if name in __all__:
