@@ -451,20 +451,22 @@ def export_model(
     """Write a model for other programs, checked: what answers otherwise than the model is not written.
 
     onnx is for any program with ONNX Runtime; batch, time, height and width are free. step takes one step, its state
-    going in and out, without loops and recurrent nodes, for phones and chips. runtime is a folder for memfold.runtime,
-    which needs no PyTorch. What of the model is in no file is said.
+    going in and out, without loops and recurrent nodes, for phones and chips. runtime is a folder by which memfold
+    answers where there is no PyTorch; translators and models of pictures then need ONNX Runtime. What of the model is
+    in no file is said.
 
     Example: memfold export model --to onnx --out model.onnx --check later.csv
     """
     from memfold.export import export
 
-    task = load(model)
     name, data, scoring = " ".join(check or ()), None, None
-    if check and task.known_set(check):
-        parts = task.parts(check)
-        data, scoring = parts.test, parts.scoring
-    elif check:
-        data = task.read_files(check)
+    if check:
+        task = load(model)
+        if task.known_set(check):
+            parts = task.parts(check)
+            data, scoring = parts.test, parts.scoring
+        else:
+            data = task.read_files(check)
     done = export(model, to, out, check=data, name=name, scoring=scoring)
     if as_json:
         print(json.dumps(done.as_json()))
