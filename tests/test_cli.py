@@ -201,6 +201,30 @@ def wait_until(done: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
+def test_a_model_is_exported_for_machines_without_torch(model: Path, series: Path, tmp_path: Path) -> None:
+    out = str(tmp_path / "exported")
+    done = run_here("export", str(model), "--to", "runtime", "--out", out, "--check", str(series), "--json")
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert said["out"] == out
+    assert said["scores"]["exported"] == said["scores"]["the model"]
+    first, second = (run_here("predict", folder, str(series)).stdout for folder in (out, str(model)))
+    assert first == second
+
+
+@pytest.mark.parametrize(
+    ("to", "out", "reason"),
+    [
+        ("step", "m.onnx", "a forecast model cannot go step by step: it reads a whole window to forecast from"),
+        ("tflite", "m.tflite", "there is onnx, step, runtime"),
+        ("onnx", "m.bin", "expected the name of a file that ends in .onnx"),
+    ],
+)
+def test_what_cannot_be_exported_is_refused(to: str, out: str, reason: str, model: Path, tmp_path: Path) -> None:
+    assert reason in refused(run_here("export", str(model), "--to", to, "--out", str(tmp_path / out)))
+    assert not (tmp_path / out).exists()
+
+
 @pytest.mark.slow
 def test_a_training_killed_half_way_and_resumed_ends_with_the_same_bits(series: Path, tmp_path: Path) -> None:
     budget = ["--budget", "200ep"]

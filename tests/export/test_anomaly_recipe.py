@@ -56,3 +56,13 @@ def test_a_file_of_another_name_is_refused(model: AnomalyDetector, tmp_path: Pat
         export(model, "onnx", tmp_path / "m.bin")
     with pytest.raises(InputError, match="there is onnx, step, runtime"):
         export(model, "tflite", tmp_path / "m.tflite")
+
+
+def test_the_folder_of_another_model_stays(model: AnomalyDetector, table: pl.DataFrame, tmp_path: Path) -> None:
+    export(model, "runtime", tmp_path / "m")
+    before = (tmp_path / "m" / "config.json").read_bytes()
+    export(model, "runtime", tmp_path / "m")  # the same one again
+    other = AnomalyDetector(hidden_size=3).fit(table, budget="1ep", progress=False)
+    with pytest.raises(InputError, match="m: holds another model; choose another folder"):
+        export(other, "runtime", tmp_path / "m")
+    assert (tmp_path / "m" / "config.json").read_bytes() == before

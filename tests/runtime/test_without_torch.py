@@ -197,6 +197,15 @@ def test_speech_is_read_in_both_directions(tmp_path: Path) -> None:
         pipeline.open()
 
 
+def test_a_loaded_model_that_is_fitted_again_counts_its_new_weights(tmp_path: Path) -> None:
+    small = SMALL["anomaly"](tmp_path)
+    small.fitted().save(tmp_path / "model")
+    model = load_task(tmp_path / "model")
+    count = model.parameter_count
+    model.set_params(hidden_size=6).fit(small.X, budget="1ep", progress=False)
+    assert model.parameter_count == sum(weight.numel() for weight in model.network_.parameters()) != count
+
+
 @pytest.mark.release
 @pytest.mark.parametrize("name", ["classify", "detect", "faces", "translate"])
 def test_a_model_answers_by_its_exported_parts(name: str, tmp_path: Path) -> None:
