@@ -16,7 +16,7 @@ ROOT = Path(memfold.__file__).parent
 
 # From the ground. A file imports from floors below and from its own package; a new package or module is entered here.
 FLOORS = (
-    ("__init__", "_engine", "cells", "errors"),
+    ("__init__", "_engine", "cells", "errors", "system"),
     ("budget", "call", "display", "files"),
     ("engine",),
     ("stream",),
