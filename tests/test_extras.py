@@ -28,7 +28,17 @@ DECLARED: dict[str, list[str]] = PROJECT["optional-dependencies"]
 ALWAYS = {"numpy", "safetensors"}
 # Modules that memfold imports where they are there, for files and benchmarks of other libraries, each with a message of
 # its own; and what comes with a package of an extra.
-OTHERS = {"h5py", "jax", "keras", "neuralforecast", "pandas", "pytorch_lightning", "pillow_heif", "onnx_ir", "platformdirs"}
+OTHERS = {
+    "h5py",
+    "jax",
+    "keras",
+    "neuralforecast",
+    "pandas",
+    "pytorch_lightning",
+    "pillow_heif",
+    "onnx_ir",
+    "platformdirs",
+}
 
 
 def name_of(requirement: str) -> str:

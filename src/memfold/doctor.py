@@ -87,7 +87,9 @@ class Examination:
         yield f"engine: instruction set {self.isa}; {precisions}"
         yield f"threads: {self.threads}, {self.threads_reason}"
         first = f"from {self.data_folder}/NAME, by MEMFOLD_DATA, and else " if self.data_folder else ""
-        where = f"downloaded into {self.cache}" if self.cache else f"not downloaded without pooch: {install(['series'])}"
+        where = (
+            f"downloaded into {self.cache}" if self.cache else f"not downloaded without pooch: {install(['series'])}"
+        )
         yield f"known sets (@NAME): {first}{where}"
         yield ""
         width = max(map(len, self.packages))

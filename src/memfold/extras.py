@@ -63,7 +63,9 @@ def task_in(trace: TracebackType | None) -> str | None:
     """The task whose module an exception came through, if it came through one."""
     while trace is not None:
         parts = str(trace.tb_frame.f_globals.get("__name__", "")).split(".")
-        if parts[:2] == ["memfold", "tasks"] and any(parts[2:3] == [task] for tasks in TASKS_OF.values() for task in tasks):
+        if parts[:2] == ["memfold", "tasks"] and any(
+            parts[2:3] == [task] for tasks in TASKS_OF.values() for task in tasks
+        ):
             return parts[2]
         trace = trace.tb_next
     return None

@@ -25,6 +25,7 @@ TASKS = {
     "translate": "memfold.tasks.translate:Translator",
 }
 
+
 def task_class(name: str) -> "type[Task]":
     """The class of a task.
 
