@@ -16,7 +16,8 @@ from memfold import engine
 
 # The tests of the engine and the cells run where there is no torch too, on a wheel that stands alone.
 HAS_TORCH = importlib.util.find_spec("torch") is not None
-collect_ignore = [] if HAS_TORCH else ["engine/test_nn_inference.py", "engine/soak_busy.py"]
+WITH_TORCH = ["engine/test_nn_inference.py", "engine/soak_busy.py", "cells/test_cells_table.py"]
+collect_ignore = [] if HAS_TORCH else WITH_TORCH
 
 # The tests' tensors are small, and two threads would mostly wait for each other; so would those of the programs that
 # tests start, beside the tests on the other cores.
@@ -27,6 +28,7 @@ if HAS_TORCH:
 os.environ["OMP_NUM_THREADS"] = "1"
 
 
+@pytest.hookimpl(optionalhook=True)  # there is no xdist beside a wheel that stands alone
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """As many as there are cores in reach, a container's quota counted."""
     return engine.cores()

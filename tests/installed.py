@@ -21,5 +21,5 @@ if heavy:
     sys.exit(f"this is to run where memfold stands alone; there is {', '.join(heavy)} here")
 print(f"memfold {memfold.__version__} from {home.parent}, {engine.isa()}")
 tests = [clone / "tests" / "cells", clone / "tests" / "engine"]
-chosen = ["-m", "not alone and not release", "--quiet", "--config-file", clone / "pyproject.toml"]
+chosen = ["-m", "not slow and not alone and not release", "--quiet", "--config-file", clone / "pyproject.toml"]
 sys.exit(subprocess.run([sys.executable, "-m", "pytest", *chosen, *tests], cwd=clone, check=False).returncode)

@@ -596,11 +596,11 @@ def doctor(as_json: Json = False) -> None:
     """
     from memfold.doctor import examine
 
-    found = examine()
+    examination = examine()
     if as_json:
-        print(json.dumps(found.as_json()))
+        print(json.dumps(examination.as_json()))
         return
-    for line in found.lines():
+    for line in examination.lines():
         print(line)
 
 

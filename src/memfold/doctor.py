@@ -93,9 +93,9 @@ class Examination:
         yield f"known sets (@NAME): {first}{where}"
         yield ""
         width = max(map(len, self.packages))
-        for name, found in self.packages.items():
+        for name, installed in self.packages.items():
             extras = ", ".join(extra for extra, brought in EXTRAS.items() if name in brought) or "always there"
-            yield f"{name:<{width}}  {found or 'not installed':<13}  {extras}"
+            yield f"{name:<{width}}  {installed or 'not installed':<13}  {extras}"
         yield ""
         width = max(map(len, self.tasks))
         for name, does in self.tasks.items():
@@ -137,7 +137,7 @@ def _readiness(packages: tuple[str, ...], extras: list[str]) -> Readiness:
 
 
 def _version(package: str) -> str | None:
-    """What is installed of a package; a module without the data of its package has no version that could be told."""
+    """What is installed of a package, "unknown" where it does not say its version."""
     if not is_installed(package):
         return None
     try:

@@ -1,6 +1,6 @@
 """Wrote the folders in tests/formats/format2: a small model of every task as memfold 0.2.0 saves it, with an input and
-its answers. ``python tests/formats/make_format2.py``, once; later versions of memfold read these, and no one writes them
-anew. A later format gets a folder and a script of its own.
+its answers. ``python tests/formats/make_format2.py``, once; later versions of memfold read these, and no one writes
+them anew. A later format gets a folder and a script of its own.
 """
 
 import json
