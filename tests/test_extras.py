@@ -125,13 +125,17 @@ def test_a_package_of_no_extra_is_named_itself(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.slow
 def test_without_torch_the_command_line_says_what_to_install(tmp_path: Path) -> None:
     small = SMALL["sentiment"](tmp_path)
+    done = without(*brought("text"), run=["fit", "sentiment", *small.data, "--out", str(tmp_path / "m")])
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].endswith(install(["train"]))
+
+
+@pytest.mark.release
+def test_without_torch_the_command_line_helps_and_lists_parameters() -> None:
     assert without(*EXTRAS["cli"], run=["--help"]).returncode == 0
     listed = without(*brought("text"), run=["params", "sentiment"])
     assert listed.returncode == 0, listed.stderr
     assert "hidden_size" in listed.stdout
-    done = without(*brought("text"), run=["fit", "sentiment", *small.data, "--out", str(tmp_path / "m")])
-    assert done.returncode == 2
-    assert done.stderr.splitlines()[-1].endswith(install(["train"]))
 
 
 def settings_of(parameters: dict[str, Any]) -> list[str]:
