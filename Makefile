@@ -12,7 +12,7 @@ PYTEST := $(BIN)/pytest --numprocesses auto --dist worksteal
 FAST   := tests/cells tests/engine tests/nn tests/formats tests/data tests/conformance/test_cells_against_torch.py \
 	tests/conformance/test_engine_against_torch.py tests/tasks/forecast/test_forecaster.py $(wildcard tests/test_*.py)
 
-.PHONY: help demo setup test test-fast release-check lint docs bench peers sanitize clean
+.PHONY: help demo setup test test-fast release-check wheel lint docs bench peers sanitize cross clean
 
 help:
 	@echo "make demo      fit, evaluate and report on bundled real data, about a minute of training"
@@ -23,8 +23,10 @@ help:
 	@echo "make docs      write docs/reference and docs/api from the program, and the site into build/site"
 	@echo "make bench     measure against the peers and write benchmarks/README.md"
 	@echo "make peers     the peers to measure against, in $(PEERS)"
-	@echo "make sanitize  the engine under the address, undefined-behaviour and thread sanitizers, and for NEON under qemu"
-	@echo "make release-check  what takes too long for every change: make test, make sanitize, the soaks, the demo"
+	@echo "make wheel     the wheel for this machine and the sdist, in dist/"
+	@echo "make sanitize  the engine under the address, undefined-behaviour and thread sanitizers"
+	@echo "make cross     the engine for 64-bit ARM, under qemu, and for Windows, under Wine"
+	@echo "make release-check  what takes too long for every change: make test sanitize cross, the soaks, the demo"
 	@echo "make clean     remove $(VENV), $(PEERS), build/ and caches"
 
 $(BIN)/python:
@@ -62,7 +64,7 @@ test-fast: $(VENV)/.dev
 
 # About an hour and a half; MINUTES is for each soak. OpenVINO is for the example in C++.
 MINUTES ?= 15
-release-check: sanitize test
+release-check: sanitize cross test
 	$(PIP) --no-deps openvino
 	$(PYTEST) -m release
 	for isa in v2 v3 v4 neon; do \
@@ -71,6 +73,13 @@ release-check: sanitize test
 	done
 	$(BIN)/python tests/engine/soak_busy.py --minutes $(MINUTES)
 	$(BIN)/memfold demo
+
+# The wheel is built from the sdist, so that this is complete.
+wheel: $(VENV)/.tools
+	rm -rf dist
+	$(BIN)/python -c "from scikit_build_core.build import build_sdist; build_sdist('dist')"
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist dist/memfold-*.tar.gz
+	@ls -l dist
 
 docs: $(VENV)/.dev
 	$(BIN)/python docs/make_reference.py
@@ -95,5 +104,8 @@ bench: peers
 sanitize:
 	tests/native/sanitize
 
+cross: $(VENV)/.tools
+	tests/native/cross
+
 clean:
-	rm -rf $(VENV) $(PEERS) build demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) build dist demo .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -46,10 +46,19 @@ SECTIONS = (
     (
         "How memfold is made",
         "memfold 的内部",
-        ("docs/architecture.md", "docs/*.md", "benchmarks/*.md", "CONTRIBUTING.md", "CHANGELOG.md"),
+        ("docs/architecture.md", "docs/*.md", "benchmarks/*.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"),
     ),
 )
-FIRST = ("lstm", *TASKS, "export", "runtime", "explain", "learn", *MODULES)  # the order of pages that one pattern finds
+FIRST = (
+    "install",
+    "lstm",
+    *TASKS,
+    "export",
+    "runtime",
+    "explain",
+    "learn",
+    *MODULES,
+)  # the order of pages that one pattern finds
 
 BEGINNINGS = {
     "en": f"""\

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine.hpp"
+#include "platform.hpp"
 
 namespace memfold {
 
@@ -30,16 +31,10 @@ extern const Engine engine;
 inline std::vector<const Engine*> usable_engines() {
     std::vector<const Engine*> usable;
 #if defined(__x86_64__)
-    __builtin_cpu_init();
-    const bool level2 = __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt");
-    const bool level3 = level2 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-                        __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
-    const bool level4 = level3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                        __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
-                        __builtin_cpu_supports("avx512vl");
-    if (level4) usable.push_back(&v4::engine);
-    if (level3) usable.push_back(&v3::engine);
-    if (level2) usable.push_back(&v2::engine);
+    const int level = x86_level();
+    if (level >= 4) usable.push_back(&v4::engine);
+    if (level >= 3) usable.push_back(&v3::engine);
+    if (level >= 2) usable.push_back(&v2::engine);
 #else
     usable.push_back(&neon::engine);
 #endif

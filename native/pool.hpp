@@ -14,12 +14,10 @@
 // torch, and threads of our own would fight them for the cores.
 #pragma once
 
-#include <dlfcn.h>
-#include <pthread.h>
-
 #include <array>
 #include <bit>
 
+#include "platform.hpp"
 #include "threads.hpp"
 
 namespace memfold {
@@ -42,12 +40,11 @@ struct Lender {
     int (*thread_number)();
     int (*inside)();
 
-    // False when no OpenMP library is in the process.
+    // False when no OpenMP library is in the process, or one without these: LLVM's has them on Linux only.
     bool find() {
-        const auto symbol = [](const char* name) { return dlsym(RTLD_DEFAULT, name); };
-        parallel = reinterpret_cast<decltype(parallel)>(symbol("GOMP_parallel"));
-        thread_number = reinterpret_cast<decltype(thread_number)>(symbol("omp_get_thread_num"));
-        inside = reinterpret_cast<decltype(inside)>(symbol("omp_in_parallel"));
+        parallel = reinterpret_cast<decltype(parallel)>(loaded_function("GOMP_parallel"));
+        thread_number = reinterpret_cast<decltype(thread_number)>(loaded_function("omp_get_thread_num"));
+        inside = reinterpret_cast<decltype(inside)>(loaded_function("omp_in_parallel"));
         return parallel && thread_number && inside;
     }
 };
@@ -60,7 +57,7 @@ class Pool {
     // own threads start when they are first needed; and it never borrows, because OpenMP does not survive a fork.
     static Pool& of_process() {
         static const int registered =
-            (current_ = new Pool(true), pthread_atfork(nullptr, nullptr, [] { current_ = new Pool(false); }));
+            (current_ = new Pool(true), in_forked_children([] { current_ = new Pool(false); }), 0);
         (void)registered;
         return *current_;
     }

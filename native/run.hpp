@@ -7,12 +7,9 @@
 #include <numeric>
 #include <vector>
 
-#if defined(__unix__)
-#include <unistd.h>
-#endif
-
 #include "chains.hpp"
 #include "memory.hpp"
+#include "platform.hpp"
 
 namespace memfold {
 
@@ -48,13 +45,10 @@ inline std::vector<int64_t> order_of(const Sequences& sequences) {
     return order;
 }
 
-// Bytes of the second-level cache of one core.
+// Bytes of the second-level cache of one core, or what most have.
 inline int64_t cache_bytes() {
-#if defined(_SC_LEVEL2_CACHE_SIZE)
-    static const int64_t told = sysconf(_SC_LEVEL2_CACHE_SIZE);
-    if (told > 0) return told;
-#endif
-    return int64_t(1) << 20;
+    static const int64_t told = told_cache_bytes();
+    return told > 0 ? told : int64_t(1) << 20;
 }
 
 // How many of the threads a fold is worth: each has some ten microseconds to work.

@@ -1,6 +1,7 @@
 """What all tests share: one thread each, turns for those that need the machine to themselves, and the largest
 difference to every oracle, by cell, printed at the end of a run."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -10,16 +11,24 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
-import torch
 
 from memfold import engine
 
+# The tests of the engine and the cells run where there is no torch too, on a wheel that stands alone.
+HAS_TORCH = importlib.util.find_spec("torch") is not None
+WITH_TORCH = ["engine/test_nn_inference.py", "engine/soak_busy.py", "cells/test_cells_table.py"]
+collect_ignore = [] if HAS_TORCH else WITH_TORCH
+
 # The tests' tensors are small, and two threads would mostly wait for each other; so would those of the programs that
 # tests start, beside the tests on the other cores.
-torch.set_num_threads(1)
+if HAS_TORCH:
+    import torch
+
+    torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"
 
 
+@pytest.hookimpl(optionalhook=True)  # there is no xdist beside a wheel that stands alone
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """As many as there are cores in reach, a container's quota counted."""
     return engine.cores()

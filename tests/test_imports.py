@@ -16,7 +16,7 @@ ROOT = Path(memfold.__file__).parent
 
 # From the ground. A file imports from floors below and from its own package; a new package or module is entered here.
 FLOORS = (
-    ("__init__", "_engine", "cells", "errors"),
+    ("__init__", "_engine", "cells", "errors", "extras", "system"),
     ("budget", "call", "display", "files"),
     ("engine",),
     ("stream",),
@@ -29,7 +29,7 @@ FLOORS = (
     ("tasks",),
     ("export",),
     ("lab",),
-    ("bench", "demo"),
+    ("bench", "demo", "doctor"),
     ("cli",),
     ("__main__",),
 )

@@ -34,6 +34,7 @@ root_doc = "README"
 include_patterns = [
     "README*.md",
     "CONTRIBUTING.md",
+    "SECURITY.md",
     "CHANGELOG.md",
     "benchmarks/*.md",
     "examples/*.md",

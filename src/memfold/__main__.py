@@ -14,9 +14,11 @@ def main() -> None:
     try:
         from memfold.cli import run
     except ModuleNotFoundError as error:
-        sys.exit(
-            f"memfold: the command line needs {error.name}: pip install 'memfold[cli]', or [train,series] to train"
-        )
+        if (error.name or "").startswith("memfold"):  # a fault of ours
+            raise
+        needed = f"the command line needs {error.name}: pip install 'memfold[cli]', or [train,series] to train"
+        print(f"memfold: {needed}", file=sys.stderr)
+        sys.exit(2)
     sys.exit(run())
 
 

@@ -15,6 +15,7 @@ from typer.exceptions import Abort, TyperException
 
 from memfold.display import Terminal, answer, plain, point_table, say, score_table, show_read
 from memfold.errors import InputError
+from memfold.extras import extra_of, install, task_in
 from memfold.tasks.registry import TASKS, load, task_class
 
 if TYPE_CHECKING:
@@ -44,19 +45,6 @@ A training that was killed: the same command and --resume continue it
 Systems: Linux on x86-64 and on 64-bit ARM
 To add a cell: docs/engine.md, "A new cell"
 """
-
-# Which extra brings a package; what needs another one needs most of them.
-EXTRAS = {
-    "torch": "train",
-    "polars": "series",
-    "sentencepiece": "text",
-    "soundfile": "audio",
-    "soxr": "audio",
-    "PIL": "vision",
-    "onnx": "export",
-    "onnxscript": "export",
-    "onnxruntime": "export",
-}
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else.")]
 
@@ -109,8 +97,9 @@ def run() -> int:
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("memfold"):  # a fault of ours
             raise
-        extra = EXTRAS.get((error.name or "").partition(".")[0], "train,series,text,audio,vision,export")
-        say(f"memfold: this needs {error.name}, which is not installed: pip install 'memfold[{extra}]'")
+        extra = extra_of(error.name or "", task_in(error.__traceback__))
+        remedy = f"pip install {error.name}" if extra is None else install([extra])
+        say(f"memfold: this needs {error.name}, which is not installed: {remedy}")
         return 2
     except (KeyboardInterrupt, Abort):
         say("memfold: interrupted")
@@ -594,6 +583,25 @@ def info(model: Annotated[Path, typer.Argument(help="A model's folder.")], as_js
     parameters = config["parameters"] | config.get("plan", {})
     changed = ", ".join(f"{name}={value}" for name, value in parameters.items())
     console.print(f"{size / 1e6:.1f} MB; parameters: {changed}", highlight=False)
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Say what is installed and what is missing: packages, instruction set, threads, tasks, and what to install.
+
+    Nothing is imported for it but the engine. Known sets are read from the folder that MEMFOLD_DATA names, else from
+    the cache that is printed. A task can answer with fewer packages than it takes to fit one.
+
+    Example: memfold doctor
+    """
+    from memfold.doctor import examine
+
+    examination = examine()
+    if as_json:
+        print(json.dumps(examination.as_json()))
+        return
+    for line in examination.lines():
+        print(line)
 
 
 @data_app.command("list")

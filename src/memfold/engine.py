@@ -81,19 +81,33 @@ def get_num_threads() -> int:
     A fold takes fewer where it is too small to be worth them, where fewer cores are in reach when it is called, or
     where other programs have the cores.
     """
+    return threads_and_reason()[0]
+
+
+def threads_and_reason() -> tuple[int, str]:
+    """What `get_num_threads` returns, and in words why it is that number."""
     if _threads is not None:
-        return _threads
+        return _threads, "set by memfold.set_num_threads"
     torch = sys.modules.get("torch")
     if torch is not None and hasattr(torch, "get_num_threads"):
-        return int(torch.get_num_threads())
+        return int(torch.get_num_threads()), "torch's number"
     first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()  # of a list for nested regions
-    return int(first) if first.isdigit() and int(first) > 0 else cores()
+    if first.isdigit() and int(first) > 0:
+        return int(first), f"OMP_NUM_THREADS={os.environ['OMP_NUM_THREADS']}"
+    count, quota = _by_affinity(), _quota.cores()
+    if quota < count:
+        return quota, f"by the quota of its control group, of {count} cores"
+    every = os.cpu_count() or 1
+    return count, "one for each core" if count >= every else f"one for each core that its affinity allows, of {every}"
+
+
+def _by_affinity() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def cores() -> int:
     """Cores that this process may use now, by its affinity and its control groups' quotas."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(count, _quota.cores())
+    return min(_by_affinity(), _quota.cores())
 
 
 def threads_at_call() -> int:

@@ -21,6 +21,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from memfold.errors import InputError, shown
+from memfold.system import process_runs, sync, sync_names
 
 __all__ = ["FolderKind", "check_file", "check_folder", "read_json", "settle", "sha256", "write_file", "write_folder"]
 
@@ -131,13 +132,13 @@ def write_file(path: Path, write: Callable[[Path], None]) -> None:
     aside = place.with_name(f".{place.name}.{os.getpid()}")
     try:
         write(aside)
-        _sync(aside)
+        sync(aside)
         os.replace(aside, place)
     except (OSError, SafetensorError) as error:
         raise InputError(f"{path}: cannot be written ({error}); what was there before is untouched") from None
     finally:
         aside.unlink(missing_ok=True)
-    _sync_names(place.parent)
+    sync_names(place.parent)
 
 
 def write_folder(path: Path, kind: FolderKind, write: Callable[[Path], None], *, keep: Collection[str] = ()) -> None:
@@ -159,8 +160,8 @@ def write_folder(path: Path, kind: FolderKind, write: Callable[[Path], None], *,
             if (path / name).exists():
                 (aside / f"{name}{_REMOVED}").touch()
         for file in aside.iterdir():
-            _sync(file)
-        _sync_names(aside)
+            sync(file)
+        sync_names(aside)
         os.replace(aside, path / _WRITTEN)
     except (OSError, SafetensorError) as error:
         raise InputError(f"{path}: cannot be written ({error}); what was there before is untouched") from None
@@ -169,7 +170,7 @@ def write_folder(path: Path, kind: FolderKind, write: Callable[[Path], None], *,
         if made:
             with suppress(OSError):  # holds the files, unless they could not be written
                 path.rmdir()
-    _sync_names(path)
+    sync_names(path)
     settle(path)
 
 
@@ -196,7 +197,7 @@ def settle(path: Path) -> None:
         raise InputError(
             f"{path}: its writing was interrupted and cannot be brought to its end ({error}); make it writable"
         ) from None
-    _sync_names(path)
+    sync_names(path)
 
 
 @contextmanager
@@ -262,27 +263,4 @@ def _sweep(folder: Path, names: Collection[str]) -> None:
 
 def _runs(process: int) -> bool:
     """Whether another process than this one has this number."""
-    if process == os.getpid():
-        return False
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        pass
-    return True
-
-
-def _sync(file: Path) -> None:
-    with open(file, "rb") as opened:
-        os.fsync(opened.fileno())
-
-
-def _sync_names(folder: Path) -> None:
-    """Have the names in a folder, not only the files' contents, reach the disk, where the file system can do that."""
-    with suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+    return process != os.getpid() and process_runs(process)

@@ -5,7 +5,6 @@ It knows nothing of series, text or sound: a task describes itself as a `Problem
 """
 
 import math
-import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
@@ -22,6 +21,7 @@ from memfold.budget import Budget
 from memfold.errors import InputError
 from memfold.formats.checkpoint import read_checkpoint, write_checkpoint
 from memfold.nn.ops import clock
+from memfold.system import most_memory
 
 STOPPED_SECONDS = 5.0  # a step that takes longer with hardly any work done: somebody stopped the process
 
@@ -210,17 +210,7 @@ def rehearse(problem: Problem, settings: Settings, steps: int = 3) -> dict[str, 
     by_seconds = math.inf if budget.seconds is None else budget.seconds / seconds
     count = min(by_epochs, by_seconds)
     speed = f"{seconds:.3g} s a step; {count:,.0f} steps, {count / epoch:.3g} epochs, in {count * seconds:,.0f} s"
-    return {"speed": speed, "memory": f"{_most_memory() / 1e6:,.0f} MB so far, with the weights and {steps} steps"}
-
-
-def _most_memory() -> float:
-    """Bytes: the most that this process has had at once."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return math.nan
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most * (1.0 if sys.platform == "darwin" else 1024.0)
+    return {"speed": speed, "memory": f"{most_memory() / 1e6:,.0f} MB so far, with the weights and {steps} steps"}
 
 
 class _NonFiniteError(Exception):

@@ -186,6 +186,8 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) or not np.array_equa
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.parametrize("load", ["", "import torch; torch.randn(500, 500) @ torch.randn(500, 500)"])
 def test_a_stream_goes_on_in_a_forked_child(load: str) -> None:
+    if load:
+        pytest.importorskip("torch")
     done = subprocess.run([sys.executable, "-c", FORKED.format(load=load)], timeout=60, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 

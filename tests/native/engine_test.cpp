@@ -16,12 +16,24 @@
 #if defined(__unix__)
 #include <sys/wait.h>
 #include <unistd.h>
+#elif defined(_WIN32)
+#include <malloc.h>
 #endif
 
 namespace {
 
 std::atomic<long> allocations{0};
 int failures = 0;
+
+#if defined(_WIN32)
+void* aligned(std::size_t unit, std::size_t bytes) { return _aligned_malloc(bytes, unit); }
+void free_aligned(void* memory) { _aligned_free(memory); }
+#else
+void* aligned(std::size_t unit, std::size_t bytes) {
+    return std::aligned_alloc(unit, (bytes + unit - 1) / unit * unit + unit);
+}
+void free_aligned(void* memory) { std::free(memory); }
+#endif
 
 }  // namespace
 
@@ -40,13 +52,13 @@ MEMFOLD_COUNTED void* operator new(std::size_t bytes, const std::nothrow_t&) noe
 MEMFOLD_COUNTED void* operator new(std::size_t bytes, std::align_val_t alignment) {
     ++allocations;
     const auto unit = std::size_t(alignment);
-    if (void* memory = std::aligned_alloc(unit, (bytes + unit - 1) / unit * unit + unit)) return memory;
+    if (void* memory = aligned(unit, (bytes + unit - 1) / unit * unit + unit)) return memory;
     throw std::bad_alloc();
 }
 MEMFOLD_COUNTED void operator delete(void* memory) noexcept { std::free(memory); }
 MEMFOLD_COUNTED void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-MEMFOLD_COUNTED void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
-MEMFOLD_COUNTED void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
+MEMFOLD_COUNTED void operator delete(void* memory, std::align_val_t) noexcept { free_aligned(memory); }
+MEMFOLD_COUNTED void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { free_aligned(memory); }
 
 namespace {
 
@@ -474,10 +486,21 @@ std::vector<const Engine*> engines_to_test() {
 #endif
 }
 
+void test_x86_level() {
+#if defined(__x86_64__) && defined(__linux__)
+    __builtin_cpu_init();
+    const int level = x86_level();
+    check((level >= 2) == bool(__builtin_cpu_supports("sse4.2")), "the compiler's library has the same level 2");
+    check((level >= 3) == (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2")), "and level 3");
+    check((level >= 4) == (__builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw")), "and level 4");
+#endif
+}
+
 }  // namespace
 
 // With any argument the test of fork is left out: qemu's user mode does not survive one beside threads.
 int main(int count, char**) {
+    test_x86_level();
     for (const Engine* engine : engines_to_test()) {
         test_folds<float>(*engine);
         test_folds<double>(*engine);

@@ -286,7 +286,7 @@ void test_fork_and_end() {
 }  // namespace
 
 // With any argument the test of fork is left out, as qemu's user mode and the thread sanitizer require.
-int main(int count, char**) {
+int main([[maybe_unused]] int count, char**) {
     test_one_thread();
     test_steps();
     Pool::ask_always();

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memfold.errors import InputError, shown
+from memfold.extras import TASKS_OF, install
 
 if TYPE_CHECKING:
     from memfold.tasks.model import Task
@@ -24,13 +25,6 @@ TASKS = {
     "translate": "memfold.tasks.translate:Translator",
 }
 
-EXTRAS = {  # what to install for which tasks
-    "series": ("anomaly", "forecast"),
-    "text": ("generate", "sentiment", "translate"),
-    "audio": ("command", "transcribe"),
-    "vision": ("classify", "detect", "faces"),
-}
-
 
 def task_class(name: str) -> "type[Task]":
     """The class of a task.
@@ -44,9 +38,9 @@ def task_class(name: str) -> "type[Task]":
     try:
         task: type[Task] = getattr(importlib.import_module(module), attribute)
     except ModuleNotFoundError as error:
-        extra = next(extra for extra, names in EXTRAS.items() if name in names)
-        extras = f"train,{extra}" if error.name == "torch" else extra  # many models answer without torch
-        raise InputError(f"{name} needs {error.name}: pip install 'memfold[{extras}]'") from None
+        extra = next(extra for extra, names in TASKS_OF.items() if name in names)
+        extras = ["train", extra] if error.name == "torch" else [extra]  # many models answer without torch
+        raise InputError(f"{name} needs {error.name}: {install(extras)}") from None
     return task
 
 
