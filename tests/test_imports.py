@@ -28,7 +28,7 @@ FLOORS = (
     ("explain",),
     ("tasks",),
     ("export",),
-    ("lab",),
+    ("explorer", "lab"),
     ("bench", "demo"),
     ("cli",),
     ("__main__",),
