@@ -439,7 +439,8 @@ def explain(
 def explore_model(
     out: Annotated[Path, typer.Option(help="Page to write, in HTML.")],
     model: Annotated[
-        Path | None, typer.Argument(metavar="[DIR]", help="A fitted generator's folder; the lesson's models without it.")
+        Path | None,
+        typer.Argument(metavar="[DIR]", help="A fitted generator's folder; the lesson's models without it."),
     ] = None,
     text: Annotated[Path | None, typer.Option(help="File whose first 400 characters the page opens with.")] = None,
     lang: Annotated[str, typer.Option(help="Language that the page opens in: en or zh.")] = "en",

@@ -44,10 +44,7 @@ def explore(
         raise InputError(f"{out}: expected a name that ends in .html")
     check_file(out)
     given = None if text is None else read_text(text)
-    if model is None:
-        models = _first(lesson_models(), given, FIRST[language])
-    else:
-        models = [own_model(Path(model), given)]
+    models = [own_model(Path(model), given)] if model else _first(lesson_models(), given, FIRST[language])
     if given is not None:
         shown = given[:MOST_CHARACTERS]
         models[0]["hero"] |= {"text": shown, "step": len(shown) - 1}

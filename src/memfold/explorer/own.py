@@ -54,7 +54,14 @@ def own_model(folder: Path, text: str | None) -> dict[str, Any]:
         facts["left"] = [{"name": "ngram", "order": mixture.ngram.order, "share": f"{mixture.share:.0%}"}]
     shown = scored[:400]
     layer = len(model.layers) - 1
-    hero = {"text": shown, "step": len(shown) - 1, "layer": layer, "unit": _unit(model, scored), "value": "c"}
+    hero = {
+        "text": shown,
+        "step": len(shown) - 1,
+        "layer": layer,
+        "unit": _unit(model, scored),
+        "value": "c",
+        "held": 0,
+    }
     hero["event"] = {"kind": "sign", "signs": _sign(scored), "within": WITHIN}
     return {**page, "name": folder.resolve().name, "hero": hero, "facts": facts, "temperature": 1}
 

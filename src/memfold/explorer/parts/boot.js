@@ -58,7 +58,7 @@ function drawAbout() {
   const filled = { ...facts, nats: number(facts.nats, 3), packed: number(facts.packed, 3) };
   $("about text").textContent = [
     w(`about ${facts.kind}`, filled),
-    w("about nats", filled),
+    w(facts.scored ? `about own ${facts.scored}` : "about nats", filled),
     ...(facts.left || []).map((key) => w(`left ${key.name}`, key)),
   ].join(" ");
   $("count how").textContent = w("count how", { seed: now.seed });

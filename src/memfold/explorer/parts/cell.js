@@ -69,11 +69,11 @@ function lstmDrawing() {
     coupled ? el("path", { d: `M${f + HALF.x} ${GATE_Y}L${i - HALF.x} ${GATE_Y}`, style: "stroke:var(--soft);stroke-width:2;stroke-dasharray:4 4" }) : null,
     coupled ? label((f + i) / 2, GATE_Y + HALF.y + 24, "f = 1 − i", { size: 17, colour: "soft", italic: true }) : null,
     valve("f", f, GATE_Y, v.f[u]), valve("i", i, GATE_Y, v.i[u]), valve("g", g, GATE_Y, v.g[u]), valve("o", o, GATE_Y, v.o[u]),
-    label(60, MEMORY_Y - 14, `c ${signed(before.c[u])}`, { anchor: "start", colour: "memory", weight: 700, size: 20 }),
+    label(8, MEMORY_Y - 14, `c ${signed(before.c[u])}`, { anchor: "start", colour: "memory", weight: 700, size: 20 }),
     label((f + middle) / 2, MEMORY_Y - 14, `× ${number(v.f[u])}`, { colour: "gate-f", size: 18 }),
-    label((middle + out) / 2 - 14, MEMORY_Y - 14, `+ ${signed(v.i[u] * v.g[u])}`.replace("+ +", "+ "), { size: 18 }),
-    label(650, MEMORY_Y - 14, `c ${signed(v.c[u])}`, { anchor: "end", colour: "memory", weight: 700, size: 20 }),
-    label(652, STATE_Y - 12, `h ${signed(v.h[u])}`, { anchor: "end", weight: 700, size: 20 }),
+    label((middle + out) / 2 - 20, MEMORY_Y - 14, `+ ${signed(v.i[u] * v.g[u])}`.replace("+ +", "+ "), { size: 18 }),
+    label(692, MEMORY_Y - 14, `c ${signed(v.c[u])}`, { anchor: "end", colour: "memory", weight: 700, size: 20 }),
+    label(692, STATE_Y - 12, `h ${signed(v.h[u])}`, { anchor: "end", weight: 700, size: 20 }),
     label(108, 446, `${w("reads")} ${quoted([...now.text][now.step] ?? "\n")}`, { anchor: "start", size: 20 }));
 }
 

@@ -5,6 +5,7 @@
 
 const TIMES = 100;
 const SLICE = 12; // milliseconds of counting before the page may draw
+const REDRAW = 120; // milliseconds between two drawings of the bars
 const CONDITIONS = ["free", "shut", "open", "without"];
 
 // The interval of a share that is seen `hits` times among n, with 95 %.
@@ -21,11 +22,11 @@ function wilson(hits, n) {
 const overlap = ([a, b], [c, d]) => a <= d && c <= b;
 
 // Which sentence is true of the counts: of the held gate beside the free one and beside a text without the mark.
-function verdict({ free: as, shut, without }) {
-  const [a, s, n] = [as, shut, without].map(({ hits, done }) => wilson(hits, done));
-  if (overlap(a, s)) return "verdict none";
-  if (shut.hits > as.hits) return "verdict more";
-  return overlap(s, n) ? "verdict as never" : "verdict less";
+function verdict(free, held, without) {
+  const [as, changed, never] = [free, held, without].map(({ hits, done }) => wilson(hits, done));
+  if (overlap(as, changed)) return "verdict none";
+  if (held.hits > free.hits) return "verdict more";
+  return overlap(changed, never) ? "verdict as never" : "verdict less";
 }
 
 // What is counted: whether one of some signs comes within so many characters, or whether the next mark comes exactly
@@ -44,7 +45,7 @@ function sinceMark(event, prompt) {
   return count;
 }
 
-// The four ways to write on from the text. The valve is the chosen unit's gate that keeps: f of an LSTM, z of a GRU.
+// The four ways to write on from the text. The gate is the chosen unit's gate that keeps: f of an LSTM, z of a GRU.
 function conditions() {
   const { event } = packedModel().hero;
   const gate = layerNow().kind.values.includes("f") ? "f" : layerNow().kind.values.includes("z") ? "z" : null;
@@ -65,7 +66,6 @@ let counting = null;
 function startCounting() {
   const its = reader();
   const ways = conditions();
-  const chances = ways.map(() => null);
   counting = { ways, running: true, key: countKey() };
   const mine = counting;
   for (const way of ways) {
@@ -81,6 +81,7 @@ function startCounting() {
     Object.assign(writing, { state: way.after, written: [], chance: random(1000 * now.seed + way.done) });
   };
   begin();
+  let drawn = 0;
   const slice = () => {
     if (counting !== mine) return;
     const begun = performance.now();
@@ -101,12 +102,16 @@ function startCounting() {
       if (ways.every((one) => one.done >= TIMES)) mine.running = false;
       else begin();
     }
-    drawCount();
+    if (!mine.running || performance.now() - drawn > REDRAW) {
+      drawCount();
+      drawn = performance.now();
+    }
     if (mine.running) setTimeout(slice, 0);
   };
   slice();
-  chances.length = 0;
 }
+
+const signName = (sign) => (sign === '"' ? w("quotation mark") : quoted(sign));
 
 const countKey = () => JSON.stringify([now.model, now.text, now.step, now.layer, now.unit, now.seed]);
 
@@ -116,7 +121,7 @@ function drawCount() {
   if (counting && !fits) counting = null;
   const kind = event.kind === "sign" ? "sign" : "line";
   const filled = event.kind === "sign"
-    ? { sign: event.signs[0], within: event.within }
+    ? { sign: signName(event.signs[0]), within: event.within }
     : { line: event.line, within: event.line };
   const gate = layerNow().kind.values.includes("f") ? "f" : "z";
   $("count question").textContent = w(`count question ${kind}`, { ...filled, unit: now.unit, step: now.step + 1, gate: w(`value ${gate}`), times: TIMES });
@@ -136,8 +141,10 @@ function drawCount() {
   }));
   const done = counting && !counting.running && ways.length === CONDITIONS.length;
   const by = Object.fromEntries(ways.map((way) => [way.name, way]));
+  const { held } = packedModel().hero; // 0 or 1: where this model's gate is held to make it forget
+  const changed = held ? by.open : by.shut;
   $("verdict").textContent = done
-    ? w(`${verdict(by)} ${kind}`, { ...filled, free: by.free.hits, shut: by.shut.hits, open: by.open.hits, without: by.without.hits, times: TIMES })
+    ? w(`${verdict(by.free, changed, by.without)} ${kind}`, { ...filled, held, hits: changed.hits, free: by.free.hits, without: by.without.hits, times: TIMES })
     : "";
 }
 

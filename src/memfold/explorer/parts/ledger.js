@@ -34,7 +34,7 @@ function drawLedger() {
     el("span", { class: "share" }, weight ? percent(Math.abs(part) / weight) : ""))));
   const [first, at] = order[0];
   $("ledger text").textContent = w("ledger text", {
-    state, total: number(total, 3), character: quoted(characters[at] ?? "\n"), ago: now.step - at,
+    state, total: number(total, 3), character: quoted(characters[at] ?? "\n"), step: at + 1,
     share: weight ? percent(Math.abs(first) / weight) : "0 %",
   });
 }
