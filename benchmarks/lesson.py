@@ -204,7 +204,7 @@ def model_of(arrays: Mapping[str, NDArray[np.float32]], characters: str) -> Char
     return CharacterModel(characters, embedding, layers, None, arrays["bias"], projection)
 
 
-def most_needed(model: CharacterModel, hero: Mapping[str, Any], draws: int = 200) -> int:
+def most_needed(model: CharacterModel, hero: Mapping[str, Any], draws: int = 100) -> int:
     """The unit whose gate, held from the hero's step on, leaves the fewest lines with their length."""
     counts = [lines_kept(model, hero, unit, draws) for unit in range(HIDDEN)]
     return int(np.argmin(counts))
@@ -221,15 +221,16 @@ def lines_kept(model: CharacterModel, hero: Mapping[str, Any], unit: int, draws:
     begun = len(re.split(f"[{event['marks']}]", hero["text"])[-1])
     kept, open_lines = np.zeros(draws, bool), np.ones(draws, bool)
     tokens = [np.full(draws, token) for token in model.encode(hero["text"])]
-    for step in range(len(tokens) + event["line"] - begun + 1):
-        if step >= len(tokens):  # draw what comes next
+    read = len(tokens)
+    for step in range(read + event["line"] - begun + 1):
+        if step >= read:  # draw what comes next
             logits = h @ output.T + bias
             logits[:, 0] = -np.inf
             p = np.exp(logits - logits.max(axis=1, keepdims=True))
             chance = rng.random((draws, 1)) * p.sum(axis=1, keepdims=True)
             drawn = (p.cumsum(axis=1) < chance).sum(axis=1).clip(max=p.shape[1] - 1)
             ended = np.isin(drawn, marks) & open_lines
-            kept |= ended & (step - len(tokens) == event["line"] - begun)
+            kept |= ended & (step - read == event["line"] - begun)
             open_lines &= ~ended
             tokens.append(drawn)
         pre = model.embedding[tokens[step]] @ weights["weight_ih"].T + h @ weights["weight_hh"].T
