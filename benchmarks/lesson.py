@@ -1,11 +1,11 @@
 """Train the small models of the explorer's lesson, choose one of several openly, and write it into the package.
 
-The model of prose is trained with three seeds, that of poems with one. Chosen is the one in which a unit follows what the lesson shows best, on one
-half of a text that no training saw; the score that the page gives is that of the other half. Of the poems the page
-opens with another unit of that model: the one whose gate, held at 1, changes the length of lines most, because many
-units know the place in the line and the best of them can be held without harm. The weights are rounded
-to 8 bits, and the page gives the nats with and without that. On one thread the same machine gives the same model again;
-a training takes some minutes. What is kept in the folder of ``--kept`` is not trained again.
+The model of prose is trained with three seeds, that of poems with one. Chosen is the one in which a unit follows what
+the lesson shows best, on one half of a text that no training saw; the score that the page gives is that of the other
+half. Of the poems the page opens with another unit of that model: the one whose gate, held at 1, changes the length of
+lines most, because many units know the place in the line and the best of them can be held without harm. The weights are
+rounded to 8 bits, and the page gives the nats with and without that. On one thread the same machine gives the same
+model again; a training takes some minutes. What is kept in the folder of ``--kept`` is not trained again.
 
     OMP_NUM_THREADS=1 python benchmarks/lesson.py --kept build/lesson
 """

@@ -135,8 +135,11 @@ def test_the_ledger_of_the_page_is_the_account_of_explain(page: Any, layer: tupl
     lstm, x, text = layer
     steps = traced(lstm, lambda: lstm(x)).layers["l0"]
     parts = page.evaluate(
-        "(text) => { memfold.set({model: 0, text}); const r = memfold.reading();"
-        " return [...Array(128).keys()].map((u) => memfold.reader().ledger(r.steps, 0, u, r.steps.length - 1).parts); }",
+        """(text) => {
+          memfold.set({model: 0, text});
+          const {steps} = memfold.reading();
+          return [...Array(128).keys()].map((u) => memfold.reader().ledger(steps, 0, u, steps.length - 1).parts);
+        }""",
         text,
     )
     np.testing.assert_allclose(np.transpose(parts), account(steps, len(text) - 1).steps, atol=1e-6)

@@ -30,7 +30,7 @@ def own_model(folder: Path, text: str | None) -> dict[str, Any]:
     config = read_config(folder)
     if config["task"] != "generate":
         raise InputError(
-            f"{folder}: a {config['task']} model; memfold explore shows generators, memfold explain shows every model"
+            f"{folder}: a model of the task {config['task']}; memfold explore shows generators, memfold explain all models"
         )
     pipeline = read_pipeline(folder, config)
     assert isinstance(pipeline, Writing)

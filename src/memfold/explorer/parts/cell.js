@@ -71,7 +71,7 @@ function lstmDrawing() {
     valve("f", f, GATE_Y, v.f[u]), valve("i", i, GATE_Y, v.i[u]), valve("g", g, GATE_Y, v.g[u]), valve("o", o, GATE_Y, v.o[u]),
     label(8, MEMORY_Y - 14, `c ${signed(before.c[u])}`, { anchor: "start", colour: "memory", weight: 700, size: 20 }),
     label((f + middle) / 2, MEMORY_Y - 14, `× ${number(v.f[u])}`, { colour: "gate-f", size: 18 }),
-    label((middle + out) / 2 - 20, MEMORY_Y - 14, `+ ${signed(v.i[u] * v.g[u])}`.replace("+ +", "+ "), { size: 18 }),
+    label((middle + out) / 2 - 20, MEMORY_Y - 14, signed(v.i[u] * v.g[u]).replace("+", "+ ").replace(MINUS, `${MINUS} `), { size: 18 }),
     label(692, MEMORY_Y - 14, `c ${signed(v.c[u])}`, { anchor: "end", colour: "memory", weight: 700, size: 20 }),
     label(692, STATE_Y - 12, `h ${signed(v.h[u])}`, { anchor: "end", weight: 700, size: 20 }),
     label(108, 446, `${w("reads")} ${quoted([...now.text][now.step] ?? "\n")}`, { anchor: "start", size: 20 }));

@@ -131,7 +131,8 @@ function drawCount() {
     const [low, high] = wilson(way.hits, way.done);
     const share = way.done ? way.hits / way.done : 0;
     const words = way.done ? w("count of", { hits: way.hits, done: way.done, low: Math.round(100 * low), high: Math.round(100 * high) }) : w("count none");
-    return el("div", { class: `count ${way.name}` },
+    const changed = way.name === (packedModel().hero.held ? "open" : "shut");
+    return el("div", { class: `count ${way.name}${changed ? " changed" : ""}` },
       el("div", { class: "count-name" }, w(`count ${way.name} ${kind}`, { gate: w(`value ${gate}`), ...filled })),
       el("div", { class: "track", role: "img", "aria-label": words },
         el("i", { class: "fill", style: `width:${100 * share}%` }),
