@@ -32,6 +32,7 @@ MODULES = (
     "memfold.export",
     "memfold.formats",
     "memfold.explain",
+    "memfold.explorer",
     "memfold.lab",
     "memfold.data",
     "memfold.errors",
@@ -49,7 +50,7 @@ SECTIONS = (
         ("docs/architecture.md", "docs/*.md", "benchmarks/*.md", "CONTRIBUTING.md", "CHANGELOG.md"),
     ),
 )
-FIRST = ("lstm", *TASKS, "export", "runtime", "explain", "learn", *MODULES)  # the order of pages that one pattern finds
+FIRST = ("lstm", *TASKS, "export", "runtime", "explore", "explain", "learn", *MODULES)  # the order of pages that one pattern finds
 
 BEGINNINGS = {
     "en": f"""\

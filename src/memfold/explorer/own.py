@@ -4,6 +4,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from memfold.errors import InputError
 from memfold.explain.units import find_units, text_features
 from memfold.explorer.packing import CharacterModel
@@ -30,7 +32,7 @@ def own_model(folder: Path, text: str | None) -> dict[str, Any]:
     config = read_config(folder)
     if config["task"] != "generate":
         raise InputError(
-            f"{folder}: a model of the task {config['task']}; memfold explore shows generators, memfold explain all models"
+            f"{folder}: its task is {config['task']}; memfold explore shows generators, memfold explain all models"
         )
     pipeline = read_pipeline(folder, config)
     assert isinstance(pipeline, Writing)
@@ -75,7 +77,9 @@ def character_model(pipeline: Writing, folder: Path) -> CharacterModel:
     characters = pipeline.settings.characters
     if characters is None:
         raise InputError(f"{folder}: reads subwords; the page reads characters, as a fit with tokens=characters does")
-    layers = [(layer.cell, layer.weights) for layer in pipeline.layers]
+    layers = [
+        (layer.cell, {name: np.asarray(weight) for name, weight in layer.weights.items()}) for layer in pipeline.layers
+    ]
     if pipeline.projection is None:
         return CharacterModel(characters, pipeline.embedding, layers, pipeline.output, pipeline.bias)
     projection = pipeline.projection["weight"], pipeline.projection["bias"]

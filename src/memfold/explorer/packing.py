@@ -38,10 +38,12 @@ def packed(array: Array) -> dict[str, Any]:
 
 def unpacked(part: Mapping[str, Any]) -> Array:
     """The array in float64 that `packed` wrote: what the page computes with."""
-    kinds = {"f32": "<f4", "f16": "<f2", "i8": np.int8}
-    array = np.frombuffer(base64.b64decode(part["data"]), kinds[part["kind"]]).astype(np.float64)
-    array = array.reshape(part["shape"])
-    return array * unpacked(part["scale"])[:, None] if part["kind"] == "i8" else array
+    kinds = {"f32": "<f4", "f16": "<f2", "i8": "i1"}
+    stored = np.frombuffer(base64.b64decode(part["data"]), np.dtype(kinds[part["kind"]]))
+    array: Array = stored.astype(np.float64).reshape(part["shape"])
+    if part["kind"] == "i8":
+        array *= unpacked(part["scale"])[:, None]
+    return array
 
 
 def _text(array: Array) -> str:
