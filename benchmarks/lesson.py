@@ -34,6 +34,7 @@ from memfold.explorer.packing import CharacterModel
 
 HIDDEN, ROWS = 128, 32
 PROBE, SCORED = (1000, 13_000), (13_000, 43_000)  # of the test part: to find units, to give nats
+IN_PAGE = 5000  # characters of the probe that the page itself looks for units in
 MODELS = Path(memfold.__file__).parent / "explorer" / "models"
 MARKS = "，。？！\n"
 
@@ -243,6 +244,19 @@ def lines_kept(model: CharacterModel, hero: Mapping[str, Any], unit: int, draws:
     return int(kept.sum())
 
 
+def even_part(text: str, feature: NDArray[np.float64]) -> str:
+    """The part of a text for the page in whose two halves the feature is present, and absent, most evenly."""
+    there = feature > 0
+    half = IN_PAGE // 2
+
+    def least(start: int) -> int:
+        halves = there[start : start + half], there[start + half : start + IN_PAGE]
+        return min(min(int(part.sum()), int((~part).sum())) for part in halves)
+
+    start = max(range(0, len(text) - IN_PAGE, 500), key=least)
+    return text[start : start + IN_PAGE]
+
+
 def main(
     kept: Annotated[Path, typer.Option(help="Folder for what was trained.")],
     name: Annotated[str | None, typer.Option(help="prose or poems; both when not given.")] = None,
@@ -292,12 +306,10 @@ def main(
         if recipe.hero["event"]["kind"] == "line":
             facts["place_unit"], unit = best.unit, most_needed(CharacterModel.unpacked(page), recipe.hero)
         hero = {**recipe.hero, "layer": 0, "unit": unit, "value": "c"}
+        shown = {"hero": hero, "facts": facts, "probe": even_part(probe, features[recipe.shown])}
         MODELS.mkdir(exist_ok=True)
-        written = json.dumps(
-            {**page, "name": each, "hero": hero, "facts": facts, "temperature": 1},
-            ensure_ascii=False,
-            separators=(",", ":"),
-        )
+        content = {**page, "name": each, **shown, "temperature": 1}
+        written = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
         (MODELS / f"{each}.json").write_text(written + "\n", encoding="utf-8")
         print(f"{each}: seed {seed}, {len(written.encode()):,} bytes, {facts}")
 

@@ -50,7 +50,8 @@ SECTIONS = (
         ("docs/architecture.md", "docs/*.md", "benchmarks/*.md", "CONTRIBUTING.md", "CHANGELOG.md"),
     ),
 )
-FIRST = ("lstm", *TASKS, "export", "runtime", "explore", "explain", "learn", *MODULES)  # the order of pages that one pattern finds
+# The order of pages that one pattern finds.
+FIRST = ("lstm", *TASKS, "export", "runtime", "explore", "explain", "learn", *MODULES)
 
 BEGINNINGS = {
     "en": f"""\

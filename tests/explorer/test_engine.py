@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from memfold.cells.folding import fold_backward, trace
 from memfold.cells.table import CELLS
-from memfold.explain import Clamp, account, traced, what_if
+from memfold.explain import Clamp, account, find_units, text_features, traced, what_if
 from memfold.explorer import explore, lesson_models
 from memfold.explorer.packing import CharacterModel
 from memfold.nn import LSTM
@@ -163,6 +163,21 @@ def test_the_page_takes_packed_arrays_as_python_takes_them(page: Any) -> None:
     for array in (np.random.default_rng(0).normal(size=(4, 9)), np.array([1e-8, -3.25, 0.0])):
         part = packed(array)
         assert page.evaluate("(part) => [...memfold.unpacked(part)]", part) == unpacked(part).ravel().tolist()
+
+
+def test_the_finder_finds_what_find_units_finds(page: Any) -> None:
+    packed = next(model for model in lesson_models() if model["name"] == "prose")
+    text = packed["probe"]
+    got = page.evaluate("memfold.find(memfold.FEATURES.quotes, 0, 1)")
+    features = text_features(text)
+    assert page.evaluate("(text) => memfold.FEATURES.quotes([...text])", text) == features["quotes"].tolist()
+    (values,) = CharacterModel.unpacked(packed).values(text)
+    both = np.concatenate([values["c"], values["h"]], axis=1)  # the page looks at both
+    (best,) = find_units(both, {"quotes": features["quotes"]})
+    (found,) = got["found"]
+    assert (found["unit"], found["name"]) == (best.unit % 128, "ch"[best.unit // 128])
+    assert (found["found"], found["score"]) == pytest.approx((best.found, best.score), abs=1e-9)
+    assert 0.4 < got["floor"] < best.score
 
 
 def test_a_text_is_read_again_only_from_where_it_changed(page: Any) -> None:

@@ -65,7 +65,7 @@ def own_model(folder: Path, text: str | None) -> dict[str, Any]:
         "held": 0,
     }
     hero["event"] = {"kind": "sign", "signs": _sign(scored), "within": WITHIN}
-    return {**page, "name": folder.resolve().name, "hero": hero, "facts": facts, "temperature": 1}
+    return {**page, "name": folder.resolve().name, "hero": hero, "facts": facts, "probe": scored, "temperature": 1}
 
 
 def character_model(pipeline: Writing, folder: Path) -> CharacterModel:

@@ -17,6 +17,7 @@ SCRIPTS = (  # in the order in which they need one another
     "state.js",
     "ribbon.js",
     "map.js",
+    "finder.js",
     "cell.js",
     "sum.js",
     "ledger.js",

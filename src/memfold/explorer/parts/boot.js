@@ -112,6 +112,8 @@ $("cell").ondblclick = (event) => {
   const valve = event.target.closest(".valve");
   if (valve) hold(valve.dataset.gate, null);
 };
+$("pattern go").onclick = () => seek("pattern");
+$("pattern").onkeydown = (event) => { if (event.key === "Enter") seek("pattern"); };
 $("let all go").onclick = () => set({ holds: [] });
 $("count go").onclick = toggleCounting;
 addEventListener("keydown", onKey);
@@ -125,6 +127,6 @@ set({ ...asked, model: asked.model ?? now.model });
 
 // For tests, and for whoever opens the console.
 window.memfold = {
-  now, set, hold, CELLS, Layer, Reader, wilson, overlap, verdict, random, unpacked,
+  now, set, hold, CELLS, Layer, Reader, find, FEATURES, wilson, overlap, verdict, random, unpacked,
   reader, reading: () => reading, free: () => free, counting: () => counting,
 };

@@ -35,10 +35,10 @@ function drawMap() {
       image.data[4 * (row * T + t) + 3] = 255;
     }
   });
-  // The chosen step and unit, as lines between which they lie.
   context.putImageData(image, 0, 0);
+  // The chosen step and unit, shaded.
   const ink = colour("--ink");
-  context.fillStyle = `rgba(${ink.join(",")},0.35)`;
+  context.fillStyle = `rgba(${ink.join(",")},0.2)`;
   context.fillRect(now.step, 0, 1, H);
   context.fillRect(0, order.indexOf(now.unit), T, 1);
   map.setAttribute("aria-label", w("map label", { units: H, steps: T, value: w(`value ${now.value}`) }));
