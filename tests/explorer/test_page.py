@@ -160,6 +160,17 @@ class TestVisit:
         assert watched.wrong == []
         watched.context.close()
 
+    def test_the_sum_says_that_a_gate_is_held_from_its_step_on(self, lesson: Path, browser: Any) -> None:
+        watched = Watched(browser, lesson, 1280)
+        page = watched.page
+        page.evaluate("memfold.set({zoom: 4, step: 20, unit: 83})")
+        assert "held" not in page.inner_text("#sum")
+        page.evaluate("memfold.hold('f', 0)")
+        assert "but held at 1.00" in page.inner_text("#sum")  # i, which is 1 - f
+        page.evaluate("memfold.set({step: 19})")
+        assert "held" not in page.inner_text("#sum")
+        watched.context.close()
+
     def test_a_foreign_address_changes_nothing_and_breaks_nothing(self, lesson: Path, browser: Any) -> None:
         watched = Watched(browser, lesson, 1280)
         before = watched.page.evaluate("memfold.now.unit")

@@ -28,9 +28,14 @@ function knot(x, y, sign) {
   return el("g", {}, el("circle", { cx: x, cy: y, r: 16, class: "knot" }), label(x, y + 7, sign, { size: 22 }));
 }
 
+// A lock, drawn because not every machine has a character for it.
+const lock = (x, y) => el("g", { class: "lock" },
+  el("rect", { x: x - 8, y: y - 6, width: 16, height: 12, rx: 2 }),
+  el("path", { d: `M${x - 5} ${y - 6}v-4a5 5 0 0 1 10 0v4`, fill: "none" }));
+
 // A valve: as full as the gate is open; a candidate's fills from the middle, up or down.
 function valve(gate, x, y, value) {
-  const held = holdOf(gate) || (layerNow().cell === "coupled_lstm" && holdOf({ f: "i", i: "f" }[gate]));
+  const held = holdNow(gate) !== null;
   const signedGate = gate === "g" || gate === "n";
   const height = 2 * HALF.y;
   const level = signedGate ? (Math.abs(value) * height) / 2 : value * height;
@@ -40,7 +45,7 @@ function valve(gate, x, y, value) {
     el("rect", { x: x - HALF.x + 2, y: top, width: 2 * HALF.x - 4, height: Math.max(level, 0), rx: level > 8 ? 8 : 0, style: `fill:var(--gate-${gate});opacity:.28` }),
     label(x, y - 14, w(`short ${gate}`), { size: 18, weight: 600, colour: `gate-${gate}` }),
     label(x, y + 16, number(value), { size: 26, weight: 700 }),
-    held ? label(x + HALF.x - 4, y - HALF.y - 8, "🔒", { size: 18, anchor: "end" }) : null);
+    held ? lock(x + HALF.x - 12, y - HALF.y - 10) : null);
   return group;
 }
 
@@ -73,7 +78,7 @@ function lstmDrawing() {
     label((f + middle) / 2, MEMORY_Y - 14, `× ${number(v.f[u])}`, { colour: "gate-f", size: 18 }),
     label((middle + out) / 2 - 20, MEMORY_Y - 14, signed(v.i[u] * v.g[u]).replace("+", "+ ").replace(MINUS, `${MINUS} `), { size: 18 }),
     label(692, MEMORY_Y - 14, `c ${signed(v.c[u])}`, { anchor: "end", colour: "memory", weight: 700, size: 20 }),
-    label(692, STATE_Y - 12, `h ${signed(v.h[u])}`, { anchor: "end", weight: 700, size: 20 }),
+    label(692, STATE_Y + 26, `h ${signed(v.h[u])}`, { anchor: "end", weight: 700, size: 20 }),
     label(108, 446, `${w("reads")} ${quoted([...now.text][now.step] ?? "\n")}`, { anchor: "start", size: 20 }));
 }
 

@@ -147,6 +147,14 @@ function beginningOf(model) {
 const holdOf = (gate, unit = now.unit) =>
   now.holds.find((h) => h.layer === now.layer && h.gate === gate && h.unit === unit);
 
+// The value at which a gate of the chosen unit is held at the chosen step, or null; of a coupled cell through f or i.
+function holdNow(gate) {
+  const own = holdOf(gate);
+  if (own && now.step >= own.from) return own.value;
+  const other = layerNow().cell === "coupled_lstm" ? holdOf({ f: "i", i: "f" }[gate]) : null;
+  return other && now.step >= other.from ? 1 - other.value : null;
+}
+
 // Hold a gate of the chosen unit from the chosen step on, or let it go with value null.
 function hold(gate, value) {
   const old = holdOf(gate);

@@ -19,7 +19,7 @@ function drawSum() {
     const resets = gate === "n" && layerNow().cell === "gru" ? v.r[u] : 1; // r takes its share of all that h says
     const fromState = terms.units.reduce((a, b) => a + b, 0) + terms.biasOfState;
     const total = terms.bias + terms.input + resets * fromState + terms.peephole;
-    const held = holdOf(gate);
+    const held = holdNow(gate);
     const pills = [
       pill(w("bias"), resets === 1 ? terms.bias + terms.biasOfState : terms.bias),
       pill(input, terms.input),
@@ -28,12 +28,14 @@ function drawSum() {
       resets === 1 ? null : pill(w("times reset", { r: number(resets) }), resets * fromState, "whole"),
       terms.peephole ? pill(w("peephole"), terms.peephole) : null,
     ].filter(Boolean);
-    const squash = gate === "g" || gate === "n" || gate === "h" ? (layerNow().cell === "rnn_relu" ? "max(0, ·)" : "tanh") : "σ";
+    const relu = layerNow().cell === "rnn_relu";
+    const squash = !["g", "n", "h"].includes(gate) ? "σ" : relu ? "max(0, ·)" : "tanh";
+    const squashed = { σ: sigmoid, tanh: Math.tanh, "max(0, ·)": (x) => Math.max(0, x) }[squash];
     return el("div", { class: "sum-row" },
       el("h3", { style: `color:var(--gate-${gate})` }, w(`value ${gate}`)),
       el("div", { class: "pills" }, ...pills),
-      el("p", { class: "equation" }, `= ${signed(total)}  →  ${squash}  →  `, el("strong", {}, number(v[gate][u], 3)),
-        held ? ` ${w("but held", { value: number(held.value) })}` : ""));
+      el("p", { class: "equation" }, `= ${signed(total)}  →  ${squash}  →  `, el("strong", {}, number(squashed(total), 3)),
+        held === null ? "" : ` ${w("but held", { value: number(held) })}`));
   });
   const before = now.step ? valuesAt(now.step - 1) : layerNow().start();
   const lines = [];
