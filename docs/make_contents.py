@@ -32,6 +32,7 @@ MODULES = (
     "memfold.export",
     "memfold.formats",
     "memfold.explain",
+    "memfold.explorer",
     "memfold.lab",
     "memfold.data",
     "memfold.errors",
@@ -49,16 +50,8 @@ SECTIONS = (
         ("docs/architecture.md", "docs/*.md", "benchmarks/*.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"),
     ),
 )
-FIRST = (
-    "install",
-    "lstm",
-    *TASKS,
-    "export",
-    "runtime",
-    "explain",
-    "learn",
-    *MODULES,
-)  # the order of pages that one pattern finds
+# The order of pages that one pattern finds.
+FIRST = ("install", "lstm", *TASKS, "export", "runtime", "explore", "explain", "learn", *MODULES)
 
 BEGINNINGS = {
     "en": f"""\

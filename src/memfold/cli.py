@@ -424,6 +424,29 @@ def explain(
     say(f"{out} shows what the model made of {explanation.source.splitlines()[0][:60]}")
 
 
+@app.command("explore")
+def explore_model(
+    out: Annotated[Path, typer.Option(help="Page to write, in HTML.")],
+    model: Annotated[
+        Path | None,
+        typer.Argument(metavar="[DIR]", help="A fitted generator's folder; the lesson's models without it."),
+    ] = None,
+    text: Annotated[Path | None, typer.Option(help="File whose first 400 characters the page opens with.")] = None,
+    lang: Annotated[str, typer.Option(help="Language that the page opens in: en or zh.")] = "en",
+) -> None:
+    """Write a page with a live network in it: type, look at every number, hold a gate, count what it forgets.
+
+    The page is one file, in English and Chinese, and works without a network. Without DIR it is a lesson, with small
+    models that come with memfold: one has read a novel in English, one poems of the Tang in Chinese.
+
+    Example: memfold explore --out lesson.html
+    """
+    from memfold.explorer import explore
+
+    explore(out, model, text=text, language=lang)
+    say(f"{out} is ready: open it in a browser")
+
+
 @app.command("export")
 def export_model(
     model: Annotated[Path, typer.Argument(help="A model's folder.")],

@@ -1,0 +1,132 @@
+// Ties the parts of the page to what the visitor does, and opens what the address asks for.
+
+const ZOOMS = [1, 2, 3, 4];
+
+function drawWords() {
+  document.documentElement.lang = now.language === "zh" ? "zh-CN" : "en";
+  document.title = w("title");
+  for (const element of document.querySelectorAll("[data-w]")) element.textContent = w(element.dataset.w);
+  $("language").textContent = w("other language");
+  $("language").lang = now.language === "zh" ? "en" : "zh-CN";
+  $("back to hero").textContent = w("back to hero");
+  $("models").setAttribute("aria-label", w("models"));
+  $("models").hidden = data.models.length < 2;
+  $("models").replaceChildren(...data.models.map((model, k) => el("button", {
+    "aria-pressed": k === now.model ? "true" : "false", onclick: () => set({ model: k }),
+  }, modelName(model))));
+  $("zoom").setAttribute("aria-label", w("inside"));
+  $("zoom").replaceChildren(...ZOOMS.map((z) => el("button", {
+    role: "tab", id: `tab${z}`, "aria-selected": z === now.zoom ? "true" : "false", "aria-controls": "panel",
+    tabindex: z === now.zoom ? 0 : -1, onclick: () => set({ zoom: z }),
+  }, w(`zoom ${z}`))));
+  for (const z of ZOOMS) $(`zoom${z}`).hidden = z !== now.zoom;
+  $("panel").setAttribute("aria-labelledby", `tab${now.zoom}`);
+}
+
+const modelName = (model) => (data.strings[`model ${model.name}`] ? w(`model ${model.name}`) : model.name);
+
+function drawChoosers() {
+  const layer = layerNow();
+  $("unit").max = layer.hidden - 1;
+  if (document.activeElement !== $("unit")) $("unit").value = now.unit;
+  $("value").replaceChildren(...layer.kind.values.map((name) => el("option", { value: name, selected: name === now.value }, w(`value ${name}`))));
+  $("value").value = now.value;
+  const { layers } = reader();
+  $("layer box").hidden = layers.length < 2;
+  $("layer").replaceChildren(...layers.map((_, k) => el("option", { value: k }, String(k + 1))));
+  $("layer").value = now.layer;
+}
+
+// Where one is, as a path: network, unit, step, number. Each part leads to its distance.
+function drawCrumbs() {
+  const character = quoted([...now.text][now.step] ?? "\n");
+  const parts = [
+    [w("crumb network", { units: layerNow().hidden }), 2],
+    [w("crumb unit", { unit: now.unit }), 1],
+    [w("crumb step", { step: now.step + 1, character }), 3],
+    [layerNow().kind.values.includes("c") ? "c = f·c + i·g" : "h", 4],
+  ];
+  $("crumbs").setAttribute("aria-label", w("crumbs"));
+  $("crumbs").replaceChildren(...parts.flatMap(([text, zoom], k) => [
+    k ? el("span", { "aria-hidden": "true" }, "›") : null,
+    el("button", { onclick: () => set({ zoom }), "aria-current": zoom === now.zoom ? "true" : null }, text),
+  ]).filter(Boolean));
+}
+
+function drawAbout() {
+  const { facts } = packedModel();
+  const filled = { ...facts, nats: number(facts.nats, 3), packed: number(facts.packed, 3) };
+  $("about text").textContent = [
+    w(`about ${facts.kind}`, filled),
+    w(facts.scored ? `about own ${facts.scored}` : "about nats", filled),
+    ...(facts.left || []).map((key) => w(`left ${key.name}`, key)),
+  ].join(" ");
+  $("count how").textContent = w("count how", { seed: now.seed });
+  $("made").textContent = w("made", { version: data.version });
+}
+
+const FOLLOWED = { ArrowLeft: { step: -1 }, ArrowRight: { step: 1 }, ArrowUp: { unit: -1 }, ArrowDown: { unit: 1 } };
+
+function onKey(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  const typing = event.target.matches("input, textarea, select");
+  const onRibbon = event.target === $("ribbon");
+  const move = FOLLOWED[event.key];
+  if (event.target.matches('[role="tab"]') && (event.key === "ArrowLeft" || event.key === "ArrowRight")) {
+    set({ zoom: ((now.zoom - 1 + (event.key === "ArrowRight" ? 1 : 3)) % 4) + 1 });
+    $(`tab${now.zoom}`).focus();
+    event.preventDefault();
+  } else if (move && (onRibbon || event.target === document.body)) {
+    const [[name, by]] = Object.entries(move);
+    set({ [name]: Math.max(0, now[name] + by) });
+    event.preventDefault();
+  } else if (typing) {
+    return;
+  } else if (onRibbon && (event.key === "Home" || event.key === "End")) {
+    set({ step: event.key === "Home" ? 0 : MOST_STEPS });
+    event.preventDefault();
+  } else if (["1", "2", "3", "4"].includes(event.key)) set({ zoom: Number(event.key) });
+  else if (event.key === "l") set({ language: now.language === "en" ? "zh" : "en" });
+  else if (event.key === "h") {
+    const gate = layerNow().kind.values.find((name) => name === "f" || name === "z");
+    if (gate) hold(gate, holdOf(gate) ? null : 0);
+  }
+}
+
+views.unshift(drawWords, drawChoosers);
+views.push(drawCrumbs, drawAbout);
+
+$("text").oninput = () => {
+  const text = $("text").value;
+  set({ text, step: Math.min([...text].length - 1, MOST_STEPS - 1), holds: [] });
+};
+$("unit").onchange = () => set({ unit: Math.round(Number($("unit").value)) || 0 });
+$("value").onchange = () => set({ value: $("value").value });
+$("layer").onchange = () => set({ layer: Number($("layer").value) });
+$("language").onclick = () => set({ language: now.language === "en" ? "zh" : "en" });
+$("back to hero").onclick = () => set(beginningOf(now.model));
+$("ribbon").onclick = chooseTile;
+$("map").onclick = chooseOnMap;
+$("cell").onpointerdown = valveDrag;
+$("cell").ondblclick = (event) => {
+  const valve = event.target.closest(".valve");
+  if (valve) hold(valve.dataset.gate, null);
+};
+$("pattern go").onclick = () => seek("pattern");
+$("pattern").onkeydown = (event) => { if (event.key === "Enter") seek("pattern"); };
+$("let all go").onclick = () => set({ holds: [] });
+$("count go").onclick = toggleCounting;
+addEventListener("keydown", onKey);
+addEventListener("hashchange", () => set(readAddress()));
+
+Object.assign(now, beginningOf(0));
+const asked = readAddress();
+if (asked.model) Object.assign(now, beginningOf(asked.model));
+if (!location.hash) asked.holds = now.holds;
+set({ ...asked, model: asked.model ?? now.model });
+
+// For tests, and for whoever opens the console.
+window.memfold = {
+  now, set, hold, CELLS, Layer, Reader, find, FEATURES, wilson, overlap, verdict, random, unpacked,
+  reader, reading: () => reading, free: () => free, counting: () => counting,
+};

@@ -1,0 +1,58 @@
+// All units at all steps: a row for each unit, those that keep longest on top.
+
+let order = [];
+
+// What a unit keeps of its memory at a step: its forget gate, or a GRU's update gate.
+const kept = (v) => v.f || v.z || null;
+
+function drawMap() {
+  const H = layerNow().hidden;
+  const T = reading.steps.length;
+  const logarithm = new Float64Array(H);
+  const keeps = Boolean(kept(valuesAt(0)));
+  if (keeps) {
+    for (let t = 0; t < T; t++) kept(valuesAt(t)).forEach((share, u) => { logarithm[u] += Math.log(share + 1e-12) / T; });
+  }
+  order = Array.from({ length: H }, (_, u) => u).sort((a, b) => logarithm[b] - logarithm[a]);
+  const map = $("map");
+  const rows = Math.max(3, Math.min(8, Math.floor(440 / H)));
+  map.width = T;
+  map.height = H;
+  map.style.height = `${rows * H}px`;
+  const context = map.getContext("2d");
+  const image = context.createImageData(T, H);
+  const style = getComputedStyle(document.documentElement);
+  const colour = (name) => style.getPropertyValue(name).trim().match(/[0-9a-f]{2}/gi).map((part) => parseInt(part, 16));
+  const [paper, plus, minus] = ["--card", "--plus", "--minus"].map(colour);
+  order.forEach((u, row) => {
+    let most = 0.05;
+    for (let t = 0; t < T; t++) most = Math.max(most, Math.abs(valuesAt(t)[now.value][u]));
+    for (let t = 0; t < T; t++) {
+      const value = valuesAt(t)[now.value][u];
+      const strength = Math.min(1, Math.abs(value) / most);
+      const full = value < 0 ? minus : plus;
+      for (let k = 0; k < 3; k++) image.data[4 * (row * T + t) + k] = paper[k] + (full[k] - paper[k]) * strength;
+      image.data[4 * (row * T + t) + 3] = 255;
+    }
+  });
+  context.putImageData(image, 0, 0);
+  // The chosen step and unit, shaded.
+  const ink = colour("--ink");
+  context.fillStyle = `rgba(${ink.join(",")},0.2)`;
+  context.fillRect(now.step, 0, 1, H);
+  context.fillRect(0, order.indexOf(now.unit), T, 1);
+  map.setAttribute("aria-label", w("map label", { units: H, steps: T, value: w(`value ${now.value}`) }));
+  const life = Math.log(0.5) / Math.min(-1e-9, logarithm[now.unit]);
+  $("map where").textContent = keeps
+    ? w("map where", { unit: now.unit, steps: life < 9999 ? number(life, life < 10 ? 1 : 0) : "∞" })
+    : w("map where none", { unit: now.unit });
+}
+
+function chooseOnMap(event) {
+  const box = $("map").getBoundingClientRect();
+  const row = Math.floor((layerNow().hidden * (event.clientY - box.top)) / box.height);
+  const step = Math.floor((reading.steps.length * (event.clientX - box.left)) / box.width);
+  set({ unit: order[clamp(row, 0, order.length - 1)], step });
+}
+
+views.push(() => { if (now.zoom === 2) drawMap(); });

@@ -1,0 +1,192 @@
+// A model of this page, opened: what it thinks at every step, what a memory is made of, and how it writes on.
+
+// Half precision to a number.
+function half(bits) {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 31;
+  const fraction = bits & 1023;
+  if (exponent === 0) return sign * fraction * 2 ** -24;
+  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+}
+
+// An array as memfold.explorer.pack wrote it: float16, or int8 with a float16 scale for each row.
+function unpacked({ kind, shape, data, scale }) {
+  const bytes = Uint8Array.from(atob(data), (character) => character.charCodeAt(0));
+  const size = shape.reduce((a, b) => a * b, 1);
+  if (kind === "f32") return Float64Array.from(new Float32Array(bytes.buffer));
+  const out = zeros(size);
+  if (kind === "f16") {
+    const view = new DataView(bytes.buffer);
+    for (let k = 0; k < size; k++) out[k] = half(view.getUint16(2 * k, true));
+    return out;
+  }
+  const scales = unpacked(scale);
+  const columns = size / shape[0];
+  const whole = new Int8Array(bytes.buffer);
+  for (let k = 0; k < size; k++) out[k] = whole[k] * scales[Math.floor(k / columns)];
+  return out;
+}
+
+// a (m, k) times b's transpose (n, k), plus nothing: (m, n).
+function timesTransposed(a, b, m, k, n) {
+  const out = zeros(m * n);
+  for (let p = 0; p < m; p++) addProduct(out.subarray(p * n, (p + 1) * n), b, a.subarray(p * k, (p + 1) * k), 0, n, k);
+  return out;
+}
+
+function softmax(logits) {
+  let top = -Infinity;
+  for (const value of logits) if (value > top) top = value;
+  const out = logits.map((value) => Math.exp(value - top));
+  let sum = 0;
+  for (const value of out) sum += value;
+  return out.map((value) => value / sum);
+}
+
+// Numbers between 0 and 1 that a seed decides (mulberry32, Tommy Ettinger, public domain).
+function random(seed) {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
+  };
+}
+
+// A language model of characters: layers of cells, and a linear head for what comes next.
+class Reader {
+  constructor({ characters, layers, head, headBias }) {
+    this.characters = characters; // by token; the first stands for every character that the model does not know
+    this.index = new Map(characters.map((character, token) => [character, token]).slice(1));
+    this.layers = layers;
+    this.head = head; // (V, H)
+    this.headBias = headBias;
+  }
+
+  // From the packed form. Embedding and weight_ih are multiplied once, and so are the two halves of a tied head.
+  static opened(packed) {
+    const embedding = unpacked(packed.embedding);
+    const [vocabulary, features] = packed.embedding.shape;
+    const layers = packed.layers.map((given, number) => {
+      const weights = Object.fromEntries(Object.entries(given.weights).map(([name, part]) => [name, unpacked(part)]));
+      const { cell, hidden, inputs } = given;
+      const layer = { cell, hidden, inputs, ...weights };
+      if (number === 0) {
+        const rows = CELLS[cell].gates.length * hidden;
+        layer.table = timesTransposed(embedding, weights.weight_ih, vocabulary, features, rows);
+        layer.weight_ih = null;
+      }
+      return new Layer(layer);
+    });
+    const { hidden } = layers[layers.length - 1];
+    let head = packed.head ? unpacked(packed.head) : null;
+    const headBias = unpacked(packed.headBias);
+    if (packed.projection) { // tied: the logits are the embedding's products with a projection of h
+      const projection = unpacked(packed.projection); // (E, H)
+      const bias = unpacked(packed.projectionBias);
+      const turned = zeros(hidden * features); // (H, E)
+      for (let e = 0; e < features; e++) for (let k = 0; k < hidden; k++) turned[k * features + e] = projection[e * hidden + k];
+      head = timesTransposed(embedding, turned, vocabulary, features, hidden);
+      addProduct(headBias, embedding, bias, 0, vocabulary, features);
+    }
+    return new Reader({ characters: ["\ufffd", ...packed.characters], layers, head, headBias });
+  }
+
+  tokens(text) {
+    return [...text].map((character) => this.index.get(character) ?? 0);
+  }
+
+  start() {
+    return this.layers.map((layer) => layer.start());
+  }
+
+  // One token through all layers. `held` is a list of {layer, gate, unit, value}.
+  step(token, before, held = []) {
+    let x = token;
+    return this.layers.map((layer, number) => {
+      const values = layer.step(x, before[number], held.filter((one) => one.layer === number));
+      x = values.h;
+      return values;
+    });
+  }
+
+  logits(after) {
+    const out = Float64Array.from(this.headBias);
+    const { h } = after[after.length - 1];
+    addProduct(out, this.head, h, 0, out.length, h.length);
+    return out;
+  }
+
+  // Every value of every layer at every step, and the probabilities of what comes next. A hold acts from its step on.
+  // Steps before the first that differs from `earlier` (an earlier reading) are taken over from it.
+  read(tokens, holds = [], earlier = null) {
+    const same = earlier ? this.#shared(earlier, tokens, holds) : 0;
+    const steps = same ? earlier.steps.slice(0, same) : [];
+    let state = same ? steps[same - 1].layers : this.start();
+    for (let t = same; t < tokens.length; t++) {
+      state = this.step(tokens[t], state, holds.filter((held) => t >= held.from));
+      steps.push({ layers: state, next: softmax(this.logits(state)) });
+    }
+    return { tokens, holds, steps };
+  }
+
+  #shared(earlier, tokens, holds) {
+    const texts = (list) => list.map((held) => JSON.stringify(held));
+    const [old, now] = [texts(earlier.holds), texts(holds)];
+    const changed = [...earlier.holds.filter((h, k) => !now.includes(old[k])), ...holds.filter((h, k) => !old.includes(now[k]))];
+    let same = Math.min(tokens.length, earlier.tokens.length, ...changed.map((held) => held.from));
+    for (let t = 0; t < same; t++) if (tokens[t] !== earlier.tokens[t]) same = t;
+    return Math.max(0, same);
+  }
+
+  // What a text costs: the mean of -ln p of each character but the first.
+  nats({ tokens, steps }) {
+    let sum = 0;
+    for (let t = 1; t < tokens.length; t++) sum -= Math.log(steps[t - 1].next[tokens[t]]);
+    return sum / (tokens.length - 1);
+  }
+
+  // The token that is drawn from the probabilities at a temperature; never the one that stands for the unknown.
+  draw(after, chance, temperature = 1) {
+    const logits = this.logits(after);
+    logits[0] = -Infinity;
+    const p = softmax(temperature === 1 ? logits : logits.map((value) => value / temperature));
+    let left = chance();
+    for (let token = 0; token < p.length - 1; token++) if ((left -= p[token]) < 0) return token;
+    return p.length - 1;
+  }
+
+  // What a unit's state is made of at a step: what is left of what each step up to it wrote, {state, parts}. They add
+  // up to the state. A plain RNN puts all that was through its tanh again at every step: of it there is no account.
+  ledger(steps, layer, unit, step) {
+    const { cell } = this.layers[layer];
+    if (cell.startsWith("rnn")) return null;
+    const state = cell.startsWith("gru") ? "h" : "c";
+    const parts = [];
+    let left = 1;
+    for (let t = step; t >= 0; t--) {
+      const v = steps[t].layers[layer];
+      parts[t] = left * (state === "c" ? v.i[unit] * v.g[unit] : (1 - v.z[unit]) * v.n[unit]);
+      left *= state === "c" ? v.f[unit] : v.z[unit];
+    }
+    return { state, parts };
+  }
+
+  // The sum inside a gate of a unit at a step: its bias, the input's part, what each unit's h of the step before adds,
+  // and its peephole. Of a GRU's n the state's part is what stands before the reset gate.
+  terms(reading, layer, gate, unit, step) {
+    const its = this.layers[layer];
+    const H = its.hidden;
+    const j = its.kind.gates.indexOf(gate) * H + unit;
+    const before = step ? reading.steps[step - 1].layers[layer] : its.start();
+    const now = reading.steps[step].layers[layer];
+    const x = layer ? reading.steps[step].layers[layer - 1].h : reading.tokens[step];
+    const input = its.fromInput(x)[j] - its.bias_ih[j];
+    const resets = its.cell === "gru_reset_before" && gate === "n" ? now.r : null;
+    const units = Array.from(before.h, (h, k) => its.weight_hh[j * H + k] * h * (resets ? resets[k] : 1));
+    const at = its.peephole(gate, unit);
+    const peephole = at < 0 ? 0 : its.weight_ph[at] * (gate === "o" ? now.c : before.c)[unit];
+    return { bias: its.bias_ih[j], biasOfState: its.bias_hh[j], input, units, peephole };
+  }
+}

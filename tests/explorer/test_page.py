@@ -1,0 +1,283 @@
+"""The explorer's page in a browser: every state in both languages and widths, and what the command refuses."""
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from command_line import run_here
+from memfold.explorer import LESSON, explore, lesson_models
+from memfold.explorer.page import PARTS, SCRIPTS, strings
+
+CHROMIUM = shutil.which("chromium")
+needs_chromium = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield opened
+        opened.close()
+
+
+class Watched:
+    """A page that is open, and whatever went wrong in it."""
+
+    def __init__(self, browser: Any, path: Path, width: int, before: str = "", **context: Any) -> None:
+        self.context = browser.new_context(viewport={"width": width, "height": 844}, offline=True, **context)
+        self.page = self.context.new_page()
+        self.wrong: list[str] = []
+        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        self.page.on("console", lambda said: self.wrong.append(said.text) if said.type == "error" else None)
+        self.page.on("request", lambda asked: self.wrong.append(asked.url) if asked.url != path.as_uri() else None)
+        if before:
+            self.page.add_init_script(before)
+        self.page.goto(path.as_uri())
+
+    def settle(self) -> None:
+        self.page.wait_for_timeout(220)
+
+    def count(self) -> list[int]:
+        """Let it write, and wait for the end of it; the hits of each way."""
+        self.page.locator("[id='count go']").click()
+        while self.page.evaluate("memfold.counting().running"):
+            self.page.wait_for_timeout(100)
+        hits: list[int] = self.page.evaluate("memfold.counting().ways.map((way) => way.hits)")
+        return hits
+
+
+@pytest.fixture(scope="module")
+def lesson(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return explore(tmp_path_factory.mktemp("lesson") / "lesson.html")
+
+
+def check_states(watched: Watched, language: str, width: int) -> None:
+    for model in range(len(LESSON)):
+        for zoom in (1, 2, 3, 4):
+            watched.page.evaluate("(state) => memfold.set(state)", {"language": language, "model": model, "zoom": zoom})
+            for hold in (None, 0, 1):
+                watched.page.evaluate("(value) => memfold.hold('f', value)", hold)
+                assert watched.page.evaluate("document.documentElement.scrollWidth") <= width, (model, zoom, hold)
+    watched.settle()
+    assert watched.wrong == []
+    body = watched.page.inner_text("body")
+    assert "undefined" not in body
+    assert "NaN" not in body
+    assert "{" not in body
+
+
+@pytest.mark.parametrize(("language", "width"), [("en", 1280), ("zh", 390)])
+class TestStates:
+    pytestmark = needs_chromium
+
+    def test_no_state_overflows_asks_for_anything_or_fails(
+        self, language: str, width: int, lesson: Path, browser: Any
+    ) -> None:
+        watched = Watched(browser, lesson, width)
+        check_states(watched, language, width)
+        watched.context.close()
+
+
+@pytest.mark.release
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_all_states_in_every_scheme(language: str, width: int, scheme: str, lesson: Path, browser: Any) -> None:
+    watched = Watched(browser, lesson, width, color_scheme=scheme)
+    check_states(watched, language, width)
+    watched.context.close()
+
+
+@pytest.mark.release
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+@pytest.mark.parametrize("model", range(len(LESSON)))
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_the_held_gate_of_the_hero_makes_it_forget(model: int, seed: int, lesson: Path, browser: Any) -> None:
+    watched = Watched(browser, lesson, 1280, before="delete window.WebAssembly;")
+    watched.page.evaluate("(state) => memfold.set(state)", {"model": model, "seed": seed})
+    free, shut, held_open, without = watched.count()
+    name = watched.page.evaluate("document.querySelector('#models [aria-pressed=true]').textContent")
+    held = shut if "novel" in name else held_open
+    intervals = watched.page.evaluate("(hits) => hits.map((n) => memfold.wilson(n, 100))", [free, held, without])
+    assert intervals[1][1] < intervals[0][0]  # as it is and held do not overlap
+    assert without < held < free
+    assert watched.wrong == []
+    watched.context.close()
+
+
+class TestVisit:
+    pytestmark = needs_chromium
+
+    def test_a_visitor_types_holds_and_moves_by_keys_and_the_address_brings_it_back(
+        self, lesson: Path, browser: Any
+    ) -> None:
+        watched = Watched(browser, lesson, 1280, before="delete window.WebAssembly;")
+        page = watched.page
+        page.fill("#text", 'He said, "I am ☃')
+        assert page.evaluate("memfold.now.step") == 15
+        assert "☃" in page.inner_text("#notice")
+        page.focus("#ribbon")
+        page.keyboard.press("ArrowLeft")
+        page.keyboard.press("ArrowDown")
+        assert page.evaluate("[memfold.now.step, memfold.now.unit]") == [14, 84]
+        page.keyboard.press("h")
+        assert page.evaluate("memfold.now.holds") == [{"layer": 0, "gate": "f", "unit": 84, "from": 14, "value": 0}]
+        page.keyboard.press("4")
+        assert page.is_visible("#sum")
+        page.keyboard.press("l")
+        assert page.evaluate("document.documentElement.lang") == "zh-CN"
+        watched.settle()
+        address = page.url
+        again = watched.context.new_page()
+        again.goto(address)
+        kept = "[memfold.now.text, memfold.now.step, memfold.now.unit, memfold.now.zoom, memfold.now.holds]"
+        assert again.evaluate(kept) == page.evaluate(kept)
+        assert watched.wrong == []
+        watched.context.close()
+
+    def test_a_valve_is_dragged_and_let_go(self, lesson: Path, browser: Any) -> None:
+        watched = Watched(browser, lesson, 390)
+        page = watched.page
+        valve = page.locator(".valve[data-gate=f]")
+        valve.scroll_into_view_if_needed()
+        box = valve.locator("rect").first.bounding_box()
+        middle = box["x"] + box["width"] / 2
+        page.mouse.move(middle, box["y"] + 5)
+        page.mouse.down()
+        page.mouse.move(middle, box["y"] + box["height"] + 20, steps=4)
+        page.mouse.up()
+        assert page.evaluate("memfold.now.holds.map((h) => [h.gate, h.value])") == [["f", 0]]
+        page.locator("[id='let all go']").click()
+        assert page.evaluate("memfold.now.holds") == []
+        assert watched.wrong == []
+        watched.context.close()
+
+    def test_the_sum_says_that_a_gate_is_held_from_its_step_on(self, lesson: Path, browser: Any) -> None:
+        watched = Watched(browser, lesson, 1280)
+        page = watched.page
+        page.evaluate("memfold.set({zoom: 4, step: 20, unit: 83})")
+        assert "held" not in page.inner_text("#sum")
+        page.evaluate("memfold.hold('f', 0)")
+        assert "but held at 1.00" in page.inner_text("#sum")  # i, which is 1 - f
+        page.evaluate("memfold.set({step: 19})")
+        assert "held" not in page.inner_text("#sum")
+        watched.context.close()
+
+    def test_a_foreign_address_changes_nothing_and_breaks_nothing(self, lesson: Path, browser: Any) -> None:
+        watched = Watched(browser, lesson, 1280)
+        before = watched.page.evaluate("memfold.now.unit")
+        watched.page.goto(lesson.as_uri() + "#l=xx&m=9&u=-3&s=1e9&z=7&x=0_q_1_2_3..a_b&v=zzz&t=%00")
+        watched.page.reload()
+        assert watched.page.evaluate("memfold.now.unit") == before
+        assert [wrong for wrong in watched.wrong if "file:" not in wrong] == []
+        watched.context.close()
+
+
+# -- the file ------------------------------------------------------------------------------------------------
+
+
+def test_the_words_that_the_scripts_ask_for_are_in_the_table_in_both_languages() -> None:
+    table = strings()
+    assert all(set(entry) == {"en", "zh"} and all(entry.values()) for entry in table.values())
+    source = "".join((PARTS / name).read_text("utf-8") for name in (*SCRIPTS, "page.html"))
+    asked = set(re.findall(r"""\bw\("([^"]+)"|data-w="([^"]+)""", source))
+    assert {first or second for first, second in asked} <= set(table)
+    for key, entry in table.items():
+        places = [set(re.findall(r"\{(\w+)\}", entry[language])) for language in ("en", "zh")]
+        assert places[0] == places[1], key
+
+
+def test_the_lessons_models_are_small_and_their_rounding_costs_less_than_a_thousandth() -> None:
+    models = lesson_models()
+    assert sum(len(json.dumps(model, ensure_ascii=False).encode()) for model in models) < 600_000
+    for model in models:
+        assert model["facts"]["packed"] - model["facts"]["nats"] < 1e-3
+
+
+# -- the command ---------------------------------------------------------------------------------------------
+
+
+def test_the_command_writes_the_page_with_a_text_before_the_model_that_knows_it(tmp_path: Path) -> None:
+    (tmp_path / "poem.txt").write_text("白日依山盡，黃河入海流。\n", encoding="utf-8")
+    answer = run_here("explore", "--out", "page.html", "--text", "poem.txt", "--lang", "en", folder=tmp_path)
+    assert (answer.returncode, answer.stdout) == (0, "")
+    assert "page.html is ready" in answer.stderr
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    data = json.loads(page.split('id="data">')[1].split("</script>")[0])
+    assert [model["name"] for model in data["models"]] == ["poems", "prose"]
+    assert data["models"][0]["hero"]["text"] == "白日依山盡，黃河入海流。\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--out", "page.pdf"], "page.pdf: expected a name that ends in .html"),
+        (["--out", "none/page.html"], "there is no folder"),
+        (["--out", "page.html", "--lang", "de"], "--lang de: there is en and zh"),
+        (["--out", "page.html", "--text", "none.txt"], "none.txt"),
+        (["nowhere", "--out", "page.html"], "nowhere: no such model folder"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_one_line(arguments: list[str], said: str, tmp_path: Path) -> None:
+    answer = run_here("explore", *arguments, folder=tmp_path)
+    assert answer.returncode == 2
+    assert said in answer.stderr
+    assert answer.stderr.count("\n") == 1
+    assert not (tmp_path / "page.html").exists()
+
+
+@pytest.fixture(scope="module")
+def generator(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from memfold.tasks.generate import TextGenerator
+
+    folder = tmp_path_factory.mktemp("own") / "mine"
+    text = 'He said "no" to the old man.\n  She said "yes" and </script> went.\n' * 40
+    model = TextGenerator(hidden_size=16, num_layers=2, tied=True, batch_size=4, window=16)
+    model.fit(text, budget="4ep", progress=False).save(folder)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+def test_a_persons_own_generator_is_read_as_its_network_reads(generator: Path, browser: Any, tmp_path: Path) -> None:
+    import torch
+
+    from memfold.tasks.registry import load
+
+    text = 'She said "no" to'
+    (tmp_path / "text.txt").write_text(text, encoding="utf-8")
+    path = explore(tmp_path / "own.html", generator, text=tmp_path / "text.txt", language="zh")
+    watched = Watched(browser, path, 390)
+    got = watched.page.evaluate("memfold.reading().steps.map((step) => [...step.next])")
+    model: Any = load(generator)
+    with torch.no_grad():
+        logits, _ = model.network_.eval()(torch.from_numpy(model.vocabulary_.encode(text))[:, None])
+    expected = logits.softmax(-1)[:, 0].numpy()
+    assert abs(got - expected).max() < 0.02  # rounded to 8 bits
+    assert "元模型" in watched.page.inner_text("#about") or model.share_ == 0
+    assert watched.wrong == []
+    watched.context.close()
+
+
+def test_a_model_of_another_task_is_refused(tmp_path: Path) -> None:
+    import numpy as np
+    import polars as pl
+
+    from memfold.tasks import AnomalyDetector
+
+    y = np.sin(np.arange(300) * 0.3)
+    AnomalyDetector(hidden_size=4).fit(pl.DataFrame({"ds": range(300), "y": y}), budget="1ep", progress=False).save(
+        tmp_path / "model"
+    )
+    answer = run_here("explore", "model", "--out", "page.html", folder=tmp_path)
+    assert answer.returncode == 2
+    assert "model: a anomaly model" not in answer.stderr
+    assert "memfold explore shows generators" in answer.stderr
