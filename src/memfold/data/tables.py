@@ -38,7 +38,7 @@ class SeriesTable:
     Attributes:
         frame: columns ``unique_id`` (text), ``ds`` (Datetime or Int64), ``y`` (Float64) and the covariates (Float64),
             sorted by series and time. ``y`` is null only in a series' last rows, which then carry known covariates
-            ahead.
+            ahead; NaN where a value is missing and was to be kept so.
         step: the time between two rows: a Polars interval such as ``30m`` or ``1mo``, or ``1`` for integer times.
         covariates: names of the other columns.
         static: columns ``unique_id`` and those that are the same in all rows of a series, as text; a row a series.
@@ -46,6 +46,7 @@ class SeriesTable:
         titles: of the columns of names and of times, as they were given.
         notes: how it was read, where that is worth a word, and what was left out; each a sentence.
         name: of the file.
+        target: what the column of values was called.
     """
 
     frame: pl.DataFrame
@@ -56,6 +57,7 @@ class SeriesTable:
     titles: tuple[str, str] = (ID, TIME)
     notes: tuple[str, ...] = ()
     name: str = ""
+    target: str = TARGET
 
     @cached_property
     def known(self) -> pl.DataFrame:
@@ -121,7 +123,7 @@ def read_series(
     id: str = ID,
     time: str | None = None,
     target: str | None = None,
-    missing: Literal["error", "interpolate"] = "error",
+    missing: Literal["error", "interpolate", "keep"] = "error",
     covariates: Sequence[str] | None = None,
     static: Sequence[str] = (),
     dates: str | None = None,
@@ -135,7 +137,8 @@ def read_series(
         id: column with the series' names; a table without it holds one series.
         time: column with dates or integers; None looks for ds, timestamp, time, date ..., then for one with dates.
         target: column with the values; None looks for y and value, then for the only other column of numbers.
-        missing: what to do about a value or a row that is not there: stop and name it, or interpolate linearly.
+        missing: what to do about a value or a row that is not there: stop and name it, interpolate linearly, or keep it
+            as NaN.
         covariates: further columns of numbers to read; None reads no other column.
         static: columns of numbers or texts that are the same in all rows of a series, where they are not empty.
         dates: as `memfold.data.times.read_times` takes it.
@@ -195,7 +198,7 @@ def read_series(
     _refuse_far_times(frame, step, raw, time)
     frame = _fill(frame.drop("row"), step, name, missing, wanted)
     notes = [*([how.note] if how.note else []), *notes]
-    return SeriesTable(frame, step, wanted, features, how, (id, time), tuple(notes), name)
+    return SeriesTable(frame, step, wanted, features, how, (id, time), tuple(notes), name, target)
 
 
 def in_order(frame: pl.DataFrame) -> bool:
@@ -320,7 +323,7 @@ def _step(frame: pl.DataFrame, name: str) -> str:
     if isinstance(gap, int):
         return str(gap)
     assert isinstance(gap, timedelta)
-    if (interval := _calendar_step(gaps)) is not None:
+    if (interval := _calendar_step(gaps, whole=False)) is not None:
         return interval
     seconds = gap.total_seconds()
     for size, unit in ((604800, "w"), (86400, "d"), (3600, "h"), (60, "m"), (1, "s")):
@@ -329,12 +332,21 @@ def _step(frame: pl.DataFrame, name: str) -> str:
     return f"{round(seconds * 1e6)}us"
 
 
-def _calendar_step(gaps: pl.Series) -> str | None:
-    """The months or years that every gap is long; None where it is not."""
+def _calendar_step(gaps: pl.Series, *, whole: bool = True) -> str | None:
+    """The months or years that every gap is long; None where it is not.
+
+    Args:
+        whole: False where rows may be missing: then most gaps are so long, and the others several times as long.
+    """
     if not isinstance(gaps.dtype, pl.Duration):
         return None
-    for low, high, interval in ((28, 31, "1mo"), (89, 92, "3mo"), (365, 366, "1y")):
-        if ((gaps >= timedelta(days=low)) & (gaps <= timedelta(days=high))).all():
+    days = gaps.dt.total_seconds() / 86_400
+    for low, high, mean, interval in ((28, 31, 30.44, "1mo"), (89, 92, 91.31, "3mo"), (365, 366, 365.25, "1y")):
+        one = (days >= low) & (days <= high)
+        if one.all():
+            return interval
+        times = (days / mean).round()
+        if not whole and 2 * one.sum() > len(one) and ((times >= 1) & ((days - times * mean).abs() <= 3)).all():
             return interval
     return None
 
@@ -419,6 +431,10 @@ def _fill(frame: pl.DataFrame, step: str, name: str, missing: str, covariates: S
             pl.col(TARGET).interpolate().over(ID),
             *(pl.col(c).interpolate().forward_fill().backward_fill().over(ID) for c in covariates),
         )
+    if missing == "keep":
+        full = full.filter(pl.col(TARGET).forward_fill().over(ID).is_not_null())
+        inside = pl.col(TARGET).backward_fill().over(ID).is_not_null()
+        return full.with_columns(pl.when(inside).then(pl.col(TARGET).fill_null(float("nan"))).alias(TARGET))
     hint = "add it, or go on with --set missing=interpolate"
     if full.height > frame.height:
         gap = full.join(frame, on=[ID, TIME], how="anti").row(0, named=True)
