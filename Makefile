@@ -12,7 +12,7 @@ PYTEST := $(BIN)/pytest --numprocesses auto --dist worksteal
 FAST   := tests/cells tests/engine tests/nn tests/formats tests/data tests/conformance/test_cells_against_torch.py \
 	tests/conformance/test_engine_against_torch.py tests/tasks/forecast/test_forecaster.py $(wildcard tests/test_*.py)
 
-.PHONY: help demo setup test test-fast release-check wheel lint docs bench peers sanitize cross clean
+.PHONY: help demo setup test test-fast release-check wheel lint docs bench peers pretrain sanitize cross clean
 
 help:
 	@echo "make demo      fit, evaluate and report on bundled real data, about a minute of training"
@@ -22,6 +22,7 @@ help:
 	@echo "make lint      ruff, mypy, clang-format"
 	@echo "make docs      write docs/reference and docs/api from the program, and the site into build/site"
 	@echo "make bench     measure against the peers and write benchmarks/README.md"
+	@echo "make pretrain  train the bundled forecaster with two seeds, which takes some hours; goes on where it was stopped"
 	@echo "make peers     the peers to measure against, in $(PEERS)"
 	@echo "make wheel     the wheel for this machine and the sdist, in dist/"
 	@echo "make sanitize  the engine under the address, undefined-behaviour and thread sanitizers"
@@ -100,6 +101,12 @@ peers: $(PEERS)/.done
 
 bench: peers
 	$(PEERS)/bin/python benchmarks/table.py
+
+# What is bundled is the one with the better scores on the development parts (benchmarks/instant.py --part dev).
+pretrain: $(VENV)/.dev
+	for seed in 0 1; do \
+		$(BIN)/python -m memfold.pretrained.training --out build/pretrained/$$seed --seed $$seed || exit 1; \
+	done
 
 sanitize:
 	tests/native/sanitize

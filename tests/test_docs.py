@@ -12,6 +12,7 @@ import typer
 
 from memfold.budget import Budget
 from memfold.cli import app, spread_settings
+from memfold.pretrained.answering import forecast
 from memfold.tasks.parameters import keywords_of, parameters_of, parse_settings
 from memfold.tasks.registry import TASKS, task_class
 
@@ -269,6 +270,8 @@ def test_a_guide_advises_on_what_there_is(page: str) -> None:
     kind = task_class(task)
     parameters = {p.name for p in parameters_of(kind)}
     settable = parameters | keywords_of(kind.answer).keys() | keywords_of(kind.answers).keys()
+    if task == "forecast":  # memfold forecast and memfold stream forecast have settings of their own
+        settable |= keywords_of(forecast).keys() | {"horizon"}
     text = re.sub("<!-- parameters -->.*?<!-- /parameters -->", "", read(page), flags=re.S)
     for line in re.findall(r"memfold .*--set .*|`--set [^`]+`", text):
         assert set(re.findall(r"\b([a-z]\w*)=", line)) <= settable, line

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from memfold import cells, engine, nn, stream, tasks
     from memfold.engine import get_num_threads, set_num_threads
+    from memfold.pretrained.answering import forecast
     from memfold.tasks import load
 
     __version__: str
@@ -17,6 +18,7 @@ __all__ = [
     "__version__",
     "cells",
     "engine",
+    "forecast",
     "get_num_threads",
     "load",
     "nn",
@@ -25,7 +27,7 @@ __all__ = [
     "tasks",
 ]
 
-_HOME = {"load": "tasks", "get_num_threads": "engine", "set_num_threads": "engine"}
+_HOME = {"forecast": "pretrained.answering", "load": "tasks", "get_num_threads": "engine", "set_num_threads": "engine"}
 
 
 def __getattr__(name: str) -> Any:

@@ -19,6 +19,8 @@ from memfold.extras import extra_of, install, task_in
 from memfold.tasks.registry import TASKS, load, task_class
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from memfold.runtime.pipeline import Pipeline
     from memfold.tasks.report import Report
 
@@ -315,22 +317,73 @@ def predict(
         else:
             write_file(out, lambda aside: _write_text(aside, answers))
         return
-    if out is None:
-        answer(answers.write_csv())
-        return
-    if out.suffix not in (".csv", ".parquet"):
-        raise InputError(f"{out}: expected a name that ends in .csv or .parquet")
-    write_file(out, answers.write_parquet if out.suffix == ".parquet" else answers.write_csv)
+    _check_table(out)
+    _write_table(answers, out)
+
+
+@app.command("forecast")
+def forecast_at_once(
+    data: Annotated[list[str], typer.Argument(metavar="FILE...", help="Tables of series, as fit forecast reads them.")],
+    horizon: Annotated[int, typer.Option(help="Steps to forecast, at most 1,000.")],
+    out: Annotated[
+        Path | None, typer.Option(help="File to write, .csv or .parquet; standard output when not given.")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Page to write with the series and their forecasts, in HTML.")
+    ] = None,
+    settings: Annotated[
+        list[str],
+        typer.Option("--set", metavar="NAME=VALUE ...", help="How to read, such as season=24,168 or target=sales."),
+    ] = [],  # noqa: B006
+) -> None:
+    """Forecast a table at once, without a fit and without PyTorch.
+
+    The forecaster is an LSTM that was trained on synthetic series and comes with memfold. It answers with the median,
+    the mean and nine quantiles; values may be missing. The season is that of the calendar, or is looked for in the
+    values; what was assumed is said. Columns beside names, times and values are not used: a fit can use them, and where
+    there is much to learn from it may do better.
+
+    By --set: season, id, time, target, dates, decimal, encoding.
+
+    Example: memfold forecast sales.csv --horizon 14 --out forecast.csv
+    """
+    from memfold.files import check_file
+    from memfold.pretrained.answering import forecast, forecast_series
+    from memfold.tasks.parameters import keywords_of, parse_settings
+
+    for file in (out, report):
+        if file is not None:
+            check_file(file)
+    _check_table(out)
+    forecasts = forecast_series(data, horizon, **parse_settings(keywords_of(forecast), "forecast", settings))
+    for note in forecasts.notes:
+        say(note)
+    if report is not None:
+        from memfold.pretrained.report import write_report
+
+        write_report(report, forecasts)
+        say(f"the report is in {report}")
+    _write_table(forecasts.written(), out)
 
 
 @app.command()
-def stream(model: Annotated[Path, typer.Argument(help="A model's folder.")]) -> None:
+def stream(
+    model: Annotated[Path, typer.Argument(help="A model's folder; or forecast, for the forecaster without a fit.")],
+    settings: Annotated[
+        list[str],
+        typer.Option(
+            "--set", metavar="NAME=VALUE ...", help="Of forecast alone: horizon=24 season=24,168 target=load."
+        ),
+    ] = [],  # noqa: B006
+) -> None:
     """Read from standard input and answer at once, until the input ends.
 
     A generator goes on from a line, a classifier labels it, a translator translates it. A detector of anomalies judges
     readings, as CSV or JSON, in lines of JSON. A recogniser of speech or commands takes an audio file, or raw samples
     (16 bits, little-endian, one channel, at the model's rate), and writes what it hears and when in lines of JSON.
     Text into a model that hears, and sound into one that reads, are refused.
+
+    memfold stream forecast takes readings, as CSV or JSON, and after each forecasts what follows, as memfold forecast.
 
     Examples: memfold stream model < lines.txt; arecord -f S16_LE -r 16000 | memfold stream model
     """
@@ -339,6 +392,13 @@ def stream(model: Annotated[Path, typer.Argument(help="A model's folder.")]) -> 
     from memfold.runtime.pipeline import answers_alone, read_pipeline
 
     lines = _typed_lines() if sys.stdin.isatty() else incoming_lines(sys.stdin.buffer)
+    if str(model) == "forecast" and not model.exists():
+        _stream_forecasts(lines, settings)
+        return
+    if settings:
+        raise InputError(
+            "--set: only memfold stream forecast takes settings; a model has those that it was fitted with"
+        )
     config = read_config(model)
     if answers_alone(config):
         pipeline = read_pipeline(model, config)
@@ -357,6 +417,17 @@ def stream(model: Annotated[Path, typer.Argument(help="A model's folder.")]) -> 
             answer(piece)
             end = "\n"
         answer(end)
+
+
+def _stream_forecasts(lines: Iterator[str], settings: Sequence[str]) -> None:
+    """Forecast after each reading."""
+    from memfold.pretrained.streaming import ForecastStream
+    from memfold.tasks.parameters import keywords_of, parse_settings
+
+    forecasts = ForecastStream(**parse_settings(keywords_of(ForecastStream), "stream forecast", settings))
+    for line in lines:
+        for said in forecasts.push(line):
+            answer(f"{json.dumps(said, ensure_ascii=False)}\n")
 
 
 def _printed(pipeline: "Pipeline[Any]", lines: Iterator[str]) -> Iterator[str]:
@@ -648,6 +719,22 @@ def data_get(name: Annotated[str, typer.Argument(help="A name from memfold data 
     from memfold.data.datasets import find
 
     answer(f"{find(name.removeprefix('@'))}\n")
+
+
+def _check_table(out: Path | None) -> None:
+    """Refuse a name that says of no kind of table."""
+    if out is not None and out.suffix not in (".csv", ".parquet"):
+        raise InputError(f"{out}: expected a name that ends in .csv or .parquet")
+
+
+def _write_table(answers: "pl.DataFrame", out: Path | None) -> None:
+    """Write answers into a file, or as CSV on standard output."""
+    from memfold.files import write_file
+
+    if out is None:
+        answer(answers.write_csv())
+        return
+    write_file(out, answers.write_parquet if out.suffix == ".parquet" else answers.write_csv)
 
 
 def _write_text(path: Path, pieces: Iterator[str]) -> None:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from memfold.data.tables import TIME, SeriesTable, split_interval
 
-__all__ = ["find_seasons", "periods_in"]
+__all__ = ["calendar_seasons", "find_seasons", "periods_in"]
 
 Array = NDArray[np.float64]
 MOST_SERIES = 300  # that are looked at
@@ -29,16 +29,24 @@ def find_seasons(table: SeriesTable) -> tuple[int, ...]:
     """
     if table.frame.schema[TIME].is_integer():
         return periods_in(table.values)
-    count, unit = split_interval(table.step)
+    longest = int(table.lengths.max())
+    return tuple(season for season in calendar_seasons(table.step) if season <= longest / 2) or (1,)
+
+
+def calendar_seasons(step: str) -> tuple[int, ...]:
+    """The days, weeks or years that rows so far apart have by the calendar, in steps; none of whole years and more.
+
+    >>> calendar_seasons("30m"), calendar_seasons("1mo"), calendar_seasons("1y")
+    ((48, 336), (12,), ())
+    """
+    count, unit = split_interval(step)
     seconds = {"us": 1e-6, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
     if unit in seconds:
         periods = [86400, 604800] if unit not in ("d", "w") else [604800] if unit == "d" else [52 * 604800]
         steps = [period / (count * seconds[unit]) for period in periods]
     else:
         steps = [12 / count] if unit == "mo" else [1]
-    longest = int(table.lengths.max())
-    seasons = tuple(int(s) for s in steps if s == int(s) and 1 < s <= longest / 2)
-    return seasons or (1,)
+    return tuple(int(season) for season in steps if season == int(season) and season > 1)
 
 
 def periods_in(series: Sequence[Array]) -> tuple[int, ...]:

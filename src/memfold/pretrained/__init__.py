@@ -1,0 +1,1 @@
+"""The bundled forecaster: one small LSTM trained on synthetic series only, that forecasts any series at once."""

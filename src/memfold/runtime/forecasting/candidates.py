@@ -1,0 +1,227 @@
+"""What the bundled forecaster reads: series brought to one scale, and simple forecasts of each patch that follows.
+
+An LSTM is poor at copying a value of 168 steps before out of its memory; so it is handed the values whole seasons
+before, and decides how much to trust them.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["CANDIDATES", "FACTS", "PATCH", "READ", "Candidates", "Scale", "candidates", "facts", "unit"]
+
+Floats = NDArray[np.float32]
+Array = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+PATCH = 16  # steps that are read, and forecast, at once
+SEASONS = 2
+CANDIDATES = 2 * SEASONS + 5  # two a season, three of both, the last value, and the mean of all
+CYCLES = 8  # seasons back that are looked at
+FADING = 0.75  # weight of a season beside the one after it, in a mean over seasons
+LEAST_LEVEL = 4  # steps whose mean is a level
+BOUND = 20.0  # of what the network reads, in deviations
+FACTS = 6
+LEAST_UNIT = 1e-4  # deviations
+# What the network reads of a patch: values, which are seen, all candidates but the mean, which seasons are known.
+READ = PATCH * (1 + CANDIDATES + SEASONS) + FACTS
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The mean and the deviation of what is seen of each series, (N, 1) each."""
+
+    mean: Array
+    deviation: Array
+
+    @classmethod
+    def of(cls, values: Array, seen: NDArray[np.bool_]) -> "Scale":
+        """That of series, (N, L), by their values that are seen; a constant series has deviation 0."""
+        count = seen.sum(1, keepdims=True).clip(1)
+        mean = np.where(seen, values, 0.0).sum(1, keepdims=True) / count
+        away = np.where(seen, values - mean, 0.0)
+        deviation = np.sqrt((away**2).sum(1, keepdims=True) / count)
+        return cls(mean, np.where(deviation > 1e-9 * np.abs(mean), deviation, 0.0))
+
+    def apply(self, values: Array, seen: NDArray[np.bool_]) -> Floats:
+        """The series in deviations from their means, 0 where nothing is seen, (N, L)."""
+        z = (values - self.mean) / np.where(self.deviation > 0, self.deviation, 1.0)
+        result: Floats = np.where(seen, z, 0.0).clip(-BOUND, BOUND).astype(np.float32)
+        return result
+
+    def undo(self, z: Array) -> Array:
+        """Back to the series' own units, (N, …)."""
+        shape = (-1,) + (1,) * (z.ndim - 1)
+        return z * self.deviation.reshape(shape) + self.mean.reshape(shape)
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Simple forecasts of the patch after each patch.
+
+    Attributes:
+        values: of each step of series, what is forecast for the step a patch later, float32, (N, C, L).
+        known: whether a season reaches back to a value that was seen, float32, (N, S, L).
+    """
+
+    values: Floats
+    known: Floats
+
+
+def candidates(z: Floats, seen: NDArray[np.bool_], seasons: Integers) -> Candidates:
+    """The forecasts that a seasonal naive and a seasonal mean would give at the end of each patch.
+
+    Args:
+        z: scaled series, (N, L), L a multiple of `PATCH`.
+        seen: which values are known, (N, L).
+        seasons: steps of each series' seasons, (N, S).
+    """
+    count, steps = z.shape
+    place = np.arange(steps)
+    latest = np.maximum.accumulate(np.where(seen, place, -1), axis=1)[:, PATCH - 1 :: PATCH]
+    end = np.repeat(latest, PATCH, axis=1)  # the last value seen by the end of each step's own patch, (N, L)
+    rows = np.arange(count)[:, None]
+    last = np.where(end >= 0, z[rows, end], 0.0)
+    means = _Means.of(z, seen)
+    target = place + PATCH
+    values = np.zeros((count, CANDIDATES, steps), np.float32)
+    known = np.zeros((count, SEASONS, steps), np.float32)
+    for index in range(SEASONS):
+        season = seasons[:, index, None]
+        naive, mean, there = _seasonal(means, season, target, end)
+        values[:, 2 * index] = np.where(there, naive, last)
+        values[:, 2 * index + 1] = mean
+        known[:, index] = there
+    change, path = _of_both(means, seasons[:, :1], seasons[:, 1:], target, end)
+    values[:, 2 * SEASONS] = values[:, 0] + change
+    values[:, 2 * SEASONS + 1] = path
+    values[:, 2 * SEASONS + 2] = np.median(values[:, [0, 2 * SEASONS, 2 * SEASONS + 1]], 1)
+    values[:, -2] = last
+    return Candidates(values, known)
+
+
+@dataclass(frozen=True)
+class _Means:
+    """Series, their running sums and counts, (N, L + 1) each, by which the mean of any stretch is at hand."""
+
+    z: Floats
+    seen: NDArray[np.bool_]
+    total: Array
+    number: Array
+
+    @classmethod
+    def of(cls, z: Floats, seen: NDArray[np.bool_]) -> "_Means":
+        total, number = (np.zeros((len(z), z.shape[1] + 1)) for _ in range(2))
+        np.cumsum(z, 1, dtype=np.float64, out=total[:, 1:])
+        np.cumsum(seen, 1, dtype=np.float64, out=number[:, 1:])
+        return cls(z, seen, total, number)
+
+    def between(self, begin: Integers, stop: Integers) -> Array:
+        """The mean of what is seen of ``[begin, stop)``, 0 where that is nothing."""
+        steps = self.z.shape[1]
+        rows = np.arange(len(self.z))[:, None]
+        begin, stop = begin.clip(0, steps), stop.clip(0, steps)
+        count = np.maximum(self.number[rows, stop] - self.number[rows, begin], 1)
+        return (self.total[rows, stop] - self.total[rows, begin]) / count
+
+    def at(self, place: Integers) -> tuple[Floats, NDArray[np.bool_]]:
+        """The values at places, and whether these are there and seen."""
+        rows = np.arange(len(self.z))[:, None]
+        index = place.clip(0)
+        return self.z[rows, index], (place >= 0) & self.seen[rows, index]
+
+
+def _latest(target: Integers, season: Integers, end: Integers) -> Integers:
+    """The latest place whole seasons before each target that is not after ``end``."""
+    return target - season * -((end - target) // season)
+
+
+def _seasonal(
+    means: _Means, season: Integers, target: Integers, end: Integers
+) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """The last value seen whole seasons before each target, and the last level with the mean of seasons upon it.
+
+    Returns:
+        Both forecasts, and whether there was such a value, (N, L) each.
+    """
+    source = _latest(target, season, end)
+    width = np.maximum(season, LEAST_LEVEL)
+    level = means.between(end + 1 - width, end + 1)
+    begin = np.arange(means.z.shape[1]) - width // 2
+    away = np.where(means.seen, means.z - means.between(begin, begin + width), 0.0)
+    rows = np.arange(len(away))[:, None]
+    naive = np.zeros(source.shape)
+    reached = np.zeros(source.shape, bool)
+    upon, weights = np.zeros(source.shape), np.full(source.shape, 1e-9)
+    weight = 1.0
+    for cycle in range(CYCLES):
+        value, there = means.at(source)
+        naive = np.where(there & ~reached, value, naive)
+        reached |= there
+        # The newest season has no values after it: its level is the last one.
+        upon += weight * there * (value - level if cycle == 0 else away[rows, source.clip(0)])
+        weights += weight * there
+        weight *= FADING
+        source = source - season
+    return naive, level + upon / weights, reached
+
+
+def _of_both(means: _Means, short: Integers, long: Integers, target: Integers, end: Integers) -> tuple[Array, Array]:
+    """What a season in a season says: a Monday after a Sunday is as other Mondays are after their Sundays.
+
+    Returns:
+        How much values changed in earlier long seasons between the places where the seasonal naive takes its value and
+        the target, as double seasonal differences have it (Box & Jenkins 1970, ch. 9); and the last level with the path
+        upon it that was taken from the same phase of the long season on, (N, L) each.
+    """
+    apart = target - _latest(target, short, end)
+    width = np.maximum(short, LEAST_LEVEL)
+    level = means.between(end + 1 - width, end + 1)
+    place = _latest(target, long, end)
+    change, changes = np.zeros(place.shape), np.full(place.shape, 1e-9)
+    upon, weights = np.zeros(place.shape), np.full(place.shape, 1e-9)
+    weight = 1.0
+    for _ in range(CYCLES):
+        value, there = means.at(place)
+        before, known = means.at(place - apart)
+        change += weight * (there & known) * (value - before)
+        changes += weight * (there & known)
+        then = end - (target - place)  # the end of what was known, as many long seasons earlier
+        whole = there & (then + 1 >= width)
+        upon += weight * whole * (value - means.between(then + 1 - width, then + 1))
+        weights += weight * whole
+        weight *= FADING
+        place = place - long
+    return change / changes, level + upon / weights
+
+
+def unit(z: Floats, seen: NDArray[np.bool_], seasons: Integers) -> Floats:
+    """How much a series changes from step to step, or from season to season where that is less, (N, 1).
+
+    What the network adds to the candidates is in this unit, so that a smooth series is forecast as finely as a rough
+    one.
+    """
+    changes = [_change(z, seen, season) for season in (np.ones_like(seasons[:, :1]), *np.split(seasons, SEASONS, 1))]
+    least = np.min(np.where(np.isnan(changes), np.inf, changes), 0)
+    return np.where(np.isfinite(least), least, 1.0).clip(LEAST_UNIT, 1.0).astype(np.float32)
+
+
+def _change(z: Floats, seen: NDArray[np.bool_], lag: Integers) -> Array:
+    """The mean absolute change over so many steps, NaN where no two values are so far apart, (N, 1)."""
+    rows = np.arange(len(z))[:, None]
+    before = np.arange(z.shape[1]) - lag
+    pair = seen & (before >= 0) & seen[rows, before.clip(0)]
+    count = pair.sum(1, keepdims=True)
+    total = np.where(pair, np.abs(z - z[rows, before.clip(0)]), 0.0).sum(1, keepdims=True, dtype=np.float64)
+    return np.where(count > 0, total / count.clip(1), np.nan)
+
+
+def facts(z: Floats, seen: NDArray[np.bool_], seasons: Integers) -> Floats:
+    """What is the same throughout a series, (N, FACTS): its seasons, how much of it is seen, how rough it is."""
+    one = np.ones_like(seasons[:, :1])
+    step, season = _change(z, seen, one), _change(z, seen, seasons[:, :1])
+    turn = _change(np.diff(z, axis=1, prepend=z[:, :1]).astype(np.float32), seen, one)  # of the change itself
+    rough = [np.log(np.nan_to_num(value[:, 0], nan=1.0) + 1e-3) / 3 for value in (step, season, turn)]
+    columns = [np.log(seasons[:, 0]) / 5, np.log(seasons[:, 1]) / 5, np.log(seen.sum(1) + 1) / 6, *rough]
+    return np.stack(columns, 1).astype(np.float32)
