@@ -1,11 +1,13 @@
 """What stands beside the network: formulas against statsforecast, shares, intervals, demand that comes now and then."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
 from statsforecast import models
 
-from memfold.runtime.forecasting.blend import Parts
+from memfold.runtime.forecasting.blend import PRETRAINED, Parts
 from memfold.runtime.forecasting.classical import THETA, seasonal_mean, seasonal_unit, theta
 from memfold.runtime.forecasting.demand import intermittent, tsb, whole_counts
 from memfold.runtime.recipe import ALONE
@@ -88,6 +90,30 @@ def test_the_part_that_is_right_has_the_largest_share(right: str) -> None:
     assert sum(blend.shares.values()) == pytest.approx(1)
 
 
+def test_the_bundled_forecaster_has_a_share_and_gives_its_own_spread() -> None:
+    windows = parts(300, right="none of them")
+    skewed = np.r_[np.linspace(-1, 0, 5), np.linspace(0.75, 3, 4)]
+    quantiles = windows.true[..., None] + RNG.normal(0, 0.1, (300, 6, 1)) + skewed
+    others = {**windows.others, PRETRAINED: quantiles[..., 4]}
+    windows = replace(windows, others=others, pretrained=quantiles)
+    blend = fitted_blend(windows, LEVELS, {"SeasonalNaive": 1.0, THETA: 1.0})
+    assert blend.shares[PRETRAINED] > 0.8
+    answer = blend.answer(windows)
+    assert (answer.mean > answer.point).mean() > 0.9  # as the skewed distribution has it
+    alone = blend.without(PRETRAINED)
+    assert PRETRAINED not in {**alone.shares, **alone.mean_shares}
+    assert sum(alone.shares.values()) == pytest.approx(1)
+
+
+def test_a_short_series_is_forecast_by_the_bundled_forecaster_too() -> None:
+    frame = pl.DataFrame({"ds": np.arange(60), "y": SEASONAL[:60]})
+    model = Forecaster(horizon=12, seasons=(12,)).fit(frame, budget="2ep", progress=False)
+    assert model.shares_[PRETRAINED] > 0.1
+    assert PRETRAINED in model.evaluate(frame).baselines
+    without = Forecaster(horizon=12, seasons=(12,), pretrained=False).fit(frame, budget="2ep", progress=False)
+    assert PRETRAINED not in {**without.shares_, **without.mean_shares_}
+
+
 def test_one_window_does_not_decide() -> None:
     actual, none = np.zeros((1, 6)), np.zeros(1, dtype=bool)
     others = {"SeasonalNaive": actual + 1, THETA: actual + 1}
@@ -137,6 +163,6 @@ def test_short_series_are_forecast(steps: int) -> None:
 def test_the_plan_leaves_what_is_given() -> None:
     frame = pl.DataFrame({"ds": np.arange(60), "y": SEASONAL})
     model = Forecaster(horizon=12, seasons=(12,), members=2).fit(frame, budget="1ep", progress=False)
-    assert model.plan_ == {"hidden_size": 16, "dropout": 0.3}
+    assert model.plan_ == {"hidden_size": 16, "dropout": 0.3, "pretrained": True}
     assert len(model.network_.members) == 2
     assert model.get_params()["hidden_size"] is None

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memfold.errors import InputError, shown
-from memfold.runtime.forecasting.blend import LINEAR, Answer, Blend, Parts
+from memfold.runtime.forecasting.blend import LINEAR, PRETRAINED, Answer, Blend, Parts
 from memfold.runtime.forecasting.classical import classical_names
 from memfold.runtime.forecasting.covariates import Covariates
 from memfold.runtime.forecasting.demand import TSB
@@ -60,7 +60,7 @@ class ForecastSettings:
         if self.context < max(*self.seasons, self.horizon) or self.context % patch_of(self.seasons):
             raise InputError(f"context {self.context}, expected whole patches that hold a season and the horizon")
         for shares in (self.shares, self.mean_shares):
-            unknown = shares.keys() - {ALONE, LINEAR, TSB, *classical_names(self.seasons)}
+            unknown = shares.keys() - {ALONE, LINEAR, PRETRAINED, TSB, *classical_names(self.seasons)}
             if unknown or ALONE not in shares or min(shares.values()) < 0 or not 0.99 < sum(shares.values()) < 1.01:
                 raise InputError(f"the shares are not those of parts that the model has: {shown(sorted(shares))}")
         covariates = self.covariates
@@ -116,7 +116,9 @@ class Forecasting(Pipeline[ForecastSettings]):
 
     def parts(self, data: SeriesArrays, places: Places) -> Parts:
         """What each part of the answer makes of what follows these places."""
-        return parts_at(self.network, data, places, self.size, self.linear, self.calendar, target=False)
+        bundled = PRETRAINED in self.settings.shares or PRETRAINED in self.settings.mean_shares
+        weights, calendar = self.linear, self.calendar
+        return parts_at(self.network, data, places, self.size, weights, calendar, target=False, pretrained=bundled)
 
     def forecasts(self, data: SeriesArrays) -> tuple[Answer, Parts]:
         """The answer to what follows every series' last value, a row a series, and what each part makes of it."""

@@ -1,14 +1,15 @@
 """Every part's forecasts of windows: the network's, the linear model's, those of the formulas."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from memfold.errors import InputError
-from memfold.runtime.forecasting.blend import LINEAR, Parts
+from memfold.runtime.forecasting.blend import LINEAR, PRETRAINED, Parts
 from memfold.runtime.forecasting.classical import THETA, classical_forecasts, seasonal_unit
 from memfold.runtime.forecasting.demand import TSB, intermittent, tsb, whole_counts
+from memfold.runtime.forecasting.instant import CONTEXTS, InstantForecaster
 from memfold.runtime.forecasting.linear import predicted, rows_of
 from memfold.runtime.forecasting.size import NetworkSize
 from memfold.runtime.forecasting.windows import WINDOWS_AT_ONCE, Places, SeriesArrays, Windows
@@ -30,6 +31,7 @@ def parts_at(
     *,
     target: bool,
     judged: bool = True,
+    pretrained: bool = False,
 ) -> Parts:
     """What every part makes of windows.
 
@@ -37,6 +39,7 @@ def parts_at(
         weights: of the linear model, if there is one.
         calendar: features of the calendar.
         judged: False for windows that only the formulas may be judged by.
+        pretrained: whether the bundled forecaster is asked as well.
 
     Raises:
         InputError: there are no windows.
@@ -58,7 +61,12 @@ def parts_at(
                 rows = rows_of(data, some, size, calendar, target=False)
                 others[LINEAR] = predicted(weights, rows) * rows.scale + rows.level
         actual = data.targets(some, size.horizon) if target else None
-        return Parts(quantiles, others, seasonal_unit(history, size.lags[0]), demand, whole_counts(history), actual)
+        bundled = None
+        if pretrained:
+            bundled = InstantForecaster.bundled().of_histories(history, size.horizon, two_seasons(size.lags))
+            others[PRETRAINED] = bundled[..., bundled.shape[-1] // 2]
+        unit, counts = seasonal_unit(history, size.lags[0]), whole_counts(history)
+        return Parts(quantiles, others, unit, demand, counts, actual, bundled)
 
     return joined([block(some) for some in places.split(WINDOWS_AT_ONCE)])
 
@@ -73,4 +81,13 @@ def joined(blocks: list[Parts]) -> Parts:
         np.concatenate([block.demand for block in blocks]),
         np.concatenate([block.counts for block in blocks]),
         None if blocks[0].actual is None else np.concatenate([block.true for block in blocks]),
+        None
+        if blocks[0].pretrained is None
+        else np.concatenate([b.pretrained for b in blocks if b.pretrained is not None]),
     )
+
+
+def two_seasons(lags: Sequence[int]) -> tuple[int, int]:
+    """A short and a long season for the bundled forecaster, 1 where there is none that it reads."""
+    read = [lag for lag in sorted(lags) if 1 < lag <= CONTEXTS[-1]][:2]
+    return (*read, 1, 1)[0], (*read, 1, 1)[1]

@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from memfold.runtime.forecasting.blend import LINEAR, Blend, Parts
+from memfold.runtime.forecasting.blend import LINEAR, PRETRAINED, Blend, Parts
 from memfold.runtime.forecasting.classical import THETA
 from memfold.runtime.forecasting.decomposition import seasonal_naive_name
 from memfold.runtime.forecasting.demand import TSB
@@ -38,19 +38,26 @@ class Blended:
     contest: Contest
 
 
-def blended(problem: ForecastProblem, calendar: int) -> Blended:
-    """Fit what the network is blended with, and compare."""
+def blended(problem: ForecastProblem, calendar: int, pretrained: bool) -> Blended:
+    """Fit what the network is blended with, and compare.
+
+    Args:
+        calendar: features of the calendar.
+        pretrained: whether the bundled forecaster is one of the parts.
+    """
     data, size = problem.data, problem.model.size
     network = partial(quantiles_of, problem.model)
     valid = problem.valid_data
     judged = _thinned(problem.judged, MOST_JUDGED)
     linear = fit_linear(data, problem.learnt.lengths - size.horizon, valid, judged, size, calendar)
     weights = None if linear is None else linear.weights
-    parts = parts_at(network, valid, judged, size, weights, calendar, target=True)
+    parts = parts_at(network, valid, judged, size, weights, calendar, target=True, pretrained=pretrained)
     everything = parts
     earlier = _thinned(_earlier(problem), MOST_EARLIER)
     if len(earlier.series):
-        before = parts_at(network, data, earlier, size, weights, calendar, target=True, judged=False)
+        before = parts_at(
+            network, data, earlier, size, weights, calendar, target=True, judged=False, pretrained=pretrained
+        )
         everything = joined([before, parts])
     naive = seasonal_naive_name(size.lags[0], size.lags)
     blend = fitted_blend(everything, size.quantiles, {naive: 1.0, THETA: 1.0, TSB: 2.0})
@@ -85,7 +92,8 @@ def _contest(parts: Parts, blend: Blend, naives: list[str]) -> Contest:
     demand = bool(parts.demand.all())
     answer = blend.answer(parts)
     candidates = {ANSWER: answer.point, ALONE: parts.network_point}
-    others = [*naives, THETA, *([LINEAR] if LINEAR in parts.others else []), *([TSB] if demand else [])]
+    beside = [name for name in (LINEAR, PRETRAINED) if name in parts.others]
+    others = [*naives, THETA, *beside, *([TSB] if demand else [])]
     candidates |= {name: parts.others[name] for name in others}
     candidates = {name: values for name, values in candidates.items() if np.isfinite(values).all()}
     unit = parts.unit[:, None]

@@ -12,6 +12,7 @@ SECONDS_PER_STEP = 2e-3  # whatever it holds
 BATCH = 64
 MANY_SERIES = 50
 MEMBERS = 4
+MOST_BUNDLED = 1000  # steps ahead, for which the bundled forecaster was made
 ENOUGH_EPOCHS = 30  # that several members must still get
 
 
@@ -56,7 +57,12 @@ def plan(facts: SeriesFacts, seconds: float, speed: float) -> Plan:
         members = 1
         epochs = _epochs(facts, hidden, members, seconds, speed)
     series = f"{facts.series:,} series" if facts.series > 1 else "1 series"
-    values = {"hidden_size": hidden, "dropout": dropout, "members": members}
+    values = {
+        "hidden_size": hidden,
+        "dropout": dropout,
+        "members": members,
+        "pretrained": facts.horizon <= MOST_BUNDLED,
+    }
     return Plan(values, f"{series} with {facts.windows:,} horizons of {facts.horizon} steps", epochs)
 
 

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from memfold.runtime.forecasting.blend import LINEAR, Blend
+from memfold.runtime.forecasting.blend import LINEAR, PRETRAINED, Blend
 from memfold.runtime.forecasting.classical import THETA
 from memfold.runtime.forecasting.demand import TSB
 from memfold.runtime.forecasting.forecasting import QUANTILES
@@ -115,7 +115,7 @@ class Forecasts(nn.Module):
 
 
 def recipe(task: "Forecaster") -> Recipe:
-    """All of it; the calendar, and how covariates are scaled, are left to the caller."""
+    """All of it but the bundled forecaster; the calendar, and how covariates are scaled, are left to the caller."""
     size, covariates = task.size_, task.covariates_
     widths = {"past": size.past, "known": size.known, "static": size.static}
     names = ["y", *(name for name, width in widths.items() if width)]
@@ -125,7 +125,11 @@ def recipe(task: "Forecaster") -> Recipe:
     lengths = ([whole, whole - 4, 3 * size.lags[0]], [whole + 7, 1], [2])
     example, *others = (_example(size, names, rows) for rows in lengths)
     pipeline: Any = task.pipeline
-    module = Forecasts(task.network_, pipeline.blend, covariates.calendar.size, names).eval()
+    blend: Blend = pipeline.blend
+    left_out = []
+    if share := blend.shares.get(PRETRAINED, 0.0):
+        left_out.append(f"the {PRETRAINED}, which has {100 * share:.0f} % of the answer; the others take its place")
+    module = Forecasts(task.network_, blend.without(PRETRAINED), covariates.calendar.size, names).eval()
     part = Part("model", module, example, axes, OUTPUTS, others=others)
     calendar = covariates.calendar
     around: dict[str, Any] = {
@@ -142,7 +146,8 @@ def recipe(task: "Forecaster") -> Recipe:
             for one in covariates.static
         ],
     }
-    return Recipe(task.name, [part], around, no_steps="it reads a whole window to forecast from")
+    no_steps = "it reads a whole window to forecast from"
+    return Recipe(task.name, [part], around, no_steps=no_steps, left_out=left_out)
 
 
 def _example(size: NetworkSize, names: Sequence[str], lengths: Sequence[int]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from memfold.runtime.forecasting.blend import LINEAR, Blend, Parts, mixed
+from memfold.runtime.forecasting.blend import LINEAR, PRETRAINED, Blend, Parts, mixed
 from memfold.runtime.forecasting.demand import TSB
 from memfold.runtime.recipe import ALONE
 
@@ -25,7 +25,8 @@ RATE = 0.3  # its step size
 # 220 short series the formulas blended so scored a MASE of 0.93 by month, 0.87 by week, 1.11 by day and 1.02 by hour;
 # the seasonal naive 0.96, 1.00, 1.29 and 1.05, AutoTheta 1.05, 0.90, 1.12 and 3.43.
 FEW_CLASSICAL, FEW = 10, 6
-OUTER = {ALONE: 0.3, LINEAR: 0.3, "": 0.7}  # where the network, the linear model and the formulas start
+# Where the network, the linear model, the bundled forecaster and the formulas start.
+OUTER = {ALONE: 0.3, LINEAR: 0.3, PRETRAINED: 0.7, "": 0.7}
 MOST_GROWTH = 1.0  # of the formulas' errors with the steps ahead, as an exponent
 STRETCHES = (0.4, 4.0)
 
@@ -37,7 +38,7 @@ def fitted_blend(parts: Parts, levels: Sequence[float], start: Mapping[str, floa
         start: shares to begin with among the formulas, which stand where there is little to go by.
     """
     judged = parts.at(parts.judged)
-    formulas = [name for name in parts.others if name not in (LINEAR, TSB)]
+    formulas = [name for name in parts.others if name not in (LINEAR, PRETRAINED, TSB)]
     # First among the formulas, which every window can judge; then what they give together beside the others.
     first = _shares({name: parts.others[name] for name in formulas}, parts, start, FEW_CLASSICAL)
     of_mean = {name: parts.others[name] for name in [*formulas, *([TSB] if parts.demand.any() else [])]}
@@ -58,6 +59,8 @@ def _two_levels(judged: Parts, first: Mapping[str, float], network: Array, *, sq
     candidates = {ALONE: network, "": together}
     if LINEAR in judged.others:
         candidates[LINEAR] = judged.others[LINEAR]
+    if judged.pretrained is not None:
+        candidates[PRETRAINED] = (judged.means if squared else judged.others)[PRETRAINED]
     outer = _shares(candidates, judged, OUTER, FEW, squared=squared, sharply=2)
     rest = outer.pop("")
     shares = outer | {name: rest * share for name, share in first.items()}
@@ -125,7 +128,7 @@ def _spread(parts: Parts, first: Mapping[str, float], levels: Sequence[float]) -
 
 def _stretch(judged: Parts, blend: Blend, levels: Sequence[float]) -> Array:
     """By level, what its distance from the median must be multiplied with to hold on the judged windows, (Q,)."""
-    error = judged.true - mixed(blend.shares, judged, judged.median)
+    error = judged.true - mixed(blend.shares, judged.others, judged.median)
     spread = blend.spread_of(judged)
     stretch = np.ones(len(levels))
     trust = len(error) / (len(error) + FEW)

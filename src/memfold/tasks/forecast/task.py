@@ -28,7 +28,7 @@ from memfold.data.times import read_times
 from memfold.data.written import TIME_NAMES
 from memfold.display import say
 from memfold.errors import InputError
-from memfold.runtime.forecasting.blend import LINEAR, Answer
+from memfold.runtime.forecasting.blend import LINEAR, PRETRAINED, Answer
 from memfold.runtime.forecasting.blend import Parts as PartForecasts
 from memfold.runtime.forecasting.covariates import Covariates
 from memfold.runtime.forecasting.forecasting import QUANTILES, Forecasting
@@ -120,6 +120,9 @@ class Forecaster(Task):
         least=1,
         most=1000,
         search=(1, 2, 4),
+    )
+    pretrained: bool | None = planned(
+        "whether the forecaster that comes with memfold has a part in the answer, as large as the validation part says"
     )
     lr: float = learning_rate(2e-3)
     batch_size: int = parameter(64, "windows in a step", least=1, search=(16, 64, 256))
@@ -284,7 +287,9 @@ class Forecaster(Task):
         self.trained_ = data.whole
         last = data.whole.known.group_by(ID, maintain_order=True).agg(pl.col(TIME).last().cast(pl.Int64))
         self.ends_ = dict(last.head(MOST_ENDS).iter_rows())
-        result = blended(self.problem(self.network_, ready), self.covariates_.calendar.size)
+        result = blended(
+            self.problem(self.network_, ready), self.covariates_.calendar.size, bool(self.chosen.pretrained)
+        )
         self.shares_, self.mean_shares_ = dict(result.blend.shares), dict(result.blend.mean_shares)
         spread, stretch = torch.from_numpy(result.blend.spread), torch.from_numpy(result.blend.stretch)
         linear = None if result.weights is None else torch.from_numpy(result.weights)
@@ -577,7 +582,7 @@ class Forecaster(Task):
 
 
 def _beside(parts: PartForecasts) -> list[pl.Series]:
-    """What the network alone and the linear model forecast, as columns."""
-    linear = {LINEAR: parts.others[LINEAR]} if LINEAR in parts.others else {}
-    columns = {**linear, ALONE: parts.network_point, ALONE_MEAN: parts.network_mean}
+    """What the network alone, the linear model and the bundled forecaster forecast, as columns."""
+    others = {name: parts.others[name] for name in (LINEAR, PRETRAINED) if name in parts.others}
+    columns = {**others, ALONE: parts.network_point, ALONE_MEAN: parts.network_mean}
     return [pl.Series(name, values.ravel()) for name, values in columns.items()]
