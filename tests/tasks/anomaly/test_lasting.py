@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import mahalanobis as scipy_mahalanobis
 
+from memfold.runtime.monitoring.features import FeatureSize
 from memfold.runtime.monitoring.lasting import Lasting
+from memfold.runtime.monitoring.monitor import Monitor
 from memfold.runtime.monitoring.reference import SETTLED, Reference
 from memfold.runtime.monitoring.runs import Gaps, Stuck
 from memfold.runtime.monitoring.shape import BLOCKS, Shape
@@ -138,10 +140,10 @@ def test_only_whole_blocks_are_judged() -> None:
 
 
 def test_the_plan_follows_the_length_and_the_day() -> None:
-    assert plan(Facts(604, 288)).values == {"block": 6}
-    assert plan(Facts(10, 0)).values == {"block": 1}
-    assert plan(Facts(100_000, 288)).values == {"block": 36}  # eight are a day at most
-    assert plan(Facts(100_000, 0)).values == {"block": 50}
+    assert plan(Facts(604, 288, 604)).values == {"block": 6, "pretrained": False}
+    assert plan(Facts(10, 0, 10)).values == {"block": 1, "pretrained": True}
+    assert plan(Facts(100_000, 288, 100_000)).values == {"block": 36, "pretrained": False}  # eight are a day at most
+    assert plan(Facts(100_000, 0, 100_000)).values == {"block": 50, "pretrained": False}
 
 
 def test_the_baseline_is_the_distance_of_scipy() -> None:
@@ -157,3 +159,11 @@ def test_a_gaussian_exceeds_the_limit_as_often_as_was_said() -> None:
     scores = mahalanobis(np.random.default_rng(0).normal(size=(50_000, 4)), 50_000)
     assert np.mean(scores > limit_of_distance(4, 0.01)) == pytest.approx(0.01, rel=0.1)
     assert math.isclose(limit_of_distance(2, math.exp(-1)), 2 / 4)  # of two variables, d is exponential with mean 2
+
+
+def test_the_first_distance_of_all_is_no_alarm() -> None:
+    """A distance is given after sixty points; that the others were 0 must not make the first one unheard of."""
+    monitor = Monitor(FeatureSize(1, False), 0, None, 5, 50, 1)
+    y = 10 + np.random.default_rng(0).normal(size=90)
+    judged = [monitor.step(float(time), [value]) for time, value in enumerate(y.tolist())]
+    assert max(one.score for one in judged) < 0.3

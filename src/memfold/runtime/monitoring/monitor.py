@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from memfold.runtime.monitoring.cold import ColdStream
 from memfold.runtime.monitoring.features import Features, FeatureSize
 from memfold.runtime.monitoring.lasting import Lasting
 from memfold.runtime.monitoring.news import News
@@ -58,7 +59,7 @@ class Monitor:
 
     Args:
         size, day: of the features.
-        stream: the network, step by step; its state becomes the monitor's.
+        stream: the network, step by step, whose state becomes the monitor's; None for the bundled forecaster.
         span: points over which errors are averaged: one that lasts weighs more than one that does not.
         rest: points after a score during which only a higher one is news.
         block: points of a block of the coarse shape.
@@ -71,14 +72,15 @@ class Monitor:
         self,
         size: FeatureSize,
         day: int,
-        stream: Stream,
+        stream: Stream | None,
         span: int,
         rest: int,
         block: int,
         learner: Callable[[Sequence[float], Sequence[float]], Stream | None] | None = None,
     ) -> None:
         self.features = Features(size, day)
-        self.stream, self.learner = stream, learner
+        self.stream: Stream | ColdStream = ColdStream(self.features) if stream is None else stream
+        self.learner = learner
         self.variables = [Variable(span, block) for _ in range(size.variables)]
         self.lasting, self.joint_tail, self.gaps = Lasting(size.variables), Tail(), Gaps()
         self.news = News(rest)
@@ -109,12 +111,14 @@ class Monitor:
         # All of them together, and the time.
         chances = {reason: min(1.0, least * count)}
         distance = self.lasting.add(values, [one.mean_error for one in self.variables])
-        chances["joint"] = self.joint_tail.judge(distance)
+        if self.lasting.reference.is_settled:  # of zeros before it any distance would be unheard of
+            chances["joint"] = self.joint_tail.judge(distance)
         chances["gap"] = self.gaps.judge(time)
         reason = min(chances, key=chances.__getitem__)
         probability = chances[reason]
         seen = features.add(values)
         if self.learner is not None and (renewed := self.learner(row, seen)) is not None:
+            assert isinstance(self.stream, Stream)
             renewed.state = self.stream.state
             self.stream = renewed
         score = score_of(probability)

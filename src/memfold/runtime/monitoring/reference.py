@@ -38,6 +38,11 @@ class Reference:
         self.inverse = self.covariance
         self._diagonal = np.eye(variables)
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether the last point that was added was given a distance; before it was 0 whatever the point."""
+        return self.points > SETTLED
+
     def add(self, groups: Sequence[Sequence[float]]) -> Array:
         """Take a point's numbers (K, V) into account.
 

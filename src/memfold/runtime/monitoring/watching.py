@@ -46,6 +46,7 @@ class WatchSettings:
     block: int
     hidden_size: int
     online: bool
+    cold: bool
 
     def __post_init__(self) -> None:
         for name in ("span", "rest", "block", "hidden_size"):
@@ -89,7 +90,7 @@ class Watching(Pipeline[WatchSettings]):
         its = self.settings
         if not its.online:
             network = self.network() if self.network else Stream(self.layers, self.head)
-            return Monitor(its.size, day, network, its.span, its.rest, its.block)
+            return Monitor(its.size, day, None if its.cold else network, its.span, its.rest, its.block)
         if self.learning is None:
             raise InputError("this model goes on learning while it watches (online=true), which takes torch")
         stream, learner = self.learning()

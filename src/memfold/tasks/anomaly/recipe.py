@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from memfold.errors import InputError
 from memfold.runtime.monitoring.features import FLOOR, FORGET, LEAST, OUTLIER, OUTLIER_AFTER, REACH
 from memfold.runtime.monitoring.monitor import LEAST_LOG_SIGMA, MOST_LOG_SIGMA
 from memfold.runtime.recipe import Part, Recipe
@@ -32,7 +33,16 @@ class Watched(nn.Module):
 
 
 def recipe(task: "AnomalyDetector") -> Recipe:
-    """The network; the features of a reading and what is made of its error are left to the caller."""
+    """The network; the features of a reading and what is made of its error are left to the caller.
+
+    Raises:
+        InputError: the bundled forecaster stands in the network's place.
+    """
+    if task.cold_:
+        raise InputError(
+            "this model watches by the forecaster that comes with memfold, as it had little to train on: there is no "
+            "network to export; memfold.runtime runs it"
+        )
     network = task.network_
     hidden = task.hidden_size
 

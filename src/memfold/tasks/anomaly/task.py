@@ -130,6 +130,10 @@ class AnomalyDetector(Task):
         least=1,
         most=REMEMBERED_POINTS,
     )
+    pretrained: bool | None = planned(
+        "whether the forecaster that comes with memfold predicts in the network's place if it does that better on the "
+        "validation part, as with few points to train on; not with online"
+    )
     hidden_size: int = parameter(32, "units of the LSTM", least=1, search=Search(8, 128, log=True))
     online: bool = parameter(False, "keep training while watching", search=(False, True))
     update_every: int = parameter(16, "points between two training steps while watching", least=1, most=10**6)
@@ -149,6 +153,7 @@ class AnomalyDetector(Task):
     calendar_: bool = fitted()  # whether times are dates
     written_: Times = fitted()  # how the times were
     history_: list[History] = fitted()
+    cold_: bool = fitted()  # whether the bundled forecaster predicts in the network's place
     network_: "Predictor" = fitted(stored=False)
 
     # -- reading ---------------------------------------------------------------------------------------------
@@ -262,7 +267,7 @@ class AnomalyDetector(Task):
 
     def plan(self, train: list[Readings], valid: Any, budget: Budget, speed: float) -> Plan:
         lengths = sorted(len(one.times) for one in train)
-        return plan(Facts(lengths[len(lengths) // 2], train[0].day))
+        return plan(Facts(lengths[len(lengths) // 2], train[0].day, sum(lengths)))
 
     def prepare(self, data: FitData) -> Any:
         self.variables_, self.calendar_ = data.train[0].variables, data.train[0].dates
@@ -287,6 +292,7 @@ class AnomalyDetector(Task):
     def finish(self, data: FitData, ready: Any) -> Contest | None:
         self.history_ = [_history(one) for one in data.whole]
         self.network_.eval()
+        self.cold_ = bool(self.chosen.pretrained) and not self.online and self._starts_cold(data, ready)
         if data.valid is not None and any(one.windows for one in data.valid):
             return self._contest(data.valid)
         if data.progress:
@@ -295,6 +301,25 @@ class AnomalyDetector(Task):
                 f"{self._rate(data.train)}"
             )
         return None
+
+    def _starts_cold(self, data: FitData, ready: Any) -> bool:
+        """Whether the bundled forecaster predicts what is validated on better than the network."""
+        from memfold.tasks.anomaly.cold import cold_nats
+
+        trained = self.problem(self.network_, ready).validate()
+        cold = cold_nats(self.size_, data.train, data.valid)
+        is_better = cold < trained
+        if data.progress:
+            by = (
+                "the forecaster that comes with memfold predicts"
+                if is_better
+                else "the network that was trained predicts"
+            )
+            say(
+                f"{by} what is validated on better ({min(cold, trained):.2f} against {max(cold, trained):.2f} nats a "
+                "point), and is what watches"
+            )
+        return is_better
 
     def _contest(self, series: list[Readings]) -> Contest:
         """By the score that lasts, as points are labelled and not moments."""
