@@ -51,7 +51,12 @@ def forecast(folder: Path) -> Small:
     y = np.tile([1.0, 2.0, 4.0, 3.0], 30) + 0.3 * np.random.default_rng(0).normal(size=120)
     table = pl.DataFrame({"ds": range(120), "y": y})
     table.write_csv(folder / "series.csv")
-    small = Small("forecast", {"horizon": 4, "seasons": (4,), "hidden_size": 4}, [str(folder / "series.csv")], table)
+    small = Small(
+        "forecast",
+        {"horizon": 4, "seasons": (4,), "hidden_size": 4, "pretrained": False},
+        [str(folder / "series.csv")],
+        table,
+    )
     small.cv = small.model().splitter(2)  # type: ignore[attr-defined]
     small.refused = table.head(2)
     return small
@@ -64,7 +69,7 @@ def anomaly(folder: Path) -> Small:
     table.write_csv(folder / "readings.csv")
     (folder / "broken.csv").write_text("ds,y\n1,high\n")
     data = [str(folder / "readings.csv")]
-    small = Small("anomaly", {"hidden_size": 4, "window": 16, "batch_size": 4}, data, table)
+    small = Small("anomaly", {"hidden_size": 4, "window": 16, "batch_size": 4, "pretrained": False}, data, table)
     small.broken = [*data, str(folder / "broken.csv")]
     small.cv = small.model().splitter(2)  # type: ignore[attr-defined]
     small.refused = table.head(6)
