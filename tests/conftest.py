@@ -3,12 +3,14 @@ difference to every oracle, by cell, printed at the end of a run."""
 
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,6 +74,17 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
             built = subprocess.run([sys.executable, script, out], capture_output=True, text=True, check=False)
             assert built.returncode == 0, built.stdout + built.stderr
     return out
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium, for tests that are skipped where there is none."""
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as playwright:
+        chromium = shutil.which("chromium")
+        opened = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        yield opened
+        opened.close()
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 import shlex
 import shutil
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -87,13 +88,9 @@ def test_the_last_line_names_the_page_and_a_command_that_works(
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
 @pytest.mark.parametrize("width", [390, 1280])
-def test_the_report_draws_on_a_phone_and_on_a_desk(demo: Path, width: int) -> None:
-    from playwright.sync_api import sync_playwright
-
+def test_the_report_draws_on_a_phone_and_on_a_desk(browser: Any, demo: Path, width: int) -> None:
     errors: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page(viewport={"width": width, "height": 844})
+    with closing(browser.new_page(viewport={"width": width, "height": 844})) as page:
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
         page.on("requestfailed", lambda request: errors.append(request.url))
@@ -102,5 +99,4 @@ def test_the_report_draws_on_a_phone_and_on_a_desk(demo: Path, width: int) -> No
         assert page.locator(".js-plotly-plot").count() == 6
         assert page.locator(".scatterlayer .trace").count() >= 3 + 6 + 6 + 2 + 4 + 3
         assert page.evaluate("document.documentElement.scrollWidth") <= width
-        browser.close()
     assert errors == []

@@ -4,7 +4,7 @@ import importlib
 import inspect
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from string import Formatter
 from typing import Any
@@ -242,16 +242,6 @@ def test_a_page_holds_the_trace_and_no_address(made: Callable[[str], Made], tmp_
     assert "{{" not in page.split('<section id="viewer">')[1].split("<script")[0]
     assert "遗忘门" in page
     assert page.count("</script>") == page.count("<script")  # the text's own end of a script is not one
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield opened
-        opened.close()
 
 
 @pytest.mark.slow
