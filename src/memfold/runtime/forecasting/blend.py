@@ -21,7 +21,7 @@ class Parts:
 
     Attributes:
         network: the quantiles of the network alone, (B, K, Q); NaN for windows that it may not be judged by.
-        others: forecasts by name, (B, K); the linear model's is NaN there too.
+        others: forecasts by name, (B, K); those of the linear model and the bundled forecaster are NaN there too.
         pretrained: the quantiles of the bundled forecaster, (B, K, Q), whose median is among the others; None without.
         unit: of errors, such as the mean absolute seasonal difference, (B,).
         demand: whether a window is of intermittent demand, (B,).

@@ -77,11 +77,9 @@ class InstantForecaster:
         """
         result = np.empty((len(series), horizon, len(LEVELS)))
         ahead = -(-horizon // PATCH) * PATCH
-        for context in CONTEXTS:
-            lower = CONTEXTS[CONTEXTS.index(context) - 1] if context > CONTEXTS[0] else 0
-            fitting = [
-                k for k, y in enumerate(series) if lower < len(y) and (len(y) <= context or context == CONTEXTS[-1])
-            ]
+        contexts = [next((context for context in CONTEXTS if len(y) <= context), CONTEXTS[-1]) for y in series]
+        for context in sorted(set(contexts)):
+            fitting = [k for k, its in enumerate(contexts) if its == context]
             rows = max(VALUES_AT_ONCE // (context + ahead), 1)
             for start in range(0, len(fitting), rows):
                 some = fitting[start : start + rows]

@@ -39,7 +39,7 @@ def parts_at(
         weights: of the linear model, if there is one.
         calendar: features of the calendar.
         judged: False for windows that only the formulas may be judged by.
-        pretrained: whether the bundled forecaster is asked as well.
+        pretrained: whether the bundled forecaster is among the parts.
 
     Raises:
         InputError: there are no windows.
@@ -63,7 +63,9 @@ def parts_at(
         actual = data.targets(some, size.horizon) if target else None
         bundled = None
         if pretrained:
-            bundled = InstantForecaster.bundled().of_histories(history, size.horizon, two_seasons(size.lags))
+            bundled = np.full((*shape, len(size.quantiles)), np.nan)
+            if judged:
+                bundled = InstantForecaster.bundled().of_histories(history, size.horizon, two_seasons(size.lags))
             others[PRETRAINED] = bundled[..., bundled.shape[-1] // 2]
         unit, counts = seasonal_unit(history, size.lags[0]), whole_counts(history)
         return Parts(quantiles, others, unit, demand, counts, actual, bundled)
