@@ -28,7 +28,7 @@ class ForecastStream:
         horizon: steps that are forecast, at most 1,000.
         season: steps after which the series tend to repeat, or a short and a long one; None looks for them in the
             values as these grow.
-        target: name of the value; None takes y or value, or the last column.
+        target: name of the value; None takes y or value, or the only other column.
         time: name of the time; None looks for ds, timestamp, time, date ...
         id: column with the series' names.
 
@@ -100,7 +100,10 @@ class ForecastStream:
             time = self.time or by_name(titles, TIME_NAMES) or titles[0]
             names = [name for name in titles if name not in (time, self.id)]
             first = dict(zip(titles, fields, strict=False)).get(time)
-        target = self.target or by_name(names, VALUE_NAMES) or (names[-1] if names else "y")
+        target = self.target or by_name(names, VALUE_NAMES) or (names[0] if len(names) == 1 else None)
+        if target is None:
+            has = ", ".join(map(repr, names)) or "no other column"
+            raise InputError(f"standard input: which column is forecast? It has {has}: --set target=COLUMN")
         dates = isinstance(first, str) and not _is_number(first)
         self.reader = LineReader([target], dates, Times("text", "%Y-%m-%d %H:%M:%S"), time, self.id)
         if not line.lstrip().startswith("{"):
