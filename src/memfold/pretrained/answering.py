@@ -24,6 +24,7 @@ __all__ = ["Forecasts", "checked_horizon", "forecast", "forecast_series", "given
 
 Array = NDArray[np.float64]
 MOST_HORIZON = 1000
+MOST_NUMBERS = 100_000_000  # quantiles of a table; with the frame that they go into about 3 GB
 MOST_SEASON = CONTEXTS[-1] // 2  # of which two are read
 DAYS_OF_A_YEAR, WEEK = 365, 7
 WORTH_A_FIT = 200  # horizons in all series, from which on a fit may do better
@@ -108,6 +109,12 @@ def forecast_series(data: Any, horizon: int, season: Sequence[int] | int | None 
     checked_horizon(horizon)
     raw = None if isinstance(data, SeriesTable) else read_table(data, reading.get("encoding"))
     table = read_series(data if raw is None else raw, missing="keep", **reading)
+    numbers = len(table.ids) * horizon * len(QUANTILES)
+    if numbers > MOST_NUMBERS:
+        raise InputError(
+            f"{len(table.ids):,} series by {horizon:,} steps are {numbers:,} quantiles, more than {MOST_NUMBERS:,} at "
+            "once: forecast fewer series at a time, or fewer steps"
+        )
     seasons, assumed = _seasons(table, season)
     series = table.values
     quantiles = InstantForecaster.bundled().quantiles(series, horizon, [seasons] * len(series))
