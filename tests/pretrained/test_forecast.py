@@ -19,7 +19,9 @@ from safetensors.numpy import load
 
 import memfold
 from command_line import run_here
+from memfold.data.tables import read_series
 from memfold.errors import InputError
+from memfold.pretrained import answering, streaming
 from memfold.pretrained.network import InstantNetwork
 from memfold.pretrained.streaming import ForecastStream
 from memfold.runtime.forecasting.candidates import PATCH, candidates, facts, unit
@@ -152,6 +154,12 @@ def test_a_horizon_out_of_bounds_is_refused(horizon: int) -> None:
         memfold.forecast(monthly(), horizon=horizon)
 
 
+def test_more_than_memory_holds_is_refused_before_it_is_forecast(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answering, "MOST_NUMBERS", 100)
+    with pytest.raises(InputError, match="forecast fewer series at a time"):
+        memfold.forecast(monthly(), horizon=12)
+
+
 @pytest.mark.parametrize("season", [0, (1, 2, 3), 5000])
 def test_a_season_out_of_bounds_is_refused(season: object) -> None:
     with pytest.raises(InputError, match="expected one or two numbers of steps"):
@@ -212,6 +220,40 @@ def test_a_stream_takes_headers_objects_and_series_and_minds_gaps() -> None:
         (said,) = objects.push(json.dumps({"unique_id": name, "ds": 1, "y": 3.0}))
     assert said["unique_id"] == "b"
     assert len(objects.series) == 2
+
+
+@pytest.mark.parametrize(
+    ("lines", "word"),
+    [
+        (["time,load,temperature", "1,2,3"], "which column is forecast"),
+        (["{broken"], "not readable as JSON"),
+        (["1,2", "2,x"], "no number"),
+        (["2024-01-01,2", "01/02/2024,3"], "is not a date"),
+    ],
+)
+def test_a_stream_refuses_what_holds_no_reading(lines: list[str], word: str) -> None:
+    stream = ForecastStream()
+    for line in lines[:-1]:
+        stream.push(line)
+    with pytest.raises(InputError, match=word):
+        stream.push(lines[-1])
+
+
+def test_a_stream_holds_so_many_series_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streaming, "MOST_SERIES", 2)
+    stream = ForecastStream()
+    for name in ("a", "b"):
+        stream.push(json.dumps({"unique_id": name, "ds": 1, "y": 3.0}))
+    with pytest.raises(InputError, match="more than 2 series"):
+        stream.push(json.dumps({"unique_id": "c", "ds": 1, "y": 3.0}))
+
+
+def test_a_month_that_is_missing_leaves_the_months() -> None:
+    frame = monthly(36).filter(pl.int_range(pl.len()) != 17)
+    assert read_series(frame, missing="keep").step == "1mo"
+    assert np.isnan(read_series(frame, missing="keep").values[0]).sum() == 1
+    quarters = monthly(60).gather_every(3).filter(pl.int_range(pl.len()) != 5)
+    assert read_series(quarters, missing="keep").step == "3mo"
 
 
 def test_neither_torch_nor_a_model_folder_is_needed(tmp_path: Path) -> None:

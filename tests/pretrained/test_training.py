@@ -36,7 +36,7 @@ def test_the_future_is_not_among_what_is_read() -> None:
         changed[:, -ahead:] += 5
         flipped = training.examples(np.random.default_rng(seed), replace(made, values=changed))
         same = (flipped.inputs[0] == first.inputs[0]).all(1)
-        assert same.any()  # all that were not turned round
+        assert same.float().mean() > 0.4  # all that were not turned round in time, three of four
 
 
 def test_what_was_never_begun_has_no_weight() -> None:
