@@ -8,6 +8,8 @@ import pytest
 
 from memfold import load, runtime
 from memfold.errors import InputError
+from memfold.runtime.forecasting.blend import PRETRAINED
+from memfold.runtime.recipe import ALONE
 from memfold.tasks import AnomalyDetector
 
 
@@ -45,9 +47,20 @@ def test_it_is_kept_and_answers_without_torch(model: AnomalyDetector, tmp_path: 
     assert len(said) == 20
 
 
-def test_it_is_not_exported(model: AnomalyDetector) -> None:
+def test_it_is_neither_exported_nor_explained_by_a_network_that_it_does_not_use(
+    model: AnomalyDetector, tmp_path: Path
+) -> None:
+    short(80).write_csv(tmp_path / "readings.csv")
     with pytest.raises(InputError, match="no network to export"):
         model.recipe()
+    with pytest.raises(InputError, match="say nothing of its answers"):
+        model.explain(str(tmp_path / "readings.csv"), "en")
+
+
+def test_its_own_row_in_the_scores_is_not_called_the_networks(model: AnomalyDetector) -> None:
+    baselines = model.evaluate(short(120, spike=100)).baselines
+    assert PRETRAINED in baselines
+    assert ALONE not in baselines
 
 
 def test_a_long_series_or_one_that_is_learnt_on_has_a_network() -> None:

@@ -112,6 +112,9 @@ def test_a_short_series_is_forecast_by_the_bundled_forecaster_too() -> None:
     assert PRETRAINED in model.evaluate(frame).baselines
     without = Forecaster(horizon=12, seasons=(12,), pretrained=False).fit(frame, budget="2ep", progress=False)
     assert PRETRAINED not in {**without.shares_, **without.mean_shares_}
+    (left_out,) = model.recipe().left_out  # of an exported file, which says so
+    assert left_out.startswith(f"the {PRETRAINED}, which has ")
+    assert not without.recipe().left_out
 
 
 def test_one_window_does_not_decide() -> None:

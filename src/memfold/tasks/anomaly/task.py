@@ -21,6 +21,7 @@ from memfold.data.splits import TimeSplit, with_column
 from memfold.data.written import Times
 from memfold.display import say
 from memfold.errors import InputError
+from memfold.runtime.forecasting.blend import PRETRAINED
 from memfold.runtime.monitoring.features import Features, FeatureSize
 from memfold.runtime.monitoring.monitor import Judgement, Monitor, score_of
 from memfold.runtime.monitoring.news import News
@@ -517,11 +518,11 @@ class AnomalyDetector(Task):
             for name, (scores, limit) in named.items()
         }
         if answers.judgements:
-            result[ALONE] = self._alone(answers)
+            result[PRETRAINED if self.cold_ else ALONE] = self._alone(answers)
         return result
 
     def _alone(self, answers: Judged) -> Judged:
-        """What the errors of the network alone say."""
+        """What the errors alone say, of the network or of what predicts in its place."""
         scores = [np.array([j.score_alone for j in row]) for row in answers.judgements]
         news = [np.array(list(map(News(self.rest), row.tolist()))) for row in scores]
         faults = [np.array([j.fault_alone for j in row]) for row in answers.judgements]

@@ -22,7 +22,16 @@ SHOWN_POINTS = 300  # last points of a watched series
 
 
 def view(model: AnomalyDetector, source: str, words: Words) -> Explanation:
-    """The end of a file's first series, as it is watched; the gates are those of the fitted weights."""
+    """The end of a file's first series, as it is watched; the gates are those of the fitted weights.
+
+    Raises:
+        InputError: the model watches without them, or a series of one point.
+    """
+    if model.cold_:
+        raise InputError(
+            "this model watches by the forecaster that comes with memfold, as it had little to train on: the gates of "
+            "its own network say nothing of its answers"
+        )
     series = (model.parts([source]).test if model.known_set([source]) else model.read_files([source]))[0]
     if len(series.times) < 2:
         raise InputError(f"{source}: two points are the least")
