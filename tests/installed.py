@@ -12,14 +12,20 @@ from pathlib import Path
 import memfold
 from memfold import engine
 
-clone = Path(sys.argv[1]).resolve()
-home = Path(memfold.__file__).resolve()
-if home.is_relative_to(clone / "src"):
-    sys.exit(f"memfold comes from the clone, {home}, not from a wheel")
-heavy = [name for name in ("torch", "polars", "typer", "scipy") if importlib.util.find_spec(name)]
-if heavy:
-    sys.exit(f"this is to run where memfold stands alone; there is {', '.join(heavy)} here")
-print(f"memfold {memfold.__version__} from {home.parent}, {engine.isa()}")
-tests = [clone / "tests" / "cells", clone / "tests" / "engine"]
-chosen = ["-m", "not slow and not alone and not release", "--quiet", "--config-file", clone / "pyproject.toml"]
-sys.exit(subprocess.run([sys.executable, "-m", "pytest", *chosen, *tests], cwd=clone, check=False).returncode)
+
+def main(clone: Path) -> int:
+    """Run the tests that lie in a clone; their exit code."""
+    home = Path(memfold.__file__).resolve()
+    if home.is_relative_to(clone / "src"):
+        sys.exit(f"memfold comes from the clone, {home}, not from a wheel")
+    heavy = [name for name in ("torch", "polars", "typer", "scipy") if importlib.util.find_spec(name)]
+    if heavy:
+        sys.exit(f"this is to run where memfold stands alone; there is {', '.join(heavy)} here")
+    print(f"memfold {memfold.__version__} from {home.parent}, {engine.isa()}")
+    tests = [clone / "tests" / "cells", clone / "tests" / "engine"]
+    chosen = ["-m", "not slow and not alone and not release", "--quiet", "--config-file", clone / "pyproject.toml"]
+    return subprocess.run([sys.executable, "-m", "pytest", *chosen, *tests], cwd=clone, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]).resolve()))
