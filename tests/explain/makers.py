@@ -27,7 +27,7 @@ def detector(folder: Path) -> Made:
     y = np.sin(np.arange(400) * 0.3)
     y[380] = 5.0
     pl.DataFrame({"ds": range(400), "y": y}).write_csv(folder / "readings.csv")
-    model = AnomalyDetector(hidden_size=8)
+    model = AnomalyDetector(hidden_size=8, pretrained=False)
     return model.fit(pl.DataFrame({"ds": range(300), "y": y[:300]}), budget="5ep", progress=False), str(
         folder / "readings.csv"
     )
