@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from command_line import run_here
 from memfold.data.audio import read_audio
 from memfold.errors import InputError
 from memfold.export import export
@@ -60,10 +61,11 @@ def alone(*arguments: str, given: bytes = b"") -> bytes:
 
 
 def beside(*arguments: str, given: bytes = b"") -> bytes:
-    command = [sys.executable, "-c", "import torch, sys; from memfold.cli import run; sys.exit(run())", *arguments]
-    done = subprocess.run(command, input=given, capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr.decode()
-    return done.stdout
+    """What this process answers, in which there is torch."""
+    assert "torch" in sys.modules
+    done = run_here(*arguments, given=given)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.encode()
 
 
 def input_of(small: Small) -> Path:
