@@ -31,7 +31,7 @@ from strangers import Others
 
 KINDS = ("task", "layers", "weights", "speed")
 TASKS: dict[str, tuple[str, str, dict[str, Any]]] = {  # name -> task, data, settings
-    "forecast": ("forecast", "@nyc-taxi", {}),
+    "forecast": ("forecast", "@nyc-taxi", {"pretrained": False}),  # which is in no file
     "anomaly": ("anomaly", "nab-taxi.csv", {}),
     "generate": ("generate", "@tinyshakespeare", {}),
     "sentiment": ("sentiment", "@sst2", {}),

@@ -20,7 +20,8 @@ Each fitted for the budget shown, which is too short for good scores, and export
 *Difference* is the largest from torch over a part's examples, as a share of an output's largest value or of 1. *Model*
 and *exported* are the first metric by the model and with the exported parts in place of its network; *equal* says
 whether they are the same to the digits shown, *unequal* names every metric that is not.
-anomaly is one of NAB's 58 series, `realKnownCause/nyc_taxi`.
+anomaly is one of NAB's 58 series, `realKnownCause/nyc_taxi`; forecast is fitted with `pretrained=false`, as the bundled
+forecaster is in no file.
 """
 SPEED = """## ONNX Runtime beside memfold's runtime
 

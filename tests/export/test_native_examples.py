@@ -35,7 +35,7 @@ def table() -> pl.DataFrame:
 
 @pytest.fixture(scope="module")
 def model(table: pl.DataFrame) -> AnomalyDetector:
-    return AnomalyDetector(hidden_size=4).fit(table, budget="1ep", progress=False)
+    return AnomalyDetector(hidden_size=4, pretrained=False).fit(table, budget="1ep", progress=False)
 
 
 def check(command: Sequence[str | Path], model: AnomalyDetector, table: pl.DataFrame) -> None:

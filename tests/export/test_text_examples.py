@@ -83,7 +83,7 @@ def test_a_detector_expects_the_same(tmp_path: Path) -> None:
     a[100:103] = 20.0  # which draws the scale in
     b[:30] = 0.0  # without any deviation
     table = pl.DataFrame({"ds": range(300), "a": a, "b": b})
-    model = AnomalyDetector(hidden_size=4, values=("a", "b")).fit(table, budget="1ep", progress=False)
+    model = AnomalyDetector(hidden_size=4, pretrained=False, values=("a", "b")).fit(table, budget="1ep", progress=False)
     export(model, "onnx", tmp_path / "m.onnx")
     lines = output("anomaly", tmp_path / "m.onnx", given=table.write_csv()).splitlines()
     given = model.predict(table)
