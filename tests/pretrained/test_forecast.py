@@ -227,6 +227,7 @@ def test_a_stream_takes_headers_objects_and_series_and_minds_gaps() -> None:
     [
         (["time,load,temperature", "1,2,3"], "which column is forecast"),
         (["{broken"], "not readable as JSON"),
+        (["[1, 2]"], "a list; a reading is"),
         (["1,2", "2,x"], "no number"),
         (["2024-01-01,2", "01/02/2024,3"], "is not a date"),
     ],

@@ -83,6 +83,8 @@ class ForecastStream:
 
     def _reader_for(self, line: str) -> LineReader | None:
         """What reads lines like this one; None when it is a header."""
+        if line.lstrip().startswith("["):
+            raise InputError("standard input, line 1: a list; a reading is a JSON object or time,value")
         if line.lstrip().startswith("{"):
             try:
                 row = dict(json.loads(line))
