@@ -1,5 +1,5 @@
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +117,37 @@ def test_the_step_is_found_and_continued(times: list[object], step: str) -> None
     assert table.step == step
     after = table.times_after(2)[TIME].to_list()
     assert after[1] > after[0] > table.frame[TIME][-1]
+
+
+@pytest.mark.parametrize("days", [28, 30, 31, 91, 92, 365])
+@pytest.mark.parametrize("missing", [None, 7])
+def test_rows_so_many_days_apart_are_no_months(days: int, missing: int | None) -> None:
+    times = [datetime(2020, 1, 1) + timedelta(days=days * k) for k in range(20) if k != missing]
+    table = read_series(pl.DataFrame({"ds": times, "y": [float(k) for k in range(len(times))]}), missing="keep")
+    assert table.step == (f"{days // 7}w" if days % 7 == 0 else f"{days}d")
+    assert len(table.values[0]) == 20
+
+
+@pytest.mark.parametrize("interval", ["1mo", "3mo", "1y"])
+@pytest.mark.parametrize("first", [datetime(1899, 1, 31), datetime(1999, 2, 1), datetime(2019, 11, 28)])
+def test_a_few_months_quarters_or_years_are_such(interval: str, first: datetime) -> None:
+    every = pl.Series([first]).dt.offset_by(pl.Series([f"{k}{interval[1:]}" for k in range(0, 60, int(interval[0]))]))
+    for begin in range(0, len(every) - 4, 5):
+        for rows in (2, 3, 5):
+            frame = pl.DataFrame({"ds": every[begin : begin + rows], "y": [1.0, 2.0, 3.0, 4.0, 5.0][:rows]})
+            assert read_series(frame).step == interval
+
+
+@pytest.mark.parametrize("interval", ["1mo", "3mo", "1y"])
+@pytest.mark.parametrize("first", [datetime(2020, 2, 1), datetime(2021, 4, 1), datetime(2021, 11, 1, 6)])
+def test_ends_of_months_stay_ends_of_months(interval: str, first: datetime) -> None:
+    apart = pl.Series([f"{k * int(interval[0])}{interval[1:]}" for k in range(12)])
+    ends = pl.Series([first]).dt.offset_by(apart).dt.month_end().to_list()
+    table = read_series(pl.DataFrame({"ds": ends[:8], "y": [float(k) for k in range(8)]}))
+    assert table.step == interval
+    assert table.head(3).times_after(7)[TIME].to_list() == ends[5:]
+    gap = read_series(pl.DataFrame({"ds": [*ends[:4], *ends[5:]], "y": [1.0] * 11}), missing="keep")
+    assert gap.frame[TIME].to_list() == ends
 
 
 def test_series_are_sorted_and_kept_apart() -> None:

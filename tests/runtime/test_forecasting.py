@@ -125,6 +125,13 @@ def test_times_go_on_as_those_of_a_table(first: datetime, step: str) -> None:
     assert times_from(np.datetime64(first, "us"), step, 10).tolist() == expected.to_list()
 
 
+@pytest.mark.parametrize("step", ["1mo", "3mo", "1y"])
+def test_ends_of_months_go_on_as_those_of_a_table(step: str) -> None:
+    month = pl.Series([datetime(2020, 2, 1)])
+    ends = month.dt.offset_by(pl.Series([f"{k * int(step[0])}{step[1:]}" for k in range(12)])).dt.month_end()
+    assert times_from(np.datetime64(ends[0], "us"), step, 12, month_ends=True).tolist() == ends.to_list()
+
+
 @given(st.lists(st.datetimes(datetime(1960, 1, 1), datetime(2200, 1, 1)), min_size=1))
 @settings(max_examples=60, deadline=None)
 def test_the_calendar_is_that_of_a_table(times: list[datetime]) -> None:

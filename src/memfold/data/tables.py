@@ -29,6 +29,10 @@ FROM_END = pl.int_range(pl.len()).reverse().over(ID)  # 0 for the last row of a 
 _LEAST_GRID = 100_000  # rows
 _MOST_GRID = 100  # rows for every row of the table
 _GRID_BYTES = 200  # that a row of the grid takes while it is filled, measured
+# How many months, quarters or years of so many days may follow each other: the 30th of January, February's end and the
+# 30th of March of a leap year; December and January; the first half of a leap year; three quarters from May on; the
+# years about 1900. Of other lengths no two do.
+_ALIKE = {30: 2, 31: 2, 91: 2, 92: 3, 365: 7}
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ class SeriesTable:
         notes: how it was read, where that is worth a word, and what was left out; each a sentence.
         name: of the file.
         target: what the column of values was called.
+        month_ends: whether every time is on the last day of its month, and the step is of months or years.
     """
 
     frame: pl.DataFrame
@@ -58,6 +63,7 @@ class SeriesTable:
     notes: tuple[str, ...] = ()
     name: str = ""
     target: str = TARGET
+    month_ends: bool = False
 
     @cached_property
     def known(self) -> pl.DataFrame:
@@ -103,7 +109,11 @@ class SeriesTable:
             ahead = pl.col(TIME) + pl.col("k") * int(self.step)
         else:
             count, unit = split_interval(self.step)
-            ahead = pl.col(TIME).dt.offset_by((pl.col("k") * count).cast(pl.String) + unit)
+            apart = (pl.col("k") * count).cast(pl.String) + unit
+            if self.month_ends:
+                ahead = pl.col(TIME).dt.month_start().dt.offset_by(apart).dt.month_end()
+            else:
+                ahead = pl.col(TIME).dt.offset_by(apart)
         return grid.select(ID, ahead.alias(TIME))
 
 
@@ -196,9 +206,10 @@ def read_series(
     _refuse_duplicates(frame, raw)
     step = _step(frame, name)
     _refuse_far_times(frame, step, raw, time)
-    frame = _fill(frame.drop("row"), step, name, missing, wanted)
+    month_ends = _month_ends(frame[TIME], step)
+    frame = _fill(frame.drop("row"), step, month_ends, name, missing, wanted)
     notes = [*([how.note] if how.note else []), *notes]
-    return SeriesTable(frame, step, wanted, features, how, (id, time), tuple(notes), name, target)
+    return SeriesTable(frame, step, wanted, features, how, (id, time), tuple(notes), name, target, month_ends)
 
 
 def in_order(frame: pl.DataFrame) -> bool:
@@ -323,13 +334,21 @@ def _step(frame: pl.DataFrame, name: str) -> str:
     if isinstance(gap, int):
         return str(gap)
     assert isinstance(gap, timedelta)
-    if (interval := _calendar_step(gaps, whole=False)) is not None:
+    rows = frame.group_by(ID).len()["len"].max()
+    if not _same_days(gaps, rows) and (interval := _calendar_step(gaps, whole=False)) is not None:
         return interval
     seconds = gap.total_seconds()
     for size, unit in ((604800, "w"), (86400, "d"), (3600, "h"), (60, "m"), (1, "s")):
         if seconds % size == 0:
             return f"{int(seconds // size)}{unit}"
     return f"{round(seconds * 1e6)}us"
+
+
+def _same_days(gaps: pl.Series, rows: Any) -> bool:
+    """Whether all gaps are whole times the same number of days, in more rows than months or years ever are."""
+    days = gaps.dt.total_seconds() / 86_400
+    least: Any = days.min()
+    return rows - 1 > _ALIKE.get(least, 1) and bool((days % least == 0).all())
 
 
 def _calendar_step(gaps: pl.Series, *, whole: bool = True) -> str | None:
@@ -404,13 +423,25 @@ def _memory() -> float:
         return machine
 
 
-def _fill(frame: pl.DataFrame, step: str, name: str, missing: str, covariates: Sequence[str]) -> pl.DataFrame:
+def _month_ends(times: pl.Series, step: str) -> bool:
+    """Whether all times are on the last days of their months, and a step is so many months or years."""
+    if times.dtype.is_integer() or split_interval(step)[1] not in {"mo", "y"}:
+        return False
+    return bool((times == times.dt.month_end()).all())
+
+
+def _fill(
+    frame: pl.DataFrame, step: str, month_ends: bool, name: str, missing: str, covariates: Sequence[str]
+) -> pl.DataFrame:
     """The frame on its whole grid; what is not there is interpolated or refused."""
     ends = frame.group_by(ID, maintain_order=True).agg(
         pl.col(TIME).first().alias("first"), pl.col(TIME).last().alias("last")
     )
     if frame.schema[TIME].is_integer():
         times = pl.int_ranges("first", pl.col("last") + 1, int(step))
+    elif month_ends:
+        months = pl.datetime_ranges(pl.col("first").dt.month_start(), pl.col("last").dt.month_start(), step)
+        times = months.list.eval(pl.element().dt.month_end())
     else:
         times = pl.datetime_ranges("first", "last", step)
     grid = ends.select(ID, times.alias(TIME)).explode(TIME)

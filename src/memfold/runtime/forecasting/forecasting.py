@@ -215,7 +215,7 @@ class Forecasting(Pipeline[ForecastSettings]):
         if np.isnan(values[:known]).any():
             row = int(np.flatnonzero(np.isnan(values[:known]))[0])
             raise InputError(f"series {name!r} has no value at {times[row]}, which is before its last one")
-        expected = times_from(times[0], self.settings.step, known + horizon)
+        expected = times_from(times[0], self.settings.step, known + horizon, month_ends=_month_ends(times))
         wrong = np.flatnonzero(times != expected[: len(times)]) if len(times) <= len(expected) else np.array([0])
         if len(wrong):
             raise InputError(
@@ -277,12 +277,13 @@ class _Series:
         return len(self.values)
 
 
-def times_from(first: Any, step: str, count: int) -> NDArray[Any]:
+def times_from(first: Any, step: str, count: int, *, month_ends: bool = False) -> NDArray[Any]:
     """So many times, a step apart.
 
     Args:
         first: a whole number, or a datetime64.
         step: a whole number, or an interval as Polars writes it, such as ``30m`` or ``1mo``.
+        month_ends: where a step is so many months, whether the times are the last days of these.
 
     >>> times_from(np.datetime64("2024-01-31"), "1mo", 3).astype("datetime64[D]").tolist()
     [datetime.date(2024, 1, 31), datetime.date(2024, 2, 29), datetime.date(2024, 3, 31)]
@@ -303,7 +304,15 @@ def times_from(first: Any, step: str, count: int) -> NDArray[Any]:
     day, clock = start.astype("datetime64[D]") - month.astype("datetime64[D]"), start - start.astype("datetime64[D]")
     months = month + steps * number * MONTHS[unit]
     last = (months + 1).astype("datetime64[D]") - months.astype("datetime64[D]") - 1
-    return np.asarray(months.astype("datetime64[D]") + np.minimum(day, last) + clock)
+    return np.asarray(months.astype("datetime64[D]") + (last if month_ends else np.minimum(day, last)) + clock)
+
+
+def _month_ends(times: NDArray[Any]) -> bool:
+    """Whether times are dates that all are the last days of their months, and more than one."""
+    if times.dtype.kind != "M" or len(times) < 2:
+        return False
+    days = times.astype("datetime64[D]")
+    return bool(((days + 1).astype("datetime64[M]") > days.astype("datetime64[M]")).all())
 
 
 def _column(given: Mapping[str, Sequence[Any]], *names: str) -> Sequence[Any]:
