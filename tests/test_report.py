@@ -1,6 +1,8 @@
+import re
 import shlex
 import shutil
-from contextlib import closing
+from contextlib import closing, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,9 @@ CHROMIUM = shutil.which("chromium")
 def summary(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What a demo returns that was trained for a moment, beside baselines that see two months, not two years."""
     folder = tmp_path_factory.mktemp("demo")
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(StringIO()) as out:
         patch.setattr("memfold.demo.BASELINE_DAYS", 60)
-        return {"folder": folder, **run_demo("1ep", folder, quiet=True)}
+        return {"folder": folder, **run_demo("1ep", folder), "printed": out.getvalue()}
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +52,7 @@ def test_the_report_needs_nothing_from_elsewhere(demo: Path) -> None:
 def test_every_baseline_is_printed_and_the_best_is_named(demo: Path, summary: dict[str, Any]) -> None:
     forecast = summary["forecast"]
     errors = {row["name"]: row["mase"] for row in forecast["baselines"]}
-    assert list(errors) == ["Naive2", "SeasonalNaive", "AutoTheta", "Ridge", "Ridge(7)"]
+    assert list(errors) == ["Naive2", "SeasonalNaive", "AutoTheta", "bundled", "Ridge", "Ridge(7)"]
     best = min(errors, key=lambda name: errors[name])
     ratio = forecast["metrics"]["mase"] / errors[best]
     way = "less" if ratio < 1 else "more"
@@ -69,13 +71,19 @@ def test_the_sentences_of_the_report_are_those_of_the_summary(demo: Path, summar
 
 
 @pytest.mark.slow
+def test_the_first_lines_are_a_forecast_at_once(summary: dict[str, Any]) -> None:
+    begin = " ".join(summary["printed"].split("@us-births")[0].split())
+    off = re.search(r"At once, in [\d.]+ s, by the LSTM .*: ([\d.]+) % off on average", begin)
+    assert off is not None
+    assert 0 < float(off[1]) < 10
+
+
+@pytest.mark.slow
 def test_the_last_line_names_the_page_and_a_command_that_works(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, demo: Path, summary: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr("memfold.demo.BASELINE_DAYS", 60)
-    run_demo("1ep", tmp_path / "demo")
-    last = capsys.readouterr().out.strip().splitlines()[-1]
-    assert str(tmp_path / "demo" / "report.html") in last
+    last = summary["printed"].strip().splitlines()[-1]
+    assert str(demo / "report.html") in last
     assert last.endswith(NEXT)
     days = pl.datetime_range(pl.datetime(2024, 1, 1), pl.datetime(2024, 6, 30), "1d", eager=True).dt.date()
     sales = np.tile([3.0, 4.0, 5.0, 6.0, 9.0, 12.0, 2.0], 26)[: len(days)] + np.arange(len(days)) / 100
