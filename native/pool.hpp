@@ -16,6 +16,7 @@
 
 #include <array>
 #include <bit>
+#include <exception>
 
 #include "platform.hpp"
 #include "threads.hpp"
@@ -239,7 +240,7 @@ class Pool {
     uint64_t jobs_ = 0;
     bool borrowed_now_ = false;
     int threads_at_hand_ = 1, started_ = 0;
-    Time last_step_{}, next_call_{}, last_loss_{}, alone_until_{};
+    Time last_step_{}, next_call_{}, next_start_{}, last_loss_{}, alone_until_{};
     Clock::duration patience_{first_call}, alone_{watch};
     // How long the cores in reach had been idle at some time, and helpers at work.
     Time watched_since_{};
@@ -479,10 +480,16 @@ class Pool {
         return count;
     }
 
-    // As many as make up this number of threads. They start by going to sleep.
+    // As many as make up this number of threads, or as the system has: where it has no more, those that are there do.
+    // They start by going to sleep.
     void start_helpers(int threads) {
-        for (; started_ < threads - 1; ++started_) {
-            std::thread([this, index = started_ + 1] { serve(index); }).detach();
+        if (started_ >= threads - 1 || Clock::now() < next_start_) return;
+        try {
+            for (; started_ < threads - 1; ++started_) {
+                std::thread([this, index = started_ + 1] { serve(index); }).detach();
+            }
+        } catch (const std::exception&) {  // no thread, or no memory for one
+            next_start_ = Clock::now() + std::chrono::seconds(1);
         }
     }
 

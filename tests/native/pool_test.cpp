@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <iterator>
+#include <system_error>
 #include <vector>
 
 #include "chains.hpp"
@@ -233,6 +234,34 @@ void test_many_callers() {
     check(wrong == 0, "every caller gets what it gets alone");
 }
 
+// A system that gives no thread: nobody waits for one, and nobody keeps the turn.
+void test_no_threads() {
+#if defined(__GLIBC__)
+    pthread_attr_t usual, huge;
+    pthread_getattr_default_np(&usual);
+    pthread_attr_init(&huge);
+    pthread_attr_setstacksize(&huge, size_t(1) << 46);  // for which there is no room
+    pthread_setattr_default_np(&huge);
+    bool fails = false;
+    try {
+        std::thread([] {}).join();
+    } catch (const std::system_error&) {
+        fails = true;
+    }
+    check(fails, "threads cannot be started");
+    Pool::set_step_threads(3);
+    Pool::of_process().start(most);
+    Seen seen;
+    for (int step = 0; step < enough; ++step) seen.step(most);
+    check(seen.each(enough) && seen.by_helpers == 0, "without a thread to help the caller runs every part");
+    bool once = true;
+    const auto alone = chained(2, 2, 40, 1, once);
+    check(chained(2, 2, 40, 3, once) == alone && once, "and every stretch");
+    pthread_setattr_default_np(&usual);
+    std::this_thread::sleep_for(std::chrono::milliseconds(1100));  // after which it is tried again
+#endif
+}
+
 #if defined(__unix__)
 // Signals that come all the time, to whichever thread.
 void test_signals() {
@@ -288,6 +317,7 @@ void test_fork_and_end() {
 // With any argument the test of fork is left out, as qemu's user mode and the thread sanitizer require.
 int main([[maybe_unused]] int count, char**) {
     test_one_thread();
+    test_no_threads();
     test_steps();
     Pool::ask_always();
     test_chains("own");
