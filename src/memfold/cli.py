@@ -674,7 +674,7 @@ def info(model: Annotated[Path, typer.Argument(help="A model's folder.")], as_js
     )
     console = Terminal()
     console.print(Markdown(plain(text)))
-    parameters = config["parameters"] | config.get("plan", {})
+    parameters = config.get("parameters", {}) | config.get("plan", {})
     changed = ", ".join(f"{name}={value}" for name, value in parameters.items())
     console.print(f"{size / 1e6:.1f} MB; parameters: {changed}", highlight=False)
 

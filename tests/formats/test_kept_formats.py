@@ -1,33 +1,15 @@
 """Every later memfold loads what memfold 0.2.0 wrote, and it answers the same."""
 
 import json
-import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from formats.kept import FOLDER, answers_in
+from formats.kept import FOLDER, answers_in, differences
 from memfold.formats.directory import read_config
 from memfold.runtime.pipeline import KINDS
 from memfold.tasks.registry import TASKS
-
-
-def differences(one: Any, other: Any, where: str = "answers") -> list[str]:
-    """Where two answers differ by more than instruction sets do."""
-    if isinstance(one, np.ndarray):
-        one = one.tolist()
-    if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
-        return [line for key in one for line in differences(one[key], other[key], f"{where}.{key}")]
-    if isinstance(one, list | tuple) and isinstance(other, list) and len(one) == len(other):
-        pairs = enumerate(zip(one, other, strict=True))
-        return [line for at, (a, b) in pairs for line in differences(a, b, f"{where}[{at}]")]
-    if isinstance(one, float) and isinstance(other, int | float):
-        same = math.isclose(one, other, rel_tol=1e-3, abs_tol=1e-4) or (math.isnan(one) and math.isnan(other))
-    else:
-        same = type(one) is type(other) and one == other
-    return [] if same else [f"{where}: {one!r}, {other!r} kept"]
 
 
 def test_differences_are_seen() -> None:

@@ -12,10 +12,21 @@ from typing import Any
 from memfold.errors import InputError, shown
 from memfold.files import CONFIG, FolderKind, check_folder, read_json, settle, sha256, write_folder
 
-__all__ = ["FORMAT", "MODEL", "check_place", "exported_in", "fingerprint", "read_config", "read_files", "write_model"]
+__all__ = [
+    "FORMAT",
+    "MODEL",
+    "check_place",
+    "exported_in",
+    "fingerprint",
+    "read_config",
+    "read_description",
+    "read_files",
+    "write_model",
+]
 
 FORMAT = 2  # 1 was memfold 0.1.0's, which wrote it as a name and a version
 EARLIER = "memfold-model"
+MOST_BYTES = 100_000_000  # of config.json; those of the known sets' models have some thousands
 WEIGHTS, CARD, CHECKPOINT = "model.safetensors", "README.md", "checkpoint.safetensors"
 TOKENS, SOURCE, TARGET = "tokens.model", "source.model", "target.model"  # of sentencepiece
 TEXTS = "texts.txt"  # that a model of characters counts, a line each
@@ -100,7 +111,7 @@ def read_config(path: Path) -> dict[str, Any]:
     settle(path)
     file = path / CONFIG
     try:
-        config = read_json(file)
+        config = read_description(path)
     except FileNotFoundError:
         hint = "an unfinished training: go on with --resume" if (path / CHECKPOINT).exists() else "not a memfold model"
         raise InputError(f"{path}: has no {CONFIG}; {hint}") from None
@@ -116,11 +127,36 @@ def read_config(path: Path) -> dict[str, Any]:
         raise InputError(
             f"{file}: 'files' does not name {WEIGHTS} and, where there are some, the encoder's files alone"
         )
+    _check_kinds(file, config)
     for name, expected in noted.items():
         if not isinstance(expected, dict):
             raise InputError(f"{file}: 'files' says {shown(expected)} of {name}, expected its bytes and sha256")
         _check(path / name, expected)
     return dict(config)
+
+
+def read_description(path: Path) -> Any:
+    """What a folder's ``config.json`` holds, as it is.
+
+    Raises:
+        FileNotFoundError: there is none.
+        InputError: it is no file of JSON, or larger than any model's.
+    """
+    file = path / CONFIG
+    if file.exists() and (not file.is_file() or file.stat().st_size > MOST_BYTES):
+        raise InputError(f"{file}: not a memfold model's, which is a file of at most {MOST_BYTES:,} bytes")
+    return read_json(file)
+
+
+def _check_kinds(file: Path, config: Mapping[str, Any]) -> None:
+    """Refuse entries of another kind than every reader takes them for; what is in them a task or a pipeline checks."""
+    for names, kind, words in (
+        (("task", "runtime"), str, "text"),
+        (("parameters", "plan", "fitted"), dict, "an object"),
+    ):
+        for name in names:
+            if (name in config or name == "task") and not isinstance(config.get(name), kind):
+                raise InputError(f"{file}: {name!r} is {shown(config.get(name))}, expected {words}")
 
 
 def _check(file: Path, expected: Mapping[str, Any]) -> None:

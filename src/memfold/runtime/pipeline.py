@@ -160,7 +160,7 @@ def pipeline_class(kind: str) -> type[Pipeline[Any]]:
 
 def answers_alone(config: Mapping[str, Any]) -> bool:
     """Whether the model that ``config.json`` describes answers without torch; one that goes on learning does not."""
-    return config.get("runtime") in KINDS and not config["parameters"].get("online", False)
+    return config.get("runtime") in KINDS and not config.get("parameters", {}).get("online", False)
 
 
 def load(path: str | Path) -> Pipeline[Any]:
@@ -191,6 +191,6 @@ def read_pipeline(path: Path, config: Mapping[str, Any]) -> Pipeline[Any]:
         if isinstance(error, InputError) and str(error).startswith(weights.where):
             raise
         reason = " ".join(str(error).split())[:500]
-        raise InputError(f"{path / 'config.json'}: does not describe a {config['task']} model ({reason})") from None
+        raise InputError(f"{path / 'config.json'}: does not describe a {config['task']} ({reason})") from None
     weights.finish()
     return result

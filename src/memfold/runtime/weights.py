@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
-from memfold.errors import InputError
+from memfold.errors import InputError, shown
 from memfold.stream import Layer
 
 __all__ = ["Weights"]
@@ -33,13 +33,17 @@ class Weights:
         """Those of a safetensors file.
 
         Raises:
-            InputError: it cannot be read.
+            InputError: it cannot be read, or a value in it is not finite.
         """
         try:
             with safe_open(file, framework="np") as opened:
-                return cls({name: opened.get_tensor(name) for name in opened.keys()}, str(file))  # noqa: SIM118
+                arrays = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
         except (SafetensorError, OSError, TypeError) as error:
             raise InputError(f"{file}: not readable as safetensors ({error})") from None
+        for name, array in arrays.items():
+            if not np.isfinite(array).all():
+                raise InputError(f"{file}: tensor {shown(name)} holds a value that is no finite number")
+        return cls(arrays, str(file))
 
     def take(self, name: str, shape: Sequence[int], dtype: Any = np.float32) -> Array:
         """One of them.

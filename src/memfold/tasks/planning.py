@@ -5,7 +5,6 @@ parameters. Every parameter that somebody has set stays as it is.
 """
 
 import functools
-import json
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,8 @@ from typing import Any, NotRequired
 
 from memfold.budget import Budget
 from memfold.errors import InputError, shown
+from memfold.files import read_json
+from memfold.formats.directory import read_description
 from memfold.formats.schema import check, encode
 from memfold.tasks.parameters import Parameter
 
@@ -104,11 +105,9 @@ def read_plan(path: Path) -> dict[str, Any]:
     """
     file = path / "config.json" if path.is_dir() else path
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{file}: cannot be read ({error.strerror})") from None
-    except ValueError as error:
-        raise InputError(f"{file}: not JSON ({error})") from None
+        content = read_description(path) if path.is_dir() else read_json(file)
+    except FileNotFoundError:
+        raise InputError(f"{file}: there is no such file") from None
     plan = content.get("plan", content) if isinstance(content, dict) else content
     if not isinstance(plan, dict):
         raise InputError(f"{file}: expected an object with a plan, got {shown(plan)}")

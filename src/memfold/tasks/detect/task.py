@@ -370,6 +370,8 @@ class ObjectDetector(Task):
     # -- models on disk --------------------------------------------------------------------------------------
 
     def check_restored(self) -> None:
+        if self.chosen.size is None:
+            raise InputError("neither parameters nor plan have the size of the images")
         count = len(self.classes_)
         self.check_agree(("thresholds", len(self.thresholds_), count))
         for name, fixed in ((MEAN_BOX, self.baseline_), (COMMON_BOX, self.common_)):

@@ -230,6 +230,8 @@ class ImageTask(Task):
             raise InputError(f"stem_stride must be 1, 2, 4 or 8, got {self.stem_stride}")
 
     def check_restored(self) -> None:
+        if self.chosen.size is None:
+            raise InputError("neither parameters nor plan have the size of the images")
         if self.colours_ not in (1, 3):
             raise InputError(f"colours are 1 or 3, got {self.colours_}")
         if not 1 <= self.read_size_ <= LARGEST_READ:
