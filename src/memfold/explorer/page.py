@@ -1,5 +1,6 @@
 """One offline file from the page's parts: words, style, scripts and models."""
 
+import base64
 import json
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -14,6 +15,7 @@ PARTS = files("memfold.explorer") / "parts"
 SCRIPTS = (  # in the order in which they need one another
     "cells.js",
     "reader.js",
+    "learner.js",
     "state.js",
     "ribbon.js",
     "map.js",
@@ -26,7 +28,7 @@ SCRIPTS = (  # in the order in which they need one another
 )
 # The page may run its own script and style, and open no connection of any kind.
 POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; "
+    "default-src 'none'; script-src 'unsafe-inline' 'wasm-unsafe-eval'; style-src 'unsafe-inline'; img-src data:; "
     "base-uri 'none'; form-action 'none'"
 )
 
@@ -45,7 +47,13 @@ def page(models: Sequence[Mapping[str, Any]], language: str) -> str:
         models: packed, each with its ``name``, ``hero``, ``facts`` and ``temperature``; the first is shown first.
         language: that it opens in, ``en`` or ``zh``.
     """
-    content = {"language": language, "version": version("memfold"), "strings": strings(), "models": list(models)}
+    content = {
+        "language": language,
+        "version": version("memfold"),
+        "kernel": base64.b64encode((PARTS / "kernel.wasm").read_bytes()).decode(),
+        "strings": strings(),
+        "models": list(models),
+    }
     data = json.dumps(content, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     scripts = "\n".join((PARTS / name).read_text("utf-8") for name in SCRIPTS)
     filled = {

@@ -127,6 +127,6 @@ set({ ...asked, model: asked.model ?? now.model });
 
 // For tests, and for whoever opens the console.
 window.memfold = {
-  now, set, hold, CELLS, Layer, Reader, find, FEATURES, wilson, overlap, verdict, random, unpacked,
+  now, set, hold, CELLS, Layer, Reader, Learner, find, FEATURES, wilson, overlap, verdict, random, unpacked,
   reader, reading: () => reading, free: () => free, counting: () => counting,
 };
