@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="nee
 
 STEPS, ROWS, INPUTS, HIDDEN = 6, 5, 3, 8
 CASES = [*CELLS, "lstm with peepholes", "coupled_lstm with peepholes"]
-ENGINES = ["wasm", "js"]
+ENGINES = ["wasm", pytest.param("js", marks=pytest.mark.release)]
 
 # A learner with given weights, folded; its head is the identity, so that its outputs are h, and dy their gradient.
 LEARNED = """

@@ -24,6 +24,10 @@ SCRIPTS = (  # in the order in which they need one another
     "sum.js",
     "ledger.js",
     "hold.js",
+    "chart.js",
+    "train.js",
+    "race.js",
+    "flow.js",
     "boot.js",
 )
 # The page may run its own script and style, and open no connection of any kind.

@@ -23,7 +23,10 @@ function drawWords() {
   $("panel").setAttribute("aria-labelledby", `tab${now.zoom}`);
 }
 
-const modelName = (model) => (data.strings[`model ${model.name}`] ? w(`model ${model.name}`) : model.name);
+function modelName({ name }) {
+  if (name.startsWith("mine ")) return w("model mine", { n: name.slice(5) });
+  return data.strings[`model ${name}`] ? w(`model ${name}`) : name;
+}
 
 function drawChoosers() {
   const layer = layerNow();
@@ -39,7 +42,7 @@ function drawChoosers() {
 
 // Where one is, as a path: network, unit, step, number. Each part leads to its distance.
 function drawCrumbs() {
-  const character = quoted([...now.text][now.step] ?? "\n");
+  const character = quoted(pieceAt(now.step));
   const parts = [
     [w("crumb network", { units: layerNow().hidden }), 2],
     [w("crumb unit", { unit: now.unit }), 1],
@@ -55,13 +58,14 @@ function drawCrumbs() {
 
 function drawAbout() {
   const { facts } = packedModel();
-  const filled = { ...facts, nats: number(facts.nats, 3), packed: number(facts.packed, 3) };
+  const filled = { ...facts };
+  for (const name of ["nats", "packed"]) if (name in facts) filled[name] = number(facts[name], 3);
+  if (facts.cell) filled.cell = w(`cell ${facts.cell}`);
   $("about text").textContent = [
     w(`about ${facts.kind}`, filled),
-    w(facts.scored ? `about own ${facts.scored}` : "about nats", filled),
+    "nats" in facts ? w(facts.scored ? `about own ${facts.scored}` : "about nats", filled) : "",
     ...(facts.left || []).map((key) => w(`left ${key.name}`, key)),
   ].join(" ");
-  $("count how").textContent = w("count how", { seed: now.seed });
   $("made").textContent = w("made", { version: data.version });
 }
 
@@ -98,7 +102,7 @@ views.push(drawCrumbs, drawAbout);
 
 $("text").oninput = () => {
   const text = $("text").value;
-  set({ text, step: Math.min([...text].length - 1, MOST_STEPS - 1), holds: [] });
+  set({ text, step: piecesOf(text).length - 1, holds: [] });
 };
 $("unit").onchange = () => set({ unit: Math.round(Number($("unit").value)) || 0 });
 $("value").onchange = () => set({ value: $("value").value });
@@ -116,6 +120,15 @@ $("pattern go").onclick = () => seek("pattern");
 $("pattern").onkeydown = (event) => { if (event.key === "Enter") seek("pattern"); };
 $("let all go").onclick = () => set({ holds: [] });
 $("count go").onclick = toggleCounting;
+$("flow bias").oninput = drawFlow;
+$("flow scale").oninput = drawFlow;
+$("race go").onclick = toggleRace;
+$("train go").onclick = toggleTraining;
+$("train anew").onclick = trainAnew;
+$("train open").onclick = openTrained;
+$("train save").onclick = savePage;
+$("corpus").oninput = trainAnew;
+for (const id of ["train kind", "train units"]) $(id).onchange = trainAnew;
 addEventListener("keydown", onKey);
 addEventListener("hashchange", () => set(readAddress()));
 
@@ -123,10 +136,12 @@ Object.assign(now, beginningOf(0));
 const asked = readAddress();
 if (asked.model) Object.assign(now, beginningOf(asked.model));
 if (!location.hash) asked.holds = now.holds;
+$("corpus").value = data.models[0].probe;
 set({ ...asked, model: asked.model ?? now.model });
 
 // For tests, and for whoever opens the console.
 window.memfold = {
   now, set, hold, CELLS, Layer, Reader, Learner, find, FEATURES, wilson, overlap, verdict, random, unpacked,
+  data, Training, Racer, RACERS, flowOf, savedPage, training: () => training, race: () => race,
   reader, reading: () => reading, free: () => free, counting: () => counting,
 };

@@ -79,7 +79,7 @@ function lstmDrawing() {
     label((middle + out) / 2 - 20, MEMORY_Y - 14, signed(v.i[u] * v.g[u]).replace("+", "+ ").replace(MINUS, `${MINUS} `), { size: 18 }),
     label(692, MEMORY_Y - 14, `c ${signed(v.c[u])}`, { anchor: "end", colour: "memory", weight: 700, size: 20 }),
     label(692, STATE_Y + 26, `h ${signed(v.h[u])}`, { anchor: "end", weight: 700, size: 20 }),
-    label(108, 446, `${w("reads")} ${quoted([...now.text][now.step] ?? "\n")}`, { anchor: "start", size: 20 }));
+    label(108, 446, `${w("reads")} ${quoted(pieceAt(now.step))}`, { anchor: "start", size: 20 }));
 }
 
 // Of a GRU and a plain RNN the equation with its numbers; their valves stand below, as those of the others do.

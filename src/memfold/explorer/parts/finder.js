@@ -88,7 +88,7 @@ function probeOf(number) {
   const last = its.layers.length - 1;
   const names = its.layers[last].kind.values.includes("c") ? ["c", "h"] : ["h"];
   let state = its.start();
-  const steps = its.tokens(text.join("")).map((token) => (state = its.step(token, state))[last]);
+  const steps = its.tokens(text).map((token) => (state = its.step(token, state))[last]);
   const columns = names.flatMap((name) => Array.from({ length: its.layers[last].hidden }, (_, unit) => {
     const values = Float64Array.from(steps, (step) => step[name][unit]);
     const halves = [values.slice(0, half), values.slice(half)];

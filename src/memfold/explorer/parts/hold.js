@@ -49,7 +49,7 @@ function sinceMark(event, prompt) {
 function conditions() {
   const { event } = packedModel().hero;
   const gate = layerNow().kind.values.includes("f") ? "f" : layerNow().kind.values.includes("z") ? "z" : null;
-  const text = [...now.text].slice(0, MOST_STEPS);
+  const text = piecesOf(now.text);
   const from = Math.min(now.step, text.length - 1);
   const held = (value) => [{ layer: now.layer, gate, unit: now.unit, from, value }];
   const signs = event.kind === "sign" ? event.signs : event.marks;
@@ -70,7 +70,7 @@ function startCounting() {
   const mine = counting;
   for (const way of ways) {
     const text = way.text.length ? way.text : ["\n"];
-    const read = its.read(its.tokens(text.join("")), way.holds);
+    const read = its.read(its.tokens(text), way.holds);
     way.after = read.steps[read.steps.length - 1].layers;
     way.held = way.holds.map((h) => ({ ...h, from: 0 })); // its step has come
   }
@@ -115,8 +115,40 @@ const signName = (sign) => (sign === '"' ? w("quotation mark") : quoted(sign));
 
 const countKey = () => JSON.stringify([now.model, now.text, now.step, now.layer, now.unit, now.seed]);
 
+// A network of numbers is not let to write: how far off it is with the gate held says what the gate is for.
+function drawErrors() {
+  const its = reader();
+  const gate = layerNow().kind.values.find((name) => name === "f" || name === "z");
+  const pieces = piecesOf(now.text);
+  const tokens = its.tokens(pieces);
+  const from = Math.min(now.step, pieces.length - 2);
+  const error = (value) => {
+    const holds = value === null ? [] : [{ layer: now.layer, gate, unit: now.unit, from, value }];
+    const { steps } = its.read(tokens, holds, free);
+    let sum = 0;
+    for (let t = from; t + 1 < pieces.length; t++) sum += Math.abs(steps[t].next[0] - Number(pieces[t + 1]));
+    return sum / (pieces.length - 1 - from);
+  };
+  const ways = [["free", null], ...(gate ? [["shut", 0], ["open", 1]] : [])].map(([name, value]) => ({ name, value, error: error(value) }));
+  const most = Math.max(...ways.map((way) => way.error)) || 1;
+  const filled = { gate: gate ? w(`value ${gate}`) : "", unit: now.unit, step: from + 1 };
+  $("count question").textContent = w("count question numbers", filled);
+  $("counts").replaceChildren(...ways.map((way) => el("div", { class: `count ${way.name}${way.value === packedModel().hero.held ? " changed" : ""}` },
+    el("div", { class: "count-name" }, w(`error ${way.name}`, filled)),
+    el("div", { class: "track" }, el("i", { class: "fill", style: `width:${(100 * way.error) / most}%` })),
+    el("div", { class: "count-words" }, w("error of", { error: plain(way.error) })))));
+  const [asIs, ...held] = ways;
+  const worst = held.sort((a, b) => b.error - a.error)[0];
+  $("verdict").textContent = !worst ? "" : worst.error > 1.2 * asIs.error
+    ? w("error more", { held: worst.value, changed: plain(worst.error), free: plain(asIs.error), times: number(worst.error / asIs.error, 1) })
+    : w("error none");
+}
+
 function drawCount() {
   const { event } = packedModel().hero;
+  $("count go").hidden = !event;
+  $("count how").textContent = event ? w("count how", { seed: now.seed }) : w("error how");
+  if (!event) return drawErrors();
   const fits = counting && counting.key === countKey();
   if (counting && !fits) counting = null;
   const kind = event.kind === "sign" ? "sign" : "line";

@@ -38,16 +38,31 @@ function inKernel(bytes) {
 // c[m * ck + n] += the sum over k of a[m * am + k * ak] * b[k * bk + n]
 function productInScript(c, ck, a, am, ak, b, bk, m, n, k) {
   for (let i = 0; i < m; i++) {
-    for (let p = 0; p < k; p++) {
-      const s = a[i * am + p * ak];
-      if (s === 0) continue;
-      for (let j = 0; j < n; j++) c[i * ck + j] += s * b[p * bk + j];
+    const row = i * ck;
+    let p = 0;
+    for (; p + 4 <= k; p += 4) { // four at a time: c is read and written a quarter as often
+      const at = i * am + p * ak;
+      const a0 = a[at];
+      const a1 = a[at + ak];
+      const a2 = a[at + 2 * ak];
+      const a3 = a[at + 3 * ak];
+      const from = p * bk;
+      for (let j = 0; j < n; j++) {
+        const q = from + j;
+        c[row + j] += a0 * b[q] + a1 * b[q + bk] + a2 * b[q + 2 * bk] + a3 * b[q + 3 * bk];
+      }
     }
+    for (; p < k; p++) addRow(c, row, b, p * bk, n, a[i * am + p * ak]);
   }
 }
 
 function squashInScript(y, x, n, tanh) {
   for (let k = 0; k < n; k++) y[k] = tanh ? Math.tanh(x[k]) : 1 / (1 + Math.exp(-x[k]));
+}
+
+// to[at + j] += times * from[start + j], for n of them
+function addRow(to, at, from, start, n, times) {
+  if (times !== 0) for (let j = 0; j < n; j++) to[at + j] += times * from[start + j];
 }
 
 const SQUASHED = { h: true, g: true, n: true }; // by tanh; other gates by the sigmoid
@@ -64,7 +79,7 @@ class Learner {
     const { parts, product, squash, kind } = shared({
       w: size, d: size, first: size, second: size, turned: N * H, headTurned: O * H,
       pre: T * B * N, state: T * B * N, act: T * B * N, h: (T + 1) * B * H, c: (T + 1) * B * H, shown: T * B * H, reset: T * B * H,
-      y: T * B * O, dh: T * B * H, later: B * H, laterC: B * H, byReset: B * H,
+      y: T * B * O, dh: T * B * H, later: B * H, laterC: B * H, byReset: B * H, bias: N,
     }, wasm);
     Object.assign(this, parts, { product, squash, engine: kind, cell, gates, H, N, O, T, B, tokens, inputs: tokens || inputs, outputs, size });
     // Each weight is a part of w, its gradient the same part of d. Matrices stand turned: a row for each input.
@@ -110,12 +125,13 @@ class Learner {
   forward(x, every = true) {
     const { T, B, H, N, O, cell } = this;
     const gru = cell.startsWith("gru");
+    for (let j = 0; j < N; j++) this.bias[j] = this.bias_ih[j] + (gru ? 0 : this.bias_hh[j]);
     for (let t = 0; t < T; t++) {
       const [from, to] = [t * B * N, (t + 1) * B * N];
       const pre = this.pre.subarray(from, to);
       const state = gru ? this.state.subarray(from, to) : pre; // what the state says; of a GRU apart
       this.#fromInput(pre, x, t);
-      for (let b = 0; b < B; b++) for (let j = 0; j < N; j++) state[b * N + j] = this.bias_hh[j] + (gru ? 0 : state[b * N + j]);
+      if (gru) for (let b = 0; b < B; b++) state.set(this.bias_hh, b * N);
       const before = this.h.subarray(t * B * H, (t + 1) * B * H);
       const columns = cell === "gru_reset_before" ? 2 * H : N;
       this.product(state, N, before, H, 1, this.weight_hh, N, B, columns, H);
@@ -131,13 +147,11 @@ class Learner {
   }
 
   #fromInput(pre, x, t) {
-    const { B, N, inputs } = this;
+    const { B, N, inputs, weight_ih, bias } = this;
     for (let b = 0; b < B; b++) {
-      const q = b * N;
-      pre.set(this.bias_ih, q);
-      const add = (row, times) => { for (let j = 0, r = row * N; j < N; j++) pre[q + j] += times * this.weight_ih[r + j]; };
-      if (this.tokens) add(x[t * B + b], 1);
-      else for (let k = 0; k < inputs; k++) if (x[(t * B + b) * inputs + k]) add(k, x[(t * B + b) * inputs + k]);
+      pre.set(bias, b * N);
+      if (this.tokens) addRow(pre, b * N, weight_ih, x[t * B + b] * N, N, 1);
+      else for (let k = 0; k < inputs; k++) addRow(pre, b * N, weight_ih, k * N, N, x[(t * B + b) * inputs + k]);
     }
   }
 
@@ -175,13 +189,15 @@ class Learner {
       }
       const [i, g] = [this.#gate("i", q), this.#gate("g", q)];
       const f = coupled ? null : this.#gate("f", q);
-      for (let u = 0; u < H; u++) c[u] = (f ? f[u] : 1 - i[u]) * before[u] + i[u] * g[u];
+      if (f) for (let u = 0; u < H; u++) c[u] = f[u] * before[u] + i[u] * g[u];
+      else for (let u = 0; u < H; u++) c[u] = before[u] + i[u] * (g[u] - before[u]); // f = 1 - i
       const peep = this.#peep("o");
       if (peep) for (let u = 0; u < H; u++) pre[b * N + block("o") + u] += peep[u] * c[u];
       const o = this.#gate("o", q);
       const shown = this.shown.subarray(s, s + H);
       this.squash(shown, c, H, true);
-      for (let u = 0; u < H; u++) this.h[s + B * H + u] = o[u] * shown[u];
+      const h = this.h.subarray(s + B * H, s + B * H + H);
+      for (let u = 0; u < H; u++) h[u] = o[u] * shown[u];
     }
   }
 
@@ -220,7 +236,7 @@ class Learner {
     const count = (T - first) * B;
     const dy = this.y.subarray(first * B * O);
     this.product(this.d_head, O, this.h.subarray((first + 1) * B * H), 1, H, dy, O, H, O, count);
-    for (let k = 0; k < count; k++) for (let j = 0; j < O; j++) this.d_headBias[j] += dy[k * O + j];
+    for (let k = 0; k < count; k++) addRow(this.d_headBias, 0, dy, k * O, O, 1);
     this.product(this.dh.subarray(first * B * H), H, dy, O, 1, this.headTurned, H, count, H, O);
     const byState = gru ? this.state : this.pre; // both now take gradients
     for (let t = T - 1; t >= 0; t--) {
@@ -236,15 +252,14 @@ class Learner {
     }
     this.product(this.d_weight_hh, N, this.h, 1, H, byState, N, H, resetsBefore ? 2 * H : N, T * B);
     if (resetsBefore) this.product(this.d_weight_hh.subarray(2 * H), N, this.reset, 1, H, byState.subarray(2 * H), N, H, H, T * B);
+    const { pre, inputs, tokens, d_bias_ih: byBias, d_bias_hh: byStateBias, d_weight_ih: byInput } = this;
     for (let k = 0; k < T * B; k++) {
-      for (let j = 0, q = k * N; j < N; j++) {
-        this.d_bias_ih[j] += this.pre[q + j];
-        this.d_bias_hh[j] += byState[q + j];
-      }
-      const add = (row, times) => { for (let j = 0, q = k * N, r = row * N; j < N; j++) this.d_weight_ih[r + j] += times * this.pre[q + j]; };
-      if (this.tokens) add(x[k], 1);
-      else for (let i = 0; i < this.inputs; i++) if (x[k * this.inputs + i]) add(i, x[k * this.inputs + i]);
+      addRow(byBias, 0, pre, k * N, N, 1);
+      if (gru) addRow(byStateBias, 0, byState, k * N, N, 1);
+      if (tokens) addRow(byInput, x[k] * N, pre, k * N, N, 1);
+      else for (let i = 0; i < inputs; i++) addRow(byInput, i * N, pre, k * N, N, x[k * inputs + i]);
     }
+    if (!gru) byStateBias.set(byBias);
   }
 
   #rnnBackward(t, dh) {
@@ -255,20 +270,27 @@ class Learner {
   }
 
   #lstmBackward(t, dh) {
-    const { B, H, N, pre, act } = this;
+    const { B, H, N, pre, act, laterC } = this;
     const coupled = this.cell === "coupled_lstm";
     const [I, F, G, O] = ["i", "f", "g", "o"].map((name) => this.gates.indexOf(name) * H);
     const [pi, pf, po] = ["i", "f", "o"].map((name) => this.#peep(name));
     const [dpi, dpf, dpo] = ["i", "f", "o"].map((name) => this.#peep(name, this.d_weight_ph));
+    // Plain indices and no arrays in here: this loop is what is left of the time beside the products.
     for (let b = 0; b < B; b++) {
-      const [q, s, e] = [(t * B + b) * N, (t * B + b) * H, b * H];
-      const [before, c] = [this.c.subarray(s, s + H), this.c.subarray(s + B * H, s + B * H + H)];
-      for (let u = 0; u < H; u++) {
-        const [i, g, o, shown] = [act[q + I + u], act[q + G + u], act[q + O + u], this.shown[s + u]];
+      const q = (t * B + b) * N;
+      const s = (t * B + b) * H;
+      const before = this.c.subarray(s, s + H);
+      const c = this.c.subarray(s + B * H, s + B * H + H);
+      const tanhs = this.shown.subarray(s, s + H);
+      for (let u = 0, e = b * H; u < H; u++, e++) {
+        const i = act[q + I + u];
+        const g = act[q + G + u];
+        const o = act[q + O + u];
         const f = coupled ? 1 - i : act[q + F + u];
-        const grown = dh[e + u];
+        const shown = tanhs[u];
+        const grown = dh[e];
         const dout = grown * shown * o * (1 - o);
-        let dc = this.laterC[e + u] + grown * o * (1 - shown * shown);
+        let dc = laterC[e] + grown * o * (1 - shown * shown);
         if (po) { dc += dout * po[u]; dpo[u] += dout * c[u]; }
         const din = dc * (coupled ? g - before[u] : g) * i * (1 - i);
         let back = dc * f;
@@ -281,7 +303,7 @@ class Learner {
         pre[q + I + u] = din;
         pre[q + G + u] = dc * i * (1 - g * g);
         pre[q + O + u] = dout;
-        this.laterC[e + u] = back;
+        laterC[e] = back;
       }
     }
   }
@@ -293,7 +315,10 @@ class Learner {
     for (let b = 0; b < B; b++) {
       const [q, e] = [(t * B + b) * N, b * H];
       for (let u = 0; u < H; u++) {
-        const [r, z, n, grown] = [act[q + u], act[q + H + u], act[q + 2 * H + u], dh[e + u]];
+        const r = act[q + u];
+        const z = act[q + H + u];
+        const n = act[q + 2 * H + u];
+        const grown = dh[e + u];
         const dn = grown * (1 - z) * (1 - n * n);
         if (!resetsBefore) {
           pre[q + u] = dn * state[q + 2 * H + u] * r * (1 - r);
@@ -323,20 +348,26 @@ class Learner {
   // The mean of -ln p of the targets, (T, B), in nats; y becomes its gradient. A target below 0 does not count.
   crossEntropy(targets) {
     const { y, O, outputs } = this;
-    let [loss, count] = [0, 0];
-    for (const target of targets) if (target >= 0) count += 1;
-    targets.forEach((target, k) => {
+    const count = targets.reduce((sum, target) => sum + (target >= 0), 0);
+    let loss = 0;
+    for (let k = 0; k < targets.length; k++) {
+      const target = targets[k];
       const row = y.subarray(k * O, (k + 1) * O);
-      if (target < 0) { row.fill(0); return; }
-      let [top, sum] = [-Infinity, 0];
+      if (target < 0) { row.fill(0); continue; }
+      let top = -Infinity;
       for (let j = 0; j < outputs; j++) if (row[j] > top) top = row[j];
       const right = row[target] - top;
-      for (let j = 0; j < outputs; j++) sum += (row[j] = Math.exp(row[j] - top));
+      let sum = 0;
+      for (let j = 0; j < outputs; j++) {
+        row[j] = Math.exp(row[j] - top);
+        sum += row[j];
+      }
       loss += Math.log(sum) - right;
-      for (let j = 0; j < outputs; j++) row[j] /= sum * count;
+      const share = 1 / (sum * count);
+      for (let j = 0; j < outputs; j++) row[j] *= share;
       row.fill(0, outputs);
       row[target] -= 1 / count;
-    });
+    }
     return loss / count;
   }
 
@@ -366,9 +397,11 @@ class Learner {
     const whole = 1 - 0.999 ** this.updates;
     for (let k = 0; k < size; k++) {
       const g = d[k] * shrunk;
-      first[k] += 0.1 * (g - first[k]);
-      second[k] += 0.001 * (g * g - second[k]);
-      w[k] -= (step * first[k]) / (Math.sqrt(second[k] / whole) + 1e-8);
+      const mean = first[k] + 0.1 * (g - first[k]);
+      const square = second[k] + 0.001 * (g * g - second[k]);
+      first[k] = mean;
+      second[k] = square;
+      w[k] -= (step * mean) / (Math.sqrt(square / whole) + 1e-8);
     }
     return norm;
   }

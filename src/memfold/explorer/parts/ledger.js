@@ -13,7 +13,7 @@ function drawLedger() {
   const total = parts.reduce((a, b) => a + b, 0);
   const weight = parts.reduce((a, b) => a + Math.abs(b), 0);
   const most = Math.max(...parts.map(Math.abs)) || 1;
-  const characters = [...now.text];
+  const characters = piecesOf(now.text);
   const steps = reading.steps.length;
   // Bars above and below a line: a step each, in the ribbon's order.
   const [width, height, middle] = [1000, 150, 75];
@@ -28,13 +28,13 @@ function drawLedger() {
     el("rect", { x: now.step * each, y: 0, width: Math.max(each, 1), height, class: "cursor" })));
   const order = parts.map((part, t) => [part, t]).sort((a, b) => Math.abs(b[0]) - Math.abs(a[0])).slice(0, 5);
   $("ledger top").replaceChildren(...order.filter(([part]) => Math.abs(part) > 0.005 * weight).map(([part, t]) => el("li", {},
-    el("button", { onclick: () => set({ step: t }), class: "character" }, shown(characters[t] ?? "\n")),
+    el("button", { onclick: () => set({ step: t }), class: "character" }, shown(characters[t] ?? pieceAt(t))),
     el("span", {}, w("ledger step", { step: t + 1 })),
     el("output", {}, signed(part, 3)),
     el("span", { class: "share" }, weight ? percent(Math.abs(part) / weight) : ""))));
   const [first, at] = order[0];
   $("ledger text").textContent = w("ledger text", {
-    state, total: number(total, 3), character: quoted(characters[at] ?? "\n"), step: at + 1,
+    state, total: number(total, 3), character: quoted(characters[at] ?? pieceAt(at)), step: at + 1,
     share: weight ? percent(Math.abs(first) / weight) : "0 %",
   });
 }

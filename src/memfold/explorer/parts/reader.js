@@ -54,25 +54,41 @@ function random(seed) {
   };
 }
 
-// A language model of characters: layers of cells, and a linear head for what comes next.
+// Numbers as people paste them: one after the other, or the last column of lines with several.
+function numbersIn(text) {
+  const lines = text.split(/\n/).map((line) => line.trim()).filter(Boolean);
+  const parts = lines.length > 1 && lines.every((line) => /[,;\t]/.test(line))
+    ? lines.map((line) => line.split(/[,;\t]/).pop().trim())
+    : text.split(/[\s,;]+/);
+  return parts.filter((part) => part !== "" && Number.isFinite(Number(part)));
+}
+
+// A trained network: layers of cells, and a linear head. It reads characters and says which comes next, or reads numbers
+// and says the next one.
 class Reader {
-  constructor({ characters, layers, head, headBias }) {
+  constructor({ characters = null, layers, head, headBias, scale = null }) {
     this.characters = characters; // by token; the first stands for every character that the model does not know
-    this.index = new Map(characters.map((character, token) => [character, token]).slice(1));
+    this.index = characters && new Map(characters.map((character, token) => [character, token]).slice(1));
     this.layers = layers;
     this.head = head; // (V, H)
     this.headBias = headBias;
+    this.scale = scale; // of numbers: what is taken away from them, and what they are then divided by
+  }
+
+  get numeric() {
+    return this.characters === null;
   }
 
   // From the packed form. Embedding and weight_ih are multiplied once, and so are the two halves of a tied head.
   static opened(packed) {
-    const embedding = unpacked(packed.embedding);
-    const [vocabulary, features] = packed.embedding.shape;
+    const numeric = !packed.characters;
+    const embedding = packed.embedding ? unpacked(packed.embedding) : null;
+    const [vocabulary, features] = embedding ? packed.embedding.shape : [0, 0];
     const layers = packed.layers.map((given, number) => {
       const weights = Object.fromEntries(Object.entries(given.weights).map(([name, part]) => [name, unpacked(part)]));
       const { cell, hidden, inputs } = given;
       const layer = { cell, hidden, inputs, ...weights };
-      if (number === 0) {
+      if (number === 0 && embedding) {
         const rows = CELLS[cell].gates.length * hidden;
         layer.table = timesTransposed(embedding, weights.weight_ih, vocabulary, features, rows);
         layer.weight_ih = null;
@@ -90,11 +106,20 @@ class Reader {
       head = timesTransposed(embedding, turned, vocabulary, features, hidden);
       addProduct(headBias, embedding, bias, 0, vocabulary, features);
     }
-    return new Reader({ characters: ["\ufffd", ...packed.characters], layers, head, headBias });
+    const characters = numeric ? null : ["\ufffd", ...packed.characters];
+    return new Reader({ characters, layers, head, headBias, scale: packed.scale });
   }
 
-  tokens(text) {
-    return [...text].map((character) => this.index.get(character) ?? 0);
+  // What a text is read as, step by step: its characters, or its numbers.
+  pieces(text) {
+    return this.numeric ? numbersIn(text) : [...text];
+  }
+
+  // What the first layer takes of each piece: a token, or an array of one number.
+  tokens(pieces) {
+    if (!this.numeric) return Array.from(pieces, (character) => this.index.get(character) ?? 0);
+    const { mean, deviation } = this.scale;
+    return Array.from(pieces, (piece) => [(Number(piece) - mean) / deviation]);
   }
 
   start() {
@@ -126,7 +151,7 @@ class Reader {
     let state = same ? steps[same - 1].layers : this.start();
     for (let t = same; t < tokens.length; t++) {
       state = this.step(tokens[t], state, holds.filter((held) => t >= held.from));
-      steps.push({ layers: state, next: softmax(this.logits(state)) });
+      steps.push({ layers: state, next: this.next(state) });
     }
     return { tokens, holds, steps };
   }
@@ -136,8 +161,16 @@ class Reader {
     const [old, now] = [texts(earlier.holds), texts(holds)];
     const changed = [...earlier.holds.filter((h, k) => !now.includes(old[k])), ...holds.filter((h, k) => !old.includes(now[k]))];
     let same = Math.min(tokens.length, earlier.tokens.length, ...changed.map((held) => held.from));
-    for (let t = 0; t < same; t++) if (tokens[t] !== earlier.tokens[t]) same = t;
+    const differ = (a, b) => (this.numeric ? a.some((value, k) => value !== b[k]) : a !== b);
+    for (let t = 0; t < same; t++) if (differ(tokens[t], earlier.tokens[t])) same = t;
     return Math.max(0, same);
+  }
+
+  // What the network says after a step: the probability of every character, or the number that it expects.
+  next(state) {
+    const out = this.logits(state);
+    if (!this.numeric) return softmax(out);
+    return out.map((value) => value * this.scale.deviation + this.scale.mean);
   }
 
   // What a text costs: the mean of -ln p of each character but the first.

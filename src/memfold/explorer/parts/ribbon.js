@@ -5,10 +5,12 @@ function drawRibbon() {
   const most = Math.max(0.05, ...values.map(Math.abs));
   const box = $("ribbon");
   const tokens = reading.tokens;
-  const characters = [...now.text].slice(0, MOST_STEPS);
+  const { numeric } = reader();
+  const characters = piecesOf(now.text);
+  const range = numeric ? [Math.min(...characters), Math.max(...characters)] : null;
   const unknown = new Set();
   const tiles = tokens.map((token, t) => {
-    const character = characters[t] ?? "\n";
+    const character = characters[t] ?? pieceAt(t);
     if (token === 0) unknown.add(character);
     const strength = Math.min(1, Math.abs(values[t]) / most);
     const held = now.holds.some((h) => h.layer === now.layer && h.unit === now.unit && t >= h.from);
@@ -19,7 +21,8 @@ function drawRibbon() {
       style: `--s:${strength.toFixed(3)}`,
       "aria-selected": t === now.step ? "true" : "false",
       "aria-label": `${shown(character)} ${signed(values[t])}`,
-    }, token === 0 ? "□" : shown(character));
+    }, numeric ? column((character - range[0]) / (range[1] - range[0] || 1)) : token === 0 ? "□" : shown(character));
+    if (numeric) tile.classList.add("number");
     return tile;
   });
   // A line's end breaks the ribbon's line as it breaks the text's.
@@ -31,12 +34,15 @@ function drawRibbon() {
   box.replaceChildren(...parts);
   box.setAttribute("aria-activedescendant", `t${now.step}`);
   box.setAttribute("aria-label", w("ribbon label", { value: w(`value ${now.value}`), unit: now.unit }));
-  const cut = [...now.text].length > MOST_STEPS ? w("cut", { most: MOST_STEPS }) : "";
+  const cut = reader().pieces(now.text).length > MOST_STEPS ? w("cut", { most: MOST_STEPS }) : "";
   const strange = unknown.size ? w("unknown", { characters: [...unknown].slice(0, 12).join(" ") }) : "";
   $("notice").textContent = [cut, strange].filter(Boolean).join(" ");
   if ($("text").value !== now.text) $("text").value = now.text;
   $("scale").textContent = w("scale", { value: w(`value ${now.value}`), most: number(most) });
 }
+
+// A number as a column: where it stands between the least and the greatest of the text.
+const column = (share) => el("i", { class: "column", style: `height:${(4 + 30 * share).toFixed(1)}px` });
 
 function chooseTile(event) {
   const tile = event.target.closest(".tile");
@@ -47,7 +53,7 @@ function chooseTile(event) {
 function drawSentence() {
   const v = valuesAt(now.step);
   const u = now.unit;
-  const filled = { character: quoted([...now.text][now.step] ?? "\n"), unit: u, step: now.step + 1 };
+  const filled = { character: quoted(pieceAt(now.step)), unit: u, step: now.step + 1 };
   for (const name of layerNow().kind.values) filled[name] = number(v[name][u]);
   const kind = v.c ? "lstm" : v.z ? "gru" : "rnn";
   if (kind === "lstm") Object.assign(filled, { keeps: percent(v.f[u]), writes: percent(v.i[u]) });
@@ -55,8 +61,25 @@ function drawSentence() {
   $("sentence").textContent = w(`sentence ${kind}`, filled);
 }
 
+// What a network of numbers expects, beside what came.
+function drawExpected() {
+  const [expected] = reading.steps[now.step].next;
+  const characters = piecesOf(now.text);
+  const came = characters[now.step + 1];
+  const error = (step) => Math.abs(reading.steps[step].next[0] - characters[step + 1]);
+  const errors = characters.slice(1).map((_, step) => error(step)).sort((a, b) => a - b);
+  $("bets").replaceChildren();
+  $("bets text").textContent = came === undefined
+    ? w("expected end", { expected: plain(expected) })
+    : w("expected came", {
+      expected: plain(expected), came, error: plain(error(now.step)),
+      share: percent(errors.filter((one) => one < error(now.step)).length / errors.length),
+    });
+}
+
 function drawBets() {
   const its = reader();
+  if (its.numeric) return drawExpected();
   const { next } = reading.steps[now.step];
   const best = Array.from(next, (p, token) => [p, token]).filter(([, token]) => token > 0)
     .sort((a, b) => b[0] - a[0]).slice(0, 6);
@@ -68,7 +91,7 @@ function drawBets() {
   $("bets").replaceChildren(...rows);
   let text = w("bets end");
   if (comes !== undefined) {
-    const character = quoted([...now.text][now.step + 1]);
+    const character = quoted(pieceAt(now.step + 1));
     const place = 1 + next.filter((p) => p > next[comes]).length;
     text = w("bets came", { character, share: percent(next[comes]), place });
   }

@@ -1,8 +1,10 @@
 // The state of the page: everything a visitor chose. It stands in the address after #, so that a view can be sent on.
 
+const DATA_OPENS = '<' + 'script type="application/json" id="data">'; // in two, as all tags in a script
+const source = document.documentElement.outerHTML; // the page as it came, for saving it with other models
 const data = JSON.parse(document.getElementById("data").textContent);
 const $ = (id) => document.getElementById(id);
-const MOST_STEPS = 400; // characters that are read; more would make tiles that nobody can follow
+const MOST_STEPS = 400; // characters or numbers that are read; more would make tiles that nobody can follow
 
 const now = {
   language: data.language,
@@ -32,6 +34,8 @@ function reader(number = now.model) {
 }
 
 const packedModel = () => data.models[now.model];
+const piecesOf = (text) => reader().pieces(text).slice(0, MOST_STEPS);
+const pieceAt = (step) => piecesOf(now.text)[step] ?? (reader().numeric ? "0" : "\n");
 let reading = null; // of the text, with the holds
 let free = null; // of the text, without them
 
@@ -46,13 +50,18 @@ function number(value, digits = 2) {
   return (value < 0 && Number(rounded) !== 0 ? MINUS : "") + rounded;
 }
 const signed = (value, digits = 2) => (value >= 0 || Number(value.toFixed(digits)) === 0 ? "+" : "") + number(value, digits);
+// A number of a person's own scale, with four digits that count.
+const plain = (value) => String(Number(value.toPrecision(4))).replace("-", MINUS);
 const percent = (share) => `${Math.round(100 * share)} %`;
 function shown(character) {
   if (character === "\n") return "↵";
   if (character === " ") return "␣";
   return character;
 }
-const quoted = (character) => (now.language === "zh" ? `「${shown(character)}」` : `“${shown(character)}”`);
+function quoted(piece) {
+  if (reader().numeric) return piece;
+  return now.language === "zh" ? `「${shown(piece)}」` : `“${shown(piece)}”`;
+}
 
 // -- elements
 
@@ -117,8 +126,8 @@ function set(change) {
   if (modelChanged) Object.assign(now, beginningOf(change.model));
   Object.assign(now, change);
   const its = reader();
-  const text = [...now.text].slice(0, MOST_STEPS);
-  if (!text.length) text.push("\n");
+  const text = piecesOf(now.text);
+  if (!text.length) text.push(its.numeric ? "0" : "\n");
   now.layer = clamp(now.layer, 0, its.layers.length - 1);
   now.unit = clamp(now.unit, 0, layerNow().hidden - 1);
   now.step = clamp(now.step, 0, text.length - 1);
@@ -126,7 +135,7 @@ function set(change) {
   if (!layerNow().kind.values.includes(now.value)) now.value = layerNow().kind.values.includes("c") ? "c" : "h";
   now.holds = now.holds.filter((h) => its.layers[h.layer] && h.unit < its.layers[h.layer].hidden
     && its.layers[h.layer].kind.values.includes(h.gate) && !["c", "h"].includes(h.gate));
-  const tokens = its.tokens(text.join(""));
+  const tokens = its.tokens(text);
   if (modelChanged) reading = free = null;
   free = its.read(tokens, [], free);
   reading = now.holds.length ? its.read(tokens, now.holds, reading || free) : free;

@@ -10,7 +10,7 @@ function drawSum() {
   const its = reader();
   const u = now.unit;
   const v = valuesAt(now.step);
-  const character = quoted([...now.text][now.step] ?? "\n");
+  const character = quoted(pieceAt(now.step));
   const input = now.layer ? w("layer below") : w("letter", { character });
   const rows = layerNow().kind.gates.map((gate) => {
     const terms = its.terms(reading, now.layer, gate, u, now.step);
