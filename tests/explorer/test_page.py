@@ -87,17 +87,16 @@ def test_all_states_in_every_scheme(language: str, width: int, scheme: str, less
 
 @pytest.mark.release
 @pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
-@pytest.mark.parametrize("model", range(len(LESSON)))
+@pytest.mark.parametrize("model", range(LESSON.index("taxi")))  # all that write
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_the_held_gate_of_the_hero_makes_it_forget(model: int, seed: int, lesson: Path, browser: Any) -> None:
     watched = Watched(browser, lesson, 1280, before="delete window.WebAssembly;")
     watched.page.evaluate("(state) => memfold.set(state)", {"model": model, "seed": seed})
     free, shut, held_open, without = watched.count()
-    name = watched.page.evaluate("document.querySelector('#models [aria-pressed=true]').textContent")
-    held = shut if "novel" in name else held_open
+    held = held_open if watched.page.evaluate("memfold.data.models[memfold.now.model].hero.held") else shut
     intervals = watched.page.evaluate("(hits) => hits.map((n) => memfold.wilson(n, 100))", [free, held, without])
     assert intervals[1][1] < intervals[0][0]  # as it is and held do not overlap
-    assert without < held < free
+    assert without <= held < free
     assert watched.wrong == []
     watched.context.close()
 
@@ -149,6 +148,37 @@ class TestVisit:
         assert watched.wrong == []
         watched.context.close()
 
+    def test_a_span_is_brushed_on_the_map_and_its_unit_found(self, lesson: Path, browser: Any) -> None:
+        watched = Watched(browser, lesson, 1280)
+        page = watched.page
+        text = '"No, I am not going there," he said and went. "But why not?" she asked him, looking up.'
+        page.evaluate("(text) => memfold.set({text, zoom: 2})", text)
+        spans = [(match.start(), match.end() - 2) for match in re.finditer('"[^"]*"', text)]  # the marks that open
+        page.locator("#map").scroll_into_view_if_needed()
+        box = page.locator("#map").bounding_box()
+        each = box["width"] / len(text)
+        for first, last in spans:
+            page.mouse.move(box["x"] + each * (first + 0.5), box["y"] + 20)
+            page.mouse.down()
+            page.mouse.move(box["x"] + each * (last + 0.5), box["y"] + 40, steps=3)
+            page.mouse.up()
+        assert page.evaluate("memfold.now.marks") == [list(span) for span in spans]
+        page.get_by_role("button", name="what I marked").click()
+        page.wait_for_function("document.getElementById('found').children.length > 0")
+        scores = [float(score) for score in page.locator("#found output").all_inner_texts()]
+        assert max(scores) > 0.9
+        watched.settle()
+        again = watched.context.new_page()
+        again.goto(page.url)
+        assert again.evaluate("memfold.now.marks") == page.evaluate("memfold.now.marks")
+        page.focus("#ribbon")
+        page.evaluate("memfold.set({marks: [], step: 4})")
+        for _ in range(2):
+            page.keyboard.press("Shift+ArrowRight")
+        assert page.evaluate("memfold.now.marks") == [[5, 6]]
+        assert watched.wrong == []
+        watched.context.close()
+
     def test_the_sum_says_that_a_gate_is_held_from_its_step_on(self, lesson: Path, browser: Any) -> None:
         watched = Watched(browser, lesson, 1280)
         page = watched.page
@@ -187,8 +217,11 @@ def test_the_words_that_the_scripts_ask_for_are_in_the_table_in_both_languages()
 def test_the_lessons_models_are_small_and_their_rounding_costs_less_than_a_thousandth() -> None:
     models = lesson_models()
     assert sum(len(json.dumps(model, ensure_ascii=False).encode()) for model in models) < 600_000
-    for model in models:
-        assert model["facts"]["packed"] - model["facts"]["nats"] < 1e-3
+    for facts in (model["facts"] for model in models):
+        if "nats" in facts:
+            assert facts["packed"] - facts["nats"] < 1e-3
+        else:
+            assert facts["packed_error"] < 1.01 * facts["error"]
 
 
 # -- the command ---------------------------------------------------------------------------------------------
@@ -201,7 +234,7 @@ def test_the_command_writes_the_page_with_a_text_before_the_model_that_knows_it(
     assert "page.html is ready" in answer.stderr
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     data = json.loads(page.split('id="data">')[1].split("</script>")[0])
-    assert [model["name"] for model in data["models"]] == ["poems", "prose"]
+    assert [model["name"] for model in data["models"]] == ["poems", *(name for name in LESSON if name != "poems")]
     assert data["models"][0]["hero"]["text"] == "白日依山盡，黃河入海流。\n"
 
 

@@ -15,7 +15,7 @@ from memfold.cells.folding import fold_backward, trace
 from memfold.cells.table import CELLS
 from memfold.explain import Clamp, account, find_units, text_features, traced, what_if
 from memfold.explorer import explore, lesson_models
-from memfold.explorer.packing import CharacterModel
+from memfold.explorer.packing import CharacterModel, NumberModel
 from memfold.nn import LSTM
 
 CHROMIUM = shutil.which("chromium")
@@ -90,6 +90,20 @@ def test_every_value_of_the_models_is_that_of_their_weights_and_the_ledger_adds_
     assert nats == pytest.approx(model.nats(text), abs=1e-9)
 
 
+def test_what_a_network_of_numbers_expects_is_what_its_weights_expect(page: Any) -> None:
+    packed = next(model for model in lesson_models() if model["name"] == "taxi")
+    got = page.evaluate(
+        """() => {
+          memfold.set({model: memfold.data.models.findIndex((model) => model.name === "taxi")});
+          return memfold.reading().steps.map((step) => [step.next[0], ...step.layers[0].c]);
+        }"""
+    )
+    numbers = np.array(packed["hero"]["text"].split(), float)
+    model = NumberModel.unpacked(packed)
+    np.testing.assert_allclose([step[0] for step in got], model.expected(numbers), rtol=1e-9)
+    np.testing.assert_allclose([step[1:] for step in got], model.values(numbers)[0]["c"], atol=1e-9)
+
+
 @pytest.fixture(scope="module")
 def layer() -> tuple[LSTM, torch.Tensor, str]:
     """The prose model's layer as a module of torch in float64, its input, and the text."""
@@ -158,7 +172,7 @@ def test_the_page_takes_packed_arrays_as_python_takes_them(page: Any) -> None:
 def test_the_finder_finds_what_find_units_finds(page: Any) -> None:
     packed = next(model for model in lesson_models() if model["name"] == "prose")
     text = packed["probe"]
-    got = page.evaluate("memfold.find(memfold.FEATURES.quotes, 0, 1)")
+    got = page.evaluate("memfold.find(memfold.FEATURES.quotes, undefined, 1)")
     features = text_features(text)
     assert page.evaluate("(text) => memfold.FEATURES.quotes([...text])", text) == features["quotes"].tolist()
     (values,) = CharacterModel.unpacked(packed).values(text)

@@ -18,7 +18,7 @@ from memfold.files import check_file, write_file
 
 __all__ = ["LESSON", "explore", "lesson_models"]
 
-LESSON = ("prose", "poems")  # the lesson's models, in the order in which the page lists them
+LESSON = ("prose", "poems", "counter", "taxi")  # the lesson's models, in the order in which the page lists them
 FIRST = {"en": "prose", "zh": "poems"}  # what a page opens with, by its language
 MOST_CHARACTERS = 400  # of a text that the page reads; parts/state.js has the same number
 
@@ -62,7 +62,7 @@ def lesson_models() -> list[dict[str, Any]]:
 def _first(models: list[dict[str, Any]], text: str | None, name: str) -> list[dict[str, Any]]:
     """The models, with the one of a name first; with a text the one that knows most of its characters."""
     if text is not None:
-        known = {model["name"]: sum(character in model["characters"] for character in text) for model in models}
+        known = {model["name"]: sum(character in model.get("characters", "") for character in text) for model in models}
         name = max(known, key=known.__getitem__)
     return sorted(models, key=lambda model: model["name"] != name)
 

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from memfold.cells import trace
 
-__all__ = ["PLACEHOLDER", "CharacterModel", "packed", "unpacked"]
+__all__ = ["PLACEHOLDER", "CharacterModel", "NumberModel", "packed", "unpacked"]
 
 Array = NDArray[Any]
+Layer = tuple[str, Mapping[str, Array]]  # a cell's name and its weights
 PLACEHOLDER = "\N{REPLACEMENT CHARACTER}"  # token 0, for every character that a model does not know
 LEVELS = 127  # of int8, on either side of 0
 
@@ -48,6 +49,73 @@ def unpacked(part: Mapping[str, Any]) -> Array:
 
 def _text(array: Array) -> str:
     return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
+
+
+def _packed_layers(layers: Sequence[Layer]) -> list[dict[str, Any]]:
+    return [
+        {
+            "cell": cell,
+            "hidden": int(weights["weight_hh"].shape[1]),
+            "inputs": int(weights["weight_ih"].shape[1]),
+            "weights": {name: packed(weight) for name, weight in weights.items()},
+        }
+        for cell, weights in layers
+    ]
+
+
+def _unpacked_layers(layers: Sequence[Mapping[str, Any]]) -> list[Layer]:
+    return [
+        (layer["cell"], {name: unpacked(weight) for name, weight in layer["weights"].items()}) for layer in layers
+    ]
+
+
+def _values(x: Array, layers: Sequence[Layer]) -> list[dict[str, Array]]:
+    """Every value of each layer over inputs, ``(T, I)``, in float64: ``(T, H)`` by name."""
+    found = []
+    for cell, weights in layers:
+        traced = trace(cell, x[:, None], {name: w.astype(np.float64) for name, w in weights.items()})
+        found.append({name: value[:, 0] for name, value in traced.items()})
+        x = found[-1]["h"]
+    return found
+
+
+@dataclass(frozen=True)
+class NumberModel:
+    """A network that reads numbers and says the next one.
+
+    Attributes:
+        layers: a cell's name and its weights, from the bottom up, each in one direction; the first takes one number.
+        output, bias: of the head, ``(1, H)`` and ``(1,)``.
+        mean, deviation: what is taken away from every number, and what it is then divided by.
+    """
+
+    layers: Sequence[Layer]
+    output: Array
+    bias: Array
+    mean: float
+    deviation: float
+
+    def values(self, numbers: Array) -> list[dict[str, Array]]:
+        """Every value of each layer at each number, ``(T, H)`` by name, in float64."""
+        return _values(((numbers - self.mean) / self.deviation)[:, None], self.layers)
+
+    def expected(self, numbers: Array) -> Array:
+        """The number that is expected after each one, ``(T,)``."""
+        h = self.values(numbers)[-1]["h"]
+        expected: Array = (h @ self.output.T + self.bias)[:, 0] * self.deviation + self.mean
+        return expected
+
+    def packed(self) -> dict[str, Any]:
+        """As a page holds it."""
+        scale = {"mean": self.mean, "deviation": self.deviation}
+        head = {"head": packed(self.output), "headBias": packed(self.bias)}
+        return {"scale": scale, "layers": _packed_layers(self.layers), **head}
+
+    @classmethod
+    def unpacked(cls, page: Mapping[str, Any]) -> "NumberModel":
+        """The model that `packed` wrote, with its weights as they were rounded."""
+        head = unpacked(page["head"]), unpacked(page["headBias"])
+        return cls(_unpacked_layers(page["layers"]), *head, page["scale"]["mean"], page["scale"]["deviation"])
 
 
 @dataclass(frozen=True)
@@ -89,13 +157,7 @@ class CharacterModel:
 
     def values(self, text: str) -> list[dict[str, Array]]:
         """Every value of each layer at each character, ``(T, H)`` by name, in float64."""
-        x = self.embedding.astype(np.float64)[self.encode(text)]  # (T, E)
-        found = []
-        for cell, weights in self.layers:
-            traced = trace(cell, x[:, None], {name: w.astype(np.float64) for name, w in weights.items()})
-            found.append({name: value[:, 0] for name, value in traced.items()})
-            x = found[-1]["h"]
-        return found
+        return _values(self.embedding.astype(np.float64)[self.encode(text)], self.layers)
 
     def nats(self, text: str) -> float:
         """The mean of −ln p over the text's characters but the first."""
@@ -110,16 +172,8 @@ class CharacterModel:
 
     def packed(self) -> dict[str, Any]:
         """As a page holds it."""
-        layers = [
-            {
-                "cell": cell,
-                "hidden": int(weights["weight_hh"].shape[1]),
-                "inputs": int(weights["weight_ih"].shape[1]),
-                "weights": {name: packed(weight) for name, weight in weights.items()},
-            }
-            for cell, weights in self.layers
-        ]
-        page: dict[str, Any] = {"characters": self.characters, "embedding": packed(self.embedding), "layers": layers}
+        page: dict[str, Any] = {"characters": self.characters, "embedding": packed(self.embedding)}
+        page["layers"] = _packed_layers(self.layers)
         page["headBias"] = packed(self.bias)
         if self.output is not None:
             page["head"] = packed(self.output)
@@ -130,10 +184,7 @@ class CharacterModel:
     @classmethod
     def unpacked(cls, page: Mapping[str, Any]) -> "CharacterModel":
         """The model that `packed` wrote, with its weights as they were rounded."""
-        layers = [
-            (layer["cell"], {name: unpacked(weight) for name, weight in layer["weights"].items()})
-            for layer in page["layers"]
-        ]
+        layers = _unpacked_layers(page["layers"])
         projection = None
         if "projection" in page:
             projection = unpacked(page["projection"]), unpacked(page["projectionBias"])

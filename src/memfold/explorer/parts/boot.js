@@ -80,6 +80,11 @@ function onKey(event) {
     set({ zoom: ((now.zoom - 1 + (event.key === "ArrowRight" ? 1 : 3)) % 4) + 1 });
     $(`tab${now.zoom}`).focus();
     event.preventDefault();
+  } else if (onRibbon && event.shiftKey && move && move.step) { // over a step: marks it
+    const step = clamp(now.step + move.step, 0, reading.steps.length - 1);
+    now.step = step;
+    mark(step, step, !isMarked(step));
+    event.preventDefault();
   } else if (move && (onRibbon || event.target === document.body)) {
     const [[name, by]] = Object.entries(move);
     set({ [name]: Math.max(0, now[name] + by) });
@@ -102,7 +107,7 @@ views.push(drawCrumbs, drawAbout);
 
 $("text").oninput = () => {
   const text = $("text").value;
-  set({ text, step: piecesOf(text).length - 1, holds: [] });
+  set({ text, step: piecesOf(text).length - 1, holds: [], marks: [] });
 };
 $("unit").onchange = () => set({ unit: Math.round(Number($("unit").value)) || 0 });
 $("value").onchange = () => set({ value: $("value").value });
@@ -110,7 +115,8 @@ $("layer").onchange = () => set({ layer: Number($("layer").value) });
 $("language").onclick = () => set({ language: now.language === "en" ? "zh" : "en" });
 $("back to hero").onclick = () => set(beginningOf(now.model));
 $("ribbon").onclick = chooseTile;
-$("map").onclick = chooseOnMap;
+$("map").onpointerdown = brushMap;
+$("unmark").onclick = () => set({ marks: [] });
 $("cell").onpointerdown = valveDrag;
 $("cell").ondblclick = (event) => {
   const valve = event.target.closest(".valve");

@@ -29,11 +29,17 @@ const FEATURES = {
   },
   place(text) {
     const { event } = packedModel().hero;
-    const marks = event.kind === "line" ? event.marks : "\n";
+    const marks = event && event.kind === "line" ? event.marks : "\n";
     let count = 0;
     return text.map((character) => (marks.includes(character) ? (count = 0) : ++count));
   },
   "word end": (text) => text.map((character, t) => +(inWord(character) && !inWord(text[t + 1]))),
+  high(text) {
+    const mean = text.reduce((sum, piece) => sum + Number(piece), 0) / text.length;
+    return text.map((piece) => +(Number(piece) > mean));
+  },
+  rising: (text) => text.map((piece, t) => +(t > 0 && Number(piece) > Number(text[t - 1]))),
+  marked: (text) => text.map((_, step) => +isMarked(step)),
   pattern(text) {
     const there = text.map(() => 0);
     const whole = text.join("");
@@ -78,29 +84,43 @@ function correlation(a, b) {
   return ab / Math.sqrt(aa * bb);
 }
 
-const probes = new Map(); // by model: c and h of the last layer over the model's probe, each half's values and ranks
-
-function probeOf(number) {
-  if (probes.has(number)) return probes.get(number);
-  const its = reader(number);
-  const text = [...data.models[number].probe];
-  const half = text.length >> 1;
-  const last = its.layers.length - 1;
-  const names = its.layers[last].kind.values.includes("c") ? ["c", "h"] : ["h"];
-  let state = its.start();
-  const steps = its.tokens(text).map((token) => (state = its.step(token, state))[last]);
-  const columns = names.flatMap((name) => Array.from({ length: its.layers[last].hidden }, (_, unit) => {
+// What the finder looks through: c and h of a layer at the steps of a text, by halves, with their ranks.
+function probeFrom(text, steps, kind, layer, half) {
+  const names = kind.values.includes("c") ? ["c", "h"] : ["h"];
+  const columns = names.flatMap((name) => Array.from(steps[0][name], (_, unit) => {
     const values = Float64Array.from(steps, (step) => step[name][unit]);
     const halves = [values.slice(0, half), values.slice(half)];
     return { name, unit, halves, ranked: halves.map(ranks) };
   }));
-  probes.set(number, { text, half, columns, layer: last });
-  return probes.get(number);
+  return { text, half, columns, layer };
+}
+
+const probes = new Map(); // by model: of the last layer over the model's own longer text
+
+function probeOf(model) {
+  if (probes.has(model)) return probes.get(model);
+  const its = reader(model);
+  const text = its.pieces(data.models[model].probe);
+  const layer = its.layers.length - 1;
+  let state = its.start();
+  const steps = its.tokens(text).map((token) => (state = its.step(token, state))[layer]);
+  probes.set(model, probeFrom(text, steps, its.layers[layer].kind, layer, text.length >> 1));
+  return probes.get(model);
+}
+
+// Of what a visitor marked in the text that is shown: the layer that is shown, and the halves parted between two spans,
+// so that both have some; a single span is parted in its middle.
+function markedProbe() {
+  const steps = reading.steps.map((_, step) => step).filter(isMarked);
+  const middle = steps[steps.length >> 1];
+  const gaps = now.marks.slice(1).map(([first], k) => (now.marks[k][1] + first + 1) >> 1);
+  const half = gaps.length ? gaps.reduce((a, b) => (Math.abs(b - middle) < Math.abs(a - middle) ? b : a)) : middle;
+  return probeFrom(piecesOf(now.text), reading.steps.map((step) => step.layers[now.layer]), layerNow().kind, now.layer, half);
 }
 
 // The best values for a feature, the best first by the first half: {name, unit, sign, found, score}, and the floor.
-function find(feature, number = now.model, most = 5) {
-  const { text, half, columns } = probeOf(number);
+function find(feature, probe = probeOf(now.model), most = 5) {
+  const { text, half, columns } = probe;
   const whole = feature(text);
   const two = whole.every((value) => value === 0 || value === 1);
   const chance = two ? 0.5 : 0;
@@ -121,21 +141,24 @@ function find(feature, number = now.model, most = 5) {
   const chances = random(1);
   const floors = Array.from({ length: SHIFTS }, () => {
     const by = Math.floor(text.length * (0.1 + 0.8 * chances()));
-    const moved = best([...whole.slice(by), ...whole.slice(0, by)]);
-    return moved.length ? moved[0].score() : chance;
-  });
-  return { found, floor: Math.max(...floors), two };
+    const [moved] = best([...whole.slice(by), ...whole.slice(0, by)]);
+    return moved ? moved.score() : NaN;
+  }).filter((floor) => !Number.isNaN(floor)); // moved, one half may have too little of it
+  return { found, floor: floors.length ? Math.max(...floors) : chance, two };
 }
 
 let sought = null; // what was looked for last, and in which model
 
 function drawFinder() {
-  $("features").replaceChildren(...Object.keys(FEATURES).filter((name) => name !== "pattern").map((name) => el("button", {
+  const { numeric } = reader();
+  const names = [...(numeric ? ["high", "rising"] : ["quotes", "place", "word end"]), ...(now.marks.length ? ["marked"] : [])];
+  $("features").replaceChildren(...names.map((name) => el("button", {
     onclick: () => seek(name), "aria-pressed": sought && sought.feature === name && sought.model === now.model ? "true" : "false",
   }, w(`feature ${name}`))));
   $("pattern").setAttribute("aria-label", w("pattern"));
   $("pattern").placeholder = w("pattern");
   $("pattern go").textContent = w("seek");
+  for (const id of ["pattern", "pattern go"]) $(id).hidden = numeric;
   const fits = sought && sought.model === now.model;
   $("found").replaceChildren();
   $("found text").textContent = fits ? "" : w("seek first");
@@ -148,23 +171,25 @@ function drawFinder() {
     const filled = { value: best.name, unit: best.unit, score: number(best.score), floor: number(result.floor), kind: w(result.two ? "auc" : "correlation") };
     $("found text").textContent = w(best.score > result.floor ? "found" : "found chance", filled);
     $("found").replaceChildren(...result.found.map((one) => el("li", {},
-      el("button", { onclick: () => set({ layer: probeOf(now.model).layer, unit: one.unit, value: one.name }) }, w("found unit", { unit: one.unit, value: one.name }) + (one.sign < 0 ? ` ${w("found sign")}` : "")),
+      el("button", { onclick: () => set({ layer: sought.layer, unit: one.unit, value: one.name }) }, w("found unit", { unit: one.unit, value: one.name }) + (one.sign < 0 ? ` ${w("found sign")}` : "")),
       el("output", {}, number(one.score, 3)))));
   }
 }
 
 function seek(name) {
-  sought = { feature: name, model: now.model, failed: false, result: { found: [], floor: NaN } };
+  sought = { feature: name, model: now.model, layer: now.layer, failed: false, result: { found: [], floor: NaN } };
   $("found text").textContent = w("seeking");
   setTimeout(() => { // so that the line above is seen
     try {
-      sought.result = find(FEATURES[name]);
+      const probe = name === "marked" ? markedProbe() : probeOf(now.model);
+      sought.result = find(FEATURES[name], probe);
+      sought.layer = probe.layer;
     } catch (error) {
       if (!(error instanceof SyntaxError)) throw error;
       sought.failed = true;
     }
     const [best] = sought.result.found;
-    if (best) set({ layer: probeOf(now.model).layer, unit: best.unit, value: best.name });
+    if (best) set({ layer: sought.layer, unit: best.unit, value: best.name });
     else drawFinder();
   }, 30);
 }

@@ -131,14 +131,14 @@ function drawErrors() {
   };
   const ways = [["free", null], ...(gate ? [["shut", 0], ["open", 1]] : [])].map(([name, value]) => ({ name, value, error: error(value) }));
   const most = Math.max(...ways.map((way) => way.error)) || 1;
+  const [asIs, ...held] = ways;
+  const worst = held.sort((a, b) => b.error - a.error)[0];
   const filled = { gate: gate ? w(`value ${gate}`) : "", unit: now.unit, step: from + 1 };
   $("count question").textContent = w("count question numbers", filled);
-  $("counts").replaceChildren(...ways.map((way) => el("div", { class: `count ${way.name}${way.value === packedModel().hero.held ? " changed" : ""}` },
+  $("counts").replaceChildren(...ways.map((way) => el("div", { class: `count ${way.name}${way === worst ? " changed" : ""}` },
     el("div", { class: "count-name" }, w(`error ${way.name}`, filled)),
     el("div", { class: "track" }, el("i", { class: "fill", style: `width:${(100 * way.error) / most}%` })),
     el("div", { class: "count-words" }, w("error of", { error: plain(way.error) })))));
-  const [asIs, ...held] = ways;
-  const worst = held.sort((a, b) => b.error - a.error)[0];
   $("verdict").textContent = !worst ? "" : worst.error > 1.2 * asIs.error
     ? w("error more", { held: worst.value, changed: plain(worst.error), free: plain(asIs.error), times: number(worst.error / asIs.error, 1) })
     : w("error none");
@@ -151,7 +151,7 @@ function drawCount() {
   if (!event) return drawErrors();
   const fits = counting && counting.key === countKey();
   if (counting && !fits) counting = null;
-  const kind = event.kind === "sign" ? "sign" : "line";
+  const kind = event.words ?? event.kind;
   const filled = event.kind === "sign"
     ? { sign: signName(event.signs[0]), within: event.within }
     : { line: event.line, within: event.line };

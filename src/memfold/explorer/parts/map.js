@@ -5,7 +5,8 @@ let order = [];
 // What a unit keeps of its memory at a step: its forget gate, or a GRU's update gate.
 const kept = (v) => v.f || v.z || null;
 
-function drawMap() {
+// Draws it, with the marked spans and the one that is being brushed shaded.
+function drawMap(brushed = null) {
   const H = layerNow().hidden;
   const T = reading.steps.length;
   const logarithm = new Float64Array(H);
@@ -41,6 +42,12 @@ function drawMap() {
   context.fillStyle = `rgba(${ink.join(",")},0.2)`;
   context.fillRect(now.step, 0, 1, H);
   context.fillRect(0, order.indexOf(now.unit), T, 1);
+  context.fillStyle = `rgba(${ink.join(",")},0.13)`;
+  for (const [first, last] of brushed ? [...now.marks, brushed] : now.marks) context.fillRect(first, 0, last - first + 1, H);
+  const marked = reading.steps.filter((_, step) => isMarked(step)).length;
+  $("map marked").textContent = marked ? w("marked", { marked }) : w("mark none");
+  $("unmark").textContent = w("unmark");
+  $("unmark").hidden = !marked;
   map.setAttribute("aria-label", w("map label", { units: H, steps: T, value: w(`value ${now.value}`) }));
   const life = Math.log(0.5) / Math.min(-1e-9, logarithm[now.unit]);
   $("map where").textContent = keeps
@@ -48,11 +55,29 @@ function drawMap() {
     : w("map where none", { unit: now.unit });
 }
 
-function chooseOnMap(event) {
+// A press chooses a unit and a step; a drag to the side marks the steps that it passes.
+function brushMap(event) {
   const box = $("map").getBoundingClientRect();
-  const row = Math.floor((layerNow().hidden * (event.clientY - box.top)) / box.height);
-  const step = Math.floor((reading.steps.length * (event.clientX - box.left)) / box.width);
-  set({ unit: order[clamp(row, 0, order.length - 1)], step });
+  const stepAt = (at) => clamp(Math.floor((reading.steps.length * (at.clientX - box.left)) / box.width), 0, reading.steps.length - 1);
+  const begun = stepAt(event);
+  let last = begun;
+  const follow = (moved) => {
+    last = stepAt(moved);
+    drawMap([Math.min(begun, last), Math.max(begun, last)]);
+  };
+  const end = (ended) => {
+    removeEventListener("pointermove", follow);
+    removeEventListener("pointerup", end);
+    removeEventListener("pointercancel", end);
+    if (ended.type === "pointercancel") return drawMap();
+    const row = Math.floor((layerNow().hidden * (ended.clientY - box.top)) / box.height);
+    if (last === begun) set({ unit: order[clamp(row, 0, order.length - 1)], step: begun });
+    else mark(Math.min(begun, last), Math.max(begun, last));
+  };
+  addEventListener("pointermove", follow);
+  addEventListener("pointerup", end);
+  addEventListener("pointercancel", end);
+  event.preventDefault();
 }
 
 views.push(() => { if (now.zoom === 2) drawMap(); });

@@ -17,7 +17,7 @@ function drawRibbon() {
     const tile = el("span", {
       id: `t${t}`,
       role: "option",
-      class: `tile ${values[t] < 0 ? "minus" : "plus"}${t === now.step ? " now" : ""}${held ? " held" : ""}`,
+      class: `tile ${values[t] < 0 ? "minus" : "plus"}${t === now.step ? " now" : ""}${held ? " held" : ""}${isMarked(t) ? " marked" : ""}`,
       style: `--s:${strength.toFixed(3)}`,
       "aria-selected": t === now.step ? "true" : "false",
       "aria-label": `${shown(character)} ${signed(values[t])}`,

@@ -16,6 +16,7 @@ const now = {
   value: "c", // of the ribbon and the map: any value of the cell
   zoom: 3,
   holds: [], // {layer, gate, unit, from, value}
+  marks: [], // [first, last] step of each marked span
   seed: 1, // of the draws
   tour: 0,
 };
@@ -88,6 +89,7 @@ function writeAddress() {
   if (now.holds.length) {
     query.set("x", now.holds.map((h) => [h.layer, h.gate, h.unit, h.from, h.value].join("_")).join(".."));
   }
+  if (now.marks.length) query.set("a", now.marks.map((span) => span.join("_")).join(".."));
   history.replaceState(null, "", `#${query}`);
 }
 
@@ -105,6 +107,8 @@ function readAddress() {
     if (Number.isInteger(value) && value >= 0) asked[name] = value;
   }
   if (query.has("v")) asked.value = query.get("v");
+  asked.marks = (query.get("a") || "").split("..").filter(Boolean).map((part) => part.split("_").map(Number))
+    .filter((span) => span.length === 2 && span.every((step) => Number.isInteger(step) && step >= 0) && span[0] <= span[1]);
   const holds = (query.get("x") || "").split("..").filter(Boolean).map((part) => part.split("_"));
   asked.holds = holds
     .map(([layer, gate, unit, from, value]) => ({ layer: +layer, gate, unit: +unit, from: +from, value: +value }))
@@ -135,6 +139,7 @@ function set(change) {
   if (!layerNow().kind.values.includes(now.value)) now.value = layerNow().kind.values.includes("c") ? "c" : "h";
   now.holds = now.holds.filter((h) => its.layers[h.layer] && h.unit < its.layers[h.layer].hidden
     && its.layers[h.layer].kind.values.includes(h.gate) && !["c", "h"].includes(h.gate));
+  now.marks = now.marks.filter(([first]) => first < text.length).map(([first, last]) => [first, Math.min(last, text.length - 1)]);
   const tokens = its.tokens(text);
   if (modelChanged) reading = free = null;
   free = its.read(tokens, [], free);
@@ -150,7 +155,20 @@ function set(change) {
 // How a model is shown first: the text, the unit and the step of what it is known for.
 function beginningOf(model) {
   const { hero } = data.models[model];
-  return { model, text: hero.text, step: hero.step, layer: hero.layer, unit: hero.unit, value: hero.value, holds: [] };
+  return { model, text: hero.text, step: hero.step, layer: hero.layer, unit: hero.unit, value: hero.value, holds: [], marks: [] };
+}
+
+const isMarked = (step) => now.marks.some(([first, last]) => first <= step && step <= last);
+
+// Marks steps, or with `on` false no longer; spans that touch become one.
+function mark(first, last, on = true) {
+  const steps = reading.steps.map((_, step) => (step >= first && step <= last ? on : isMarked(step)));
+  const marks = [];
+  steps.forEach((marked, step) => {
+    if (marked && steps[step - 1]) marks[marks.length - 1][1] = step;
+    else if (marked) marks.push([step, step]);
+  });
+  set({ marks });
 }
 
 const holdOf = (gate, unit = now.unit) =>
