@@ -3,7 +3,8 @@
 The counter reads lines of a's followed by as many b's, up to 12, and says what comes next. Of three trainings the one
 that counts furthest is taken. The model of taxis reads the bundled half-hourly series, a number at a time, and says the
 next one; it is trained on the first four fifths and scored on the rest, beside who says the number before, and beside
-who says that of a day before. The plain RNN reads the novel that the lesson's LSTM reads. On one thread the same machine gives the same models again, in some minutes.
+who says that of a day before. The plain RNN reads the novel that the lesson's LSTM reads. On one thread the same
+machine gives the same models again, in some minutes.
 
     OMP_NUM_THREADS=1 python benchmarks/lesson_small.py
     OMP_NUM_THREADS=1 python benchmarks/lesson_small.py --name rnn
@@ -19,11 +20,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 import typer
-from lesson import flowing
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import memfold
+from lesson import flowing
 from memfold.data.prose import load_prose
 from memfold.explain.units import find_units
 from memfold.explorer.packing import CharacterModel, NumberModel

@@ -23,12 +23,13 @@ class Watched:
         self.context = browser.new_context(viewport={"width": width, "height": 844}, offline=True, **context)
         self.page = self.context.new_page()
         self.wrong: list[str] = []
+        mine = path.as_uri()
         self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
         self.page.on("console", lambda said: self.wrong.append(said.text) if said.type == "error" else None)
-        self.page.on("request", lambda asked: self.wrong.append(asked.url) if asked.url != path.as_uri() else None)
+        self.page.on("request", lambda asked: self.wrong.append(asked.url) if asked.url.split("#")[0] != mine else None)
         if before:
             self.page.add_init_script(before)
-        self.page.goto(path.as_uri())
+        self.page.goto(path.as_uri() + "#k=0")  # all tools; the tour is opened where it is tried
 
     def settle(self) -> None:
         self.page.wait_for_timeout(220)
@@ -62,6 +63,27 @@ def check_states(watched: Watched, language: str, width: int) -> None:
     assert "{" not in body
 
 
+def check_tour(watched: Watched, language: str, width: int) -> None:
+    page = watched.page
+    page.evaluate("(language) => memfold.set({language})", language)
+    said = set()
+    for step in range(1, 12):
+        page.evaluate("(step) => memfold.goTour(step)", step)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, step
+        said.add(page.inner_text("[id='tour text']") if step < 11 else page.inner_text("#reading"))
+        watched.settle()
+        again = watched.context.new_page()  # every step has an address that brings it back
+        again.goto(page.url)
+        kept = "[memfold.now.tour, memfold.now.model, memfold.now.text, memfold.now.step, memfold.now.zoom]"
+        assert again.evaluate(kept) == page.evaluate(kept)
+        again.close()
+        body = page.inner_text("body")
+        for word in ("undefined", "NaN", "null", "{"):
+            assert word not in body, (step, word)
+    assert len(said) == 11
+    assert watched.wrong == []
+
+
 @pytest.mark.parametrize(("language", "width"), [("en", 1280), ("zh", 390)])
 class TestStates:
     pytestmark = needs_chromium
@@ -73,6 +95,14 @@ class TestStates:
         check_states(watched, language, width)
         watched.context.close()
 
+    @pytest.mark.release
+    def test_every_step_of_the_tour_has_an_address_and_its_own_words(
+        self, language: str, width: int, lesson: Path, browser: Any
+    ) -> None:
+        watched = Watched(browser, lesson, width)
+        check_tour(watched, language, width)
+        watched.context.close()
+
 
 @pytest.mark.release
 @pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
@@ -82,6 +112,7 @@ class TestStates:
 def test_all_states_in_every_scheme(language: str, width: int, scheme: str, lesson: Path, browser: Any) -> None:
     watched = Watched(browser, lesson, width, color_scheme=scheme)
     check_states(watched, language, width)
+    check_tour(watched, language, width)
     watched.context.close()
 
 
@@ -103,6 +134,42 @@ def test_the_held_gate_of_the_hero_makes_it_forget(model: int, seed: int, lesson
 
 class TestVisit:
     pytestmark = needs_chromium
+
+    def test_the_tour_opens_first_and_a_visitor_acts_in_it(self, lesson: Path, browser: Any) -> None:
+        watched = Watched(browser, lesson, 390)
+        page = watched.page
+        page.goto("about:blank")
+        page.goto(lesson.as_uri())
+        watched.wrong.clear()  # of the empty page
+        assert page.evaluate("memfold.now.tour") == 1
+        assert not page.is_visible("#gesture")
+        page.locator("[id='tour widget'] button", has_text='"').click()
+        assert page.inner_text("[id='tour widget'] [role=status]").startswith("Right: the quotation mark comes.")
+        page.locator("[id='tour next']").click()
+        rows = page.locator("[id='tour widget'] tbody tr").all_inner_texts()
+        without, by_network = zip(*(row.split("\t")[1:] for row in rows), strict=True)
+        assert len(rows) == 2
+        assert without[0] == without[1]
+        assert by_network[0] != by_network[1]
+        page.locator("[id='tour next']").click()
+        kept = page.evaluate("['rnn', 'prose'].map((name) => memfold.differences(name, 18).at(-1))")
+        assert kept[0] < 1e-6 < 0.1 < kept[1]
+        page.locator("[id='tour next']").click()
+        assert page.is_visible("#flow")
+        page.locator("[id='tour next']").click()
+        page.locator("[id='tour widget'] button").click()
+        page.wait_for_function("document.getElementById('tour widget').textContent.includes('counts rightly')")
+        page.locator("[id='tour widget'] button").first.click()  # stop
+        assert "nats a sign" in page.inner_text("[id='tour widget']")
+        page.keyboard.press("Escape")
+        page.evaluate("memfold.goTour(8)")
+        assert "was written at the quotation mark" in page.inner_text("[id='tour text']")
+        page.locator("#language").click()
+        assert page.evaluate("memfold.data.models[memfold.now.model].name") == "poems"
+        page.locator("#ways button", has_text="延伸阅读").click()
+        assert page.is_visible("#reading")
+        assert watched.wrong == []
+        watched.context.close()
 
     def test_a_visitor_types_holds_and_moves_by_keys_and_the_address_brings_it_back(
         self, lesson: Path, browser: Any
@@ -148,6 +215,7 @@ class TestVisit:
         assert watched.wrong == []
         watched.context.close()
 
+    @pytest.mark.release
     def test_a_span_is_brushed_on_the_map_and_its_unit_found(self, lesson: Path, browser: Any) -> None:
         watched = Watched(browser, lesson, 1280)
         page = watched.page

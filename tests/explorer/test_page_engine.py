@@ -40,7 +40,7 @@ FOLDED = """
 @pytest.fixture(scope="module")
 def page(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     opened = browser.new_page()
-    opened.goto(explore(tmp_path_factory.mktemp("page") / "lesson.html").as_uri())
+    opened.goto(explore(tmp_path_factory.mktemp("page") / "lesson.html").as_uri() + "#k=0")
     return opened
 
 

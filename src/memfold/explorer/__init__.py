@@ -18,13 +18,18 @@ from memfold.files import check_file, write_file
 
 __all__ = ["LESSON", "explore", "lesson_models"]
 
-LESSON = ("prose", "poems", "counter", "taxi")  # the lesson's models, in the order in which the page lists them
+LESSON = ("prose", "poems", "counter", "taxi", "rnn")  # the lesson's models, in the order in which the page lists them
 FIRST = {"en": "prose", "zh": "poems"}  # what a page opens with, by its language
 MOST_CHARACTERS = 400  # of a text that the page reads; parts/state.js has the same number
 
 
 def explore(
-    out: str | Path, model: str | Path | None = None, *, text: str | Path | None = None, language: str = "en"
+    out: str | Path,
+    model: str | Path | None = None,
+    *,
+    text: str | Path | None = None,
+    language: str = "en",
+    guides: str | None = None,
 ) -> Path:
     """Write the page; returns its path.
 
@@ -33,6 +38,7 @@ def explore(
         model: folder of a fitted generator of characters; the lesson's own models when None.
         text: file whose first 400 characters the page opens with.
         language: that it opens in, ``en`` or ``zh``; a button in the page changes it.
+        guides: address of the guides' pages, which the page then links to, such as ``guide/``.
 
     Raises:
         InputError: a name, folder, file or language that does not fit, or a model of another kind.
@@ -48,7 +54,8 @@ def explore(
     if given is not None:
         shown = given[:MOST_CHARACTERS]
         models[0]["hero"] |= {"text": shown, "step": len(shown) - 1}
-    written = page(models, language)
+    tour = None if model else 0 if text is not None else 1
+    written = page(models, language, tour=tour, guides=guides)
     write_file(out, lambda aside: _write(aside, written))
     return out
 

@@ -64,9 +64,7 @@ def _packed_layers(layers: Sequence[Layer]) -> list[dict[str, Any]]:
 
 
 def _unpacked_layers(layers: Sequence[Mapping[str, Any]]) -> list[Layer]:
-    return [
-        (layer["cell"], {name: unpacked(weight) for name, weight in layer["weights"].items()}) for layer in layers
-    ]
+    return [(layer["cell"], {name: unpacked(weight) for name, weight in layer["weights"].items()}) for layer in layers]
 
 
 def _values(x: Array, layers: Sequence[Layer]) -> list[dict[str, Array]]:

@@ -28,6 +28,8 @@ SCRIPTS = (  # in the order in which they need one another
     "train.js",
     "race.js",
     "flow.js",
+    "tour.js",
+    "reading.js",
     "boot.js",
 )
 # The page may run its own script and style, and open no connection of any kind.
@@ -44,10 +46,14 @@ def strings() -> dict[str, dict[str, str]]:
     return read
 
 
-def page(models: Sequence[Mapping[str, Any]], language: str) -> str:
+def page(
+    models: Sequence[Mapping[str, Any]], language: str, *, tour: int | None = None, guides: str | None = None
+) -> str:
     """The page as HTML.
 
     Args:
+        tour: step of the tour that it opens with, 0 for none of them; None where the models are not the lesson's.
+        guides: where the guides' pages stand beside it; they are named without a link when None.
         models: packed, each with its ``name``, ``hero``, ``facts`` and ``temperature``; the first is shown first.
         language: that it opens in, ``en`` or ``zh``.
     """
@@ -56,6 +62,9 @@ def page(models: Sequence[Mapping[str, Any]], language: str) -> str:
         "version": version("memfold"),
         "kernel": base64.b64encode((PARTS / "kernel.wasm").read_bytes()).decode(),
         "strings": strings(),
+        "lesson": tour is not None,
+        "begins": tour or 0,
+        "guides": guides,
         "models": list(models),
     }
     data = json.dumps(content, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")

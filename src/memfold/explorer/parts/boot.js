@@ -10,7 +10,6 @@ function drawWords() {
   $("language").lang = now.language === "zh" ? "en" : "zh-CN";
   $("back to hero").textContent = w("back to hero");
   $("models").setAttribute("aria-label", w("models"));
-  $("models").hidden = data.models.length < 2;
   $("models").replaceChildren(...data.models.map((model, k) => el("button", {
     "aria-pressed": k === now.model ? "true" : "false", onclick: () => set({ model: k }),
   }, modelName(model))));
@@ -95,11 +94,17 @@ function onKey(event) {
     set({ step: event.key === "Home" ? 0 : MOST_STEPS });
     event.preventDefault();
   } else if (["1", "2", "3", "4"].includes(event.key)) set({ zoom: Number(event.key) });
-  else if (event.key === "l") set({ language: now.language === "en" ? "zh" : "en" });
+  else if (event.key === "l") changeLanguage();
   else if (event.key === "h") {
     const gate = layerNow().kind.values.find((name) => name === "f" || name === "z");
     if (gate) hold(gate, holdOf(gate) ? null : 0);
   }
+}
+
+// The tour has a novel in English and poems in Chinese: its steps begin anew in the other language.
+function changeLanguage() {
+  set({ language: now.language === "en" ? "zh" : "en" });
+  if (data.lesson && now.tour >= 1 && now.tour <= STEPS) set(stateOf(now.tour));
 }
 
 views.unshift(drawWords, drawChoosers);
@@ -112,7 +117,7 @@ $("text").oninput = () => {
 $("unit").onchange = () => set({ unit: Math.round(Number($("unit").value)) || 0 });
 $("value").onchange = () => set({ value: $("value").value });
 $("layer").onchange = () => set({ layer: Number($("layer").value) });
-$("language").onclick = () => set({ language: now.language === "en" ? "zh" : "en" });
+$("language").onclick = changeLanguage;
 $("back to hero").onclick = () => set(beginningOf(now.model));
 $("ribbon").onclick = chooseTile;
 $("map").onpointerdown = brushMap;
@@ -126,6 +131,8 @@ $("pattern go").onclick = () => seek("pattern");
 $("pattern").onkeydown = (event) => { if (event.key === "Enter") seek("pattern"); };
 $("let all go").onclick = () => set({ holds: [] });
 $("count go").onclick = toggleCounting;
+$("tour back").onclick = () => goTour(now.tour - 1);
+$("tour next").onclick = () => goTour(now.tour === STEPS ? TOOLS : now.tour + 1);
 $("flow bias").oninput = drawFlow;
 $("flow scale").oninput = drawFlow;
 $("race go").onclick = toggleRace;
@@ -138,16 +145,21 @@ for (const id of ["train kind", "train units"]) $(id).onchange = trainAnew;
 addEventListener("keydown", onKey);
 addEventListener("hashchange", () => set(readAddress()));
 
-Object.assign(now, beginningOf(0));
+Object.assign(now, beginningOf(0), data.lesson && data.begins !== undefined ? { tour: data.begins } : {});
 const asked = readAddress();
 if (asked.model) Object.assign(now, beginningOf(asked.model));
-if (!location.hash) asked.holds = now.holds;
+if (!location.hash) {
+  delete asked.holds;
+  delete asked.marks;
+  if (now.tour) Object.assign(asked, stateOf(now.tour));
+}
 $("corpus").value = data.models[0].probe;
+now.tour = asked.tour ?? now.tour;
 set({ ...asked, model: asked.model ?? now.model });
 
 // For tests, and for whoever opens the console.
 window.memfold = {
   now, set, hold, CELLS, Layer, Reader, Learner, find, FEATURES, wilson, overlap, verdict, random, unpacked,
-  data, Training, Racer, RACERS, flowOf, savedPage, training: () => training, race: () => race,
+  data, Training, Racer, RACERS, flowOf, savedPage, goTour, stateOf, countsTo, differences, training: () => training, race: () => race,
   reader, reading: () => reading, free: () => free, counting: () => counting,
 };

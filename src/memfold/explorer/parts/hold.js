@@ -156,7 +156,8 @@ function drawCount() {
     ? { sign: signName(event.signs[0]), within: event.within }
     : { line: event.line, within: event.line };
   const gate = layerNow().kind.values.includes("f") ? "f" : "z";
-  $("count question").textContent = w(`count question ${kind}`, { ...filled, unit: now.unit, step: now.step + 1, gate: w(`value ${gate}`), times: TIMES });
+  const gated = layerNow().kind.values.includes(gate);
+  $("count question").textContent = w(gated ? `count question ${kind}` : "count question none", { ...filled, unit: now.unit, step: now.step + 1, gate: w(`value ${gate}`), times: TIMES });
   $("count go").textContent = !counting ? w("count go", { times: TIMES }) : counting.running ? w("count stop") : w("count again");
   const ways = counting ? counting.ways : conditions();
   $("counts").replaceChildren(...ways.map((way) => {

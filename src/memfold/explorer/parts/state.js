@@ -61,6 +61,8 @@ function shown(character) {
 }
 function quoted(piece) {
   if (reader().numeric) return piece;
+  const name = { '"': 'named "', " ": "named space", "\n": "named end" }[piece];
+  if (name) return w(name);
   return now.language === "zh" ? `「${shown(piece)}」` : `“${shown(piece)}”`;
 }
 
@@ -136,6 +138,7 @@ function set(change) {
   now.unit = clamp(now.unit, 0, layerNow().hidden - 1);
   now.step = clamp(now.step, 0, text.length - 1);
   now.zoom = clamp(now.zoom, 1, 4);
+  now.tour = clamp(now.tour, 0, 11);
   if (!layerNow().kind.values.includes(now.value)) now.value = layerNow().kind.values.includes("c") ? "c" : "h";
   now.holds = now.holds.filter((h) => its.layers[h.layer] && h.unit < its.layers[h.layer].hidden
     && its.layers[h.layer].kind.values.includes(h.gate) && !["c", "h"].includes(h.gate));

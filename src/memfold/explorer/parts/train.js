@@ -2,7 +2,7 @@
 // What was trained becomes one more model of the page, which its reader opens as it opens the others.
 
 const TRAINED_ROWS = 16;
-const WINDOW = 32; // steps that a gradient goes back
+const WINDOW = 32; // steps that a gradient goes back, where nothing else is said
 const LEAST_PIECES = 200; // characters or numbers that a training takes
 const MOST_CHARACTERS = 600; // different ones that it knows; the rarer are read as one
 const MOST_SCORED = 400; // pieces of the last tenth that scores are taken from while it trains
@@ -53,7 +53,7 @@ function packedArray(values, rows = 0) {
 }
 
 class Training {
-  constructor(text, { kind = "lstm", hidden = 64, seed = 1, rate = 4e-3, bias = 1, wasm = true } = {}) {
+  constructor(text, { kind = "lstm", hidden = 64, seed = 1, rate = 4e-3, bias = 1, window = WINDOW, wasm = true } = {}) {
     this.numeric = isNumbers(text);
     this.kind = kind;
     this.pieces = this.numeric ? numbersIn(text) : [...text];
@@ -63,7 +63,7 @@ class Training {
     if (this.tooShort) return;
     this.learnt = Math.floor(this.pieces.length * 0.9); // the rest is for scores
     this.chance = random(seed + 1000);
-    const steps = Math.min(WINDOW, this.learnt >> 2);
+    const steps = Math.min(window, this.learnt >> 2);
     const shape = { ...KINDS[kind], hidden, steps, rows: TRAINED_ROWS, seed, bias, wasm };
     if (this.numeric) this.#takeNumbers(shape);
     else this.#takeCharacters(shape);
@@ -330,7 +330,7 @@ function openTrained() {
 // This page as a file, with the models that it now has; the one that is shown comes first.
 function savedPage() {
   const models = [data.models[now.model], ...data.models.filter((_, k) => k !== now.model)];
-  const content = JSON.stringify({ ...data, language: now.language, models }).replaceAll("<", "\\u003c");
+  const content = JSON.stringify({ ...data, begins: TOOLS, language: now.language, models }).replaceAll("<", "\\u003c");
   const opens = source.indexOf(DATA_OPENS) + DATA_OPENS.length;
   const closes = source.indexOf("<" + "/script>", opens);
   return `<!doctype html>\n${source.slice(0, opens)}${content}${source.slice(closes)}`;
