@@ -63,10 +63,11 @@ test: lint
 test-fast: $(VENV)/.dev
 	$(PYTEST) -m "not slow and not alone and not release" $(FAST)
 
-# About an hour and a half; MINUTES is for each soak. OpenVINO is for the example in C++.
+# About an hour and a half; MINUTES is for each soak. OpenVINO is for the example in C++, axe and wasmtime
+# for the explorer's page.
 MINUTES ?= 15
 release-check: sanitize cross test
-	$(PIP) --no-deps openvino
+	$(PIP) --no-deps openvino axe-core-python wasmtime
 	$(PYTEST) -m release
 	for isa in v2 v3 v4 neon; do \
 		! MEMFOLD_ISA=$$isa $(BIN)/python -c "import memfold.engine" 2>/dev/null || \

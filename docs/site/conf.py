@@ -108,11 +108,46 @@ def copy_front_page(app: Sphinx, exception: Exception | None) -> None:
         shutil.copyfile(Path(app.outdir) / "README.html", Path(app.outdir) / "index.html")
 
 
+# Pages that lead to the lesson -> its page in their language, from theirs.
+LESSON = {
+    "README": ("docs/lesson.html", "Open the lesson: a live network in a page"),
+    "README.zh-CN": ("docs/lesson.zh-CN.html", "打开课程：一个网页，里面有正在运行的网络"),
+    **{
+        f"docs/guide/{name}": ("../lesson.html", "Open the lesson: a live network in a page")
+        for name in ("explore", "lstm")
+    },
+    **{
+        f"docs/guide/{name}.zh-CN": ("../lesson.zh-CN.html", "打开课程：一个网页，里面有正在运行的网络")
+        for name in ("explore", "lstm")
+    },
+}
+
+
+def lead_to_lesson(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Begin a page with a link to the lesson, which is no page of the repository."""
+    if page in LESSON:
+        address, words = LESSON[page]
+        context["body"] = f'<p><a href="{address}">{words}</a></p>\n{context["body"]}'
+
+
+def write_lesson(app: Sphinx, exception: Exception | None) -> None:
+    """Write the explorer's lesson beside the pages, with links to the guides."""
+    from memfold.explorer import explore
+
+    if exception is None and app.builder.name == "html":
+        folder = Path(app.outdir) / "docs"
+        folder.mkdir(exist_ok=True)
+        for name, spoken in (("lesson.html", "en"), ("lesson.zh-CN.html", "zh")):
+            explore(folder / name, language=spoken, guides="guide/")
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     mathml.setup(app)
     navigation.setup(app)
     search.setup(app)
     app.connect("autodoc-process-docstring", keep_sentences, priority=400)  # before Napoleon
     app.connect("autodoc-process-signature", name_aliases)
+    app.connect("html-page-context", lead_to_lesson)
+    app.connect("build-finished", write_lesson)
     app.connect("build-finished", copy_front_page)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -166,6 +166,8 @@ def demo(
 ) -> None:
     """Forecast births, watch taxi demand, look at a memory: a minute of training, and a report in demo/report.html.
 
+    Beside it demo/lesson.html is written, a page with a live network that shows what an LSTM is.
+
     Example: memfold demo
     """
     from memfold.demo import run_demo

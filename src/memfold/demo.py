@@ -17,6 +17,7 @@ from memfold.data.datasets import dataset, find, load_split
 from memfold.data.readings import read_readings
 from memfold.data.tables import ID, TARGET, TIME, SeriesTable
 from memfold.display import Terminal, score_table
+from memfold.explorer import explore
 from memfold.files import check_file, check_folder
 from memfold.formats.directory import MODEL
 from memfold.page import Section
@@ -53,7 +54,7 @@ def run_demo(budget: str, out: Path, quiet: bool = False) -> dict[str, Any]:
 
     Args:
         budget: of the forecaster's training.
-        out: folder for ``report.html`` and ``model``.
+        out: folder for ``report.html``, ``lesson.html`` and ``model``.
         quiet: print nothing on standard output.
 
     Returns:
@@ -65,6 +66,7 @@ def run_demo(budget: str, out: Path, quiet: bool = False) -> dict[str, Any]:
     check_folder(out / "model", MODEL)
     out.mkdir(parents=True, exist_ok=True)
     check_file(out / "report.html")
+    check_file(out / "lesson.html")
     begun = time.monotonic()
     console = Terminal(quiet=quiet)
     split = load_split(SERIES)
@@ -107,6 +109,8 @@ def run_demo(budget: str, out: Path, quiet: bool = False) -> dict[str, Any]:
         more=sections,
         lead=compared.text,
     )
+    lesson = explore(out / "lesson.html")
+    console.print(f"What an LSTM is, in a page with a live one: open {lesson}", soft_wrap=True)
     console.print(f"Open {path}, then try a table of your own: {_command()} {NEXT}", soft_wrap=True)
     return {
         "forecast": report.as_json(),

@@ -268,6 +268,36 @@ class TestVisit:
         watched.context.close()
 
 
+@pytest.mark.release
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_axe_finds_nothing_wrong(language: str, scheme: str, lesson: Path, browser: Any) -> None:
+    """In every step of the tour and at every distance: names, roles, contrast, keys."""
+    axe = pytest.importorskip("axe_core_python")
+    watched = Watched(browser, lesson, 390, color_scheme=scheme)
+    page = watched.page
+    page.evaluate((Path(axe.__file__).parent / "axe.min.js").read_text("utf-8"))
+    page.evaluate("(language) => memfold.set({language})", language)
+    found = set()
+
+    def look(where: str) -> None:
+        for broken in page.evaluate("axe.run().then(({violations}) => violations)"):
+            for node in broken["nodes"]:
+                found.add((where, broken["id"], str(node["target"]), node["failureSummary"][:200]))
+
+    for step in range(12):
+        page.evaluate("(step) => memfold.goTour(step)", step)
+        look(f"tour {step}")
+    page.evaluate("memfold.set({tour: 0})")
+    for model in range(len(LESSON)):
+        for zoom in (1, 2, 3, 4):
+            page.evaluate("(state) => memfold.set(state)", {"model": model, "zoom": zoom})
+            look(f"model {model}, zoom {zoom}")
+    assert not found, "\n".join(map(str, sorted(found)))
+    watched.context.close()
+
+
 # -- the file ------------------------------------------------------------------------------------------------
 
 
