@@ -502,15 +502,19 @@ def explore_model(
     out: Annotated[Path, typer.Option(help="Page to write, in HTML.")],
     model: Annotated[
         Path | None,
-        typer.Argument(metavar="[DIR]", help="A fitted generator's folder; the lesson's models without it."),
+        typer.Argument(metavar="[DIR]", help="A generator, classifier of texts or detector; the lesson without it."),
     ] = None,
-    text: Annotated[Path | None, typer.Option(help="File whose first 400 characters the page opens with.")] = None,
+    text: Annotated[
+        Path | None,
+        typer.Option(help="What the page opens with: a text; for a classifier a text a line, for a detector readings."),
+    ] = None,
     lang: Annotated[str, typer.Option(help="Language that the page opens in: en or zh.")] = "en",
 ) -> None:
     """Write a page with a live network in it: type, look at every number, hold a gate, count what it forgets.
 
-    The page is one file, in English and Chinese, and works without a network. Without DIR it is a lesson, with small
-    models that come with memfold: one has read a novel in English, one poems of the Tang in Chinese.
+    The page is one file, in English and Chinese, and works without a network. Without DIR it is a lesson of ten steps,
+    with small models that come with memfold: one has read a novel in English, one poems of the Tang in Chinese. What a
+    visitor pastes, a text or a column of numbers, is learned in the page.
 
     Example: memfold explore --out lesson.html
     """

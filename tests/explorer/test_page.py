@@ -6,11 +6,16 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from command_line import run_here
 from memfold.explorer import LESSON, explore, lesson_models
-from memfold.explorer.page import PARTS, SCRIPTS, strings
+from memfold.explorer.own import TABLE
+from memfold.explorer.packing import CharacterModel, GivenModel, WordModel
+from memfold.explorer.page import PARTS, SCRIPTS, page, strings
+from memfold.runtime import load
+from memfold.runtime.texts.tokens import tokens
 
 CHROMIUM = shutil.which("chromium")
 needs_chromium = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")]
@@ -387,17 +392,92 @@ def test_a_persons_own_generator_is_read_as_its_network_reads(generator: Path, b
     watched.context.close()
 
 
+KEPT = Path(__file__).parent.parent / "formats" / "format2"  # a small model of every task
+
+
 def test_a_model_of_another_task_is_refused(tmp_path: Path) -> None:
-    import numpy as np
-    import polars as pl
-
-    from memfold.tasks import AnomalyDetector
-
-    y = np.sin(np.arange(300) * 0.3)
-    AnomalyDetector(hidden_size=4).fit(pl.DataFrame({"ds": range(300), "y": y}), budget="1ep", progress=False).save(
-        tmp_path / "model"
-    )
-    answer = run_here("explore", "model", "--out", "page.html", folder=tmp_path)
+    answer = run_here("explore", str(KEPT / "forecast" / "model"), "--out", "page.html", folder=tmp_path)
     assert answer.returncode == 2
-    assert "model: a anomaly model" not in answer.stderr
-    assert "memfold explore shows generators" in answer.stderr
+    assert "its task is forecast; memfold explore shows generate, sentiment, anomaly" in answer.stderr
+    assert answer.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+def test_a_persons_own_classifier_says_in_the_page_what_its_first_network_says(browser: Any, tmp_path: Path) -> None:
+    path = explore(tmp_path / "own.html", KEPT / "sentiment" / "model", text=KEPT / "sentiment" / "input.txt")
+    watched = Watched(browser, path, 390)
+    data = json.loads(path.read_text(encoding="utf-8").split('id="data">')[1].split("</script>")[0])["models"][0]
+    model = WordModel.unpacked(data)
+    text = "It's GREAT, 酒店很好! Naïve ½ café\u0301, ไม่ดี 10_000"
+    assert watched.page.evaluate("(text) => memfold.reader().pieces(text)", text) == tokens(text)
+    for said in (data["hero"]["text"], text):
+        watched.page.evaluate("(text) => memfold.set({text})", said)
+        got = watched.page.evaluate("[...memfold.reading().steps[0].next]")
+        assert got == pytest.approx(model.probabilities(tokens(said)), abs=1e-9)
+    ledgers = watched.page.evaluate(
+        """() => {
+          const {steps} = memfold.reading();
+          return [0, 1].map((layer) => steps.map(({layers}, t) =>
+            memfold.reader().ledger(steps, layer, 2, t).parts.reduce((a, b) => a + b, 0) - layers[layer].c[2]));
+        }"""
+    )
+    assert abs(np.array(ledgers)).max() < 1e-12
+    for zoom in (1, 2, 3, 4):
+        for layer in (0, 1):
+            watched.page.evaluate("(state) => memfold.set(state)", {"zoom": zoom, "layer": layer})
+            body = watched.page.inner_text("body")
+            assert "undefined" not in body
+            assert "NaN" not in body
+    assert "whole model gives them" in watched.page.inner_text("#about")
+    assert watched.page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert watched.wrong == []
+    watched.context.close()
+
+
+def test_a_persons_page_of_default_size_is_small() -> None:
+    """A generator of 128 units, and a classifier with as many words as a page takes, with random weights."""
+    rng = np.random.default_rng(0)
+
+    def layer(inputs: int, hidden: int) -> tuple[str, dict[str, Any]]:
+        shapes = {"weight_ih": (4 * hidden, inputs), "weight_hh": (4 * hidden, hidden)}
+        weights = {name: rng.normal(size=shape) for name, shape in shapes.items()}
+        return "lstm", weights | {name: rng.normal(size=4 * hidden) for name in ("bias_ih", "bias_hh")}
+
+    characters = "".join(map(chr, range(32, 132)))
+    embedding, output = rng.normal(size=(101, 32)), rng.normal(size=(101, 128))
+    writer = CharacterModel(characters, embedding, [layer(32, 128)], output, np.zeros(101))
+    assert len(json.dumps(writer.packed())) < 260_000
+    width, hidden = 128, 128
+    kept = TABLE // width - 1
+    words = [f"somewhat{k}" for k in range(kept)]
+    attention = {"weight": rng.normal(size=(1, 2 * hidden)), "bias": np.zeros(1)}
+    out = {"weight": rng.normal(size=(20, 4 * hidden)), "bias": np.zeros(20)}
+    table = rng.normal(size=(kept + 1, width))
+    classifier = WordModel(words, table, [layer(width, hidden)] * 2, attention, out, [f"class {k}" for k in range(20)])
+    content = {**classifier.packed(), "name": "mine", "hero": {}, "facts": {}, "probe": "a" * 3000, "temperature": 1}
+    assert len(page([content], "en").encode()) < 1_500_000
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+def test_a_persons_own_detector_expects_in_the_page_what_its_weights_expect(browser: Any, tmp_path: Path) -> None:
+    folder = KEPT / "anomaly" / "model"
+    path = explore(tmp_path / "own.html", folder)
+    watched = Watched(browser, path, 390)
+    data = json.loads(path.read_text(encoding="utf-8").split('id="data">')[1].split("</script>")[0])["models"][0]
+    got = watched.page.evaluate("memfold.reading().steps.map((step) => step.next[0])")
+    assert got == pytest.approx(GivenModel.unpacked(data).expected(), rel=1e-6)
+    # What the pipeline itself expects of the last reading, from the same readings before it; weights are rounded here.
+    pipeline = load(folder)
+    monitor = pipeline.monitor(pipeline.settings.history[0].day)
+    history = pipeline.settings.history[0]
+    said = [monitor.step(time, values).expected[0] for time, values in zip(history.times, history.values, strict=True)]
+    spread = np.ptp([values[0] for values in history.values])
+    assert got[-21:-1] == pytest.approx(said[-20:], abs=0.01 * spread)
+    for zoom in (1, 2, 3, 4):
+        watched.page.evaluate("(zoom) => memfold.set({zoom})", zoom)
+        assert "NaN" not in watched.page.inner_text("body")
+    assert "Left out of this page is how a surprise becomes an alarm" in watched.page.inner_text("#about")
+    assert watched.wrong == []
+    watched.context.close()

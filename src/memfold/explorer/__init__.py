@@ -35,8 +35,10 @@ def explore(
 
     Args:
         out: file to write, whose name ends in .html.
-        model: folder of a fitted generator of characters; the lesson's own models when None.
-        text: file whose first 400 characters the page opens with.
+        model: folder of a fitted generator of characters, classifier of texts or detector; the lesson's own models when
+            None.
+        text: file that the page opens with: the first 400 characters of a text, of a classifier a text a line, of a
+            detector its readings.
         language: that it opens in, ``en`` or ``zh``; a button in the page changes it.
         guides: address of the guides' pages, which the page then links to, such as ``guide/``.
 
@@ -51,7 +53,7 @@ def explore(
     check_file(out)
     given = None if text is None else read_text(text)
     models = [own_model(Path(model), given)] if model else _first(lesson_models(), given, FIRST[language])
-    if given is not None:
+    if given is not None and not model:
         shown = given[:MOST_CHARACTERS]
         models[0]["hero"] |= {"text": shown, "step": len(shown) - 1}
     tour = None if model else 0 if text is not None else 1

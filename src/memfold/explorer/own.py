@@ -1,4 +1,8 @@
-"""A person's own model for the page: a fitted generator of characters, rounded to 8 bits, with what that costs."""
+"""A person's own model for the page, rounded to 8 bits, with what that costs and what is left out.
+
+A generator of characters writes, a classifier of texts says the class of what is typed, a detector is shown over the
+readings that it was given.
+"""
 
 from collections import Counter
 from pathlib import Path
@@ -8,13 +12,22 @@ import numpy as np
 
 from memfold.errors import InputError
 from memfold.explain.units import find_units, text_features
-from memfold.explorer.packing import CharacterModel
+from memfold.explorer.packing import CharacterModel, GivenModel, WordModel
 from memfold.formats.directory import read_config
+from memfold.runtime.monitoring.features import Features
+from memfold.runtime.monitoring.watching import Watching
 from memfold.runtime.pipeline import read_pipeline
+from memfold.runtime.texts.labelling import Labelling
+from memfold.runtime.texts.tokens import tokens
 from memfold.runtime.writing.writing import Writing
 
-__all__ = ["character_model", "own_model"]
+__all__ = ["character_model", "classifier_page", "detector_page", "own_model"]
 
+SHOWN = ("generate", "sentiment", "anomaly")  # the tasks of models that the page shows
+READINGS = 400  # of a series that the page shows
+SCORED_LINES = 200  # texts on which a classifier of the page is compared with the whole model
+TABLE = 450_000  # numbers in the table of a classifier's words, a byte each
+EXAMPLE = "It was not bad at all, but much too long."
 SCORED = 3000  # characters of the text that scores and units are taken from
 SAMPLE = 1500  # characters that the model writes itself, where no text is given
 WITHIN = 100  # characters within which a sign is counted
@@ -27,14 +40,19 @@ def own_model(folder: Path, text: str | None) -> dict[str, Any]:
         text: that its scores and the first unit are taken from; when None, what the model itself writes.
 
     Raises:
-        InputError: the folder holds no model, or one that is no generator of characters.
+        InputError: the folder holds no model, or one of another task, or a text that does not fit it.
     """
     config = read_config(folder)
-    if config["task"] != "generate":
+    if config["task"] not in SHOWN:
+        shown = ", ".join(SHOWN)
         raise InputError(
-            f"{folder}: its task is {config['task']}; memfold explore shows generators, memfold explain all models"
+            f"{folder}: its task is {config['task']}; memfold explore shows {shown}, memfold explain all models"
         )
     pipeline = read_pipeline(folder, config)
+    if isinstance(pipeline, Watching):
+        return detector_page(pipeline, folder, text)
+    if isinstance(pipeline, Labelling):
+        return classifier_page(pipeline, folder, text)
     assert isinstance(pipeline, Writing)
     model = character_model(pipeline, folder)
     read = text if text is not None else "".join(pipeline.answer("", SAMPLE, seed=0))
@@ -99,3 +117,93 @@ def _sign(text: str) -> str:
     if '"' in signs:
         return '"'
     return signs.most_common(1)[0][0] if signs else Counter(text).most_common(1)[0][0]
+
+
+def detector_page(pipeline: Watching, folder: Path, text: str | None) -> dict[str, Any]:
+    """A detector over readings: the last lines of a text, or the end of what it was trained on.
+
+    Raises:
+        InputError: no readings, or a detector without a network of its own.
+    """
+    its = pipeline.settings
+    if its.cold:
+        raise InputError(f"{folder}: the bundled forecaster is in the place of its network, so there is none to show")
+    if text is not None:
+        session = pipeline.open()
+        read = [reading for line in text.splitlines() if (reading := session.lines.read(line))]
+        name = read[0].name if read else ""
+        points = [(reading.time, reading.values) for reading in read if reading.name == name]
+    else:
+        points = list(zip(its.history[0].times, its.history[0].values, strict=True)) if its.history else []
+    if len(points) < 3:
+        raise InputError("--text: three readings are the least" if text else f"{folder}: give it readings by --text")
+    features = Features(its.size, its.history[0].day if its.history else 0)
+    rows, level, unit = [], [], []
+    for k, (_, values) in enumerate(points):
+        features.add(values)
+        following = points[k + 1][0] if k + 1 < len(points) else 2 * points[k][0] - points[k - 1][0]
+        rows.append(features.next(following))
+        level.append(features.scales[0].level)
+        unit.append(features.scales[0].unit)
+    shown = slice(-READINGS, None)
+    (layer,) = pipeline.layers
+    head = pipeline.head["weight"][:1], pipeline.head["bias"][:1]  # what is expected of the first variable
+    weights = {name: np.asarray(weight) for name, weight in layer.weights.items()}
+    y = np.array([values[0] for _, values in points])[shown]
+    arrays = np.array(rows)[shown], np.array(level)[shown], np.array(unit)[shown]
+    model = GivenModel([(layer.cell, weights)], *head, *arrays, y)
+    page = model.packed()
+    facts = {
+        "kind": "detector",
+        "folder": folder.resolve().name,
+        "units": its.hidden_size,
+        "parameters": f"{sum(w.size for w in (*weights.values(), *head)):,}",
+        "pieces": len(y),
+        "variable": its.variables[0],
+        "error": f"{model.error():.4g}",
+        "packed_error": f"{GivenModel.unpacked(page).error():.4g}",
+        "left": [{"name": "alarms"}],
+    }
+    hero = {"text": "", "step": len(y) // 4, "layer": 0, "unit": 0, "value": "c", "held": 0, "event": None}
+    name = folder.resolve().name
+    corpus = "\n".join(page["given"]["pieces"])
+    return {**page, "name": name, "hero": hero, "facts": facts, "probe": "", "corpus": corpus, "temperature": 1}
+
+
+def classifier_page(pipeline: Labelling, folder: Path, text: str | None) -> dict[str, Any]:
+    """A classifier's first network, with the most frequent of its words.
+
+    Args:
+        text: a text a line, on which its classes are compared with the whole model's; the page opens with the first.
+    """
+    its = pipeline.settings
+    network = pipeline.networks[0]
+    kept = its.vocabulary[: max(1, TABLE // its.width - 1)]  # the vocabulary is in the order of frequency
+    kinds = pipeline.encoder.kinds(kept)
+    alone = np.array([row[0] if len(row) == 1 else 0 for row in kinds.rows])
+    table = np.concatenate([network.words[:1], network.embedded(kinds, alone)])
+    table[1:][alone == 0] = network.words[1 : len(kept) + 1][alone == 0]
+    layers = [(cell, {name: np.asarray(w) for name, w in weights.items()}) for cell, weights in network.layers]
+    model = WordModel(kept, table, layers, network.attention, network.out, its.classes)
+    page = model.packed()
+    rounded = WordModel.unpacked(page)
+    facts: dict[str, Any] = {
+        "kind": "classifier",
+        "folder": folder.resolve().name,
+        "units": its.hidden_size,
+        "parameters": f"{model.parameters:,}",
+        "left": [
+            {"name": "words", "kept": f"{len(kept):,}", "all": f"{len(its.vocabulary):,}"},
+            {"name": "halves", "share": f"{its.blend.share:.0%}", "members": its.members - 1},
+        ],
+    }
+    lines = [line for line in (text or "").splitlines() if tokens(line)][:SCORED_LINES]
+    if lines:
+        whole = [answer["label"] for answer in pipeline.answer(lines)]
+        labels = [rounded.label(tokens(line)[: its.max_length]) for line in lines]
+        same = sum(one == label for one, label in zip(labels, whole, strict=True))
+        facts |= {"agrees": {"lines": len(lines), "same": same}}
+    shown = lines[0] if lines else EXAMPLE
+    probe = " ".join(lines)[:SCORED] if lines else shown
+    hero = {"text": shown, "step": 0, "layer": 0, "unit": 0, "value": "c", "held": 0, "event": None}
+    return {**page, "name": folder.resolve().name, "hero": hero, "facts": facts, "probe": probe, "temperature": 1}

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from memfold.cells import trace
 
-__all__ = ["PLACEHOLDER", "CharacterModel", "NumberModel", "packed", "unpacked"]
+__all__ = ["PLACEHOLDER", "CharacterModel", "GivenModel", "NumberModel", "WordModel", "packed", "unpacked"]
 
 Array = NDArray[Any]
 Layer = tuple[str, Mapping[str, Array]]  # a cell's name and its weights
@@ -114,6 +114,115 @@ class NumberModel:
         """The model that `packed` wrote, with its weights as they were rounded."""
         head = unpacked(page["head"]), unpacked(page["headBias"])
         return cls(_unpacked_layers(page["layers"]), *head, page["scale"]["mean"], page["scale"]["deviation"])
+
+
+@dataclass(frozen=True)
+class GivenModel:
+    """A network over what was prepared of a series, which says the next value in running units.
+
+    Attributes:
+        layers: as in `NumberModel`.
+        output, bias: of the head, ``(1, H)`` and ``(1,)``; its output is an inverse hyperbolic sine.
+        inputs: what is read at every step, ``(T, I)``.
+        level, unit: of the output at every step, ``(T,)``.
+        actual: the values, ``(T,)``; that after a step is what the step is to say.
+    """
+
+    layers: Sequence[Layer]
+    output: Array
+    bias: Array
+    inputs: Array
+    level: Array
+    unit: Array
+    actual: Array
+
+    def expected(self) -> Array:
+        """The value that is expected after each step, ``(T,)``."""
+        h = _values(self.inputs, self.layers)[-1]["h"]
+        said = (h @ self.output.T + self.bias)[:, 0].clip(-50, 50)
+        expected: Array = self.level + self.unit * np.sinh(said)
+        return expected
+
+    def error(self) -> float:
+        """The mean absolute error of what is expected."""
+        return float(np.abs(self.expected()[:-1] - self.actual[1:]).mean())
+
+    def packed(self) -> dict[str, Any]:
+        """As a page holds it."""
+        given = {
+            "pieces": [f"{value:.6g}" for value in self.actual],
+            "inputs": {"kind": "f32", "shape": list(self.inputs.shape), "data": _text(self.inputs.astype("<f4"))},
+            "level": [float(f"{value:.8g}") for value in self.level],
+            "unit": [float(f"{value:.8g}") for value in self.unit],
+        }
+        head = {"head": packed(self.output), "headBias": packed(self.bias)}
+        return {"given": given, "layers": _packed_layers(self.layers), **head}
+
+    @classmethod
+    def unpacked(cls, page: Mapping[str, Any]) -> "GivenModel":
+        """The model that `packed` wrote, with its weights as they were rounded."""
+        given = page["given"]
+        head = unpacked(page["head"]), unpacked(page["headBias"])
+        series = (np.array(given[name], float) for name in ("level", "unit", "pieces"))
+        return cls(_unpacked_layers(page["layers"]), *head, unpacked(given["inputs"]), *series)
+
+
+@dataclass(frozen=True)
+class WordModel:
+    """A network that reads words forwards and backwards and says the class of a text.
+
+    Attributes:
+        words: those that it knows, in the order of their tokens from 1 on; token 0 stands for all others.
+        embedding: ``(V, E)``.
+        layers: the one that reads forwards and the one that reads backwards.
+        attention, out: linear layers, from ``2H`` to a score a step, and from ``4H`` to the classes.
+        classes: their names.
+    """
+
+    words: Sequence[str]
+    embedding: Array
+    layers: Sequence[Layer]
+    attention: Mapping[str, Array]
+    out: Mapping[str, Array]
+    classes: Sequence[str]
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers it has."""
+        arrays = [self.embedding, *self.attention.values(), *self.out.values()]
+        return sum(array.size for array in (*arrays, *(w for _, weights in self.layers for w in weights.values())))
+
+    def probabilities(self, words: Sequence[str]) -> Array:
+        """Of every class for a text of one word at least, ``(C,)``."""
+        at = {word: token for token, word in enumerate(self.words, 1)}
+        x = self.embedding.astype(np.float64)[[at.get(word, 0) for word in words]]  # (T, E)
+        ways = [_values(one, [layer])[0]["h"] for one, layer in zip((x, x[::-1]), self.layers, strict=True)]
+        h = np.concatenate([ways[0], ways[1][::-1]], axis=1)  # (T, 2H)
+        scores = h @ self.attention["weight"][0] + self.attention["bias"][0]
+        shares = np.exp(scores - scores.max())
+        logits = self.out["weight"] @ np.concatenate([shares / shares.sum() @ h, h.max(axis=0)]) + self.out["bias"]
+        p = np.exp(logits - logits.max())
+        probabilities: Array = p / p.sum()
+        return probabilities
+
+    def label(self, words: Sequence[str]) -> str:
+        """The class of a text."""
+        return self.classes[int(self.probabilities(words).argmax())]
+
+    def packed(self) -> dict[str, Any]:
+        """As a page holds it."""
+        attention = {"weight": packed(self.attention["weight"][0]), "bias": packed(self.attention["bias"])}
+        head = {"head": packed(self.out["weight"]), "headBias": packed(self.out["bias"])}
+        known = {"words": list(self.words), "classes": list(self.classes), "embedding": packed(self.embedding)}
+        return {**known, "layers": _packed_layers(self.layers), "attention": attention, **head}
+
+    @classmethod
+    def unpacked(cls, page: Mapping[str, Any]) -> "WordModel":
+        """The model that `packed` wrote, with its weights as they were rounded."""
+        attention = {"weight": unpacked(page["attention"]["weight"])[None], "bias": unpacked(page["attention"]["bias"])}
+        out = {"weight": unpacked(page["head"]), "bias": unpacked(page["headBias"])}
+        layers = _unpacked_layers(page["layers"])
+        return cls(page["words"], unpacked(page["embedding"]), layers, attention, out, page["classes"])
 
 
 @dataclass(frozen=True)

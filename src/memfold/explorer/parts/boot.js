@@ -33,9 +33,10 @@ function drawChoosers() {
   if (document.activeElement !== $("unit")) $("unit").value = now.unit;
   $("value").replaceChildren(...layer.kind.values.map((name) => el("option", { value: name, selected: name === now.value }, w(`value ${name}`))));
   $("value").value = now.value;
-  const { layers } = reader();
+  const { layers, words, given } = reader();
   $("layer box").hidden = layers.length < 2;
-  $("layer").replaceChildren(...layers.map((_, k) => el("option", { value: k }, String(k + 1))));
+  $("layer").replaceChildren(...layers.map((_, k) => el("option", { value: k }, words ? w(k ? "backwards" : "forwards") : String(k + 1))));
+  for (const element of [$("text"), document.querySelector('label[for="text"]')]) element.hidden = Boolean(given);
   $("layer").value = now.layer;
 }
 
@@ -63,6 +64,7 @@ function drawAbout() {
   $("about text").textContent = [
     w(`about ${facts.kind}`, filled),
     "nats" in facts ? w(facts.scored ? `about own ${facts.scored}` : "about nats", filled) : "",
+    facts.agrees ? w("agrees", facts.agrees) : "",
     ...(facts.left || []).map((key) => w(`left ${key.name}`, key)),
   ].join(" ");
   $("made").textContent = w("made", { version: data.version });
@@ -153,7 +155,7 @@ if (!location.hash) {
   delete asked.marks;
   if (now.tour) Object.assign(asked, stateOf(now.tour));
 }
-$("corpus").value = data.models[0].probe;
+$("corpus").value = data.models[0].corpus ?? data.models[0].probe;
 now.tour = asked.tour ?? now.tour;
 set({ ...asked, model: asked.model ?? now.model });
 

@@ -52,7 +52,7 @@ function valve(gate, x, y, value) {
 function lstmDrawing() {
   const u = now.unit;
   const v = valuesAt(now.step);
-  const before = now.step ? valuesAt(now.step - 1) : layerNow().start();
+  const before = reader().before(reading.steps, now.layer, now.step);
   const { f, i, g, o } = GATE_X;
   const middle = (i + g) / 2;
   const out = 616;
@@ -86,7 +86,7 @@ function lstmDrawing() {
 function otherDrawing() {
   const u = now.unit;
   const v = valuesAt(now.step);
-  const before = now.step ? valuesAt(now.step - 1) : layerNow().start();
+  const before = reader().before(reading.steps, now.layer, now.step);
   const line = v.z
     ? `h = (1 − z)·n + z·h = ${number(1 - v.z[u])} · ${number(v.n[u])} + ${number(v.z[u])} · ${number(before.h[u])} = ${number(v.h[u])}`
     : `h = tanh(W·x + R·h + b) = ${number(v.h[u])}`;

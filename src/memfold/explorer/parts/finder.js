@@ -41,6 +41,7 @@ const FEATURES = {
   rising: (text) => text.map((piece, t) => +(t > 0 && Number(piece) > Number(text[t - 1]))),
   marked: (text) => text.map((_, step) => +isMarked(step)),
   pattern(text) {
+    if (reader().words) return text.map((word) => +new RegExp($("pattern").value, "u").test(word));
     const there = text.map(() => 0);
     const whole = text.join("");
     for (const match of whole.matchAll(new RegExp($("pattern").value, "gu"))) {
@@ -102,8 +103,11 @@ function probeOf(model) {
   const its = reader(model);
   const text = its.pieces(data.models[model].probe);
   const layer = its.layers.length - 1;
+  const tokens = its.tokens(text);
   let state = its.start();
-  const steps = its.tokens(text).map((token) => (state = its.step(token, state))[layer]);
+  const steps = its.words
+    ? its.read(tokens).steps.map((step) => step.layers[layer])
+    : tokens.map((token) => (state = its.step(token, state))[layer]);
   probes.set(model, probeFrom(text, steps, its.layers[layer].kind, layer, text.length >> 1));
   return probes.get(model);
 }
@@ -151,7 +155,7 @@ let sought = null; // what was looked for last, and in which model
 
 function drawFinder() {
   const { numeric } = reader();
-  const names = [...(numeric ? ["high", "rising"] : ["quotes", "place", "word end"]), ...(now.marks.length ? ["marked"] : [])];
+  const names = [...(numeric ? ["high", "rising"] : reader().words ? [] : ["quotes", "place", "word end"]), ...(now.marks.length ? ["marked"] : [])];
   $("features").replaceChildren(...names.map((name) => el("button", {
     onclick: () => seek(name), "aria-pressed": sought && sought.feature === name && sought.model === now.model ? "true" : "false",
   }, w(`feature ${name}`))));

@@ -144,11 +144,30 @@ function drawErrors() {
     : w("error none");
 }
 
+// What a text is taken for with the gate held over all of it.
+function drawClassChange() {
+  const its = reader();
+  const tokens = its.tokens(piecesOf(now.text));
+  const said = (value) => its.read(tokens, value === null ? [] : [{ layer: now.layer, gate: "f", unit: now.unit, from: 0, value }]).steps[0].next;
+  const asIs = said(null);
+  const top = asIs.indexOf(Math.max(...asIs));
+  const filled = { gate: w("value f"), unit: now.unit, class: its.classes[top] };
+  $("count question").textContent = w("count question class", filled);
+  $("count how").textContent = "";
+  const ways = [["free", asIs], ["shut", said(0)], ["open", said(1)]];
+  $("counts").replaceChildren(...ways.map(([name, next]) => el("div", { class: `count ${name}` },
+    el("div", { class: "count-name" }, w(`error ${name}`, filled)),
+    el("div", { class: "track" }, el("i", { class: "fill", style: `width:${100 * next[top]}%` })),
+    el("div", { class: "count-words" }, `${(100 * next[top]).toFixed(1)} %`))));
+  const away = Math.max(...ways.slice(1).map(([, next]) => Math.abs(next[top] - asIs[top])));
+  $("verdict").textContent = w(away < 0.01 ? "class same" : "class moved", { away: (100 * away).toFixed(1), class: filled.class });
+}
+
 function drawCount() {
   const { event } = packedModel().hero;
   $("count go").hidden = !event;
   $("count how").textContent = event ? w("count how", { seed: now.seed }) : w("error how");
-  if (!event) return drawErrors();
+  if (!event) return reader().classes ? drawClassChange() : drawErrors();
   const fits = counting && counting.key === countKey();
   if (counting && !fits) counting = null;
   const kind = event.words ?? event.kind;

@@ -63,10 +63,18 @@ function numbersIn(text) {
   return parts.filter((part) => part !== "" && Number.isFinite(Number(part)));
 }
 
-// A trained network: layers of cells, and a linear head. It reads characters and says which comes next, or reads numbers
-// and says the next one.
+// The words of a text as memfold.runtime.texts.tokens parts them: single characters of scripts without spaces, words of
+// the others, and marks.
+const UNSPACED = "\\u0e00-\\u0eff\\u1000-\\u109f\\u1780-\\u17ff\\u3040-\\u30ff\\u3400-\\u4dbf\\u4e00-\\u9fff\\uf900-\\ufaff\\u{20000}-\\u{3ffff}";
+const WORD = new RegExp(`[${UNSPACED}]\\p{M}*|(?:(?![${UNSPACED}])[\\p{L}\\p{N}_]\\p{M}*)+|[^\\p{L}\\p{N}_\\s]`, "gu");
+const wordsIn = (text) => text.normalize("NFKC").toLowerCase().match(WORD) || [];
+
+// A trained network: layers of cells, and a linear head. It reads characters and says which comes next; or numbers, or
+// what was prepared of them, and says the next one; or words, forwards and backwards, and says the class of a text.
 class Reader {
-  constructor({ characters = null, layers, head, headBias, scale = null }) {
+  constructor({ characters = null, layers, head, headBias, scale = null, given = null, words = null, classes = null, attention = null }) {
+    Object.assign(this, { given, words, classes, attention });
+    if (words) this.places = new Map(words.map((word, k) => [word, k + 1]));
     this.characters = characters; // by token; the first stands for every character that the model does not know
     this.index = characters && new Map(characters.map((character, token) => [character, token]).slice(1));
     this.layers = layers;
@@ -76,19 +84,18 @@ class Reader {
   }
 
   get numeric() {
-    return this.characters === null;
+    return Boolean(this.scale || this.given);
   }
 
   // From the packed form. Embedding and weight_ih are multiplied once, and so are the two halves of a tied head.
   static opened(packed) {
-    const numeric = !packed.characters;
     const embedding = packed.embedding ? unpacked(packed.embedding) : null;
     const [vocabulary, features] = embedding ? packed.embedding.shape : [0, 0];
     const layers = packed.layers.map((given, number) => {
       const weights = Object.fromEntries(Object.entries(given.weights).map(([name, part]) => [name, unpacked(part)]));
       const { cell, hidden, inputs } = given;
       const layer = { cell, hidden, inputs, ...weights };
-      if (number === 0 && embedding) {
+      if (embedding && (number === 0 || packed.words)) { // of a reader of words both layers are the first
         const rows = CELLS[cell].gates.length * hidden;
         layer.table = timesTransposed(embedding, weights.weight_ih, vocabulary, features, rows);
         layer.weight_ih = null;
@@ -106,17 +113,26 @@ class Reader {
       head = timesTransposed(embedding, turned, vocabulary, features, hidden);
       addProduct(headBias, embedding, bias, 0, vocabulary, features);
     }
-    const characters = numeric ? null : ["\ufffd", ...packed.characters];
-    return new Reader({ characters, layers, head, headBias, scale: packed.scale });
+    const { scale, words, classes } = packed;
+    const characters = packed.characters ? ["\ufffd", ...packed.characters] : null;
+    const rows = packed.given ? unpacked(packed.given.inputs) : null;
+    const wide = layers[0].inputs;
+    const given = rows && { ...packed.given, rows: packed.given.pieces.map((_, t) => rows.subarray(t * wide, (t + 1) * wide)) };
+    const attention = packed.attention && { weight: unpacked(packed.attention.weight), bias: unpacked(packed.attention.bias)[0] };
+    return new Reader({ characters, layers, head, headBias, scale, given, words, classes, attention });
   }
 
   // What a text is read as, step by step: its characters, or its numbers.
   pieces(text) {
+    if (this.given) return this.given.pieces;
+    if (this.words) return wordsIn(text);
     return this.numeric ? numbersIn(text) : [...text];
   }
 
   // What the first layer takes of each piece: a token, or an array of one number.
   tokens(pieces) {
+    if (this.given) return pieces.map((_, t) => this.given.rows[t]);
+    if (this.words) return Array.from(pieces, (word) => this.places.get(word) ?? 0);
     if (!this.numeric) return Array.from(pieces, (character) => this.index.get(character) ?? 0);
     const { mean, deviation } = this.scale;
     return Array.from(pieces, (piece) => [(Number(piece) - mean) / deviation]);
@@ -146,14 +162,48 @@ class Reader {
   // Every value of every layer at every step, and the probabilities of what comes next. A hold acts from its step on.
   // Steps before the first that differs from `earlier` (an earlier reading) are taken over from it.
   read(tokens, holds = [], earlier = null) {
+    if (this.words) return this.#readBothWays(tokens, holds);
     const same = earlier ? this.#shared(earlier, tokens, holds) : 0;
     const steps = same ? earlier.steps.slice(0, same) : [];
     let state = same ? steps[same - 1].layers : this.start();
     for (let t = same; t < tokens.length; t++) {
       state = this.step(tokens[t], state, holds.filter((held) => t >= held.from));
-      steps.push({ layers: state, next: this.next(state) });
+      steps.push({ layers: state, next: this.next(state, t) });
     }
     return { tokens, holds, steps };
+  }
+
+  // A text as a whole: the first layer from its beginning, the second from its end, then the class by both.
+  #readBothWays(tokens, holds) {
+    const steps = tokens.map(() => ({ layers: [] }));
+    this.layers.forEach((layer, number) => {
+      const order = number ? [...tokens.keys()].reverse() : tokens.keys();
+      let state = layer.start();
+      for (const t of order) {
+        state = layer.step(tokens[t], state, holds.filter((held) => held.layer === number && t >= held.from));
+        steps[t].layers[number] = state;
+      }
+    });
+    const next = softmax(this.#classLogits(steps));
+    for (const step of steps) step.next = next;
+    return { tokens, holds, steps };
+  }
+
+  // The mean of h by shares of attention and the largest h of all steps, into the head.
+  #classLogits(steps) {
+    const rows = steps.map(({ layers }) => [...layers[0].h, ...layers[1].h]);
+    const shares = softmax(rows.map((row) => row.reduce((sum, value, k) => sum + value * this.attention.weight[k], this.attention.bias)));
+    const mean = rows[0].map((_, k) => rows.reduce((sum, row, t) => sum + shares[t] * row[k], 0));
+    const most = rows[0].map((_, k) => Math.max(...rows.map((row) => row[k])));
+    const out = Float64Array.from(this.headBias);
+    addProduct(out, this.head, [...mean, ...most], 0, out.length, 2 * mean.length);
+    return out;
+  }
+
+  // The values of a layer before a step: of one that reads backwards those of the step after it.
+  before(steps, layer, step) {
+    const at = this.words && layer === 1 ? step + 1 : step - 1;
+    return steps[at] ? steps[at].layers[layer] : this.layers[layer].start();
   }
 
   #shared(earlier, tokens, holds) {
@@ -167,8 +217,9 @@ class Reader {
   }
 
   // What the network says after a step: the probability of every character, or the number that it expects.
-  next(state) {
+  next(state, t) {
     const out = this.logits(state);
+    if (this.given) return [this.given.level[t] + this.given.unit[t] * Math.sinh(clamp(out[0], -50, 50))];
     if (!this.numeric) return softmax(out);
     return out.map((value) => value * this.scale.deviation + this.scale.mean);
   }
@@ -198,12 +249,13 @@ class Reader {
     const state = cell.startsWith("gru") ? "h" : "c";
     const parts = [];
     let left = 1;
-    for (let t = step; t >= 0; t--) {
+    const backwards = this.words && layer === 1;
+    for (let t = step; t >= 0 && t < steps.length; t += backwards ? 1 : -1) {
       const v = steps[t].layers[layer];
       parts[t] = left * (state === "c" ? v.i[unit] * v.g[unit] : (1 - v.z[unit]) * v.n[unit]);
       left *= state === "c" ? v.f[unit] : v.z[unit];
     }
-    return { state, parts };
+    return { state, parts: Array.from(parts, (part) => part ?? 0) };
   }
 
   // The sum inside a gate of a unit at a step: its bias, the input's part, what each unit's h of the step before adds,
@@ -212,9 +264,9 @@ class Reader {
     const its = this.layers[layer];
     const H = its.hidden;
     const j = its.kind.gates.indexOf(gate) * H + unit;
-    const before = step ? reading.steps[step - 1].layers[layer] : its.start();
+    const before = this.before(reading.steps, layer, step);
     const now = reading.steps[step].layers[layer];
-    const x = layer ? reading.steps[step].layers[layer - 1].h : reading.tokens[step];
+    const x = layer && !this.words ? reading.steps[step].layers[layer - 1].h : reading.tokens[step];
     const input = its.fromInput(x)[j] - its.bias_ih[j];
     const resets = its.cell === "gru_reset_before" && gate === "n" ? now.r : null;
     const units = Array.from(before.h, (h, k) => its.weight_hh[j * H + k] * h * (resets ? resets[k] : 1));

@@ -14,10 +14,11 @@ function drawRibbon() {
     if (token === 0) unknown.add(character);
     const strength = Math.min(1, Math.abs(values[t]) / most);
     const held = now.holds.some((h) => h.layer === now.layer && h.unit === now.unit && t >= h.from);
+    const wide = reader().words ? " word" : "";
     const tile = el("span", {
       id: `t${t}`,
       role: "option",
-      class: `tile ${values[t] < 0 ? "minus" : "plus"}${t === now.step ? " now" : ""}${held ? " held" : ""}${isMarked(t) ? " marked" : ""}`,
+      class: `tile${wide} ${values[t] < 0 ? "minus" : "plus"}${t === now.step ? " now" : ""}${held ? " held" : ""}${isMarked(t) ? " marked" : ""}`,
       style: `--s:${strength.toFixed(3)}`,
       "aria-selected": t === now.step ? "true" : "false",
       "aria-label": `${shown(character)} ${signed(values[t])}`,
@@ -77,16 +78,26 @@ function drawExpected() {
     });
 }
 
+const bar = (share) => el("span", { class: "bar" }, el("i", { style: `width:${(100 * share).toFixed(1)}%` }));
+
+// What a network says that gives a text its class.
+function drawClasses() {
+  const { next } = reading.steps[0];
+  $("bets").replaceChildren(...reader().classes.map((name, k) => el("li", { class: "class" }, el("b", {}, name), bar(next[k]), el("output", {}, percent(next[k])))));
+  $("bets text").textContent = w("classes said");
+}
+
 function drawBets() {
   const its = reader();
   if (its.numeric) return drawExpected();
+  if (its.classes) return drawClasses();
   const { next } = reading.steps[now.step];
   const best = Array.from(next, (p, token) => [p, token]).filter(([, token]) => token > 0)
     .sort((a, b) => b[0] - a[0]).slice(0, 6);
   const comes = reading.tokens[now.step + 1];
   const rows = best.map(([p, token]) => el("li", { class: token === comes ? "right" : null },
     el("b", {}, shown(its.characters[token])),
-    el("span", { class: "bar" }, el("i", { style: `width:${(100 * p).toFixed(1)}%` })),
+    bar(p),
     el("output", {}, percent(p))));
   $("bets").replaceChildren(...rows);
   let text = w("bets end");

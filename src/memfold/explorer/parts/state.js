@@ -36,7 +36,7 @@ function reader(number = now.model) {
 
 const packedModel = () => data.models[now.model];
 const piecesOf = (text) => reader().pieces(text).slice(0, MOST_STEPS);
-const pieceAt = (step) => piecesOf(now.text)[step] ?? (reader().numeric ? "0" : "\n");
+const pieceAt = (step) => piecesOf(now.text)[step] ?? (reader().numeric ? "0" : reader().words ? "." : "\n");
 let reading = null; // of the text, with the holds
 let free = null; // of the text, without them
 
@@ -133,7 +133,7 @@ function set(change) {
   Object.assign(now, change);
   const its = reader();
   const text = piecesOf(now.text);
-  if (!text.length) text.push(its.numeric ? "0" : "\n");
+  if (!text.length) text.push(its.numeric ? "0" : its.words ? "." : "\n");
   now.layer = clamp(now.layer, 0, its.layers.length - 1);
   now.unit = clamp(now.unit, 0, layerNow().hidden - 1);
   now.step = clamp(now.step, 0, text.length - 1);

@@ -11,7 +11,7 @@ function drawSum() {
   const u = now.unit;
   const v = valuesAt(now.step);
   const character = quoted(pieceAt(now.step));
-  const input = now.layer ? w("layer below") : w("letter", { character });
+  const input = now.layer && !reader().words ? w("layer below") : w("letter", { character });
   const rows = layerNow().kind.gates.map((gate) => {
     const terms = its.terms(reading, now.layer, gate, u, now.step);
     const order = terms.units.map((value, k) => [value, k]).sort((a, b) => Math.abs(b[0]) - Math.abs(a[0]));
@@ -37,7 +37,7 @@ function drawSum() {
       el("p", { class: "equation" }, `= ${signed(total)}  →  ${squash}  →  `, el("strong", {}, number(squashed(total), 3)),
         held === null ? "" : ` ${w("but held", { value: number(held) })}`));
   });
-  const before = now.step ? valuesAt(now.step - 1) : layerNow().start();
+  const before = reader().before(reading.steps, now.layer, now.step);
   const lines = [];
   if (layerNow().cell === "coupled_lstm") lines.push(["f", `1 − i = ${number(v.f[u], 3)}`]);
   if (v.c) {

@@ -130,6 +130,10 @@ class _Network:
         self.grams = weights.take(f"{prefix}.grams.weight", (its.buckets, its.width))
         (layer,) = weights.recurrent(f"{prefix}.lstm", "lstm", its.width, hidden, gates=4, both=True)
         self.packed: Packed = pack(layer.cell, layer.weights)
+        names = [name for name in layer.weights if not name.endswith("_reverse")]
+        self.layers = [  # forwards, backwards
+            (layer.cell, {name: layer.weights[name + suffix] for name in names}) for suffix in ("", "_reverse")
+        ]
         self.attention = weights.linear(f"{prefix}.attention", 2 * hidden, 1)
         self.out = weights.linear(f"{prefix}.out", 4 * hidden, classes)
         # What is of use in training alone.
@@ -142,13 +146,13 @@ class _Network:
         lengths = np.array([len(row) for row in rows])
         there, places = np.unique(np.concatenate(rows), return_inverse=True)
         x = np.zeros((len(rows), max(int(lengths.max()), 1), self.words.shape[1]), np.float32)  # (B, T, E)
-        x[np.arange(x.shape[1]) < lengths[:, None]] = self._embedded(kinds, there)[places]
+        x[np.arange(x.shape[1]) < lengths[:, None]] = self.embedded(kinds, there)[places]
         x = x.swapaxes(0, 1)
         h = fold(self.packed.cell, x, self.packed, lengths=lengths)[0]  # (T, B, 2H)
         logits = [self._logits(h[:length, place]) for place, length in enumerate(lengths)]
         return _log_softmax(np.stack(logits).astype(np.float64))
 
-    def _embedded(self, kinds: TokenKinds, there: NDArray[np.int64]) -> Floats:
+    def embedded(self, kinds: TokenKinds, there: NDArray[np.int64]) -> Floats:
         """The embeddings of some kinds of tokens, (K, E): of the word, and the mean of the n-grams'."""
         result: Floats = self.words[kinds.words[there]].copy()
         counts = kinds.gram_starts[there + 1] - kinds.gram_starts[there]
