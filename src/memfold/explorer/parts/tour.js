@@ -62,7 +62,7 @@ function drawBet(box) {
   const offered = [answer, ...best.map(([, token]) => its.characters[token]).filter((sign) => sign !== answer)].slice(0, 5).sort();
   const share = (sign) => next[its.tokens([sign])[0]];
   box.replaceChildren(
-    el("p", { class: "writes covered" }, text, el("span", { class: "cover" }, bet ? shown(answer) : "?")),
+    el("p", { class: "writes covered" }, text, el("span", { class: "cover" }, bet ? shown(answer) : "\u00a0")),
     el("div", { class: "row" }, ...offered.map((sign) => el("button", {
       onclick: () => { bet = sign; drawTour(); }, "aria-pressed": bet === sign ? "true" : "false", "aria-label": w("bet on", { character: quoted(sign) }),
     }, shown(sign)))),
