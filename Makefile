@@ -69,6 +69,7 @@ MINUTES ?= 15
 release-check: sanitize cross test
 	$(PIP) --no-deps openvino axe-core-python wasmtime
 	$(PYTEST) -m release
+	$(BIN)/python tests/faults.py --kills 100
 	for isa in v2 v3 v4 neon; do \
 		! MEMFOLD_ISA=$$isa $(BIN)/python -c "import memfold.engine" 2>/dev/null || \
 		MEMFOLD_ISA=$$isa $(BIN)/python tests/nn/soak.py --minutes $(MINUTES) || exit 1; \

@@ -13,6 +13,9 @@ def main() -> None:
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         from memfold.cli import run
+    except KeyboardInterrupt:
+        print("memfold: interrupted", file=sys.stderr)
+        sys.exit(130)
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("memfold"):  # a fault of ours
             raise

@@ -1,11 +1,14 @@
 """The command line: parses, calls, prints. PyTorch is imported by the commands that need it, not by ``--help``."""
 
+import errno
 import json
+import os
 import re
 import shlex
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -89,6 +92,7 @@ def run() -> int:
         code = app(args=arguments, prog_name="memfold", standalone_mode=False) or 0
         if arguments[0] == "fit" and {"--help", "-h"} & set(arguments):
             _print_parameters(next((word for word in arguments[1:] if word in _tasks("")), None))
+        sys.stdout.flush()  # whatever a full disk refuses is said here, and not when Python ends
         return code
     except InputError as error:
         say(f"memfold: {error}")
@@ -109,6 +113,31 @@ def run() -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except (MemoryError, RuntimeError, OSError) as error:
+        if not (lacks := _lack(error)):
+            raise
+        say(f"memfold: {lacks}")
+        return 2
+
+
+def _lack(error: BaseException) -> str:
+    """What the machine ran out of, in words; empty for any other error."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        _let_go_of_output()
+        return f"cannot be written ({error}); make room"
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        return f"too many files are open ({error}); raise the limit, ulimit -n"
+    # torch and other libraries say so in words only.
+    short = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+    if short or re.search(r"can't allocate memory|bad_alloc|out of memory|Cannot allocate memory", str(error)):
+        return "the memory that there is was not enough; give less data at once, or a smaller model or batch"
+    return ""
+
+
+def _let_go_of_output() -> None:
+    """Have Python not try again, when it ends, to write what could not be written."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def spread_settings(arguments: Sequence[str]) -> list[str]:

@@ -3,10 +3,11 @@
 import math
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["most_memory", "process_runs", "sync", "sync_names"]
+__all__ = ["locked", "most_memory", "process_runs", "sync", "sync_names"]
 
 
 def sync(file: Path) -> None:
@@ -23,6 +24,34 @@ def sync_names(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[bool]:
+    """Hold a folder's lock for a while, which nothing is written for and which ends with the process.
+
+    Yields:
+        False where another process, or another call in this one, holds it. True too where the system has no such lock.
+    """
+    try:
+        import fcntl
+
+        handle = os.open(folder, os.O_RDONLY)
+    except (ImportError, OSError):  # Windows; a folder that may be written but not be read
+        yield True
+        return
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        except OSError:  # a file system without locks
+            yield True
+            return
+        yield True
+    finally:
+        os.close(handle)
 
 
 def process_runs(process: int) -> bool:

@@ -2,7 +2,9 @@
 
 import contextlib
 import gzip
+import io
 import struct
+import time
 import zlib
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from memfold.data.folds import held_out_rows
 from memfold.data.images import Images, joined, load_mnist, load_orl, read_classes, read_images
 from memfold.data.pictures import HAS_HEIF, pictures_at, several
 from memfold.errors import InputError
+from memfold.system import most_memory
 
 
 def draw(path: Path, width: int = 20, height: int = 20, mode: str = "L", seed: int = 0) -> Path:
@@ -449,11 +452,62 @@ def test_a_picture_in_grey_and_in_three_equal_colours_is_the_same() -> None:
 # -- what attacks ----------------------------------------------------------------------------------------------
 
 
-def test_a_bomb_is_refused_by_its_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    draw(tmp_path / "a.png", 40, 40)
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)
-    with pytest.raises(InputError, match=r"a\.png \(Image size \(1600 pixels\) exceeds limit of 1000 pixels"):
-        read_images([tmp_path / "a.png"], 20)
+BMP_HEAD = struct.pack("<2sIHHIIiiHHIIiiII", b"BM", 54, 0, 0, 54, 40, 100_000, 100_000, 1, 24, 0, 0, 0, 0, 0, 0)
+
+
+def png_of(width: int, height: int, content: bytes) -> bytes:
+    """A PNG in grey, whatever its content holds."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", content) + chunk(b"IEND", b"")
+
+
+def claiming(name: str) -> bytes:
+    """A small image that claims 16,000 pixels a side, or 100,000."""
+    if name.startswith("large.png"):
+        return png_of(100_000, 100_000, zlib.compress(bytes(100_000)))
+    if name == "a.bmp":
+        return BMP_HEAD
+    file = io.BytesIO()
+    Image.new("L" if name != "a.webp" else "RGB", (16, 16)).save(file, Path(name).suffix[1:].replace("jpg", "jpeg"))
+    content = bytearray(file.getvalue())
+    if name == "a.png":
+        return png_of(16_000, 16_000, zlib.compress(bytes(16_000)))
+    if name == "a.jpg":
+        place = content.index(b"\xff\xc0")  # the frame's head: its length, precision, height and width
+        content[place + 5 : place + 9] = struct.pack(">HH", 16_000, 16_000)
+    elif name == "a.webp":
+        place = content.index(b"\x9d\x01\x2a") + 3  # of a lossy picture
+        content[place : place + 4] = struct.pack("<HH", 16_000, 16_000)
+    return bytes(content)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp", "a.bmp", "large.png"])
+def test_a_bomb_is_refused_by_its_size(tmp_path: Path, name: str) -> None:
+    """Before anything is decoded, and where only the sizes are looked at too."""
+    (tmp_path / name).write_bytes(claiming(name))
+    draw(tmp_path / "good.png", 40, 40)
+    before = most_memory()
+    with pytest.raises(
+        InputError, match=r"(16,000x16,000 pixels, of which 100,000,000 at most|exceeds limit of \d+ pixels)"
+    ):
+        read_images([tmp_path / name], 20)
+    images, kept = read_images([tmp_path / name, tmp_path / "good.png"], None)
+    assert (images.pixels.shape[2], kept) == (40, [1])
+    assert most_memory() - before < 50e6
+
+
+def test_of_many_frames_the_first_alone_is_decoded(tmp_path: Path) -> None:
+    frames = [Image.new("L", (16, 16), k % 256) for k in range(3000)]
+    for name in ("a.gif", "a.tif", "a.png", "a.webp"):
+        frames[7].save(tmp_path / name, save_all=True, append_images=frames[8:])
+        begun = time.process_time()
+        images, _ = read_images([tmp_path / name], 16, 1)
+        assert time.process_time() - begun < 1
+        assert abs(int(images.pixels[0, 0, 8, 8]) - 7) < 3
 
 
 def test_what_pillow_warns_of_is_not_shown(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:

@@ -59,6 +59,7 @@ FOREIGN = {  # pictures that are not read, with the remedy
 }
 DEEP = {"I;16": "16-bit", "I;16B": "16-bit", "I;16L": "16-bit", "I;16N": "16-bit", "I": "32-bit", "F": "float"}
 DARK = 16  # high bytes of 16-bit colours, of which Pillow reads no more, below which they are empty
+MOST_PIXELS = 100_000_000  # that an image may claim; each takes up to 8 bytes while it is decoded and turned
 UNREADABLE = (
     OSError,
     ValueError,
@@ -81,11 +82,20 @@ def opened(path: Path) -> Iterator[Image.Image]:
     """An image file, of which Pillow has read the head; what it warns of, such as odd notes of a camera, is not shown.
 
     Raises:
-        OSError and others of `UNREADABLE`: it cannot be read, or is larger than Pillow takes.
+        OSError and others of `UNREADABLE`: it cannot be read, or claims more than `MOST_PIXELS` pixels.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with Image.open(path) as image:
+        try:
+            image = Image.open(path)
+        except Image.DecompressionBombError as error:
+            raise ValueError(f"{str(error).partition(', could')[0]}; scale it down") from None
+        with image:
+            width, height = image.size
+            if width * height > MOST_PIXELS:
+                raise ValueError(
+                    f"{width:,}x{height:,} pixels, of which {MOST_PIXELS:,} at most are read; scale it down"
+                )
             yield image
 
 

@@ -12,6 +12,7 @@ import shlex
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from functools import cached_property
 from importlib.metadata import version
@@ -32,6 +33,7 @@ from memfold.runtime.onnx_part import run_of
 from memfold.runtime.pipeline import Pipeline, pipeline_class
 from memfold.runtime.recipe import Recipe, Run
 from memfold.runtime.weights import Weights
+from memfold.system import locked
 from memfold.tasks.contest import Contest
 from memfold.tasks.parameters import describe, fitted, learning_rate, parameter, parameters_of
 from memfold.tasks.planning import Plan, checked_plan, speed_for
@@ -439,9 +441,10 @@ class Task(ABC):
             held_out = task._examples(*(valid if y is not None else (valid, None)))
         # Train the network, then find what needs a trained one, such as thresholds and baselines.
         data = FitData(examples, train, held_out, progress)
-        begun = _plan_in(place) if resume and place is not None else None
-        task._take_plan(data, limit, plan if begun is None else begun)
-        ready = task._train(data, limit, place, resume)
+        with _alone_in(place, resume, overwrite):
+            begun = _plan_in(place) if resume and place is not None else None
+            task._take_plan(data, limit, plan if begun is None else begun)
+            ready = task._train(data, limit, place, resume)
         task.contest_ = task.finish(data, ready)
         vars(task).pop("pipeline", None)  # one of a model that was not finished
         if progress and task.contest_ is not None:
@@ -505,8 +508,6 @@ class Task(ABC):
             "data": digest(ready),
         }
         text = json.dumps({"task": self.name, **identity}, sort_keys=True)
-        if out is not None:
-            out.mkdir(parents=True, exist_ok=True)
         self.network_ = network
         options: dict[str, Any] = {"checkpoint": checkpoint, "resume": resume, "identity": text}
         # Train, with a display or without.
@@ -949,6 +950,29 @@ class Task(ABC):
                 lines += ["", *(f"- {name}: `{text}`" for name, text in report.signatures.items())]
         lines += ["", "The weights bear the licence that you give them; mind that of the data.", ""]
         return "\n".join(lines)
+
+
+@contextmanager
+def _alone_in(place: Path | None, resume: bool, overwrite: bool) -> Iterator[None]:
+    """While a fit keeps its checkpoint in a folder, which it makes: refuse another fit that does."""
+    if place is None:
+        yield
+        return
+    made = not place.exists()
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{place}: cannot be made ({error}); choose another folder") from None
+    with locked(place) as free:
+        if not free:
+            raise InputError(f"{place}: another fit writes into this folder; wait for its end, or choose another one")
+        check_place(place, resume=resume, overwrite=overwrite)  # once more: another may have come and ended
+        try:
+            yield
+        finally:
+            if made:
+                with suppress(OSError):  # holds something, unless the fit was refused
+                    place.rmdir()
 
 
 def _plan_in(folder: Path) -> Mapping[str, Any] | None:
