@@ -363,7 +363,7 @@ def another_user(fits: Fits) -> None:
 def little_memory(fits: Fits) -> None:
     """Memory that runs out, at whatever moment, is one line or is enough."""
     ends = []
-    for megabytes in (4000, 2000, 1000, 600, 400, 300, 200):
+    for megabytes in (2000, 1000, 800, 600, 400):
         out = f"little{megabytes}"
         limited = ["bash", "-c", f'ulimit -v {megabytes * 1024}; exec "$@"', "-", *fits.command(out)]
         program = Program(limited, fits.folder / "log").finish()

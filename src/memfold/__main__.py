@@ -22,6 +22,12 @@ def main() -> None:
         needed = f"the command line needs {error.name}: pip install 'memfold[cli]', or [train,series] to train"
         print(f"memfold: {needed}", file=sys.stderr)
         sys.exit(2)
+    except (ImportError, MemoryError) as error:  # a library that cannot be loaded, for want of memory for example
+        if isinstance(error, ImportError) and (error.name or "").startswith("memfold"):
+            raise
+        what = str(error).strip().splitlines() or ["there is too little memory"]
+        print(f"memfold: it cannot be loaded ({what[0]})", file=sys.stderr)
+        sys.exit(2)
     sys.exit(run())
 
 

@@ -51,6 +51,9 @@ Systems: Linux on x86-64 and on 64-bit ARM
 To add a cell: docs/engine.md, "A new cell"
 """
 
+# How torch, the loader of libraries and others say that there is no memory left; they have no error of their own.
+NO_MEMORY = r"can't allocate memory|bad_alloc|out of memory|annot allocate memory|failed to map segment"
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else.")]
 
 
@@ -113,7 +116,7 @@ def run() -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
-    except (MemoryError, RuntimeError, OSError) as error:
+    except Exception as error:
         if not (lacks := _lack(error)):
             raise
         say(f"memfold: {lacks}")
@@ -127,9 +130,8 @@ def _lack(error: BaseException) -> str:
         return f"cannot be written ({error}); make room"
     if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
         return f"too many files are open ({error}); raise the limit, ulimit -n"
-    # torch and other libraries say so in words only.
     short = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
-    if short or re.search(r"can't allocate memory|bad_alloc|out of memory|Cannot allocate memory", str(error)):
+    if short or re.search(NO_MEMORY, str(error)):
         return "the memory that there is was not enough; give less data at once, or a smaller model or batch"
     return ""
 

@@ -25,12 +25,13 @@ from memfold import _engine
 from memfold.cells.arguments import Zoneout, checked_clip, checked_state, checked_zoneout, refuse_unnamed
 from memfold.cells.table import CELLS
 from memfold.engine import LINEAR, Packed, checked_out, laid_out, pack, pack_arrays, threads_at_call
+from memfold.errors import InputError, shown
 from memfold.files import CONFIG, FolderKind, read_json, settle, sha256, write_folder
 
 __all__ = ["Layer", "Stream"]
 
 Array = NDArray[Any]
-FORMAT, WEIGHTS = "memfold stream 1", "model.safetensors"
+FORMAT, WEIGHTS, DTYPES = "memfold stream 1", "model.safetensors", ("float32", "float64")
 FOLDER = FolderKind("stream", lambda config: config.get("format") == FORMAT, frozenset({CONFIG, WEIGHTS}))
 
 
@@ -224,26 +225,62 @@ class Stream:
 
         Raises:
             FileNotFoundError: no such file.
-            ValueError: a file that is truncated, changed or foreign; it names the file and the check that failed.
+            InputError: a ValueError; a file that is truncated, changed or foreign; it names the file and the check that
+                failed.
         """
         settle(Path(path))
         config_file, model_file = Path(path) / CONFIG, Path(path) / WEIGHTS
-        try:
-            config = read_json(config_file)
-            version = config["format"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{config_file}: not the description of a stream") from error
-        if version != FORMAT:
-            raise ValueError(f"{config_file}: the format is {version!r}, expected {FORMAT!r}")
+        config = _description(config_file)
         if sha256(model_file) != config["sha256"]:
-            raise ValueError(f"{model_file}: the hash is not the one that {config_file.name} names")
+            raise InputError(f"{model_file}: the hash is not the one that {config_file.name} names")
         tensors = _read(model_file, config["shapes"], np.dtype(config["dtype"]))
-        layers = []
-        for k, entry in enumerate(config["layers"]):
-            zoneout = entry["zoneout"] if isinstance(entry["zoneout"], float) else tuple(entry["zoneout"])
-            weights = _below(f"layers.{k}.", tensors)
-            layers.append(Layer(entry["cell"], weights, entry["clip"], zoneout, entry["bfloat16"]))
-        return cls(layers, _below("head.", tensors) or None, streams=streams, dtype=config["dtype"])
+        try:
+            layers = [
+                Layer(
+                    entry["cell"],
+                    _below(f"layers.{k}.", tensors),
+                    entry["clip"],
+                    tuple(zoneout) if isinstance(zoneout := entry["zoneout"], list) else zoneout,
+                    entry["bfloat16"],
+                )
+                for k, entry in enumerate(config["layers"])
+            ]
+            return cls(layers, _below("head.", tensors) or None, streams=streams, dtype=config["dtype"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{config_file}: its layers and weights make no stream ({error})") from None
+
+
+def _description(file: Path) -> dict[str, Any]:
+    """What a stream's ``config.json`` holds, with the types that `Stream.save` writes."""
+    try:
+        config = read_json(file)
+    except InputError as error:
+        raise InputError(f"{file}: not the description of a stream ({error})") from None
+    if not isinstance(config, dict) or "format" not in config:
+        raise InputError(f"{file}: not the description of a stream")
+    if config["format"] != FORMAT:
+        raise InputError(f"{file}: the format is {shown(config['format'])}, expected {FORMAT!r}")
+    layers, shapes = config.get("layers"), config.get("shapes")
+    fits = {
+        "dtype": config.get("dtype") in DTYPES,
+        "sha256": isinstance(config.get("sha256"), str),
+        "shapes": isinstance(shapes, dict) and all(isinstance(shape, list) for shape in shapes.values()),
+        "layers": isinstance(layers, list) and all(isinstance(o, dict) and _is_layer(o) for o in layers),
+    }
+    if wrong := [name for name, right in fits.items() if not right]:
+        raise InputError(f"{file}: its {wrong[0]!r} is not that of a stream: {shown(config.get(wrong[0]))}")
+    return config
+
+
+def _is_layer(entry: dict[str, Any]) -> bool:
+    numbers = entry.get("zoneout")
+    return (
+        entry.keys() == {"cell", "clip", "zoneout", "bfloat16"}
+        and entry["cell"] in list(CELLS)
+        and (entry["clip"] is None or type(entry["clip"]) in (int, float))
+        and all(type(number) in (int, float) for number in (numbers if isinstance(numbers, list) else [numbers]))
+        and type(entry["bfloat16"]) is bool
+    )
 
 
 def _packed(k: int, layer: Layer, dtype: np.dtype[Any]) -> Packed:
@@ -272,11 +309,11 @@ def _read(file: Path, shapes: Mapping[str, Sequence[int]], dtype: np.dtype[Any])
         with safe_open(file, "numpy") as opened:
             stored = {name: opened.get_slice(name).get_shape() for name in opened.keys()}  # noqa: SIM118
             if stored != {name: list(shape) for name, shape in shapes.items()}:
-                raise ValueError(f"{file}: its tensors are not those that config.json names")
+                raise InputError(f"{file}: its tensors are not those that config.json names")
             tensors: dict[str, Array] = {name: opened.get_tensor(name) for name in stored}
     except (SafetensorError, struct.error) as error:
-        raise ValueError(f"{file}: not a safetensors file ({error})") from error
+        raise InputError(f"{file}: not a safetensors file ({error})") from None
     for name, tensor in tensors.items():
         if tensor.dtype != dtype:
-            raise ValueError(f"{file}: {name} is {tensor.dtype}, config.json says {dtype}")
+            raise InputError(f"{file}: {name} is {tensor.dtype}, config.json says {dtype}")
     return tensors
