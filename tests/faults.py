@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["FAULTS", "Fits", "kill_and_resume"]
+__all__ = ["CHECKPOINT", "FAULTS", "MEMFOLD", "Fits", "Program", "kill_and_resume", "unfinished", "writes"]
 
 CHECKPOINT, WEIGHTS = "checkpoint.safetensors", "model.safetensors"
 MEMFOLD = [sys.executable, "-m", "memfold"]
@@ -46,10 +46,15 @@ class Fits:
     seconds: float
 
     @classmethod
+    def prepared(cls, folder: Path) -> "Fits":
+        """Write the text; nothing is fitted yet."""
+        (folder / "text.txt").write_text("to and fro and once more. " * 60, encoding="utf-8")
+        return cls(folder, b"", 0.0)
+
+    @classmethod
     def undisturbed(cls, folder: Path) -> "Fits":
         """Write the text and fit to it once."""
-        (folder / "text.txt").write_text("to and fro and once more. " * 60, encoding="utf-8")
-        fits = cls(folder, b"", 0.0)
+        fits = cls.prepared(folder)
         whole = Program(fits.command("whole"), folder / "log")
         whole.finish()
         assert whole.code == 0, whole.said()
@@ -191,10 +196,10 @@ def _killed(fits: Fits, out: str, dice: random.Random) -> str | None:
     else:
         skipped = dice.randint(0, 2)
         for _ in range(skipped):
-            program.until(lambda _: _writes(folder))
-            program.until(lambda _: not _writes(folder))
-        program.until(lambda _: _writes(folder))
-    writing = _writes(folder)
+            program.until(lambda _: writes(folder))
+            program.until(lambda _: not writes(folder))
+        program.until(lambda _: writes(folder))
+    writing = writes(folder)
     program.send(signal.SIGKILL)
     program.finish()
     if program.code != -signal.SIGKILL:
@@ -214,7 +219,8 @@ def _stamp(file: Path) -> int | None:
         return None
 
 
-def _writes(folder: Path) -> bool:
+def writes(folder: Path) -> bool:
+    """Whether something is being written into a folder, or a process was killed while it wrote."""
     try:
         return any(name.startswith(".") for name in os.listdir(folder))
     except OSError:

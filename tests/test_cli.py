@@ -226,31 +226,6 @@ def test_what_cannot_be_exported_is_refused(to: str, out: str, reason: str, mode
 
 
 @pytest.mark.slow
-def test_a_training_killed_half_way_and_resumed_ends_with_the_same_bits(series: Path, tmp_path: Path) -> None:
-    budget = ["--budget", "200ep"]
-
-    def fit(name: str, *more: str) -> subprocess.CompletedProcess[str]:
-        return run_here("fit", "forecast", str(series), "--out", str(tmp_path / name), *SMALL, *budget, *more)
-
-    assert fit("whole").returncode == 0
-    killed = start(series, tmp_path / "killed", tmp_path / "log", *budget)
-    wait_until((tmp_path / "killed" / "checkpoint.safetensors").exists)
-    time.sleep(0.3)
-    killed.send_signal(signal.SIGKILL)
-    assert killed.wait(60) == -signal.SIGKILL
-    left = tmp_path / "killed" / f".checkpoint.safetensors.{killed.pid}"  # as when it is killed while it writes one
-    left.write_bytes(b"half a checkpoint")
-    assert "holds an unfinished training; go on with --resume" in refused(fit("killed"))
-    assert "unfinished training" in refused(run_here("predict", str(tmp_path / "killed"), str(series)))
-    assert fit("killed", "--resume").returncode == 0
-    whole_weights, resumed_weights = (
-        (tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "killed")
-    )
-    assert whole_weights == resumed_weights
-    assert not left.exists()
-
-
-@pytest.mark.slow
 def test_ctrl_c_keeps_the_best_model_and_exits_with_130(series: Path, tmp_path: Path) -> None:
     out, log = tmp_path / "m", tmp_path / "log"
     training = start(series, out, log, "--budget", "10s")

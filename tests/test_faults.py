@@ -1,6 +1,7 @@
 """A fit that is killed, stopped, or lacks something costs nothing; each in processes of its own."""
 
 import errno
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from command_line import run_here
-from faults import FAULTS, Fits, kill_and_resume
+from faults import CHECKPOINT, FAULTS, MEMFOLD, Fits, Program, unfinished, writes
 from memfold.errors import InputError
 from memfold.system import locked
 from memfold.tasks.generate import TextGenerator
@@ -19,9 +20,33 @@ def fits(tmp_path_factory: pytest.TempPathFactory) -> Fits:
     return Fits.undisturbed(tmp_path_factory.mktemp("faults"))
 
 
-@pytest.mark.release
-def test_kills_at_random_moments_change_no_bit(fits: Fits) -> None:
-    assert kill_and_resume(fits, 2, seed=0, most=2).startswith("2 kills of ")
+def here(arguments: list[str]) -> None:
+    """Fit in this process, which has imported everything, to the end."""
+    done = run_here(*arguments[len(MEMFOLD) :])
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_a_fit_killed_twice_ends_with_the_same_bits(tmp_path: Path) -> None:
+    """Once while it trains, and once, resumed, while it writes; tests/faults.py kills as often as wanted."""
+    fits = Fits.prepared(tmp_path)
+    here(fits.command("whole"))
+    killed = tmp_path / "killed"
+    first = Program(fits.command("killed"), tmp_path / "log").until(lambda _: (killed / CHECKPOINT).exists())
+    first.send(signal.SIGKILL)
+    assert first.finish().code == -signal.SIGKILL, first.said()
+    refused = run_here(*fits.command("killed")[len(MEMFOLD) :]).stderr
+    assert "holds an unfinished training; go on with --resume" in refused
+    assert "unfinished training" in run_here("predict", str(killed)).stderr
+    second = Program(fits.command("killed", "--resume"), tmp_path / "log").until(lambda _: writes(killed))
+    second.send(signal.SIGKILL)
+    assert second.finish().code == -signal.SIGKILL, second.said()
+    assert unfinished(killed)
+    here(fits.command("killed", "--resume"))
+    assert fits.weights_in("killed") == fits.weights_in("whole")
+    assert sorted(file.name for file in killed.iterdir()) == sorted(
+        file.name for file in (tmp_path / "whole").iterdir()
+    )
 
 
 @pytest.mark.release

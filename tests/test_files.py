@@ -139,6 +139,24 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path, name: str) -> Non
     assert version(tmp_path / "model") == "1"
 
 
+def test_what_a_library_puts_beside_a_file_while_it_writes_is_in_nobodys_way(tmp_path: Path) -> None:
+    """As safetensors does, of which a kill leaves a file by a random name."""
+
+    def write(aside: Path) -> None:
+        (aside.parent / ".tmp1234").touch()
+        assert [file.name for file in tmp_path.iterdir()] == [aside.parent.name]
+        aside.write_text("1")
+
+    write_file(tmp_path / "half", write)
+    assert content(tmp_path) == {"half": "1"}
+    assert os.listdir(tmp_path) == ["half"]
+    left = tmp_path / f".half.{DEAD}"
+    left.mkdir()
+    (left / ".tmp1234").touch()
+    check_folder(tmp_path, KIND)
+    assert os.listdir(tmp_path) == ["half"]
+
+
 def test_what_a_running_process_writes_is_left_alone(tmp_path: Path) -> None:
     left = tmp_path / f".weights.{os.getppid()}"
     left.touch()

@@ -1,9 +1,9 @@
 """Files and folders that are whole or absent, whatever interrupts their writing; imports nothing heavy.
 
-A file is filled beside its place, as ``.NAME.PID``, and renamed once it is on the disk. A folder's files are filled in
-``.writing.PID`` inside it, which becomes ``.written`` once all of them are on the disk. From then on they are the
-folder's files: whoever reads or writes it next moves the rest of them into place. As the folder itself is never moved,
-it may be the current one, a mount point, or behind a symlink.
+A file is filled in a folder ``.NAME.PID`` beside its place, and moved there once it is on the disk. A folder's files
+are filled in ``.writing.PID`` inside it, which becomes ``.written`` once all of them are on the disk. From then on they
+are the folder's files: whoever reads or writes it next moves the rest of them into place. As the folder itself is never
+moved, it may be the current one, a mount point, or behind a symlink.
 """
 
 import hashlib
@@ -121,7 +121,9 @@ def check_folder(path: Path, kind: FolderKind) -> None:
 
 
 def write_file(path: Path, write: Callable[[Path], None]) -> None:
-    """Have ``write`` fill a file beside ``path``, sync it to the disk, and only then give it its name.
+    """Have ``write`` fill a file in a folder beside ``path``, sync it to the disk, and only then move it to its place.
+
+    The folder also takes what ``write`` puts beside its file, as safetensors does while it writes.
 
     Raises:
         InputError: the file could not be written; what stood at ``path`` before is untouched.
@@ -131,13 +133,14 @@ def write_file(path: Path, write: Callable[[Path], None]) -> None:
     _sweep(place.parent, {place.name})
     aside = place.with_name(f".{place.name}.{os.getpid()}")
     try:
-        write(aside)
-        sync(aside)
-        os.replace(aside, place)
+        aside.mkdir()
+        write(aside / place.name)
+        sync(aside / place.name)
+        os.replace(aside / place.name, place)
     except (OSError, SafetensorError) as error:
         raise InputError(f"{path}: cannot be written ({error}); what was there before is untouched") from None
     finally:
-        aside.unlink(missing_ok=True)
+        shutil.rmtree(aside, ignore_errors=True)
     sync_names(place.parent)
 
 
