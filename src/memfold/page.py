@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
@@ -46,7 +48,7 @@ def write_page(
     """Write a page: its title, tables in HTML, sections, what closes it in HTML, and a footer; returns the path."""
     body = [f"<h1>{escape(title)}</h1>", *tables]
     for heading, text, figure in sections:
-        html = figure.to_html(
+        html = _literal(figure).to_html(
             full_html=False, include_plotlyjs=False, config={"responsive": True, "displaylogo": False}
         )
         body.append(f'<h2>{escape(heading)}</h2><p>{escape(text)}</p><div class="figure">{html}</div>')
@@ -64,6 +66,24 @@ def write_page(
 
     write_file(path, write)
     return path
+
+
+def _literal(figure: go.Figure) -> go.Figure:
+    """The figure with names and texts as they are: plotly takes ``<b>`` and ``<a href>`` in them for markup.
+
+    What to show where the pointer is, ``hovertemplate``, is ours; the values that are put into it are not.
+    """
+    return go.Figure(_shown_as_it_is(figure.to_dict()))
+
+
+def _shown_as_it_is(value: Any, name: str = "") -> Any:
+    if isinstance(value, dict):
+        return {key: _shown_as_it_is(entry, key) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_shown_as_it_is(entry) for entry in value]
+    if isinstance(value, np.ndarray) and value.dtype.kind in "OU":
+        return [_shown_as_it_is(entry) for entry in value.tolist()]
+    return value.replace("<", "&lt;") if isinstance(value, str) and name != "hovertemplate" else value
 
 
 def styled(figure: go.Figure, y_title: str, x_title: str) -> go.Figure:
