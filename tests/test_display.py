@@ -79,6 +79,24 @@ def test_an_answer_to_a_terminal_commands_nothing() -> None:
     os.close(master)
 
 
+def test_an_environment_commands_no_terminal() -> None:
+    """What doctor says of it, in a terminal."""
+    master, slave = pty.openpty()
+    environment = {**os.environ, "MEMFOLD_DATA": "/a\x1b]0;owned\x07\x1b[2J"}
+    program = subprocess.Popen([sys.executable, "-m", "memfold", "doctor"], stdout=slave, env=environment)
+    os.close(slave)
+    shown = b""
+    try:
+        while piece := os.read(master, 1 << 16):
+            shown += piece
+    except OSError:  # as Linux says that nobody writes any more
+        pass
+    os.close(master)
+    assert program.wait() == 0
+    assert rb"/a\x1b]0;owned\x07\x1b[2J" in shown
+    assert b"\x1b" not in shown
+
+
 def test_a_file_with_a_hostile_name_is_refused_in_one_harmless_line(tmp_path: Path) -> None:
     name = "none\x1b]0;owned\x07\n[/x].csv"
     done = run_here("fit", "forecast", name, "--out", str(tmp_path / "m"))

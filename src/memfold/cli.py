@@ -592,7 +592,7 @@ def export_model(
         print(json.dumps(done.as_json()))
         return
     for line in done.lines():
-        print(line)
+        answer(f"{line}\n")
     if done.scores:
         better = next(iter(done.scores.values())).better
         scores = {name: report.metrics for name, report in done.scores.items()}
@@ -732,7 +732,7 @@ def doctor(as_json: Json = False) -> None:
         print(json.dumps(examination.as_json()))
         return
     for line in examination.lines():
-        print(line)
+        answer(f"{line}\n")
 
 
 @data_app.command("list")
