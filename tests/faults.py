@@ -21,6 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from memfold.files import check_folder, settle
+from memfold.formats.directory import MODEL
+
 __all__ = ["CHECKPOINT", "FAULTS", "MEMFOLD", "Fits", "Program", "kill_and_resume", "unfinished", "writes"]
 
 CHECKPOINT, WEIGHTS = "checkpoint.safetensors", "model.safetensors"
@@ -75,13 +78,15 @@ class Fits:
             program = Program(self.command(out, "--resume"), self.folder / "log").finish()
             assert program.code == 0, program.said()
         assert self.weights_in(out) == self.weights, f"{out}: other bits than those of an undisturbed fit"
+        check_folder(self.folder / out, MODEL)  # removes what a killed process left
         left = [file.name for file in (self.folder / out).iterdir() if file.name.startswith(".")]
         assert not left, left
 
 
 def unfinished(out: Path) -> bool:
-    """Whether a folder holds anything else than a finished model."""
-    return not (out / WEIGHTS).exists() or (out / CHECKPOINT).exists() or (out / ".written").exists()
+    """Whether a folder holds anything else than a finished model, to which a whole but not yet moved one counts."""
+    settle(out)
+    return not (out / WEIGHTS).exists() or (out / CHECKPOINT).exists()
 
 
 class Program:
