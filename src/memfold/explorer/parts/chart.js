@@ -1,4 +1,4 @@
-// Line charts. A line is told from the others by its dashes and its name, never by its colour alone.
+// Line charts. Lines differ by their dashes and their names, never by colour alone.
 
 const SHAPES = {
   rnn: { colour: "cell-rnn", dash: "2 4" },

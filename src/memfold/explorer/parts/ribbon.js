@@ -62,7 +62,7 @@ function drawSentence() {
   $("sentence").textContent = w(`sentence ${kind}`, filled);
 }
 
-// What a network of numbers expects, beside what came.
+// What a network of numbers predicts, beside the value that followed.
 function drawExpected() {
   const [expected] = reading.steps[now.step].next;
   const characters = piecesOf(now.text);
