@@ -132,6 +132,18 @@ def test_ends_of_months_go_on_as_those_of_a_table(step: str) -> None:
     assert times_from(np.datetime64(ends[0], "us"), step, 12, month_ends=True).tolist() == ends.to_list()
 
 
+def test_a_forecast_after_ends_of_months_is_of_ends_of_months(tmp_path: Path) -> None:
+    """Of a series of one row too, as the others show what the rows are."""
+    ends = pl.Series([datetime(2019, 4, 1)]).dt.offset_by(pl.Series([f"{k}mo" for k in range(45)])).dt.month_end()
+    long = pl.DataFrame({"unique_id": "a", "ds": ends[:42], "y": [10.0 + k % 12 for k in range(42)]})
+    model = Forecaster(horizon=3, hidden_size=2, members=1, pretrained=False).fit(long, budget="1ep", progress=False)
+    model.save(tmp_path / "model")
+    both = pl.concat([long, pl.DataFrame({"unique_id": "b", "ds": ends[41:42], "y": [3.0]})])
+    given = {name: both[name].to_list() for name in both.columns}
+    answer = load(tmp_path / "model").answer(given)
+    assert [str(np.datetime64(time, "D")) for time in answer["ds"]] == 2 * [f"{end:%Y-%m-%d}" for end in ends[42:]]
+
+
 @given(st.lists(st.datetimes(datetime(1960, 1, 1), datetime(2200, 1, 1)), min_size=1))
 @settings(max_examples=60, deadline=None)
 def test_the_calendar_is_that_of_a_table(times: list[datetime]) -> None:

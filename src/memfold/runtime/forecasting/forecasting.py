@@ -189,19 +189,21 @@ class Forecasting(Pipeline[ForecastSettings]):
         lengths = {len(times), len(values), len(names), *(map(len, columns.values())), *(map(len, static.values()))}
         if len(lengths) > 1 or not len(times):
             raise InputError(f"columns of {', '.join(map(str, sorted(lengths)))} rows, expected as many in each")
+        month_ends = _month_ends(times)
         result = []
         for one in sorted(set(names)):
             rows = np.flatnonzero(np.array(names) == one)
             rows = rows[np.argsort(times[rows], kind="stable")]
             its_columns = {column: of[rows] for column, of in columns.items()}
             texts = {column: of[rows[0]] for column, of in static.items()}
-            result.append(self._with_ahead(one, times[rows], values[rows], its_columns, texts))
+            result.append(self._with_ahead(one, times[rows], month_ends, values[rows], its_columns, texts))
         return result
 
     def _with_ahead(
         self,
         name: str,
         times: NDArray[Any],
+        month_ends: bool,
         values: NDArray[np.float64],
         columns: dict[str, Any],
         static: dict[str, Any],
@@ -215,7 +217,7 @@ class Forecasting(Pipeline[ForecastSettings]):
         if np.isnan(values[:known]).any():
             row = int(np.flatnonzero(np.isnan(values[:known]))[0])
             raise InputError(f"series {name!r} has no value at {times[row]}, which is before its last one")
-        expected = times_from(times[0], self.settings.step, known + horizon, month_ends=_month_ends(times))
+        expected = times_from(times[0], self.settings.step, known + horizon, month_ends=month_ends)
         wrong = np.flatnonzero(times != expected[: len(times)]) if len(times) <= len(expected) else np.array([0])
         if len(wrong):
             raise InputError(
@@ -308,8 +310,8 @@ def times_from(first: Any, step: str, count: int, *, month_ends: bool = False) -
 
 
 def _month_ends(times: NDArray[Any]) -> bool:
-    """Whether times are dates that all are the last days of their months, and more than one."""
-    if times.dtype.kind != "M" or len(times) < 2:
+    """Whether times are dates that all are the last days of their months; as a table is read, those of all series."""
+    if times.dtype.kind != "M":
         return False
     days = times.astype("datetime64[D]")
     return bool(((days + 1).astype("datetime64[M]") > days.astype("datetime64[M]")).all())
