@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from command_line import run_here
-from faults import CHECKPOINT, FAULTS, MEMFOLD, Fits, Program, unfinished, writes
+from faults import CHECKPOINT, FAULTS, MEMFOLD, Fits, NotTriedError, Program, unfinished, writes
 from memfold.errors import InputError
 from memfold.system import locked
 from memfold.tasks.generate import TextGenerator
@@ -52,7 +52,10 @@ def test_a_fit_killed_twice_ends_with_the_same_bits(tmp_path: Path) -> None:
 @pytest.mark.release
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_costs_nothing(fits: Fits, name: str) -> None:
-    FAULTS[name](fits)
+    try:
+        FAULTS[name](fits)
+    except NotTriedError as reason:
+        pytest.skip(str(reason))
 
 
 def test_a_folder_into_which_a_fit_writes_is_refused_to_another_one(tmp_path: Path) -> None:
