@@ -34,6 +34,23 @@ COUNTED, SEEDS = 12, 3  # a's in a line that is trained on; trainings of the cou
 DAY, WINDOW, SHOWN = 48, 96, 144  # half-hours: a day, of a window, of what the page opens with
 
 
+def descend(loss: Tensor, adam: torch.optim.Adam, rate: torch.optim.lr_scheduler.OneCycleLR) -> None:
+    """A step of Adam, with the gradient clipped to a norm of 1."""
+    adam.zero_grad()
+    loss.backward()
+    nn.utils.clip_grad_norm_(adam.param_groups[0]["params"], 1.0)
+    adam.step()
+    rate.step()
+
+
+def of_characters(network: nn.Module, characters: str, cell: str) -> CharacterModel:
+    """A trained network over characters, of an embedding, one layer and a head, as the explorer reads it."""
+    weights = {name: w.detach().numpy() for name, w in network.named_parameters()}
+    layer = {name[6:-3]: w for name, w in weights.items() if name.startswith("layer.")}
+    head = weights["head.weight"], weights["head.bias"]
+    return CharacterModel(characters, weights["embedding.weight"], [(cell, layer)], *head)
+
+
 class Counter(nn.Module):
     """An LSTM of eight units over three signs."""
 
@@ -68,15 +85,8 @@ def counter(seed: int) -> CharacterModel:
     for _ in range(2000):
         text = torch.tensor([[tokens[sign] for sign in lines(rng, 65)] for _ in range(16)]).T  # (T, B)
         loss = F.cross_entropy(network(text[:-1]).flatten(0, 1), text[1:].flatten())
-        adam.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        adam.step()
-        rate.step()
-    weights = {name: w.detach().numpy() for name, w in network.named_parameters()}
-    layer = {name[6:-3]: w for name, w in weights.items() if name.startswith("layer.")}
-    head = weights["head.weight"], weights["head.bias"]
-    return CharacterModel("\nab", weights["embedding.weight"], [("lstm", layer)], *head)
+        descend(loss, adam, rate)
+    return of_characters(network, "\nab", "lstm")
 
 
 def counts_to(model: CharacterModel) -> int:
@@ -137,11 +147,7 @@ def taxi_page() -> dict[str, Any]:
         starts = torch.randint(learned - WINDOW - 1, (32,))
         windows = torch.stack([z[start : start + WINDOW + 1] for start in starts], 1)  # (T, B)
         loss = F.mse_loss(head(layer(windows[:-1, :, None])[0])[..., 0], windows[1:])
-        adam.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(parameters, 1.0)
-        adam.step()
-        rate.step()
+        descend(loss, adam, rate)
     weights = {name.removesuffix("_l0"): w.detach().numpy() for name, w in layer.named_parameters()}
     output = head.weight.detach().numpy(), head.bias.detach().numpy()
     model = NumberModel([("lstm", weights)], *output, mean, deviation)
@@ -206,15 +212,8 @@ def rnn_page() -> dict[str, Any]:
         logits, after = network(x, state)
         state = after.detach()
         loss = F.cross_entropy(logits.flatten(0, 1), y.flatten())
-        adam.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        adam.step()
-        rate.step()
-    weights = {name: w.detach().numpy() for name, w in network.named_parameters()}
-    layer = {name[6:-3]: w for name, w in weights.items() if name.startswith("layer.")}
-    head = weights["head.weight"], weights["head.bias"]
-    model = CharacterModel(characters, weights["embedding.weight"], [("rnn_tanh", layer)], *head)
+        descend(loss, adam, rate)
+    model = of_characters(network, characters, "rnn_tanh")
     scored = test[13_000:43_000]
     facts = {
         "kind": "rnn",
