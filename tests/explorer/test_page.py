@@ -163,7 +163,7 @@ class TestVisit:
         assert page.is_visible("#flow")
         page.locator("[id='tour next']").click()
         page.locator("[id='tour widget'] button").click()
-        page.wait_for_function("document.getElementById('tour widget').textContent.includes('counts rightly')")
+        page.locator("[id='tour widget']").get_by_text("counts rightly").first.wait_for()
         page.locator("[id='tour widget'] button").first.click()  # stop
         assert "nats a sign" in page.inner_text("[id='tour widget']")
         page.keyboard.press("Escape")
@@ -237,7 +237,7 @@ class TestVisit:
             page.mouse.up()
         assert page.evaluate("memfold.now.marks") == [list(span) for span in spans]
         page.get_by_role("button", name="what I marked").click()
-        page.wait_for_function("document.getElementById('found').children.length > 0")
+        page.locator("#found > *").first.wait_for()
         scores = [float(score) for score in page.locator("#found output").all_inner_texts()]
         assert max(scores) > 0.9
         watched.settle()
