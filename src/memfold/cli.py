@@ -533,11 +533,16 @@ def explore_model(
     out: Annotated[Path, typer.Option(help="Page to write, in HTML.")],
     model: Annotated[
         Path | None,
-        typer.Argument(metavar="[DIR]", help="A generator, classifier of texts or detector; the lesson without it."),
+        typer.Argument(
+            metavar="[DIR]", help="A generator, classifier of texts, detector or forecaster; the lesson without it."
+        ),
     ] = None,
     text: Annotated[
         Path | None,
-        typer.Option(help="What the page opens with: a text; for a classifier a text a line, for a detector readings."),
+        typer.Option(
+            help="What the page opens with: a text; for a classifier a text a line, for a detector readings, for a "
+            "forecaster the table (needed)."
+        ),
     ] = None,
     lang: Annotated[str, typer.Option(help="Language that the page opens in: en or zh.")] = "en",
 ) -> None:

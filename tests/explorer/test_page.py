@@ -396,9 +396,9 @@ KEPT = Path(__file__).parent.parent / "formats" / "format2"  # a small model of 
 
 
 def test_a_model_of_another_task_is_refused(tmp_path: Path) -> None:
-    answer = run_here("explore", str(KEPT / "forecast" / "model"), "--out", "page.html", folder=tmp_path)
+    answer = run_here("explore", str(KEPT / "translate" / "model"), "--out", "page.html", folder=tmp_path)
     assert answer.returncode == 2
-    assert "its task is forecast; memfold explore shows generate, sentiment, anomaly" in answer.stderr
+    assert "its task is translate; memfold explore shows generate, sentiment, anomaly, forecast" in answer.stderr
     assert answer.stderr.count("\n") == 1
 
 

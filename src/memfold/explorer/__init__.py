@@ -35,10 +35,10 @@ def explore(
 
     Args:
         out: file to write, whose name ends in .html.
-        model: folder of a fitted generator of characters, classifier of texts or detector; the lesson's own models when
-            None.
+        model: folder of a fitted generator of characters, classifier of texts, detector or forecaster; the lesson's own
+            models when None.
         text: file that the page opens with: the first 400 characters of a text, of a classifier a text a line, of a
-            detector its readings.
+            detector its readings, of a forecaster (which needs it) its table.
         language: that it opens in, ``en`` or ``zh``; a button in the page changes it.
         guides: address of the guides' pages, which the page then links to, such as ``guide/``.
 
@@ -51,11 +51,8 @@ def explore(
     if out.suffix not in (".html", ".htm"):
         raise InputError(f"{out}: expected a name that ends in .html")
     check_file(out)
-    given = None if text is None else read_text(text)
-    models = [own_model(Path(model), given)] if model else _first(lesson_models(), given, FIRST[language])
-    if given is not None and not model:
-        shown = given[:MOST_CHARACTERS]
-        models[0]["hero"] |= {"text": shown, "step": len(shown) - 1}
+    file = None if text is None else Path(text)
+    models = [own_model(Path(model), file)] if model else _lesson(file, FIRST[language])
     tour = None if model else 0 if text is not None else 1
     written = page(models, language, tour=tour, guides=guides)
     write_file(out, lambda aside: _write(aside, written))
@@ -68,12 +65,17 @@ def lesson_models() -> list[dict[str, Any]]:
     return [json.loads((folder / f"{name}.json").read_text("utf-8")) for name in LESSON]
 
 
-def _first(models: list[dict[str, Any]], text: str | None, name: str) -> list[dict[str, Any]]:
-    """The models, with the one of a name first; with a text the one that knows most of its characters."""
-    if text is not None:
-        known = {model["name"]: sum(character in model.get("characters", "") for character in text) for model in models}
-        name = max(known, key=known.__getitem__)
-    return sorted(models, key=lambda model: model["name"] != name)
+def _lesson(file: Path | None, name: str) -> list[dict[str, Any]]:
+    """The lesson's models, the one of a name first, or of a text the one that knows most of its characters."""
+    models = lesson_models()
+    if file is None:
+        return sorted(models, key=lambda model: model["name"] != name)
+    text = read_text(file)
+    known = {model["name"]: sum(character in model.get("characters", "") for character in text) for model in models}
+    models.sort(key=lambda model: model["name"] != max(known, key=known.__getitem__))
+    shown = text[:MOST_CHARACTERS]
+    models[0]["hero"] |= {"text": shown, "step": len(shown) - 1}
+    return models
 
 
 def _write(path: Path, written: str) -> None:

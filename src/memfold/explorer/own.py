@@ -1,7 +1,7 @@
 """A person's own model for the page, rounded to 8 bits, with what that costs and what is left out.
 
 A generator of characters writes, a classifier of texts says the class of what is typed, a detector is shown over the
-readings that it was given.
+readings that it was given, a forecaster over a window of a series.
 """
 
 from collections import Counter
@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from memfold.data.texts import read_text
 from memfold.errors import InputError
 from memfold.explain.units import find_units, text_features
+from memfold.explorer.forecaster import forecaster_page
 from memfold.explorer.packing import CharacterModel, GivenModel, WordModel
 from memfold.formats.directory import read_config
 from memfold.runtime.monitoring.features import Features
@@ -23,7 +25,7 @@ from memfold.runtime.writing.writing import Writing
 
 __all__ = ["character_model", "classifier_page", "detector_page", "own_model"]
 
-SHOWN = ("generate", "sentiment", "anomaly")  # the tasks of models that the page shows
+SHOWN = ("generate", "sentiment", "anomaly", "forecast")  # the tasks of models that the page shows
 READINGS = 400  # of a series that the page shows
 SCORED_LINES = 200  # texts on which a classifier of the page is compared with the whole model
 TABLE = 450_000  # numbers in the table of a classifier's words, a byte each
@@ -33,11 +35,12 @@ SAMPLE = 1500  # characters that the model writes itself, where no text is given
 WITHIN = 100  # characters within which a sign is counted
 
 
-def own_model(folder: Path, text: str | None) -> dict[str, Any]:
+def own_model(folder: Path, file: Path | None) -> dict[str, Any]:
     """The model in a folder as a page holds it.
 
     Args:
-        text: that its scores and the first unit are taken from; when None, what the model itself writes.
+        file: with the text that its scores and the first unit are taken from, of a forecaster a table of series; when
+            None, what the model itself writes.
 
     Raises:
         InputError: the folder holds no model, or one of another task, or a text that does not fit it.
@@ -48,6 +51,9 @@ def own_model(folder: Path, text: str | None) -> dict[str, Any]:
         raise InputError(
             f"{folder}: its task is {config['task']}; memfold explore shows {shown}, memfold explain all models"
         )
+    if config["task"] == "forecast":
+        return forecaster_page(folder, file)
+    text = None if file is None else read_text(file)
     pipeline = read_pipeline(folder, config)
     if isinstance(pipeline, Watching):
         return detector_page(pipeline, folder, text)

@@ -10,7 +10,17 @@ from numpy.typing import NDArray
 
 from memfold.cells import trace
 
-__all__ = ["PLACEHOLDER", "CharacterModel", "GivenModel", "NumberModel", "WordModel", "packed", "unpacked"]
+__all__ = [
+    "PLACEHOLDER",
+    "CharacterModel",
+    "GivenModel",
+    "NumberModel",
+    "WordModel",
+    "layer_values",
+    "packed",
+    "packed_layers",
+    "unpacked",
+]
 
 Array = NDArray[Any]
 Layer = tuple[str, Mapping[str, Array]]  # a cell's name and its weights
@@ -51,7 +61,8 @@ def _text(array: Array) -> str:
     return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
 
 
-def _packed_layers(layers: Sequence[Layer]) -> list[dict[str, Any]]:
+def packed_layers(layers: Sequence[Layer]) -> list[dict[str, Any]]:
+    """Recurrent layers as a page holds them."""
     return [
         {
             "cell": cell,
@@ -67,7 +78,7 @@ def _unpacked_layers(layers: Sequence[Mapping[str, Any]]) -> list[Layer]:
     return [(layer["cell"], {name: unpacked(weight) for name, weight in layer["weights"].items()}) for layer in layers]
 
 
-def _values(x: Array, layers: Sequence[Layer]) -> list[dict[str, Array]]:
+def layer_values(x: Array, layers: Sequence[Layer]) -> list[dict[str, Array]]:
     """Every value of each layer over inputs, ``(T, I)``, in float64: ``(T, H)`` by name."""
     found = []
     for cell, weights in layers:
@@ -95,7 +106,7 @@ class NumberModel:
 
     def values(self, numbers: Array) -> list[dict[str, Array]]:
         """Every value of each layer at each number, ``(T, H)`` by name, in float64."""
-        return _values(((numbers - self.mean) / self.deviation)[:, None], self.layers)
+        return layer_values(((numbers - self.mean) / self.deviation)[:, None], self.layers)
 
     def expected(self, numbers: Array) -> Array:
         """The number that is expected after each one, ``(T,)``."""
@@ -107,7 +118,7 @@ class NumberModel:
         """As a page holds it."""
         scale = {"mean": self.mean, "deviation": self.deviation}
         head = {"head": packed(self.output), "headBias": packed(self.bias)}
-        return {"scale": scale, "layers": _packed_layers(self.layers), **head}
+        return {"scale": scale, "layers": packed_layers(self.layers), **head}
 
     @classmethod
     def unpacked(cls, page: Mapping[str, Any]) -> "NumberModel":
@@ -138,7 +149,7 @@ class GivenModel:
 
     def expected(self) -> Array:
         """The value that is expected after each step, ``(T,)``."""
-        h = _values(self.inputs, self.layers)[-1]["h"]
+        h = layer_values(self.inputs, self.layers)[-1]["h"]
         said = (h @ self.output.T + self.bias)[:, 0].clip(-50, 50)
         expected: Array = self.level + self.unit * np.sinh(said)
         return expected
@@ -156,7 +167,7 @@ class GivenModel:
             "unit": [float(f"{value:.8g}") for value in self.unit],
         }
         head = {"head": packed(self.output), "headBias": packed(self.bias)}
-        return {"given": given, "layers": _packed_layers(self.layers), **head}
+        return {"given": given, "layers": packed_layers(self.layers), **head}
 
     @classmethod
     def unpacked(cls, page: Mapping[str, Any]) -> "GivenModel":
@@ -196,7 +207,7 @@ class WordModel:
         """Of every class for a text of one word at least, ``(C,)``."""
         at = {word: token for token, word in enumerate(self.words, 1)}
         x = self.embedding.astype(np.float64)[[at.get(word, 0) for word in words]]  # (T, E)
-        ways = [_values(one, [layer])[0]["h"] for one, layer in zip((x, x[::-1]), self.layers, strict=True)]
+        ways = [layer_values(one, [layer])[0]["h"] for one, layer in zip((x, x[::-1]), self.layers, strict=True)]
         h = np.concatenate([ways[0], ways[1][::-1]], axis=1)  # (T, 2H)
         scores = h @ self.attention["weight"][0] + self.attention["bias"][0]
         shares = np.exp(scores - scores.max())
@@ -214,7 +225,7 @@ class WordModel:
         attention = {"weight": packed(self.attention["weight"][0]), "bias": packed(self.attention["bias"])}
         head = {"head": packed(self.out["weight"]), "headBias": packed(self.out["bias"])}
         known = {"words": list(self.words), "classes": list(self.classes), "embedding": packed(self.embedding)}
-        return {**known, "layers": _packed_layers(self.layers), "attention": attention, **head}
+        return {**known, "layers": packed_layers(self.layers), "attention": attention, **head}
 
     @classmethod
     def unpacked(cls, page: Mapping[str, Any]) -> "WordModel":
@@ -264,7 +275,7 @@ class CharacterModel:
 
     def values(self, text: str) -> list[dict[str, Array]]:
         """Every value of each layer at each character, ``(T, H)`` by name, in float64."""
-        return _values(self.embedding.astype(np.float64)[self.encode(text)], self.layers)
+        return layer_values(self.embedding.astype(np.float64)[self.encode(text)], self.layers)
 
     def nats(self, text: str) -> float:
         """The mean of −ln p over the text's characters but the first."""
@@ -280,7 +291,7 @@ class CharacterModel:
     def packed(self) -> dict[str, Any]:
         """As a page holds it."""
         page: dict[str, Any] = {"characters": self.characters, "embedding": packed(self.embedding)}
-        page["layers"] = _packed_layers(self.layers)
+        page["layers"] = packed_layers(self.layers)
         page["headBias"] = packed(self.bias)
         if self.output is not None:
             page["head"] = packed(self.output)

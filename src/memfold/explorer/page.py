@@ -25,6 +25,7 @@ SCRIPTS = (  # in the order in which they need one another
     "ledger.js",
     "hold.js",
     "chart.js",
+    "forecast.js",
     "train.js",
     "race.js",
     "flow.js",

@@ -9,8 +9,9 @@ const SHAPES = {
   guess: { colour: "soft", dash: "1 5" },
 };
 
-// lines: {shape, name, text, points: [x, y], ...}; x and y: least and greatest; ticks: [value, text] along either side.
-function chart(box, { label, lines, x, y, ticksX, ticksY, titleX }) {
+// lines: {shape, name, text, points: [x, y], ...}; band: [x, low, high] of an interval; x and y: least and greatest; ticks:
+// [value, text] along either side.
+function chart(box, { label, lines, band = [], x, y, ticksX, ticksY, titleX }) {
   const width = Math.max(300, Math.min(box.clientWidth || 640, 900));
   const [height, left, bottom, top, right] = [240, 62, 40, 10, 14];
   const toX = (value) => left + ((width - left - right) * (value - x[0])) / (x[1] - x[0] || 1);
@@ -22,6 +23,8 @@ function chart(box, { label, lines, x, y, ticksX, ticksY, titleX }) {
     ...ticksX.map(([value, text], k) => el("text", {
       x: toX(value), y: height - bottom + 18, "text-anchor": k === ticksX.length - 1 ? "end" : "middle" }, text)),
     el("text", { x: (left + width - right) / 2, y: height - 4, "text-anchor": "middle" }, titleX),
+    band.length ? el("polygon", { class: "band", points: [...band.map(([a, low]) => [a, low]), ...[...band].reverse().map(([a, , high]) => [a, high])]
+      .map(([a, b]) => `${toX(a).toFixed(1)},${toY(b).toFixed(1)}`).join(" ") }) : null,
     ...lines.filter(({ points }) => points.length).map(({ shape, points }) => el("polyline", {
       points: points.map(([a, b]) => `${toX(a).toFixed(1)},${toY(b).toFixed(1)}`).join(" "), fill: "none",
       style: `stroke:var(--${SHAPES[shape].colour})`, "stroke-width": 2.5, "stroke-dasharray": SHAPES[shape].dash || null })));

@@ -35,10 +35,12 @@ const FEATURES = {
   },
   "word end": (text) => text.map((character, t) => +(inWord(character) && !inWord(text[t + 1]))),
   high(text) {
-    const mean = text.reduce((sum, piece) => sum + Number(piece), 0) / text.length;
-    return text.map((piece) => +(Number(piece) > mean));
+    const heights = text.map((piece) => reader().height(piece));
+    const there = heights.filter((height) => !Number.isNaN(height));
+    const mean = there.reduce((sum, height) => sum + height, 0) / there.length;
+    return heights.map((height) => +(height > mean));
   },
-  rising: (text) => text.map((piece, t) => +(t > 0 && Number(piece) > Number(text[t - 1]))),
+  rising: (text) => text.map((piece, t) => +(t > 0 && reader().height(piece) > reader().height(text[t - 1]))),
   marked: (text) => text.map((_, step) => +isMarked(step)),
   pattern(text) {
     if (reader().words) return text.map((word) => +new RegExp($("pattern").value, "u").test(word));

@@ -167,7 +167,7 @@ function drawCount() {
   const { event } = packedModel().hero;
   $("count go").hidden = !event;
   $("count how").textContent = event ? w("count how", { seed: now.seed }) : w("error how");
-  if (!event) return reader().classes ? drawClassChange() : drawErrors();
+  if (!event) return reader().forecast ? drawForecastChange() : reader().classes ? drawClassChange() : drawErrors();
   const fits = counting && counting.key === countKey();
   if (counting && !fits) counting = null;
   const kind = event.words ?? event.kind;

@@ -70,10 +70,11 @@ const WORD = new RegExp(`[${UNSPACED}]\\p{M}*|(?:(?![${UNSPACED}])[\\p{L}\\p{N}_
 const wordsIn = (text) => text.normalize("NFKC").toLowerCase().match(WORD) || [];
 
 // A trained network: layers of cells, and a linear head. It reads characters and says which comes next; or numbers, or
-// what was prepared of them, and says the next one; or words, forwards and backwards, and says the class of a text.
+// what was prepared of them, and says the next one; or words, forwards and backwards, and says the class of a text; or
+// a window of a series, and says all that follows.
 class Reader {
-  constructor({ characters = null, layers, head, headBias, scale = null, given = null, words = null, classes = null, attention = null }) {
-    Object.assign(this, { given, words, classes, attention });
+  constructor({ characters = null, layers, head, headBias, scale = null, given = null, words = null, classes = null, attention = null, forecast = null }) {
+    Object.assign(this, { given, words, classes, attention, forecast });
     if (words) this.places = new Map(words.map((word, k) => [word, k + 1]));
     this.characters = characters; // by token; the first stands for every character that the model does not know
     this.index = characters && new Map(characters.map((character, token) => [character, token]).slice(1));
@@ -84,7 +85,7 @@ class Reader {
   }
 
   get numeric() {
-    return Boolean(this.scale || this.given);
+    return Boolean(this.scale || this.given || this.forecast);
   }
 
   // From the packed form. Embedding and weight_ih are multiplied once, and so are the two halves of a tied head.
@@ -104,7 +105,7 @@ class Reader {
     });
     const { hidden } = layers[layers.length - 1];
     let head = packed.head ? unpacked(packed.head) : null;
-    const headBias = unpacked(packed.headBias);
+    const headBias = packed.headBias ? unpacked(packed.headBias) : null;
     if (packed.projection) { // tied: the logits are the embedding's products with a projection of h
       const projection = unpacked(packed.projection); // (E, H)
       const bias = unpacked(packed.projectionBias);
@@ -119,12 +120,14 @@ class Reader {
     const wide = layers[0].inputs;
     const given = rows && { ...packed.given, rows: packed.given.pieces.map((_, t) => rows.subarray(t * wide, (t + 1) * wide)) };
     const attention = packed.attention && { weight: unpacked(packed.attention.weight), bias: unpacked(packed.attention.bias)[0] };
-    return new Reader({ characters, layers, head, headBias, scale, given, words, classes, attention });
+    const forecast = packed.forecast ? new Forecast(packed.forecast) : null;
+    return new Reader({ characters, layers, head, headBias, scale, given, words, classes, attention, forecast });
   }
 
   // What a text is read as, step by step: its characters, or its numbers.
   pieces(text) {
     if (this.given) return this.given.pieces;
+    if (this.forecast) return this.forecast.pieces(text);
     if (this.words) return wordsIn(text);
     return this.numeric ? numbersIn(text) : [...text];
   }
@@ -132,10 +135,16 @@ class Reader {
   // What the first layer takes of each piece: a token, or an array of one number.
   tokens(pieces) {
     if (this.given) return pieces.map((_, t) => this.given.rows[t]);
+    if (this.forecast) return this.forecast.rows(pieces);
     if (this.words) return Array.from(pieces, (word) => this.places.get(word) ?? 0);
     if (!this.numeric) return Array.from(pieces, (character) => this.index.get(character) ?? 0);
     const { mean, deviation } = this.scale;
     return Array.from(pieces, (piece) => [(Number(piece) - mean) / deviation]);
+  }
+
+  // The number that stands for a piece in drawings; NaN where there is none.
+  height(piece) {
+    return this.forecast ? this.forecast.height(piece) : Number(piece);
   }
 
   start() {
@@ -168,9 +177,11 @@ class Reader {
     let state = same ? steps[same - 1].layers : this.start();
     for (let t = same; t < tokens.length; t++) {
       state = this.step(tokens[t], state, holds.filter((held) => t >= held.from));
-      steps.push({ layers: state, next: this.next(state, t) });
+      steps.push({ layers: state, next: this.forecast ? null : this.next(state, t) });
     }
-    return { tokens, holds, steps };
+    if (!this.forecast) return { tokens, holds, steps };
+    const next = this.forecast.answer(state[state.length - 1].h, tokens); // by all that was read
+    return { tokens, holds, steps: steps.map(({ layers }) => ({ layers, next })) };
   }
 
   // A text as a whole: the first layer from its beginning, the second from its end, then the class by both.

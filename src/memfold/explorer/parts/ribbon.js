@@ -7,7 +7,9 @@ function drawRibbon() {
   const tokens = reading.tokens;
   const { numeric } = reader();
   const characters = piecesOf(now.text);
-  const range = numeric ? [Math.min(...characters), Math.max(...characters)] : null;
+  const heights = numeric ? characters.map((piece) => reader().height(piece)) : [];
+  const there = heights.filter((height) => !Number.isNaN(height));
+  const range = [Math.min(...there), Math.max(...there)];
   const unknown = new Set();
   const tiles = tokens.map((token, t) => {
     const character = characters[t] ?? pieceAt(t);
@@ -22,7 +24,7 @@ function drawRibbon() {
       style: `--s:${strength.toFixed(3)}`,
       "aria-selected": t === now.step ? "true" : "false",
       "aria-label": `${shown(character)} ${signed(values[t])}`,
-    }, numeric ? column((character - range[0]) / (range[1] - range[0] || 1)) : token === 0 ? "□" : shown(character));
+    }, numeric ? column(Number.isNaN(heights[t]) ? 0 : (heights[t] - range[0]) / (range[1] - range[0] || 1)) : token === 0 ? "□" : shown(character));
     if (numeric) tile.classList.add("number");
     return tile;
   });
@@ -89,6 +91,7 @@ function drawClasses() {
 
 function drawBets() {
   const its = reader();
+  if (its.forecast) return drawAhead();
   if (its.numeric) return drawExpected();
   if (its.classes) return drawClasses();
   const { next } = reading.steps[now.step];

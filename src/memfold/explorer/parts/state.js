@@ -21,9 +21,17 @@ const now = {
   tour: 0,
 };
 
+// What the network reads, by which a sentence may differ; of characters there is no other.
+function kindsRead() {
+  const its = reader();
+  if (its.forecast) return ["patches", "numbers"];
+  return its.numeric ? ["numbers"] : its.words ? ["words"] : [];
+}
+
 // A sentence of the table in the page's language, with what is in braces filled in.
 function w(key, filled = {}) {
-  const entry = data.strings[key];
+  const suited = kindsRead().map((kind) => `${key} of ${kind}`).find((one) => data.strings[one]);
+  const entry = data.strings[suited ?? key];
   if (!entry) throw new Error(`no words for ${key}`);
   return entry[now.language].replace(/\{(\w+)\}/g, (_, name) => filled[name]);
 }
@@ -57,10 +65,12 @@ const percent = (share) => `${Math.round(100 * share)} %`;
 function shown(character) {
   if (character === "\n") return "↵";
   if (character === " ") return "␣";
+  const { forecast } = reader();
+  if (forecast) return forecast.short(character);
   return character;
 }
 function quoted(piece) {
-  if (reader().numeric) return piece;
+  if (reader().numeric) return shown(piece);
   const name = { '"': 'named "', " ": "named space", "\n": "named end" }[piece];
   if (name) return w(name);
   return now.language === "zh" ? `「${shown(piece)}」` : `“${shown(piece)}”`;
@@ -70,7 +80,7 @@ function quoted(piece) {
 
 // An element with attributes, properties that begin with "on", and children: elements or text.
 function el(tag, attributes = {}, ...children) {
-  const svg = ["svg", "g", "rect", "path", "text", "tspan", "circle", "line", "polyline", "title"].includes(tag);
+  const svg = ["svg", "g", "rect", "path", "text", "tspan", "circle", "line", "polyline", "polygon", "title"].includes(tag);
   const made = svg ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (value === null || value === undefined || value === false) continue;
