@@ -106,6 +106,7 @@ function onKey(event) {
 // The tour has a novel in English and poems in Chinese: its steps begin anew in the other language.
 function changeLanguage() {
   set({ language: now.language === "en" ? "zh" : "en" });
+  if (data.lesson && now.tour === STEPS) offerCorpus();
   if (data.lesson && now.tour >= 1 && now.tour <= STEPS) set(stateOf(now.tour));
 }
 

@@ -157,7 +157,9 @@ let sought = null; // what was looked for last, and in which model
 
 function drawFinder() {
   const { numeric } = reader();
-  const names = [...(numeric ? ["high", "rising"] : reader().words ? [] : ["quotes", "place", "word end"]), ...(now.marks.length ? ["marked"] : [])];
+  const { event } = packedModel().hero;
+  const ofText = event && event.kind === "line" ? ["place"] : ["quotes", "place", "word end"];
+  const names = [...(numeric ? ["high", "rising"] : reader().words ? [] : ofText), ...(now.marks.length ? ["marked"] : [])];
   $("features").replaceChildren(...names.map((name) => el("button", {
     onclick: () => seek(name), "aria-pressed": sought && sought.feature === name && sought.model === now.model ? "true" : "false",
   }, w(`feature ${name}`))));

@@ -36,7 +36,7 @@ function drawFlow() {
   const [least, most] = [-12, 4];
   const lines = RACERS.map(([name]) => ({
     shape: name, name: w(`cell ${name}`), text: w("flow left", { share: magnitude(flowed.by[name][marked]), lag: marked }),
-    points: flowed.by[name].map((norm, lag) => [lag, Math.log10(norm || 1e-30)]),
+    points: flowed.by[name].map((norm, lag) => [lag, Math.log10(norm || 1e-30)]).filter(([, norm]) => least <= norm && norm <= most),
   }));
   const shares = Object.fromEntries(RACERS.map(([name]) => [name, magnitude(flowed.by[name][marked])]));
   chart($("flow chart"), {

@@ -2,13 +2,16 @@
 
 // The equations of an LSTM beside the code that computes them, as memfold.cells has them.
 const EQUATIONS = [
-  ["i = σ(Wᵢx + Rᵢh + bᵢ)", "i = sigmoid(W_i @ x + R_i @ h + b_i)"],
+  ["i = σ(W_i x + R_i h + b_i)", "i = sigmoid(W_i @ x + R_i @ h + b_i)"],
   ["f = σ(W_f x + R_f h + b_f)", "f = sigmoid(W_f @ x + R_f @ h + b_f)"],
   ["g = tanh(W_g x + R_g h + b_g)", "g = np.tanh(W_g @ x + R_g @ h + b_g)"],
-  ["o = σ(Wₒx + Rₒh + bₒ)", "o = sigmoid(W_o @ x + R_o @ h + b_o)"],
+  ["o = σ(W_o x + R_o h + b_o)", "o = sigmoid(W_o @ x + R_o @ h + b_o)"],
   ["c = f·c + i·g", "c = f * c + i * g"],
   ["h = o·tanh(c)", "h = o * np.tanh(c)"],
 ];
+// W_i as W with a low i.
+const lowered = (equation) => equation.split(/_(\w)/).map((part, k) => (k % 2 ? el("sub", {}, part) : part));
+
 const GUIDES = ["forecast", "anomaly", "generate", "sentiment", "translate", "transcribe", "command", "classify", "detect", "faces"];
 const SOURCES = [
   "Hochreiter & Schmidhuber 1997, Long short-term memory. Neural Computation 9(8)",
@@ -70,7 +73,7 @@ function drawReading() {
       el("p", { class: "equation whole" }, `h = o·tanh(c) = ${filled.o} × ${number(Math.tanh(example.now.c), 3)} = ${filled.h}`))] : []),
     section("equations", text("reading equations text"), el("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": w("reading equations") },
       el("table", { class: "bets" }, el("thead", {}, el("tr", {}, el("th", { scope: "col" }, w("equation")), el("th", { scope: "col" }, w("code")))),
-        el("tbody", {}, ...EQUATIONS.map(([equation, code]) => el("tr", {}, el("td", {}, equation), el("td", {}, el("code", {}, code)))))))),
+        el("tbody", {}, ...EQUATIONS.map(([equation, code]) => el("tr", {}, el("td", {}, ...lowered(equation)), el("td", {}, el("code", {}, code)))))))),
     section("uses", text("reading uses text"), el("ul", {}, ...GUIDES.map((task) => el("li", {}, w(`use ${task}`), " ",
       data.guides ? el("a", { href: `${data.guides}${task}${now.language === "zh" ? ".zh-CN" : ""}.html` }, el("code", {}, `memfold fit ${task}`)) : el("code", {}, `memfold fit ${task}`))))),
     section("variants", list(["peephole", "coupled", "gru", "both"].map((key) => w(`variant ${key}`))), text("reading variants text"), data.lesson ? go("see it", 10) : null),

@@ -44,7 +44,14 @@ function oldest(name, hero) {
   return { step, unit: shares.indexOf(Math.max(...shares)) };
 }
 
+// What is to be learned from, where the visitor has put nothing else there.
+function offerCorpus() {
+  const offered = data.models.map((model) => model.corpus ?? model.probe);
+  if (!training && offered.includes($("corpus").value)) $("corpus").value = offered[place(heroName())];
+}
+
 function goTour(step) {
+  if (step === STEPS) offerCorpus();
   set({ ...(step >= 1 && step <= STEPS ? stateOf(step) : {}), tour: step });
   scrollTo(0, 0);
   if (step >= 1 && step <= STEPS) $("tour text").focus();
@@ -91,7 +98,7 @@ function drawWithout(box) {
   const pieces = piecesOf(now.text);
   const sign = pieces[now.step];
   const places = pieces.map((piece, t) => [piece, t]).filter(([piece]) => piece === sign).map(([, t]) => t);
-  const line = (pairs) => pairs.map(([character, share]) => `${shown(character)} ${percent(share)}`).join("   ") || w("never seen");
+  const line = (pairs) => pairs.map(([character, share]) => `${shown(character)} ${percent(share)}`.replaceAll(" ", "\u00a0")).join("   ") || w("never seen");
   const bets = (t) => Array.from(reading.steps[t].next, (p, token) => [its.characters[token], p]).slice(1)
     .sort((a, b) => b[1] - a[1]).slice(0, 3);
   box.replaceChildren(el("p", {}, w("without choose", { character: quoted(sign), places: places.length })),
@@ -169,10 +176,19 @@ function drawCounter(box) {
   }
   const { training: its, upto } = counter;
   const recent = its.losses.slice(-20).reduce((a, b) => a + b, 0) / Math.min(20, its.losses.length);
+  const said = w("counter said", { updates: its.losses.length, seconds: number(its.busy / 1000, 1), upto, nats: number(recent, 3) });
+  const share = `width:${Math.min(100, (100 * upto) / 40)}%`;
+  const there = $("counter said");
+  if (running && there && there.lang === now.language) { // the button stays: one that is pressed must not be replaced
+    there.textContent = said;
+    $("counter share").setAttribute("style", share);
+    $("counter writes").textContent = its.sample(60);
+    return;
+  }
   box.replaceChildren(el("p", {}, w("counter what")), el("p", {}, button),
-    el("p", { role: "status" }, w("counter said", { updates: its.losses.length, seconds: number(its.busy / 1000, 1), upto, nats: number(recent, 3) })),
-    el("div", { class: "track", role: "img", "aria-label": String(upto) }, el("i", { class: "fill", style: `width:${Math.min(100, (100 * upto) / 40)}%` })),
-    el("p", { class: "writes" }, its.sample(60)),
+    el("p", { role: "status", id: running ? "counter said" : null, lang: now.language }, said),
+    el("div", { class: "track" }, el("i", { class: "fill", id: "counter share", style: share })),
+    el("p", { class: "writes", id: "counter writes" }, its.sample(60)),
     running ? "" : el("p", {}, el("button", { onclick: () => { training = counter.training; openTrained(); set({ tour: TOOLS }); } }, w("train open"))));
 }
 
@@ -202,8 +218,7 @@ const WIDGETS = { 1: drawBet, 2: drawWithout, 3: drawChanged, 5: drawCounter };
 
 // What a step says; its numbers are those of the page as it is.
 function tourText(step) {
-  if (step === 7) return w(`tour 7 ${heroName()}`);
-  if (step !== 8) return w(step === 6 || step === 9 ? `tour ${step} ${heroName()}` : `tour ${step}`);
+  if (step !== 8) return w([6, 7, 9].includes(step) ? `tour ${step} ${heroName()}` : `tour ${step}`, { unit: now.unit });
   const account = reader().ledger(reading.steps, now.layer, now.unit, now.step);
   if (!account) return w("no ledger");
   const weights = account.parts.map(Math.abs);
@@ -239,4 +254,4 @@ function drawTour() {
   if (held >= 0) $("tour widget").querySelectorAll("button")[held]?.focus(); // whoever moves by keys stays where they were
 }
 
-views.push(drawTour);
+views.unshift(drawTour); // before what it shows is drawn in the width that it then has
