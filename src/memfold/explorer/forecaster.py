@@ -159,7 +159,7 @@ def forecaster_page(folder: Path, file: Path | None) -> dict[str, Any]:
         ],
     }
     hero = {
-        "text": " ".join(map(str, _short(seen))),
+        "text": " ".join(f"{value:.7g}" for value in seen),
         "step": steps // 4,
         "layer": size.num_layers - 1,
         "unit": _unit(rounded, window),

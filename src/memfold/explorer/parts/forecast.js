@@ -141,8 +141,8 @@ function drawForecastChange() {
   const seen = values.map((value, k) => [k + 1 - values.length, value]).filter(([, value]) => !Number.isNaN(value));
   const last = seen.slice(-1); // forecasts go on from it
   const ahead = (list) => [...last, ...list.map((value, k) => [k + 1, value]).filter(([, value]) => value !== null)];
-  const lines = [{ shape: "seen", name: w("forecast read"), text: "", points: seen }];
-  if (asGiven()) lines.push({ shape: "guess", name: w("forecast came"), text: "", points: ahead(forecast.actual) });
+  const series = asGiven() ? [...seen.slice(0, -1), ...ahead(forecast.actual)] : seen;
+  const lines = [{ shape: "seen", name: w(asGiven() ? "forecast came" : "forecast read"), text: "", points: series }];
   lines.push({ shape: "lstm", name: w("error free"), text: asGiven() ? w("error of", { error: plain(apart(asIs, forecast.actual)) }) : "", points: ahead(asIs) });
   lines.push({ shape: "unseen", name: w(worst.value ? "error open" : "error shut", filled), text: asGiven() ? w("error of", { error: plain(apart(worst.said, forecast.actual)) }) : "", points: ahead(worst.said) });
   if (now.holds.length) lines.push({ shape: "gru", name: w("forecast holds"), text: "", points: ahead(points(reading)) });

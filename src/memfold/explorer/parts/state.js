@@ -70,7 +70,7 @@ function shown(character) {
   return character;
 }
 function quoted(piece) {
-  if (reader().numeric) return shown(piece);
+  if (reader().numeric) return now.language === "zh" ? ` ${shown(piece)} ` : shown(piece);
   const name = { '"': 'named "', " ": "named space", "\n": "named end" }[piece];
   if (name) return w(name);
   return now.language === "zh" ? `「${shown(piece)}」` : `“${shown(piece)}”`;
