@@ -147,7 +147,7 @@ def test_a_peer_with_another_gradient_is_not_timed() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own, while it compiles
-@pytest.mark.slow
+@pytest.mark.release
 def test_the_compiled_loop_computes_what_memfold_does(monkeypatch: pytest.MonkeyPatch) -> None:
     module = importlib.import_module("memfold.bench.train")
     monkeypatch.setattr(module, "COMPILED", [(3, 5, 8)])
@@ -244,7 +244,7 @@ def test_the_script_on_shakespeare_trains_both_models_for_the_given_time(
         assert what in printed
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_busy_measures_every_peer_under_every_load(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timing, "fma_peak", lambda threads: 1e9)
     monkeypatch.setattr(busy, "TURN", 0.01)

@@ -4,8 +4,6 @@ import resource
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +11,12 @@ import polars as pl
 import pytest
 
 from command_line import run_here
+from faults import CHECKPOINT, MEMFOLD, Program
 from memfold.__main__ import main
 from memfold.data.datasets import DATASETS
 from memfold.errors import InputError
 from memfold.tasks.registry import task_class
 
-MEMFOLD = [sys.executable, "-m", "memfold"]
 SMALL = ["--set", "horizon=4", "--set", "seasons=4", "--set", "hidden_size=8"]
 
 
@@ -57,10 +55,10 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "m"
 
 
-@pytest.mark.slow
 def test_fit_prints_one_json_object_and_nothing_else(series: Path, tmp_path: Path) -> None:
     out = tmp_path / "new" / "m"
-    done = run("fit", "forecast", str(series), "--out", str(out), "--budget", "2ep", "--json", "--seed", "3", *SMALL)
+    arguments = ["--out", str(out), "--budget", "2ep", "--json", "--seed", "3", *SMALL]
+    done = run_here("fit", "forecast", str(series), *arguments)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert done.stdout.count("\n") == 1
@@ -188,19 +186,6 @@ def test_a_loss_that_is_not_finite_exits_with_2_and_keeps_the_last_good_model(se
     assert run_here("predict", str(tmp_path / "m"), str(series)).returncode == 0
 
 
-def start(series: Path, out: Path, log: Path, *more: str) -> subprocess.Popen[bytes]:
-    arguments = [*MEMFOLD, "fit", "forecast", str(series), "--out", str(out), *SMALL, *more]
-    with open(log, "wb") as file:
-        return subprocess.Popen(arguments, stdout=file, stderr=file)
-
-
-def wait_until(done: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not done():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-
-
 def test_a_model_is_exported_for_machines_without_torch(model: Path, series: Path, tmp_path: Path) -> None:
     out = str(tmp_path / "exported")
     done = run_here("export", str(model), "--to", "runtime", "--out", out, "--check", str(series), "--json")
@@ -226,15 +211,17 @@ def test_what_cannot_be_exported_is_refused(to: str, out: str, reason: str, mode
 
 
 @pytest.mark.slow
-def test_ctrl_c_keeps_the_best_model_and_exits_with_130(series: Path, tmp_path: Path) -> None:
-    out, log = tmp_path / "m", tmp_path / "log"
-    training = start(series, out, log, "--budget", "10s")
-    wait_until((out / "checkpoint.safetensors").exists)
-    training.send_signal(signal.SIGINT)
-    assert training.wait(60) == 130
-    assert "memfold: interrupted at step" in log.read_text()
-    assert run_here("predict", str(out), str(series)).returncode == 0
-    assert (out / "checkpoint.safetensors").exists()  # it can still be resumed
+def test_ctrl_c_keeps_the_best_model_and_exits_with_130(tmp_path: Path) -> None:
+    text, out, log = tmp_path / "text.txt", tmp_path / "m", tmp_path / "log"
+    text.write_text("to and fro " * 60)
+    arguments = ["generate", str(text), "--out", str(out), "--budget", "1000ep"]
+    arguments += ["--set", "hidden_size=4", "batch_size=2"]
+    training = Program([*MEMFOLD, "fit", *arguments], log)
+    training.until(lambda _: (out / CHECKPOINT).exists()).send(signal.SIGINT)
+    assert training.finish().code == 130, training.said()
+    assert "memfold: interrupted at step" in training.said()
+    assert run_here("predict", str(out), "--set", "prompt=to", "length=5").returncode == 0
+    assert (out / CHECKPOINT).exists()  # it can still be resumed
 
 
 def test_every_help_text_has_an_example() -> None:

@@ -3,23 +3,22 @@
 Each test takes a sentence from there and compares it with what the program does.
 """
 
+import errno
 import os
 import platform
 import re
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-import polars as pl
 import pytest
 import typer
 
 from command_line import run_here
 from memfold import engine
 from memfold.cli import app
+from memfold.tasks.generate import TextGenerator
 from memfold.tasks.parameters import parameters_of
 from memfold.tasks.registry import TASKS, task_class
 
@@ -124,25 +123,28 @@ def test_the_named_systems_are_those_that_are_built_for() -> None:
     assert f"C++{standard} compiler" in start.replace("\n", " ")
 
 
-@pytest.mark.slow
-def test_a_killed_training_goes_on_with_the_named_option(tmp_path: Path) -> None:
+def test_a_training_goes_on_with_the_named_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """tests/test_faults.py kills a training, and goes on with it."""
     (option,) = re.findall(r"--\w+", help_line("A training that was killed"))
     assert f"`{option}`" in row("continue a training that was killed")
-    y = np.tile([10.0, 20.0, 30.0, 20.0], 50)
-    pl.DataFrame({"ds": np.arange(200), "y": y}).write_csv(tmp_path / "series.csv")
-    command = ["fit", "forecast", "series.csv", "--out", "model", "--budget", "150ep"]
-    command += ["--set", "horizon=4", "seasons=4", "hidden_size=8"]
-    training = subprocess.Popen([sys.executable, "-m", "memfold", *command], cwd=tmp_path, stderr=subprocess.DEVNULL)
-    checkpoint, end = tmp_path / "model" / "checkpoint.safetensors", time.monotonic() + 60
-    while not checkpoint.exists() and time.monotonic() < end:
-        time.sleep(0.05)
-    training.send_signal(signal.SIGKILL)
-    assert training.wait(60) == -signal.SIGKILL
-    assert run_here(*command, folder=tmp_path).returncode == 2
+    model = tmp_path / "model"
+    (tmp_path / "text.txt").write_text("to and fro " * 60)
+    command = ["fit", "generate", "text.txt", "--out", "model", "--budget", "1ep"]
+    command += ["--set", "hidden_size=4", "batch_size=2"]
+
+    def full(*given: Any, **options: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TextGenerator, "save", full)
+        assert run_here(*command, folder=tmp_path).returncode == 2  # trained, and not saved
+    assert (model / "checkpoint.safetensors").exists()
+    assert "go on with --resume" in run_here(*command, folder=tmp_path).stderr
+    assert not (model / "model.safetensors").exists()
     done = run_here(*command, option, folder=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "model" / "model.safetensors").exists()
-    assert not checkpoint.exists()
+    assert (model / "model.safetensors").exists()
+    assert not (model / "checkpoint.safetensors").exists()
 
 
 # -- README and the pages ------------------------------------------------------------------------------------
