@@ -4,8 +4,8 @@
     python tests/fuzz_calls.py --calls 2000 --seed 1
 
 Each call is refused as a ValueError, TypeError or IndexError, or computes what memfold.cells computes; none writes
-anywhere but into its results. Where the engine is compiled with the address sanitizer (tests/native/sanitize python),
-that one watches too. What Python takes is tried here; tests/native/fuzz_engine.cpp tries the engine behind it.
+anywhere but into its results. What Python takes is tried here; tests/native/fuzz_engine.cpp tries the engine behind it,
+under the sanitizers.
 """
 
 import argparse
