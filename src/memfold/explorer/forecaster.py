@@ -96,7 +96,7 @@ class FirstNetwork:
 
 
 def forecaster_page(folder: Path, file: Path | None) -> dict[str, Any]:
-    """A forecaster over the window before the last horizon of a series, whose end then shows what came.
+    """A forecaster over the window before the last horizon of a series, whose end then shows the actual values.
 
     Args:
         file: a table of series as it was fitted to; of several the first is shown.

@@ -9,9 +9,12 @@ from importlib.metadata import version
 from importlib.resources import files
 from typing import Any
 
+from memfold.drawing.colours import colours
+
 __all__ = ["POLICY", "SCRIPTS", "page", "strings"]
 
 PARTS = files("memfold.explorer") / "parts"
+SHARED = files("memfold.drawing") / "parts.js"  # what the reports draw in the same way
 SCRIPTS = (  # in the order in which they need one another
     "cells.js",
     "reader.js",
@@ -69,12 +72,12 @@ def page(
         "models": list(models),
     }
     data = json.dumps(content, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
-    scripts = "\n".join((PARTS / name).read_text("utf-8") for name in SCRIPTS)
+    scripts = "\n".join([SHARED.read_text("utf-8"), *((PARTS / name).read_text("utf-8") for name in SCRIPTS)])
     filled = {
         "lang": "zh-CN" if language == "zh" else "en",
         "policy": escape(POLICY),
         "title": escape(strings()["title"][language]),
-        "style": (PARTS / "style.css").read_text("utf-8"),
+        "style": colours() + (PARTS / "style.css").read_text("utf-8"),
         "data": data,
         "script": f'(() => {{\n"use strict";\n{scripts}}})();',
     }

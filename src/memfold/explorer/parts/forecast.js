@@ -109,7 +109,7 @@ function apart(some, others) {
 
 const points = (from) => from.steps[0].next.map(({ point }) => point);
 
-// Whether the window is the one that the page came with, so that what came after it is known.
+// Whether the window is still the page's own, so that the values after it are known.
 const asGiven = () => now.text === packedModel().hero.text;
 
 // The forecast, as it is and with the gate of the chosen unit held at 0 and at 1 from the chosen step on.
@@ -135,7 +135,7 @@ function drawForecastChange() {
   const { scale } = tokens;
   const filledVerdict = { held: worst.value, moved: plain(worst.moved), share: percent(worst.moved / (scale || 1)) };
   $("verdict").textContent = w(worst.moved > 0.05 * scale ? "forecast moves" : "forecast stays", filledVerdict);
-  // The end of the window, what came, and the forecasts; the holds of the visitor among them.
+  // The end of the window, the actual values, and the forecasts; the holds of the visitor among them.
   const shownSteps = Math.min(forecast.context, Math.max(2 * forecast.horizon, 48));
   const values = piecesOf(now.text).flatMap((piece) => forecast.values(piece)).slice(-shownSteps);
   const seen = values.map((value, k) => [k + 1 - values.length, value]).filter(([, value]) => !Number.isNaN(value));

@@ -16,34 +16,10 @@ function drawMap(brushed = null) {
   }
   order = Array.from({ length: H }, (_, u) => u).sort((a, b) => logarithm[b] - logarithm[a]);
   const map = $("map");
-  const rows = Math.max(3, Math.min(8, Math.floor(440 / H)));
-  map.width = T;
-  map.height = H;
-  map.style.height = `${rows * H}px`;
-  const context = map.getContext("2d");
-  const image = context.createImageData(T, H);
-  const style = getComputedStyle(document.documentElement);
-  const colour = (name) => style.getPropertyValue(name).trim().match(/[0-9a-f]{2}/gi).map((part) => parseInt(part, 16));
-  const [paper, plus, minus] = ["--card", "--plus", "--minus"].map(colour);
-  order.forEach((u, row) => {
-    let most = 0.05;
-    for (let t = 0; t < T; t++) most = Math.max(most, Math.abs(valuesAt(t)[now.value][u]));
-    for (let t = 0; t < T; t++) {
-      const value = valuesAt(t)[now.value][u];
-      const strength = Math.min(1, Math.abs(value) / most);
-      const full = value < 0 ? minus : plus;
-      for (let k = 0; k < 3; k++) image.data[4 * (row * T + t) + k] = paper[k] + (full[k] - paper[k]) * strength;
-      image.data[4 * (row * T + t) + 3] = 255;
-    }
+  paintMap(map, {
+    order, steps: T, value: (t, u) => valuesAt(t)[now.value][u], now: now.step, unit: now.unit,
+    spans: brushed ? [...now.marks, brushed] : now.marks,
   });
-  context.putImageData(image, 0, 0);
-  // The chosen step and unit, shaded.
-  const ink = colour("--ink");
-  context.fillStyle = `rgba(${ink.join(",")},0.2)`;
-  context.fillRect(now.step, 0, 1, H);
-  context.fillRect(0, order.indexOf(now.unit), T, 1);
-  context.fillStyle = `rgba(${ink.join(",")},0.13)`;
-  for (const [first, last] of brushed ? [...now.marks, brushed] : now.marks) context.fillRect(first, 0, last - first + 1, H);
   const marked = reading.steps.filter((_, step) => isMarked(step)).length;
   $("map marked").textContent = marked ? w("marked", { marked }) : w("mark none");
   $("unmark").textContent = w("unmark");

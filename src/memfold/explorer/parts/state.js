@@ -79,18 +79,6 @@ function quoted(piece) {
 // -- elements
 
 // An element with attributes, properties that begin with "on", and children: elements or text.
-function el(tag, attributes = {}, ...children) {
-  const svg = ["svg", "g", "rect", "path", "text", "tspan", "circle", "line", "polyline", "polygon", "title"].includes(tag);
-  const made = svg ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (value === null || value === undefined || value === false) continue;
-    if (name.startsWith("on")) made[name] = value;
-    else made.setAttribute(name, value === true ? "" : value);
-  }
-  made.append(...children.filter((child) => child !== null && child !== undefined));
-  return made;
-}
-
 // -- the address
 
 const LINKED = { l: "language", m: "model", z: "zoom", y: "layer", u: "unit", s: "step", v: "value", k: "tour", t: "text" };
@@ -133,8 +121,6 @@ function readAddress() {
 const views = []; // of every part: a function that draws it from `now`
 const whenSettled = []; // costly ones, drawn when nothing changes for a moment
 let settling = 0;
-
-const clamp = (value, least, most) => Math.max(least, Math.min(most, value));
 
 // Every change of the page goes through here: merge, read what must be read again, draw.
 function set(change) {
