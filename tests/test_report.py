@@ -103,8 +103,7 @@ def test_the_report_draws_on_a_phone_and_on_a_desk(browser: Any, demo: Path, wid
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
         page.on("requestfailed", lambda request: errors.append(request.url))
         page.goto((demo / "report.html").as_uri())
-        page.wait_for_selector(".main-svg")
-        assert page.locator(".js-plotly-plot").count() == 6
-        assert page.locator(".scatterlayer .trace").count() >= 3 + 6 + 6 + 2 + 4 + 3
+        assert page.locator("figure.chart").count() == 6
+        assert page.locator("figure.chart g[data-mark]:visible").count() >= 3 + 6 + 6 + 2 + 4 + 3
         assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert errors == []

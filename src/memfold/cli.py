@@ -284,9 +284,7 @@ def evaluate(
     ] = [],  # noqa: B006
     report: Annotated[
         Path | None,
-        typer.Option(
-            help="Forecasts, classes of images and boxes only: page to write with answers, errors and scores, in HTML."
-        ),
+        typer.Option(help="Page to write with scores, answers and mistakes, in HTML."),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -300,8 +298,6 @@ def evaluate(
     if report is not None:
         check_file(report)
     task = load(model)
-    if report is not None and not task.pages:
-        raise InputError(f"--report: a {task.name} model writes no page of an evaluation; leave it out")
     if task.known_set(data):
         parts = task.parts(data)
         test, scoring = parts.test, parts.scoring

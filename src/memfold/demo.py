@@ -98,7 +98,7 @@ def run_demo(budget: str, out: Path, quiet: bool = False) -> dict[str, Any]:
     memory = find_memory(model, split.whole)
     inside = memory.sentence("births", "day")
     console.print(f"A look inside. {inside}\n")
-    sections: list[Section] = [watched, ("A look inside", f"{inside} Drag to look closer.", memory.figure("births"))]
+    sections: list[Section] = [watched, ("A look inside", inside, memory.chart("births"))]
     path = write_report(
         out / "report.html",
         "Births, taxis and a memory",
@@ -235,6 +235,6 @@ def _watch(budget: str, console: Terminal) -> tuple[dict[str, Any], Section]:
     shown = judged[warm:]
     values, (variable,) = series.values[warm:, 0].tolist(), series.variables
     heading = "What was unusual: New York's taxi passengers"
-    section = watched_section(heading, f"{text} Drag to look closer.", shown, values, variable, EVENTS)
+    section = watched_section(heading, text, shown, values, variable, EVENTS)
     missed = [name for name in EVENTS if name not in first_alarms]
     return {"found": list(first_alarms), "missed": missed, "false_alarms": false.height}, section

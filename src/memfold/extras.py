@@ -7,7 +7,7 @@ from types import TracebackType
 __all__ = ["EXTRAS", "PACKAGES", "TASKS_OF", "extra_of", "install", "is_installed", "task_in"]
 
 # What each extra brings besides the extras that it builds on; tests/test_extras.py holds pyproject.toml to it.
-_COMMON = ("polars", "narwhals", "plotly", "pooch")  # tables, pages, known data sets
+_COMMON = ("polars", "narwhals", "pooch")  # tables, known data sets
 EXTRAS: dict[str, tuple[str, ...]] = {
     "cli": ("typer", "rich"),
     "train": ("torch",),

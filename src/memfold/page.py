@@ -3,35 +3,41 @@
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import plotly.graph_objects as go
-from plotly.offline import get_plotlyjs
-
+from memfold.drawing import SCRIPT, STYLE, Drawing, Look
 from memfold.files import write_file
 
-__all__ = ["ACTUAL", "BAND", "INK", "OTHERS", "Section", "scores_table", "styled", "write_page"]
+__all__ = ["ACTUAL", "Section", "framed", "page_text", "scores_table", "write_page"]
 
-INK, BAND, ACTUAL = "#1f5fa8", "rgba(31,95,168,0.18)", "#222222"
-OTHERS = ("#c2571a", "#4d8b31", "#8250a0", "#8a8a8a", "#b03060")
-Section = tuple[str, str, go.Figure]  # heading, text, picture
+ACTUAL = Look("ink", "", 1.2)  # of values that were measured
+Section = tuple[str, str, Drawing]  # heading, text, picture
+# A page runs its own script and style, and opens no connection of any kind.
+POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
+    "form-action 'none'"
+)
 
-STYLE = """
-:root { color-scheme: light; }
+PAGE_STYLE = """
 * { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 1080px; padding: 16px; background: #fff; }
-body { font: 16px/1.5 system-ui, sans-serif; color: #222; }
-h1 { font-size: 1.5rem; margin: 0.5rem 0; }
-h2 { font-size: 1.15rem; margin: 2rem 0 0.25rem; }
-p { margin: 0.25rem 0 0.75rem; max-width: 70ch; }
-.figure { width: 100%; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: 4px 12px; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; padding-left: 0; }
+body {
+  margin: 0 auto; max-width: 1080px; padding: 16px 20px 48px; background: var(--paper); color: var(--ink);
+  font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "PingFang SC", "Noto Sans CJK SC", "Microsoft YaHei",
+    sans-serif;
+  overflow-wrap: anywhere;
+}
+h1 { font-size: 1.6rem; line-height: 1.25; margin: 0.5rem 0; }
+h2 { font-size: 1.2rem; line-height: 1.3; margin: 2rem 0 0.25rem; }
+p { margin: 0.25rem 0 0.75rem; max-width: 72ch; }
+[hidden] { display: none !important; }
+:focus-visible { outline: 3px solid var(--focus); outline-offset: 2px; }
+table.scores, table.plain { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+.scores th, .scores td, .plain th, .plain td { padding: 4px 12px; border-bottom: 1px solid var(--line); }
+.scores th, .scores td { text-align: right; }
+.scores th, .scores td { white-space: nowrap; }
+.scores th:first-child, .scores td:first-child, .plain th, .plain td { text-align: left; }
+.scores th:first-child, .scores td:first-child { padding-left: 0; }
 tr.model { font-weight: 600; }
-footer { margin: 2rem 0; color: #666; font-size: 0.85rem; }
+footer { margin: 2rem 0; color: var(--soft); font-size: 0.85rem; }
 """
 
 
@@ -46,20 +52,7 @@ def write_page(
     closing: str = "",
 ) -> Path:
     """Write a page: its title, tables in HTML, sections, what closes it in HTML, and a footer; returns the path."""
-    body = [f"<h1>{escape(title)}</h1>", *tables]
-    for heading, text, figure in sections:
-        html = _literal(figure).to_html(
-            full_html=False, include_plotlyjs=False, config={"responsive": True, "displaylogo": False}
-        )
-        body.append(f'<h2>{escape(heading)}</h2><p>{escape(text)}</p><div class="figure">{html}</div>')
-    body.append(closing)
-    body.append(f"<footer>{escape(footer)}</footer>")
-    page = (
-        f'<!doctype html><html lang="{language}"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{STYLE}</style><script>{get_plotlyjs()}</script></head>"
-        f"<body>{''.join(body)}</body></html>"
-    )
+    page = page_text(title, tables, sections, footer, language=language, closing=closing)
 
     def write(aside: Path) -> None:
         aside.write_text(page, encoding="utf-8")
@@ -68,47 +61,47 @@ def write_page(
     return path
 
 
-def _literal(figure: go.Figure) -> go.Figure:
-    """The figure with names and texts as they are: plotly takes ``<b>`` and ``<a href>`` in them for markup.
-
-    What to show where the pointer is, ``hovertemplate``, is ours; the values that are put into it are not.
-    """
-    return go.Figure(_shown_as_it_is(figure.to_dict()))
-
-
-def _shown_as_it_is(value: Any, name: str = "") -> Any:
-    if isinstance(value, dict):
-        return {key: _shown_as_it_is(entry, key) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_shown_as_it_is(entry) for entry in value]
-    if isinstance(value, np.ndarray) and value.dtype.kind in "OU":
-        return [_shown_as_it_is(entry) for entry in value.tolist()]
-    return value.replace("<", "&lt;") if isinstance(value, str) and name != "hovertemplate" else value
-
-
-def styled(figure: go.Figure, y_title: str, x_title: str) -> go.Figure:
-    """The figure in the style that all share."""
-    figure.update_layout(
-        template="plotly_white",
-        height=420,
-        margin={"l": 48, "r": 8, "t": 16, "b": 40},
-        legend={"orientation": "h", "yanchor": "top", "y": -0.2, "x": 0, "traceorder": "normal"},
-        hovermode="x unified",
-        font={"size": 13},
+def page_text(
+    title: str,
+    tables: Sequence[str],
+    sections: Sequence[Section],
+    footer: str,
+    *,
+    language: str = "en",
+    closing: str = "",
+) -> str:
+    """The page that `write_page` writes."""
+    body = [f"<h1>{escape(title)}</h1>", *tables]
+    for heading, text, drawing in sections:
+        body.append(f"<section><h2>{escape(heading)}</h2><p>{escape(text)}</p>{drawing.html()}</section>")
+    body.append(closing)
+    return (
+        f'<!doctype html><html lang="{"zh-CN" if language == "zh" else language}"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{escape(POLICY)}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{STYLE}{PAGE_STYLE}</style></head>"
+        f"<body><main>{''.join(body)}</main><footer>{escape(footer)}</footer><script>{SCRIPT}</script></body></html>"
     )
-    figure.update_xaxes(title=x_title)
-    figure.update_yaxes(title=y_title, rangemode="tozero")
-    return figure
+
+
+def framed(page: str, height: int = 640) -> str:
+    """A page inside another one, as a notebook shows it: in a frame, so that no style or script meets another."""
+    return (
+        f'<iframe srcdoc="{escape(page)}" sandbox="allow-scripts" style="width:100%;height:{height}px;border:0" '
+        'title="memfold"></iframe>'
+    )
 
 
 def scores_table(heading: str, scores: Mapping[str, Mapping[str, float]]) -> str:
     """Scores by model and flat name, a row a model, as HTML; the first model is the one that the page is about."""
     first = next(iter(scores))
     names = list(dict.fromkeys(name for row in scores.values() for name in row))
-    head = "".join(f"<th>{escape(name)}</th>" for name in names)
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in names)
     rows = []
     for model, row in scores.items():
         cells = "".join(f"<td>{row[name]:.3f}</td>" if name in row else "<td></td>" for name in names)
-        rows.append(f"<tr{' class=model' if model == first else ''}><td>{escape(model)}</td>{cells}</tr>")
-    table = f'<div class="scroll"><table><tr><th></th>{head}</tr>{"".join(rows)}</table></div>'
-    return f"<h2>{escape(heading)}</h2>{table}"
+        kind = " class=model" if model == first else ""
+        rows.append(f'<tr{kind}><th scope="row">{escape(model)}</th>{cells}</tr>')
+    table = f'<table class="scores"><tr><td></td>{head}</tr>{"".join(rows)}</table>'
+    scrolled = f'<div class="scroll" tabindex="0" role="group" aria-label="{escape(heading)}">{table}</div>'
+    return f"<h2>{escape(heading)}</h2>{scrolled}"

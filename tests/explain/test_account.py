@@ -142,8 +142,18 @@ def test_an_account_worked_out_by_hand() -> None:
 
 def test_half_of_what_a_unit_holds_is_gone_after_its_half_life() -> None:
     kept = np.tile([0.5, 0.5 ** (1 / 7), 1.0, 0.0], (20, 1))
-    values = {"f": kept, "i": kept, "g": kept, "c": kept}
-    np.testing.assert_allclose(half_life(LayerTrace("lstm", False, values, {}, [])), [1, 7, np.inf, 0], atol=1e-9)
+    written = np.ones_like(kept)
+    values = {"f": kept, "i": written, "g": written, "c": kept}
+    np.testing.assert_allclose(half_life(LayerTrace("lstm", False, values, {}, [])), [1, 7, np.inf, 0], atol=2e-3)
+
+
+def test_a_unit_that_lets_go_where_it_writes_lasts_as_long_as_it_holds() -> None:
+    kept, written = np.ones((60, 1)), np.full((60, 1), 1e-3)
+    kept[::10], written[::10] = 0.0, 1.0  # every tenth step wipes out what was there and writes anew
+    values = {"f": kept, "i": written, "g": np.ones((60, 1)), "c": kept}
+    np.testing.assert_allclose(half_life(LayerTrace("lstm", False, values, {}, [])), [9], atol=2e-3)
+    backwards = {name: value[::-1] for name, value in values.items()}
+    np.testing.assert_allclose(half_life(LayerTrace("lstm", True, backwards, {}, [])), [9], atol=2e-3)
 
 
 def test_there_is_no_account_of_a_plain_rnn_nor_of_resets() -> None:

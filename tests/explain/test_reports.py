@@ -5,17 +5,20 @@ import inspect
 import re
 import shutil
 from collections.abc import Callable
+from html import escape, unescape
 from pathlib import Path
 from string import Formatter
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 
 from explain.makers import MAKERS, PICTURED, Made, object_detector
+from memfold.drawing import Heat, Picture
 from memfold.errors import InputError
-from memfold.explain import Trace, account, explained, write_explanation
+from memfold.explain import Trace, account, explained, half_life, write_explanation
 from memfold.explain.attribution import inputs_of, integrated_gradients, substituted
 from memfold.explain.explanation import shares_of_inputs
 from memfold.explain.words import TABLE, Words
@@ -56,7 +59,9 @@ def test_both_languages_have_every_entry_and_the_same_blanks() -> None:
 def test_every_word_of_the_viewer_is_in_the_table() -> None:
     folder = Path(__import__("memfold.explain").explain.__file__).parent
     asked = re.findall(r"\{\{(.+?)\}\}", (folder / "viewer.html").read_text(encoding="utf-8"))
-    asked += re.findall(r'words\["([^"]+[^ ])"\]', (folder / "viewer.js").read_text(encoding="utf-8"))
+    script = (folder / "viewer.js").read_text(encoding="utf-8")
+    asked += re.findall(r'words\["([^"]+)"\]|words\.(\w+)|filled\("([^"]+)"', script)
+    asked = ["".join(found) for found in asked]
     assert len(asked) > 10
     assert set(asked) <= set(TABLE)
     for task in TASKS:
@@ -156,8 +161,9 @@ def test_the_shares_of_a_class_add_up_to_what_its_words_change(made: Callable[[s
 def test_the_attention_of_a_translation_is_drawn(made: Callable[[str], Made]) -> None:
     model, source = made("translate")
     found = explained(model, source)
-    (heat,) = found.pictures[0].figure.data
-    np.testing.assert_allclose(np.array(heat.z).sum(1), 1, atol=1e-5)
+    heat = found.pictures[0].drawing
+    assert isinstance(heat, Heat)
+    np.testing.assert_allclose(heat.values.sum(1), 1, atol=1e-5)
     assert found.trace.layers["encoder.l0"].labels[0].strip()
 
 
@@ -165,10 +171,11 @@ def test_covers_find_the_square_that_tells_a_class(made: Callable[[str], Made]) 
     model, source = made("classify")
     found = explained(model, source)
     assert found.answer.startswith("square")
-    heat = found.pictures[1].figure.data[1]
-    row, column = np.unravel_index(np.argmax(heat.z), np.shape(heat.z))
-    assert abs(heat.y[row] - 10) <= 2
-    assert abs(heat.x[column] - 5) <= 2
+    drawn = found.pictures[1].drawing
+    assert isinstance(drawn, Picture)
+    left, top, width, height, _ = max(drawn.over, key=lambda cover: cover[4])
+    assert abs(top + height / 2 - 10) <= 2
+    assert abs(left + width / 2 - 5) <= 2
     across, down = (found.trace.layers[found.first.replace("rows", name)].labels for name in ("rows", "columns"))
     assert across == ["x 2", "x 6", "x 10", "x 14", "x 18", "x 22"]
     assert down[-1] == "y 22"
@@ -193,8 +200,11 @@ def test_every_predicted_box_is_drawn(made: Callable[[str], Made], monkeypatch: 
     found = explained(model, source)
     assert found.answer.count(",") == predicted.height - 1 > 0
     scale = 80 / 72  # pixels of the file for one of the model
-    drawn = [(box.x0, box.y1) for box in found.pictures[0].figure.layout.shapes]
-    corners = [(x / scale - 0.5, (y + h) / scale - 0.5) for x, y, h in predicted[["x", "y", "height"]].rows()]
+    picture = found.pictures[0].drawing
+    assert isinstance(picture, Picture)
+    ((_, _, boxes, _),) = picture.boxes
+    drawn = [(box.left, box.top + box.height) for box in boxes]
+    corners = [(x / scale, (y + h) / scale) for x, y, h in predicted[["x", "y", "height"]].rows()]
     np.testing.assert_allclose(drawn, corners, atol=1e-4)
 
 
@@ -236,12 +246,47 @@ def test_a_page_holds_the_trace_and_no_address(made: Callable[[str], Made], tmp_
     model, source = made("sentiment")
     path = write_explanation(tmp_path / "r.html", explained(model, source, "zh"), "zh")
     page = path.read_text(encoding="utf-8")
-    assert '<html lang="zh">' in page
+    assert '<html lang="zh-CN">' in page
     assert "<script src=" not in page
     assert "<link" not in page.split("</style>")[0]
     assert "{{" not in page.split('<section id="viewer">')[1].split("<script")[0]
     assert "遗忘门" in page
     assert page.count("</script>") == page.count("<script")  # the text's own end of a script is not one
+
+
+def scored(task: str, source: str) -> Any:
+    """Examples on which a model of `MAKERS` can be evaluated, beside the input that it explains."""
+    folder = Path(source).parent
+    match task:
+        case "sentiment":
+            texts = ["a good day", "a bad day", "</script> good"]
+            return pl.DataFrame({"text": texts, "label": ["good", "bad", "good"]})
+        case "translate":
+            return [("one cat", "cat one"), ("ten fox", "fox ten")]
+        case "generate":
+            return Path(source)
+        case "transcribe":
+            return str(next(folder.glob("*.csv"), None) or next(folder.glob("*.json*")))
+        case "command" | "faces" | "classify" | "detect":
+            return str(folder.parent)
+    return source
+
+
+@pytest.mark.parametrize("task", MAKERS)
+def test_an_evaluation_of_every_task_writes_a_page(task: str, made: Callable[[str], Made], tmp_path: Path) -> None:
+    model, source = made(task)
+    report = model.evaluate(scored(task, source), "some <b>data</b>", report=tmp_path / "a.html")
+    page = (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert len(page) < 1_000_000
+    assert "<b>data" not in page
+    assert page.count("</script>") == page.count("<script") == 1
+    for name in report.baselines:
+        assert f'<th scope="row">{escape(name)}</th>' in page
+    for value in report.metrics.values():
+        assert f"<td>{value:.3f}</td>" in page
+    drawn = {"transcribe": 'table class="plain"', "faces": "<figcaption", "generate": 'class="pieces"'}
+    heat = dict.fromkeys(("sentiment", "translate", "command", "classify"), 'class="heat')
+    assert (drawn | heat).get(task, "<figure") in page
 
 
 @pytest.mark.slow
@@ -270,11 +315,12 @@ def test_a_unit_is_chosen_and_time_is_scrubbed(
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     page.on("request", lambda asked: errors.append(asked.url) if asked.url.startswith("http") else None)
     page.goto(path.as_uri())
-    page.wait_for_selector(".main-svg")
     layer = found.trace.layers[found.first]
     assert page.evaluate("memfold.now.step") == len(layer.labels) - 1
-    page.fill("#unit", "3")
-    page.press("#unit", "Enter")
+    for name, values in layer.values.items():
+        asked = "(name) => [...Array(8).keys()].map((unit) => memfold.at(name, memfold.now.step, unit))"
+        assert page.evaluate(asked, name) == pytest.approx(values[-1, :8].tolist(), abs=2e-4), name
+    page.select_option("#unit", "3")
     page.select_option("#value", "c")
     page.evaluate("document.getElementById('step').value = 1")
     page.dispatch_event("#step", "input")
@@ -283,10 +329,13 @@ def test_a_unit_is_chosen_and_time_is_scrubbed(
     assert f"{layer.values['c'][1, 3]:.4f}" in readout or f"{layer.values['c'][1, 3]:.2e}".split("e")[0] in readout
     ledger = page.evaluate("memfold.account(3, 1)")
     expected = account(layer, 1)
-    assert ledger["total"] == pytest.approx(float(expected.total[3]), abs=1e-5)
-    assert ledger["parts"] == pytest.approx(expected.steps[:, 3].tolist(), abs=1e-5)
+    assert ledger["total"] == pytest.approx(float(expected.total[3]), abs=5e-4)
+    assert ledger["parts"] == pytest.approx(expected.steps[:, 3].tolist(), abs=5e-4)
+    assert page.locator("#ledger rect.plus, #ledger rect.minus").count() == len(layer.labels)
+    assert page.locator("#ledger .axis").count() == 1
     page.click("#map", position={"x": 1, "y": 1})
-    assert page.evaluate("[memfold.now.unit, memfold.now.step]") == [0, 0]
+    longest = int(np.argmax(np.nan_to_num(half_life(layer), posinf=1e9)))
+    assert page.evaluate("[memfold.now.unit, memfold.now.step]") == [longest, 0]
     page.locator("#strip span").nth(1).click()
     assert page.evaluate("memfold.now.step") == 1
     last = list(found.trace.layers)[-1]
@@ -319,3 +368,19 @@ def test_the_command_writes_a_page_and_a_trace(
     assert "expected a name that ends in .html, .npz or .json" in output("--out", str(tmp_path / "a.pdf"))
     assert "there is no folder" in output("--out", str(tmp_path / "none" / "a.html"))
     assert "there is en and zh" in output("--lang", "fr")
+
+
+# -- notebooks -----------------------------------------------------------------------------------------------
+
+
+def test_an_explanation_and_a_report_show_themselves_in_a_notebook(made: Callable[[str], Made]) -> None:
+    model, source = made("sentiment")
+    shown = [
+        explained(model, source, "zh")._repr_html_(),
+        model.evaluate(scored("sentiment", source), "a < b")._repr_html_(),
+    ]
+    for frame, word in zip(shown, ("遗忘门", "TF-IDF"), strict=True):
+        srcdoc = re.fullmatch(r'<iframe srcdoc="([^"]*)" sandbox="allow-scripts" [^<>]*></iframe>', frame)
+        assert srcdoc is not None
+        assert unescape(srcdoc[1]).startswith("<!doctype html>")
+        assert word in srcdoc[1]

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import plotly.graph_objects as go
 from torch import Tensor, nn
 
+from memfold.drawing import Drawing
 from memfold.explain.attribution import inputs_of, integrated_gradients, occlusion, substituted
 from memfold.explain.stepping import gradient_flow
 from memfold.explain.trace import Array, Trace
@@ -18,11 +18,11 @@ __all__ = ["Explainable", "Explanation", "Picture", "Shares", "explained", "flow
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure with its heading and text, in the report's language."""
+    """A drawing with its heading and text, in the report's language."""
 
     heading: str
     text: str
-    figure: go.Figure
+    drawing: Drawing
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ class Explanation:
         joint: what stands between the steps where they are pieces of a text, as between words; None where they are not.
         flow: by layer, the norm of the score's gradient by h at every step, (T,).
         followers: by layer, units that follow something.
+        language: in which all this is said, ``en`` or ``zh``.
     """
 
     task: str
@@ -65,6 +66,14 @@ class Explanation:
     shares: Shares | None = None
     flow: dict[str, Array] = field(default_factory=dict)
     followers: dict[str, list[Follower]] = field(default_factory=dict)
+    language: str = "en"
+
+    def _repr_html_(self) -> str:
+        """The page of `write_explanation`, for a notebook."""
+        from memfold.explain.report import explanation_page
+        from memfold.page import framed
+
+        return framed(explanation_page(self, self.language))
 
 
 class Explainable(Protocol):

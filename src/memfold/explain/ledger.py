@@ -73,14 +73,41 @@ def account(layer: LayerTrace, step: int) -> Account:
 
 
 def half_life(layer: LayerTrace) -> Array:
-    """Steps after which half of what a unit holds is gone, by the geometric mean of what it keeps, (H,).
+    """Steps after which half of what a unit writes is gone, (H,).
 
-    Infinite where it keeps all.
+    Of what each step writes, the steps until half of it is left are counted, and the median is taken over the steps,
+    each weighing by how much it writes: a unit that holds a mark until the next one lasts long, even though it lets
+    go of everything at that next one. Infinite where more than half of what is written is kept to the end.
 
     Raises:
         ValueError: see `kept_and_written`.
     """
-    _, kept, _ = kept_and_written(layer)
+    _, kept, written = kept_and_written(layer)
+    order = slice(None, None, -1) if layer.reverse else slice(None)
+    kept, written = (values[order].astype(np.float64) for values in (kept, written))
     with np.errstate(divide="ignore"):
-        result: Array = np.log(0.5) / np.minimum(np.log(kept.astype(np.float64)).mean(0), 0.0)
-    return np.where(np.isnan(result), np.inf, np.abs(result))
+        gone = -np.cumsum(np.log2(np.clip(kept, 1e-300, 1.0)), axis=0)  # halvings by the end of each step, (T, H)
+    result = np.empty(kept.shape[1])
+    for unit, (halvings, amounts) in enumerate(zip(gone.T, np.abs(written).T, strict=True)):
+        result[unit] = _weighted_median(_steps_to_half(halvings), amounts)
+    return result
+
+
+def _steps_to_half(halvings: Array) -> Array:
+    """Of what is written at each step, the steps until half is left, between steps by a straight line, (T,)."""
+    steps = len(halvings)
+    goal = halvings + 1
+    after = np.searchsorted(halvings, goal, side="left")  # the first step by which half is gone
+    inside = after.clip(max=steps - 1)
+    before, then = halvings[inside - 1], halvings[inside]
+    part = (goal - before) / np.maximum(then - before, 1e-300)
+    return np.where(after < steps, after - 1 + part - np.arange(steps), np.inf)
+
+
+def _weighted_median(values: Array, weights: Array) -> float:
+    """The least value at which half of the weight is reached; infinite where all weights are 0."""
+    order = np.argsort(values, kind="stable")
+    reached = np.cumsum(weights[order])
+    if not reached[-1] > 0:
+        return float(np.inf)
+    return float(values[order][np.searchsorted(reached, reached[-1] / 2)])

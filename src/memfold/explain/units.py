@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ class Follower:
     Attributes:
         feature: its name.
         kind: of the score, ``auc`` of a feature that is there or not, else ``correlation``.
+        state: the value of the cell that follows, ``c`` or ``h``.
         sign: -1 of a unit that falls where the feature rises.
         found: the score on the half on which the unit was chosen.
         score: that on the half on which it was not: what to believe. 0.5 and 0 are chance.
@@ -33,6 +34,12 @@ class Follower:
     sign: int
     found: float
     score: float
+    state: str = "h"
+
+    @property
+    def apart(self) -> float:
+        """How far from chance the unit was on the half on which it was chosen."""
+        return abs(self.found - (0.5 if self.kind == "auc" else 0.0))
 
 
 def text_features(pieces: Sequence[str]) -> dict[str, NDArray[np.float64]]:
@@ -101,13 +108,21 @@ def _ranks(values: Array) -> Array:
     return ranks
 
 
-def find_units(values: Array, features: Mapping[str, NDArray[np.float64]]) -> list[Follower]:
+def find_units(values: Array | Mapping[str, Array], features: Mapping[str, NDArray[np.float64]]) -> list[Follower]:
     """For every feature the unit that follows it best; features that do not occur in both halves are left out.
 
     Args:
-        values: of the units at every step, (T, H).
+        values: of the units at every step, (T, H); or by the name of the state, ``c`` and ``h``, of which the better
+            is taken.
         features: by name, (T,).
     """
+    if isinstance(values, Mapping):
+        best: dict[str, Follower] = {}
+        for state, its in values.items():
+            for follower in find_units(its, features):
+                if follower.feature not in best or follower.apart > best[follower.feature].apart:
+                    best[follower.feature] = replace(follower, state=state)
+        return list(best.values())
     half = len(values) // 2
     followers = []
     for name, feature in features.items():
@@ -118,6 +133,6 @@ def find_units(values: Array, features: Mapping[str, NDArray[np.float64]]) -> li
             continue
         unit = int(np.nanargmax(np.abs(first - chance)))
         sign = 1 if first[unit] >= chance else -1
-        scores = [float(chance + sign * (half_score[unit] - chance)) for half_score in (first, second)]
-        followers.append(Follower(name, kind, unit, sign, *scores))
+        at_first, later = (float(chance + sign * (half_score[unit] - chance)) for half_score in (first, second))
+        followers.append(Follower(name, kind, unit, sign, at_first, later))
     return followers

@@ -1,5 +1,8 @@
 """What a report says, in English and in Chinese: one table, every entry in both."""
 
+import json
+from importlib.resources import files
+
 from memfold.errors import InputError
 
 __all__ = ["TABLE", "Words"]
@@ -33,19 +36,38 @@ TABLE: dict[str, dict[str, str]] = {
     "value": {"en": "value", "zh": "数值"},
     "unit": {"en": "unit", "zh": "单元"},
     "step": {"en": "step", "zh": "步"},
-    "units by steps": {"en": "All units (down) over all steps (across)", "zh": "所有单元（纵）与所有步（横）"},
+    "units by steps": {"en": "All units at all steps", "zh": "所有单元在所有步的数值"},
+    "map text": {
+        "en": "A row for each unit, a column for each step; the units that keep longest are on top. Tap to choose.",
+        "zh": "每个单元一行，每一步一列；保持时间最长的单元在最上面。点击即可选择。",
+    },
+    "left out": {
+        "en": "To keep this page small, {shown} of the layer's {all} units are in it: those whose output varies most.",
+        "zh": "为使本页保持小巧，该层 {all} 个单元中只收入 {shown} 个：输出变化最大的那些。",
+    },
+    "coupled": {
+        "en": "The gates are coupled: i = 1 − f",
+        "zh": "两个门是耦合的：i = 1 − f",
+    },
+    "path member": {"en": "network {number}", "zh": "网络 {number}"},
+    "path layer": {"en": "layer {number}", "zh": "第 {number} 层"},
+    "path block": {"en": "block {number}", "zh": "模块 {number}"},
+    "path reverse": {"en": "backwards", "zh": "反向"},
+    "path encoder": {"en": "encoder", "zh": "编码器"},
+    "path decoder": {"en": "decoder", "zh": "解码器"},
+    "path columns": {"en": "columns", "zh": "列"},
+    "path rows": {"en": "rows", "zh": "行"},
+    "path fine": {"en": "fine scale", "zh": "细尺度"},
+    "path middle": {"en": "middle scale", "zh": "中尺度"},
+    "path coarse": {"en": "coarse scale", "zh": "粗尺度"},
+    "path first": {"en": "decoder, lower", "zh": "解码器下层"},
+    "path upper": {"en": "decoder, upper", "zh": "解码器上层"},
     "one unit": {"en": "The chosen unit", "zh": "所选单元"},
-    "value i": {"en": "input gate i", "zh": "输入门 i"},
-    "value f": {"en": "forget gate f", "zh": "遗忘门 f"},
-    "value g": {"en": "candidate g", "zh": "候选值 g"},
-    "value o": {"en": "output gate o", "zh": "输出门 o"},
-    "value c": {"en": "memory c", "zh": "记忆 c"},
-    "value h": {"en": "output h", "zh": "输出 h"},
-    "value r": {"en": "reset gate r", "zh": "重置门 r"},
-    "value z": {"en": "update gate z (keeps)", "zh": "更新门 z（保留）"},
-    "value n": {"en": "candidate n", "zh": "候选值 n"},
-    "half-life": {"en": "half of what it holds is gone after {steps} steps", "zh": "所存内容经 {steps} 步减半"},
-    "keeps all": {"en": "it loses nothing", "zh": "不丢失任何内容"},
+    "half-life": {
+        "en": "half of what it writes is gone after {steps} steps",
+        "zh": "写入的内容经 {steps} 步减半",
+    },
+    "keeps all": {"en": "more than half of what it writes is kept to the end", "zh": "写入的内容有一半以上保留到最后"},
     "ledger": {"en": "What its memory is made of at this step", "zh": "此刻的记忆由什么构成"},
     "ledger text": {
         "en": "Each bar is what is left of what a step wrote: i·g times every later f (of a GRU (1−z)·n times every "
@@ -169,6 +191,10 @@ TABLE: dict[str, dict[str, str]] = {
     "log ratio": {"en": "log ratio to no command", "zh": "与“无命令”之比的对数"},
     "threshold": {"en": "threshold", "zh": "阈值"},
     "heard": {"en": "{command} at {time} s", "zh": "{time} 秒：{command}"},
+    "whole command": {
+        "en": "of the recording as a whole, {label} has a probability of {sure}",
+        "zh": "就整段录音而言，{label} 的概率是 {sure}",
+    },
     "nothing": {"en": "nothing", "zh": "无"},
     "score command": {
         "en": "The score is the log-probability of the command {label}.",
@@ -202,6 +228,7 @@ TABLE: dict[str, dict[str, str]] = {
         "decoder's number {step} in its cell.",
         "zh": "得分是最可能的框的对数几率：类别 {label}，中心位于 x {x}、y {y}，是解码器在其格子里写出的第 {step} 个。",
     },
+    "boxes": {"en": "boxes found", "zh": "检出的框"},
     "box of cell": {"en": "box {step}", "zh": "第 {step} 个框"},
     "known": {"en": "{person}, similarity {share}", "zh": "{person}，相似度 {share}"},
     "unknown": {
@@ -213,6 +240,11 @@ TABLE: dict[str, dict[str, str]] = {
         "zh": "得分是与人脸库中最相近的图像（{person}）的相似度。",
     },
 }
+
+
+# What the values of a cell are called stands in the explorer's table, so that they have one name everywhere.
+_SHARED = json.loads((files("memfold") / "explorer" / "strings.json").read_text("utf-8"))
+TABLE |= {f"value {value}": _SHARED[f"value {value}"] for value in "ifgochrzn"}
 
 
 class Words:

@@ -3,14 +3,11 @@
 from html import escape
 from pathlib import Path
 
-import plotly.graph_objects as go
-
+from memfold.drawing import SERIES, Chart, Look
 from memfold.lab.record import Record, shown
-from memfold.page import INK, OTHERS, styled, write_page
+from memfold.page import write_page
 
 __all__ = ["write_record"]
-
-LINES = (INK, *OTHERS)
 
 
 def write_record(path: Path, record: Record) -> Path:
@@ -20,21 +17,18 @@ def write_record(path: Path, record: Record) -> Path:
     body = "".join(
         f"<tr>{''.join(f'<td>{escape(shown(row.get(name)))}</td>' for name in names)}</tr>" for row in record.rows
     )
-    table = f'<p>{escape(record.what)}</p><div class="scroll"><table><tr>{head}</tr>{body}</table></div>'
+    table = f'<p>{escape(record.what)}</p><div class="scroll"><table class="scores"><tr>{head}</tr>{body}</table></div>'
     findings = "".join(f"<li>{escape(finding)}</li>" for finding in record.findings)
-    sections = [(title, "", _figure(record, title)) for title in record.curves]
+    sections = [(title, "", _chart(record, title)) for title in record.curves]
     settings = ", ".join(f"{name} {value}" for name, value in record.settings.items() if value is not None)
     return write_page(path, f"memfold lab {record.name}", [table, f"<ul>{findings}</ul>"], sections, settings)
 
 
-def _figure(record: Record, title: str) -> go.Figure:
-    figure = go.Figure()
+def _chart(record: Record, title: str) -> Chart:
     x_title, y_title, logarithmic = record.axes
+    chart = Chart(y_title, x_title, log=logarithmic)
     for place, (name, (x, y)) in enumerate(record.curves[title].items()):
-        line = {"color": LINES[place % len(LINES)], "dash": "solid" if place < len(LINES) else "dot"}
-        figure.add_scatter(x=x, y=y, name=name, mode="lines", line=line)
-    styled(figure, y_title, x_title)
-    figure.update_layout(hovermode="closest")
-    if logarithmic:
-        figure.update_yaxes(type="log", rangemode="normal", exponentformat="power")
-    return figure
+        look = SERIES[place % len(SERIES)]
+        again = place // len(SERIES)  # the same colours, thinner
+        chart.line(x, y, name, Look(look.colour, look.dash, look.width / (1 + again)))
+    return chart

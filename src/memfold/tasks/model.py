@@ -13,7 +13,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from memfold.explain import Explanation
+    from memfold.page import Section
     from memfold.tasks.estimator import Estimator
     from memfold.training import Problem, Result
 
@@ -101,7 +102,6 @@ class Task(ABC):
         needs: what ``memfold predict`` needs, and an example, for its error.
         then: what to type after a fit, with ``{out}`` and ``{data}`` in it.
         hears: whether ``memfold stream`` gives it sound rather than lines.
-        pages: whether `evaluate` writes a page.
         recalls: whether `answer` takes ``train``, what the model was trained on, for a baseline that looks it up.
         runtime: the kind of pipeline through which it answers without torch; "" where it needs torch.
     """
@@ -115,7 +115,6 @@ class Task(ABC):
     needs: ClassVar[tuple[str, str]] = ("files", "FILE")
     then: ClassVar[str] = ""
     hears: ClassVar[bool] = False
-    pages: ClassVar[bool] = False
     recalls: ClassVar[bool] = False
     runtime: ClassVar[str] = ""
 
@@ -356,8 +355,15 @@ class Task(ABC):
         return {}
 
     def write_page(self, path: Path, report: Report, examples: Any, answers: Any) -> None:
-        """Write a page on an evaluation, where `pages` is set."""
-        raise NotImplementedError
+        """Write a page on an evaluation."""
+        from memfold.tasks.page import write_evaluation  # which loads what draws
+
+        training, footer = vars(self).get("training_"), f"{self.parameter_count:,} parameters; {self!r}"
+        write_evaluation(path, report, self.sections(examples, answers), training, "", footer)
+
+    def sections(self, examples: Any, answers: Any) -> "Sequence[Section]":
+        """The task's own pictures of an evaluation: heading, text and drawing of each."""
+        return ()
 
     # -- data ------------------------------------------------------------------------------------------------
 
@@ -612,8 +618,6 @@ class Task(ABC):
         """
         self.check_fitted()
         if report is not None:
-            if not self.pages:
-                raise InputError(f"{self.name} writes no page of an evaluation")
             check_file(Path(report))
         begun = time.monotonic()
         examples = self.read(data)
@@ -694,7 +698,7 @@ class Task(ABC):
 
         self.network_.eval()
         explanation: Explanation = self._beside("view", "explained").view(self, source, Words(language))
-        return explanation
+        return replace(explanation, language=language)
 
     # -- leaving memfold -------------------------------------------------------------------------------------
 

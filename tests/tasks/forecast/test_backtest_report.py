@@ -63,8 +63,8 @@ def test_the_report_needs_nothing_from_elsewhere(page: Path) -> None:
     assert "<link" not in text.split("</style>")[0]
     assert STRANGE not in text
     headings = re.findall("<h[12]>(.*?)</h[12]>", text)
-    assert headings[:4] == ["Forecasts of shops.csv", "shops.csv", "The forecasts", "Error by origin"]
-    assert headings[4:] == ["Error by step ahead", "Learning curve"]
+    assert headings[:5] == ["Forecasts of shops.csv", "shops.csv", "The plan", "The forecasts", "Error by origin"]
+    assert headings[5:] == ["Error by step ahead", "Learning curve"]
     for name in ("worst: ", "median: ", "best: ", "AutoTheta", "coverage80"):
         assert name in text
 
@@ -93,19 +93,22 @@ def test_the_report_draws_and_another_series_can_be_chosen(page: Path, width: in
         tab.on("pageerror", lambda error: errors.append(str(error)))
         tab.on("requestfailed", lambda request: errors.append(request.url))
         tab.goto(page.as_uri())
-        tab.wait_for_selector(".main-svg")
         assert tab.title() == "Forecasts of shops.csv"
-        assert tab.locator(".js-plotly-plot").count() == 4
         assert tab.evaluate("document.documentElement.scrollWidth") <= width
-        first = tab.locator(".js-plotly-plot").first
-        assert first.locator(".scatterlayer .trace").count() == 3  # the band, actual values, memfold
-        before = first.locator(".ytitle").text_content()
-        tab.locator(".updatemenu-header").click()
-        best = tab.locator(".updatemenu-dropdown-button").nth(2)
-        label = best.text_content() or ""
-        best.click()
-        tab.wait_for_function(f"document.querySelector('.ytitle').textContent != {before!r}")
-        assert label.startswith(f"best: {first.locator('.ytitle').text_content()}, MASE")
-        assert first.locator(".scatterlayer .trace").count() == 3
+        shown = tab.locator("figure.chart:visible")
+        assert shown.count() == 4
+        assert shown.first.locator("g[data-mark]:visible").count() == 3  # the band, actual values, memfold
+        chooser = tab.locator(".chooser select")
+        labels = chooser.locator("option").all_inner_texts()
+        assert [label.split(":")[0] for label in labels] == ["worst", "median", "best"]
+        chooser.select_option(index=2)
+        assert labels[2].startswith(f"best: {shown.first.locator('.title').text_content()}, MASE")
+        shown.first.get_by_role("button", name="SeasonalNaive").first.click()
+        assert shown.first.locator("g[data-mark]:visible").count() == 4
+        plot = shown.first.locator(".plot > svg")
+        box = plot.bounding_box()
+        assert box is not None
+        plot.hover(position={"x": 0.98 * box["width"], "y": 10})
+        assert "memfold" in shown.first.locator(".readout").inner_text()
         browser.close()
     assert errors == []

@@ -81,11 +81,13 @@ def test_no_other_unit_of_any_member_followed_better_on_the_half_that_chose(mode
     np.testing.assert_allclose(layers[memory.layer].values["c"][:, memory.follower.unit], memory.steps["cell"])
 
 
-def test_the_figure_shows_series_mean_and_cell(memory: Memory) -> None:
-    figure = memory.figure("sales")
-    assert [len(trace.x) for trace in figure.data] == [CONTEXT] * 3
-    assert list(figure.data[2].y) == memory.steps["cell"].to_list()
-    assert (figure.layout.yaxis2.autorange == "reversed") == (memory.follower.sign < 0)
+def test_the_chart_shows_series_mean_and_cell(memory: Memory) -> None:
+    chart = memory.chart("sales")
+    assert [len(mark.x) for mark in chart.marks] == [CONTEXT] * 3
+    assert chart.marks[2].y.tolist() == memory.steps["cell"].to_list()
+    right = chart.axes()[2]
+    assert right is not None
+    assert (right.least > right.greatest) == (memory.follower.sign < 0)
 
 
 def test_a_model_that_reads_several_rows_at_a_step_is_refused() -> None:

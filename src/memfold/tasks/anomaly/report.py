@@ -2,13 +2,40 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-import plotly.graph_objects as go
 import polars as pl
 
-from memfold.page import ACTUAL, BAND, INK, OTHERS, Section, styled
+from memfold.data.readings import Readings
+from memfold.drawing import Chart, Choice, Look
+from memfold.page import ACTUAL, Section
 
-__all__ = ["watched_section"]
+if TYPE_CHECKING:
+    from memfold.tasks.anomaly.task import AnomalyDetector, Judged
+
+__all__ = ["judged_section", "watched_chart", "watched_section"]
+
+MOST_SHOWN = 5  # series
+NAMES = ("expected, 80 %", "actual", "score, right axis", "alarm")
+
+
+def judged_section(detector: "AnomalyDetector", series: list[Readings], answers: "Judged") -> Section:
+    """Series with their expected bands, their alarms and what is labelled."""
+    charts = {}
+    for place, (one, judged) in enumerate(zip(series[:MOST_SHOWN], answers.judgements, strict=False)):
+        variable = detector.variables_[0]
+        table = detector.judged_table(one, judged)
+        chart = watched_chart(table, one.values[:, 0].tolist(), variable, NAMES)
+        if one.windows:
+            times = table["ds"].to_list()
+            begin, end = ([times[row] for row in rows] for rows in zip(*one.windows, strict=True))
+            chart.spans(begin, end, "labelled")
+        name = one.name or f"series {place + 1}"
+        charts[name if name not in charts else f"{name} ({place + 1})"] = chart
+    alarms = sum(int(alarm.sum()) for alarm in answers.alarms)
+    text = f"{sum(len(one.times) for one in series):,} points, {alarms:,} of them alarms."
+    text += f" The first {MOST_SHOWN} of {len(series)} series are drawn." if len(series) > MOST_SHOWN else ""
+    return "Expected and actual", text, Choice(charts, "Series")
 
 
 def watched_section(
@@ -26,29 +53,25 @@ def watched_section(
         values: the actual values, one a row.
         events: what is known to have happened, from when to when.
     """
+    chart = watched_chart(judged, values, variable, NAMES)
+    if events:
+        names, spans = list(events), list(events.values())
+        chart.spans([begin for begin, _ in spans], [end for _, end in spans], ", ".join(names), names)
+    return heading, text, chart
+
+
+def watched_chart(judged: pl.DataFrame, values: list[float], variable: str, names: tuple[str, str, str, str]) -> Chart:
+    """The expected band and the actual values, the score on the right, and the alarms.
+
+    Args:
+        judged: as for `watched_section`.
+        names: of the band, the values, the score and the alarms.
+    """
+    band, actual, score, alarm = names
     times = judged["ds"].to_list()
-    figure = go.Figure()
-    figure.add_scatter(
-        x=times, y=judged[f"hi80_{variable}"].to_list(), line_width=0, showlegend=False, hoverinfo="skip"
-    )
-    band = {"fill": "tonexty", "fillcolor": BAND, "line_width": 0, "hoverinfo": "skip"}
-    figure.add_scatter(x=times, y=judged[f"lo80_{variable}"].to_list(), name="expected, 80 %", **band)
-    figure.add_scatter(x=times, y=values, name="actual", line={"color": ACTUAL, "width": 1})
-    scores = judged["score"].to_list()
-    figure.add_scatter(x=times, y=scores, name="score, right axis", yaxis="y2", line={"color": INK, "width": 1})
-    alarms = [row for row, alarm in enumerate(judged["alarm"].to_list()) if alarm]
-    figure.add_scatter(
-        x=[times[row] for row in alarms],
-        y=[values[row] for row in alarms],
-        name="alarm",
-        mode="markers",
-        marker={"color": OTHERS[4], "size": 9, "symbol": "diamond"},
-    )
-    for name, (first, last) in events.items():
-        label = {"text": name, "textangle": -90, "font": {"size": 11}}
-        figure.add_vrect(x0=first, x1=last, fillcolor=OTHERS[3], opacity=0.25, line_width=0, annotation=label)
-    styled(figure, variable, "")
-    figure.update_layout(
-        yaxis2={"overlaying": "y", "side": "right", "range": [0, 2], "tickvals": [0, 0.5, 1], "showgrid": False}
-    )
-    return heading, text, figure
+    rows = [row for row, alarm in enumerate(judged["alarm"].to_list()) if alarm]
+    chart = Chart(variable, zero=False, right_extent=(0.0, 2.0))
+    chart.band(times, judged[f"lo80_{variable}"].to_list(), judged[f"hi80_{variable}"].to_list(), band)
+    chart.line(times, values, actual, ACTUAL)
+    chart.line(times, judged["score"].to_list(), score, Look("plus", "", 1.2), right=True)
+    return chart.points([times[row] for row in rows], [values[row] for row in rows], alarm, Look("minus"))

@@ -39,6 +39,7 @@ from memfold.tasks.report import Metric, Parts
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from memfold.page import Section
     from memfold.stream import Stream
     from memfold.tasks.anomaly.learning import Learner
     from memfold.tasks.anomaly.network import AnomalyProblem, Predictor
@@ -411,9 +412,11 @@ class AnomalyDetector(Task):
         ``sigmas`` (how far it is from what was expected), and for every variable ``expected_``, ``lo80_`` and
         ``hi80_`` with its name.
         """
-        return pl.concat([self._table(one, judged) for one, judged in zip(examples, answers.judgements, strict=True)])
+        pairs = zip(examples, answers.judgements, strict=True)
+        return pl.concat([self.judged_table(one, judged) for one, judged in pairs])
 
-    def _table(self, series: Readings, judged: list[Judgement]) -> pl.DataFrame:
+    def judged_table(self, series: Readings, judged: list[Judgement]) -> pl.DataFrame:
+        """What `table` holds, of one series."""
         time = pl.Series("ds", series.times)
         moments = (time * 1e6).round().cast(pl.Int64).cast(pl.Datetime("us")) if series.dates else time.cast(pl.Int64)
         columns: dict[str, Any] = {
@@ -481,6 +484,11 @@ class AnomalyDetector(Task):
         return self._watching.open()
 
     # -- scores ----------------------------------------------------------------------------------------------
+
+    def sections(self, examples: list[Readings], answers: Judged) -> "Sequence[Section]":
+        from memfold.tasks.anomaly.report import judged_section
+
+        return [judged_section(self, examples, answers)]
 
     def scores(self, examples: list[Readings], answers: Judged) -> dict[str, float]:
         """With labels the benchmark's three scores, VUS-PR and the best F1; always, alarms a thousand points.

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import plotly.graph_objects as go
-import polars as pl
 import torch
 from torch import Tensor
 
@@ -11,10 +9,10 @@ from memfold.errors import InputError
 from memfold.explain.explanation import Explanation, Picture, Shares, flow_of, shares_of_inputs
 from memfold.explain.trace import traced
 from memfold.explain.words import Words
-from memfold.page import ACTUAL, BAND, INK, OTHERS, styled
 from memfold.runtime.monitoring.features import Features
 from memfold.tasks.anomaly import AnomalyDetector
 from memfold.tasks.anomaly.network import Predictor
+from memfold.tasks.anomaly.report import watched_chart
 
 __all__ = ["view"]
 
@@ -56,7 +54,8 @@ def view(model: AnomalyDetector, source: str, words: Words) -> Explanation:
     variable = model.variables_[0]
     alarms = int(judged["alarm"].sum())
     text = words("anomaly text", points=judged.height, variable=variable, alarms=alarms)
-    figure = _watched(judged, series.values[-SHOWN_POINTS:, 0].tolist(), variable, words)
+    names = (words("interval"), words("actual"), words("anomaly score"), words("alarm"))
+    chart = watched_chart(judged, series.values[-SHOWN_POINTS:, 0].tolist(), variable, names)
     return Explanation(
         model.name,
         f"{source}: {series.name}" if series.name else Path(source).name,
@@ -64,24 +63,7 @@ def view(model: AnomalyDetector, source: str, words: Words) -> Explanation:
         trace,
         next(iter(trace.layers)),
         None,
-        [Picture(words("anomaly"), text, figure)],
+        [Picture(words("anomaly"), text, chart)],
         Shares(words("score anomaly"), labels, shares_of_inputs([network.lstm], run)),
         flow_of(network, run),
     )
-
-
-def _watched(judged: pl.DataFrame, actual: list[float], variable: str, words: Words) -> go.Figure:
-    times, figure = judged["ds"].to_list(), go.Figure()
-    outline = [*judged[f"hi80_{variable}"], *judged[f"lo80_{variable}"].reverse()]
-    band = {"fill": "toself", "fillcolor": BAND, "line_width": 0, "mode": "lines", "hoverinfo": "skip"}
-    figure.add_scatter(x=[*times, *reversed(times)], y=outline, name=words("interval"), **band)
-    figure.add_scatter(x=times, y=actual, name=words("actual"), line={"color": ACTUAL, "width": 1})
-    scores = judged["score"].to_list()
-    figure.add_scatter(x=times, y=scores, name=words("anomaly score"), yaxis="y2", line={"color": INK, "width": 1})
-    rows = [row for row, alarm in enumerate(judged["alarm"].to_list()) if alarm]
-    mark = {"color": OTHERS[4], "size": 9, "symbol": "diamond"}
-    places = {"x": [times[row] for row in rows], "y": [actual[row] for row in rows]}
-    figure.add_scatter(**places, name=words("alarm"), mode="markers", marker=mark)
-    styled(figure, variable, words("time")).update_yaxes(rangemode="normal")
-    axis = {"overlaying": "y", "side": "right", "range": [0, 2], "tickvals": [0, 0.5, 1], "showgrid": False}
-    return figure.update_layout(yaxis2=axis)

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import plotly.graph_objects as go
 from numpy.typing import NDArray
 from rich.text import Text
 
 from memfold.data.images import Images
-from memfold.page import scores_table, styled, write_page
+from memfold.page import scores_table, write_page
 from memfold.tasks.confusion import confusion
+from memfold.tasks.page import confusion_section, plan_table
 from memfold.tasks.report import Report
 from memfold.tasks.vision.pictures import gallery
 
@@ -79,34 +79,7 @@ def write_report(path: Path, report: Report, answers: Judged, footer: str) -> Pa
         f"{len(worst)} of {len(answers.truth)} answers are wrong; those come first that give the true class the least."
     )
     tables = [scores_table(report.data, {"memfold": report.metrics, **report.baselines})]
+    tables.append(plan_table(report))
     tables.append(gallery("The worst mistakes", text, pictures))
-    counts = answers.confusion()
-    matrix = (
-        "Answers by true class",
-        "Images of each class, a row, by the class they were taken for.",
-        _matrix(answers),
-    )
-    return write_page(path, f"{report.data}: {len(counts)} classes", tables, [matrix], footer)
-
-
-def _matrix(answers: Judged) -> go.Figure:
-    counts = answers.confusion()
-    names = [f"{name}\u200b" for name in answers.classes]  # so that plotly does not take digits for numbers
-    shown = np.where(counts > 0, counts.astype(str), "")
-    figure = go.Figure(
-        go.Heatmap(
-            z=np.log1p(counts),
-            x=names,
-            y=names,
-            text=shown,
-            texttemplate="%{text}" if len(names) <= 20 else None,
-            hovertemplate="%{y} taken for %{x}: %{text}<extra></extra>",
-            colorscale="Blues",
-            showscale=False,
-        )
-    )
-    styled(figure, "true class", "answer")
-    figure.update_layout(height=max(420, 24 * len(names)), hovermode="closest")
-    figure.update_xaxes(type="category")
-    figure.update_yaxes(type="category", autorange="reversed")
-    return figure
+    matrix = confusion_section(answers.truth, answers.answers, answers.classes)
+    return write_page(path, f"{report.data}: {len(answers.classes)} classes", tables, [matrix], footer)

@@ -46,7 +46,6 @@ class ImageClassifier(ImageTask):
     loop: ClassVar[Mapping[str, float]] = {"weight_decay": 0.02, "average": 0.998}
     kind, column = "classifier", "label"
     needs = ("images", "picture.jpg")
-    pages = True
 
     size: int | None = planned(  # type: ignore[assignment]
         "side in pixels of the square that every image is brought to, with its proportions kept",

@@ -3,16 +3,15 @@
 from pathlib import Path
 
 import numpy as np
-import plotly.graph_objects as go
 import torch
 from torch import Tensor
 
 from memfold.data.audio import read_sound
 from memfold.data.sound_notes import SoundNotes
+from memfold.drawing import Chart
 from memfold.errors import InputError
 from memfold.explain.explanation import Explanation, Picture
 from memfold.explain.words import Words
-from memfold.page import INK, OTHERS, styled
 from memfold.runtime.hearing.level import floored
 from memfold.runtime.hearing.spotting import log_ratios, smoothed
 from memfold.tasks.command import CommandRecognizer
@@ -52,20 +51,19 @@ def view(model: CommandRecognizer, source: str, words: Words) -> Explanation:
         words("heard", command=model.commands_[event.command], time=f"{event.step * seconds:.2f}")
         for event in model.detect(samples)
     ]
-    figure = _scores(model, scores, seconds, words)
+    chart = _scores(model, scores, seconds, words)
     label = model.commands_[command]
-    picture = Picture(words("commands"), words("commands text", window=model.window), figure)
-    answer = "; ".join(events) or words("nothing")
+    picture = Picture(words("commands"), words("commands text", window=model.window), chart)
+    with torch.no_grad():
+        sure = float(run().exp())
+    answer = f"{'; '.join(events) or words('nothing')} ({words('whole command', label=label, sure=f'{sure:.3f}')})"
     score = words("score command", label=label)
     return explained_sound(model, source, answer, run, times, picture, score)
 
 
-def _scores(model: CommandRecognizer, scores: np.ndarray, seconds: float, words: Words) -> go.Figure:
-    figure = go.Figure()
-    at = [seconds * step for step in range(len(scores))]
-    colours = (INK, *OTHERS)
-    for place, command in enumerate(np.argsort(-scores.max(0), kind="stable")[:MOST_LINES].tolist()):
-        line = {"color": colours[place % len(colours)], "width": 2 if place == 0 else 1}
-        figure.add_scatter(x=at, y=scores[:, command].tolist(), name=model.commands_[command], line=line)
-    figure.add_hline(y=model.threshold_, line_dash="dot", annotation_text=words("threshold"))
-    return styled(figure, words("log ratio"), words("seconds"))
+def _scores(model: CommandRecognizer, scores: np.ndarray, seconds: float, words: Words) -> Chart:
+    at = seconds * np.arange(len(scores))
+    chart = Chart(words("log ratio"), words("seconds"))
+    for command in np.argsort(-scores.max(0), kind="stable")[:MOST_LINES].tolist():
+        chart.line(at, scores[:, command], model.commands_[command])
+    return chart.level(model.threshold_, words("threshold"))

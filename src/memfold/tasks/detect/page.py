@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from memfold.data.boxes import BoxedImages
 from memfold.data.pictures import UNREADABLE, deep_of, opened, upright
-from memfold.page import ACTUAL, INK, OTHERS, Section, scores_table, styled, write_page
+from memfold.drawing import Box, Chart, Look, Picture
+from memfold.page import Section, scores_table, write_page
 from memfold.tasks.detect.scores import Boxes, Precision, right
+from memfold.tasks.page import plan_table
 from memfold.tasks.report import Report
 from memfold.tasks.vision.pictures import data_url, image_of
 
@@ -19,7 +20,8 @@ __all__ = ["write_report"]
 
 SHOWN_IMAGES = 3  # images of the worst, and as many in the middle
 WIDEST = 960  # pixels of an image on the page
-MISSED, WRONG, RIGHT = "#c01030", "#e08a00", "#1f5fa8"
+RIGHT, MISSED = Look("plus", "", 2.5), Look("minus", "3 4", 2.5)
+WRONG, TRUE = Look("focus", "10 3", 2.5), Look("ink", "1 3", 1.5)
 
 
 class Detecting(Protocol):
@@ -55,11 +57,17 @@ def write_report(
             missed = len(truth[row].labels) - hits
             wrong = len(predicted[row].labels) - hits
             image = images.paths[row]
-            figure = _picture(
-                _embedded(images, row), images.sizes[row], truth[row], predicted[row], answers[row], model.classes_
+            picture = _picture(
+                _embedded(images, row),
+                images.sizes[row],
+                truth[row],
+                predicted[row],
+                answers[row],
+                model.classes_,
+                image.name,
             )
             text = f"{hits} found, {missed} missed, {wrong} wrong. Tap a name below the picture to show or hide it."
-            sections.append((f"{kind}: {image.name}", text, figure))
+            sections.append((f"{kind}: {image.name}", text, picture))
     text = "Precision among the boxes with the highest scores, at every share of the true boxes that they find; "
     text += "a box is right where it overlaps a true one of its class by half of their union."
     sections.append(("Precision and recall", text, _curves(precision, model.classes_)))
@@ -67,7 +75,9 @@ def write_report(
     thresholds = ", ".join(f"{t:.2f} ({c})" for c, t in zip(model.classes_, model.thresholds_, strict=True))
     footer = f"{model.parameter_count:,} parameters; {model!r}; boxes from a score of {thresholds} on"
     title = f"Boxes in {report.data or images.name}"
-    return write_page(path, title, [scores_table(report.data or images.name, scores)], sections, footer)
+    return write_page(
+        path, title, [scores_table(report.data or images.name, scores), plan_table(report)], sections, footer
+    )
 
 
 def _chosen(
@@ -89,51 +99,28 @@ def _picture(
     predicted: Boxes,
     answers: NDArray[np.int64],
     classes: Sequence[str],
-) -> go.Figure:
+    name: str,
+) -> Picture:
     """The image, as a URL, with the boxes that were found, missed and wrong."""
-    figure = go.Figure()
-    width, height = size
     hit = answers >= 0
     missed = np.setdiff1d(np.arange(len(truth.labels)), answers)
     names = [f"{classes[label]} {score:.2f}" for label, score in zip(predicted.labels, predicted.scores, strict=True)]
     true_names = [classes[label] for label in truth.labels]
-    _outlines(figure, "found", RIGHT, predicted.boxes[hit], [names[row] for row in np.flatnonzero(hit)])
-    _outlines(figure, "missed", MISSED, truth.boxes[missed], [true_names[row] for row in missed])
-    _outlines(figure, "wrong", WRONG, predicted.boxes[~hit], [names[row] for row in np.flatnonzero(~hit)])
-    _outlines(figure, "all true ones", ACTUAL, truth.boxes, true_names, visible="legendonly")
-    placed = {"xref": "x", "yref": "y", "x": 0, "y": 0, "sizex": width, "sizey": height, "layer": "below"}
-    figure.add_layout_image(source=source, sizing="stretch", **placed)
-    styled(figure, "", "")
-    figure.update_layout(height=520, hovermode="closest", legend_y=-0.02)
-    figure.update_xaxes(range=[0, width], visible=False, constrain="domain")
-    figure.update_yaxes(range=[height, 0], visible=False, scaleanchor="x", rangemode="normal")
-    return figure
-
-
-def _outlines(
-    figure: go.Figure, name: str, color: str, boxes: NDArray[np.float32], texts: Sequence[str], **options: str
-) -> None:
-    """Boxes as one line with gaps, and their texts at their upper left corners."""
-    x: list[float | None] = []
-    y: list[float | None] = []
-    marks: list[str] = []
-    for (left, top, width, height), text in zip(boxes.tolist(), texts, strict=True):
-        x += [left, left + width, left + width, left, left, None]
-        y += [top, top, top + height, top + height, top, None]
-        marks += [text, *[""] * 5]
-    line = {"color": color, "width": 2, "dash": "dot" if name == "missed" else "solid"}
-    figure.add_scatter(
-        x=x,
-        y=y,
-        text=marks,
-        mode="lines+text",
-        name=f"{name}: {len(boxes)}",
-        line=line,
-        textfont={"color": color, "size": 11},
-        textposition="bottom right",
-        hoverinfo="text",
-        **options,
+    kinds = (
+        ("found", RIGHT, _boxes(predicted.boxes[hit], [names[row] for row in np.flatnonzero(hit)]), False),
+        ("missed", MISSED, _boxes(truth.boxes[missed], [true_names[row] for row in missed]), False),
+        ("wrong", WRONG, _boxes(predicted.boxes[~hit], [names[row] for row in np.flatnonzero(~hit)]), False),
+        ("all true ones", TRUE, _boxes(truth.boxes, true_names), True),
     )
+    boxes = [(f"{kind}: {len(its)}", look, its, hidden) for kind, look, its, hidden in kinds]
+    return Picture(source, size, boxes, said=name)
+
+
+def _boxes(boxes: NDArray[np.float32], texts: Sequence[str]) -> list[Box]:
+    return [
+        Box(left, top, width, height, text)
+        for (left, top, width, height), text in zip(boxes.tolist(), texts, strict=True)
+    ]
 
 
 def _embedded(images: BoxedImages, row: int) -> str:
@@ -149,13 +136,10 @@ def _embedded(images: BoxedImages, row: int) -> str:
     return data_url(image_of(images.pixels[row]), "JPEG")
 
 
-def _curves(precision: Precision, classes: Iterable[str]) -> go.Figure:
-    figure = go.Figure()
-    colors = (INK, *OTHERS)
+def _curves(precision: Precision, classes: Iterable[str]) -> Chart:
+    chart = Chart("precision", "recall")
     for k, label in enumerate(classes):
         if not np.isnan(precision.by_class50[k]):
-            name = f"{label}: {precision.by_class50[k]:.3f}"
-            x = np.linspace(0, 1, precision.curves.shape[1]).tolist()
-            y = precision.curves[k].tolist()
-            figure.add_scatter(x=x, y=y, name=name, mode="lines", line_color=colors[k % len(colors)])
-    return styled(figure, "precision", "recall")
+            x = np.linspace(0, 1, precision.curves.shape[1])
+            chart.line(x, precision.curves[k], f"{label}: {precision.by_class50[k]:.3f}")
+    return chart

@@ -2,16 +2,17 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from memfold.drawing import SERIES, Box
+from memfold.drawing import Picture as Drawn
 from memfold.explain.explanation import Explanation
 from memfold.explain.words import Words
-from memfold.page import INK
 from memfold.tasks.detect import ObjectDetector
 from memfold.tasks.detect.network import CELL, LENGTH, STRIDE, BoxDecoder, grid_of, padded
 from memfold.tasks.vision.explained import check_picture, explained_picture, log_odds_of
@@ -36,10 +37,13 @@ def view(model: ObjectDetector, source: str, words: Words) -> Explanation:
         explanation = explained_picture(
             model, source, answer, pixels, score, score, what, words, (extent[0], extent[1])
         )
-    for left, top, wide, high in (things[["x", "y", "width", "height"]] / scale).rows():
-        corners = {"x0": left - 0.5, "y0": top - 0.5, "x1": left + wide - 0.5, "y1": top + high - 0.5}
-        explanation.pictures[0].figure.add_shape(type="rect", **corners, line_color=INK)
-    return explanation
+    corners = (things[["x", "y", "width", "height"]] / scale).rows()
+    texts = [f"{label} {sure:.2f}" for label, sure in things[["label", "score"]].rows()]
+    boxes = [Box(left, top, wide, high, text) for (left, top, wide, high), text in zip(corners, texts, strict=True)]
+    first, *others = explanation.pictures
+    assert isinstance(first.drawing, Drawn)
+    drawn = replace(first.drawing, boxes=[(f"{words('boxes')}: {len(boxes)}", SERIES[0], boxes, False)])
+    return replace(explanation, pictures=[replace(first, drawing=drawn), *others])
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ from memfold.tasks.report import Metric
 from memfold.tasks.vision.task import STRIDES, ImageTask, through
 
 if TYPE_CHECKING:
+    from memfold.page import Section
     from memfold.tasks.faces.network import FaceNetwork, FaceProblem
     from memfold.tasks.vision.augment import Augmentation
 
@@ -358,6 +359,11 @@ class FaceRecognizer(ImageTask):
         return super().answers(inputs)
 
     # -- scores ----------------------------------------------------------------------------------------------
+
+    def sections(self, examples: Images, answers: Compared) -> "Sequence[Section]":
+        from memfold.tasks.faces.report import nearest_section
+
+        return nearest_section(self, examples, answers)
 
     def scores(self, examples: Images, answers: Compared) -> dict[str, float]:
         """In per cent: who is identified by the gallery, the equal error rate of all pairs of the images, and the

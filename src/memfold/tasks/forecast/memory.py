@@ -4,14 +4,14 @@ import functools
 from dataclasses import dataclass, replace
 
 import numpy as np
-import plotly.graph_objects as go
 import polars as pl
 
 from memfold.data.tables import ID, TARGET, TIME, SeriesTable
+from memfold.drawing import Chart, Look
 from memfold.explain.ledger import half_life
 from memfold.explain.trace import Array, LayerTrace, traced
 from memfold.explain.units import Follower, find_units
-from memfold.page import ACTUAL, INK, styled
+from memfold.page import ACTUAL
 from memfold.runtime.forecasting.windows import Places
 from memfold.tasks.forecast.network import Window
 from memfold.tasks.forecast.task import Forecaster
@@ -57,22 +57,16 @@ class Memory:
             f"{self.half_life:.1f} {step}s."
         )
 
-    def figure(self, value: str) -> go.Figure:
+    def chart(self, value: str) -> Chart:
         """The series, the mean it follows, and the unit's cell on an axis of its own."""
         times = self.steps[TIME].to_list()
-        figure = go.Figure()
-        figure.add_scatter(
-            x=times, y=self.steps[TARGET].to_list(), name=value, line={"color": ACTUAL, "width": 1}, mode="lines"
-        )
-        mean = {"color": ACTUAL, "width": 2, "dash": "dot"}
-        figure.add_scatter(x=times, y=self.steps["mean"].to_list(), name=f"mean of the last {self.season}", line=mean)
-        cell = {"color": INK, "width": 2}
-        sign = self.follower.sign
+        cell, sign = self.steps["cell"].to_numpy(), self.follower.sign
         name = f"cell of unit {self.follower.unit}, right axis{'' if sign > 0 else ', upside down'}"
-        figure.add_scatter(x=times, y=self.steps["cell"].to_list(), name=name, yaxis="y2", line=cell)
-        styled(figure, value, "").update_yaxes(rangemode="normal")
-        axis = {"overlaying": "y", "side": "right", "showgrid": False, "zeroline": False}
-        return figure.update_layout(yaxis2=axis | ({} if sign > 0 else {"autorange": "reversed"}))
+        extent = (float(cell.min()), float(cell.max()))
+        chart = Chart(value, zero=False, right_extent=extent if sign > 0 else extent[::-1])
+        chart.line(times, self.steps[TARGET].to_list(), value, ACTUAL)
+        chart.line(times, self.steps["mean"].to_list(), f"mean of the last {self.season}", Look("ink", "2 3", 2.2))
+        return chart.line(times, cell, name, right=True)
 
 
 def find_memory(model: Forecaster, table: SeriesTable) -> Memory:

@@ -82,7 +82,6 @@ class Forecaster(Task):
     kind = "regressor"
     needs = ("a table of series", "sales.csv")
     then = "memfold predict {out} {data} forecasts on"
-    pages = True
     runtime = "forecaster"
 
     horizon: int | None = parameter(None, "steps to forecast; one season when none", least=1)

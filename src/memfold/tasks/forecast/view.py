@@ -3,16 +3,16 @@
 from dataclasses import replace
 from functools import partial
 
-import plotly.graph_objects as go
 import polars as pl
 import torch
 from torch import Tensor
 
 from memfold.data.tables import ID, TARGET, TIME
+from memfold.drawing import SERIES, Chart, Look
 from memfold.explain.explanation import Explanation, Picture, Shares, flow_of, shares_of
 from memfold.explain.trace import traced
 from memfold.explain.words import Words
-from memfold.page import ACTUAL, BAND, INK, OTHERS, styled
+from memfold.page import ACTUAL
 from memfold.tasks.forecast import Forecaster
 from memfold.tasks.forecast.network import Ensemble, Window, level_and_scale, standardised
 
@@ -41,7 +41,7 @@ def view(model: Forecaster, source: str, words: Words) -> Explanation:
     trace = traced(network, lambda: network(window), lambda _, steps: labels[:: size.patch][:steps])
     shares = shares_of(score, z[0])
     forecast = model.predict(table)
-    figure = _forecast(times, known[TARGET].to_list(), forecast, shares["integrated gradients"].tolist(), words)
+    chart = _forecast(times, known[TARGET].to_list(), forecast, shares["integrated gradients"].tolist(), words)
     values = ", ".join(f"{value:.4g}" for value in forecast["forecast"].head(6))
     return Explanation(
         model.name,
@@ -50,7 +50,7 @@ def view(model: Forecaster, source: str, words: Words) -> Explanation:
         trace,
         next(iter(trace.layers)),
         None,
-        [Picture(words("forecast"), words("forecast text", series=name), figure)],
+        [Picture(words("forecast"), words("forecast text", series=name), chart)],
         Shares(words("score forecast"), labels, shares),
         flow_of(network, run),
     )
@@ -58,14 +58,11 @@ def view(model: Forecaster, source: str, words: Words) -> Explanation:
 
 def _forecast(
     times: list[object], seen: list[float], forecast: pl.DataFrame, shares: list[float], words: Words
-) -> go.Figure:
+) -> Chart:
     ahead = forecast[TIME].to_list()
-    figure = go.Figure()
-    figure.add_bar(x=times, y=shares, name=words("share"), yaxis="y2", marker_color=OTHERS[0], opacity=0.6)
-    outline = [*forecast["hi80"], *forecast["lo80"].reverse()]
-    band = {"fill": "toself", "fillcolor": BAND, "line_width": 0, "mode": "lines", "hoverinfo": "skip"}
-    figure.add_scatter(x=[*ahead, *reversed(ahead)], y=outline, name=words("interval"), **band)
-    figure.add_scatter(x=times[len(times) - len(seen) :], y=seen, name=words("seen"), line_color=ACTUAL)
-    figure.add_scatter(x=ahead, y=forecast["forecast"].to_list(), name=words("median"), line={"color": INK, "width": 2})
-    styled(figure, words("value"), words("time")).update_yaxes(rangemode="normal")
-    return figure.update_layout(yaxis2={"overlaying": "y", "side": "right", "showgrid": False, "zeroline": False})
+    most = max(map(abs, shares), default=0.0) or 1.0
+    chart = Chart(words("value"), words("time"), zero=False, right_title=words("share"), right_extent=(-most, 3 * most))
+    chart.bars(times, shares, words("share"), Look("minus"), right=True)
+    chart.band(ahead, forecast["lo80"].to_list(), forecast["hi80"].to_list(), words("interval"))
+    chart.line(times[len(times) - len(seen) :], seen, words("seen"), ACTUAL)
+    return chart.line(ahead, forecast["forecast"].to_list(), words("median"), SERIES[0])

@@ -37,6 +37,7 @@ from memfold.tasks.planning import Plan, seconds_of
 from memfold.tasks.report import Metric
 
 if TYPE_CHECKING:
+    from memfold.page import Section
     from memfold.tasks.generate.network import LanguageModel
     from memfold.tasks.generate.windows import TextProblem
 
@@ -366,6 +367,11 @@ class TextGenerator(Task):
     def baselines(self, examples: str | Sequence[str], answers: TextNats) -> dict[str, TextNats]:
         """The n-gram model in the answer, and the network without it."""
         return dict(answers.parts)
+
+    def sections(self, examples: str | Sequence[str], answers: TextNats) -> "Sequence[Section]":
+        from memfold.tasks.generate.report import surprise_section
+
+        return surprise_section(self, _each(examples)) if "network_" in vars(self) else ()
 
     def details(self, examples: str | Sequence[str], answers: TextNats, seconds: float) -> Sequence[Any]:
         return [Text("".join(self.generate(length=SAMPLE_TOKENS)))]

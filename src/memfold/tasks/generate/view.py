@@ -3,22 +3,21 @@
 import math
 
 import numpy as np
-import plotly.graph_objects as go
 import torch
 from torch import Tensor
 
+from memfold.drawing import ColouredText
 from memfold.errors import InputError
 from memfold.explain.explanation import Explanation, Picture, Shares, flow_of, shares_of_inputs
 from memfold.explain.trace import LayerTrace, Trace, traced
 from memfold.explain.units import find_units, text_features
 from memfold.explain.words import Words
-from memfold.page import INK, styled
 from memfold.tasks.generate import TextGenerator
+from memfold.tasks.generate.report import SHOWN_PIECES, surprise
 from memfold.tasks.text_source import text_of
 
 __all__ = ["view"]
 
-SHOWN_PIECES = 300  # pieces of a text that a report shows; units are sought in more of it
 SOUGHT = 5_000  # pieces at most in which units are sought
 LIKELIEST = 5
 
@@ -43,26 +42,28 @@ def view(model: TextGenerator, source: str, words: Words) -> Explanation:
     whole = torch.from_numpy(ids[:SOUGHT])[:, None]
     trace = traced(network, lambda: network(whole), lambda _, steps: pieces[:steps])
     features = text_features(pieces)
-    followers = {name: find_units(layer.values["h"], features) for name, layer in trace.layers.items()}
+    followers = {
+        name: find_units({state: layer.values[state] for state in ("c", "h") if state in layer.values}, features)
+        for name, layer in trace.layers.items()
+    }
     trace = Trace({name: _shortened(layer) for name, layer in trace.layers.items()})
-    with torch.no_grad():
-        logits = network(shown)[0][:, 0]
-    by_network = -logits[:-1].log_softmax(-1).gather(1, shown[1:])[:, 0]
-    nats = model.mixture_.nats(by_network.double().numpy(), by_ngram)
+    nats, logits = surprise(model, ids[:SHOWN_PIECES])
     next_one = model.mixture_.log_probabilities(logits[-1].numpy(), ids[:SHOWN_PIECES])
-    best = [repr(piece) for piece in model.vocabulary_.pieces(np.argsort(-next_one)[:LIKELIEST].tolist())]
-    bars = go.Figure(go.Bar(x=list(range(1, len(shown))), y=nats.tolist(), marker_color=INK))
-    figure = styled(bars, words("nats"), words("step"))
-    figure.update_traces(customdata=pieces[1 : len(shown)], hovertemplate="%{customdata}: %{y:.2f}<extra></extra>")
+    likeliest = np.argsort(-next_one)[:LIKELIEST].tolist()
+    best = [
+        f"{piece!r} {100 * math.exp(next_one[place]):.0f} %"
+        for place, piece in zip(likeliest, model.vocabulary_.pieces(likeliest), strict=True)
+    ]
+    coloured = ColouredText(pieces[1 : len(shown)], nats, words("surprise"))
     mattered = shares_of_inputs([next(network.recurrent())], run)
     return Explanation(
         model.name,
         text[:SHOWN_PIECES],
-        words("next", pieces=" ".join(best)),
+        words("next", pieces=", ".join(best)),
         trace,
         next(iter(trace.layers)),
         "",
-        [Picture(words("surprise"), words("surprise text"), figure)],
+        [Picture(words("surprise"), words("surprise text"), coloured)],
         Shares(words("score generate"), pieces[: len(shown) - 1], mattered),
         flow_of(network, run),
         followers,

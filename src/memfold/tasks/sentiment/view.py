@@ -1,18 +1,16 @@
 """What a classifier makes of a text: where its attention lay, and what each word adds to the answer."""
 
-from collections.abc import Sequence
 from typing import Any
 
-import plotly.graph_objects as go
 import torch
 from torch import Tensor
 
+from memfold.drawing import ColouredText
 from memfold.errors import InputError
 from memfold.explain.attribution import inputs_of, integrated_gradients, occlusion, substituted
 from memfold.explain.explanation import Explanation, Picture, Shares, flow_of
 from memfold.explain.trace import traced
 from memfold.explain.words import Words
-from memfold.page import INK, styled
 from memfold.runtime.texts.tokens import tokens
 from memfold.tasks.sentiment import TextClassifier
 from memfold.tasks.sentiment.influence import blended, log_odds
@@ -20,8 +18,6 @@ from memfold.tasks.sentiment.network import TextNetwork, attention_weights
 from memfold.tasks.text_source import text_of
 
 __all__ = ["view"]
-
-FEW = 40  # pieces that have room below a picture
 
 
 def view(model: TextClassifier, source: str, words: Words) -> Explanation:
@@ -50,8 +46,7 @@ def view(model: TextClassifier, source: str, words: Words) -> Explanation:
     trace = traced(network, run, lambda _, steps: pieces[:steps])
     with torch.no_grad():
         weights = torch.stack([_attention(member, batch.lengths, member.read(batch)) for member in network.networks])
-    figure = go.Figure(go.Bar(x=list(range(len(pieces))), y=weights.mean(0)[0].tolist(), marker_color=INK))
-    figure = _with_pieces(styled(figure, words("weight"), ""), pieces)
+    attention = ColouredText([f"{piece} " for piece in pieces], weights.mean(0)[0].double().numpy(), words("weight"))
     layers = [member.lstm for member in network.networks]
     x = inputs_of(layers, run)  # (T, all their I)
     both = torch.cat([x, added[: len(pieces)]], 1)  # what either half reads, side by side
@@ -84,7 +79,7 @@ def view(model: TextClassifier, source: str, words: Words) -> Explanation:
         trace,
         next(iter(trace.layers)),
         " ",
-        [Picture(words("attention sentiment"), words("attention sentiment text"), figure)],
+        [Picture(words("attention sentiment"), words("attention sentiment text"), attention)],
         Shares(said, pieces, methods),
         flow_of(network, run),
     )
@@ -99,11 +94,3 @@ def _halves(model: TextClassifier, text: str) -> tuple[Tensor, Tensor]:
 
 def _attention(member: TextNetwork, lengths: Tensor, h: Tensor) -> Tensor:
     return attention_weights(member.attention(h).squeeze(-1), lengths)
-
-
-def _with_pieces(figure: go.Figure, pieces: Sequence[str]) -> go.Figure:
-    """The pieces below the bars, as long as there is room for them."""
-    if len(pieces) <= FEW:
-        figure.update_xaxes(tickvals=list(range(len(pieces))), ticktext=list(pieces), tickangle=-60)
-    figure.update_traces(customdata=list(pieces), hovertemplate="%{customdata}: %{y:.3f}<extra></extra>")
-    return figure

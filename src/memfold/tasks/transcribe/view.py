@@ -1,14 +1,13 @@
 """What a recogniser of speech makes of a recording: which characters it heard when."""
 
 import numpy as np
-import plotly.graph_objects as go
 import torch
 from torch import Tensor
 
+from memfold.drawing import Chart
 from memfold.errors import InputError
 from memfold.explain.explanation import Explanation, Picture
 from memfold.explain.words import Words
-from memfold.page import styled
 from memfold.runtime.hearing.level import levelled
 from memfold.tasks.speech.explained import check_explainable, explained_sound
 from memfold.tasks.transcribe import SpeechRecognizer
@@ -36,10 +35,8 @@ def view(model: SpeechRecognizer, source: str, words: Words) -> Explanation:
     times = [f"{seconds * step:.2f}" for step in range(len(y))]
     near = [0, *(1 + np.flatnonzero(y[:, 1:].max(0) > 0.1))]  # the characters that were ever near
     names = [words("blank") if k == 0 else repr(model.alphabet_.characters[k - 1]) for k in near]
-    at = [seconds * step for step in range(len(y))]
-    figure = go.Figure(go.Heatmap(x=at, y=names, z=y[:, near].T.tolist(), colorscale="Blues", zmin=0, zmax=1))
-    styled(figure, words("character"), words("seconds"))
-    figure.update_layout(height=max(320, 22 * len(names) + 120), hovermode="closest")
-    picture = Picture(words("posteriors"), words("posteriors text"), figure)
+    chart = Chart(words("character"), words("seconds"), rows=names, height=max(200, 20 * len(names)))
+    chart.cells(seconds * np.arange(len(y)), y[:, near].T, words("posteriors"), seconds)
+    picture = Picture(words("posteriors"), words("posteriors text"), chart)
     text = model.answer(heard).texts[0]
     return explained_sound(model, source, text, run, times, picture, words("score transcribe"))

@@ -35,6 +35,7 @@ from memfold.tasks.translate.search import Searched, beam_search, padded
 from memfold.tasks.translate.subwords import SentencePieceProcessor, Units, learn_subwords
 
 if TYPE_CHECKING:
+    from memfold.page import Section
     from memfold.tasks.translate.batches import TranslationProblem
     from memfold.tasks.translate.network import TranslationNetwork
 
@@ -406,6 +407,11 @@ class Translator(Task):
     def baselines(self, examples: ParallelText, answers: Translations) -> dict[str, Translations]:
         beside = {NEAREST: answers.near, ALONE: answers.alone, COPIED: _sentences(examples)}
         return {name: Translations(texts) for name, texts in beside.items() if texts is not None}
+
+    def sections(self, examples: ParallelText, answers: Translations) -> "Sequence[Section]":
+        from memfold.tasks.translate.report import attention_section
+
+        return attention_section(self, _sentences(examples)) if "network_" in vars(self) else ()
 
     def details(self, examples: ParallelText, answers: Translations, seconds: float) -> Sequence[Any]:
         from memfold.tasks.translate.scores import sample_table

@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-import plotly.graph_objects as go
+import numpy as np
 from torch import Tensor
 
+from memfold.drawing import Heat
 from memfold.errors import InputError
 from memfold.explain.explanation import Explanation, Picture, Shares, flow_of, shares_of
 from memfold.explain.trace import traced
 from memfold.explain.words import Words
-from memfold.page import styled
 from memfold.tasks.text_source import text_of
 from memfold.tasks.translate import Translator
 from memfold.tasks.translate.batches import Pairs
@@ -44,10 +44,8 @@ def view(model: Translator, source: str, words: Words) -> Explanation:
             handle.remove()
 
     trace = traced(network, run, lambda path, steps: (source_pieces if path == "encoder" else read)[:steps])
-    x, y = (_unlike(pieces) for pieces in (source_pieces, target_pieces))
-    figure = go.Figure(go.Heatmap(x=x, y=y, z=alignment.attention.tolist(), colorscale="Blues", zmin=0, zmax=1))
-    styled(figure, words("target"), words("source")).update_yaxes(autorange="reversed")
-    figure.update_layout(height=max(420, 24 * len(y) + 120), hovermode="closest")
+    corner = f"{words('target')} / {words('source')}"
+    attention = Heat(target_pieces, source_pieces, np.asarray(alignment.attention, np.float64), corner=corner)
     return Explanation(
         model.name,
         text,
@@ -55,7 +53,7 @@ def view(model: Translator, source: str, words: Words) -> Explanation:
         trace,
         "encoder.l0",
         "",
-        [Picture(words("attention"), words("attention text"), figure)],
+        [Picture(words("attention"), words("attention text"), attention)],
         Shares(words("score translate"), source_pieces, shares_of(score, embedded)),
         flow_of(network, run),
     )
@@ -64,8 +62,3 @@ def view(model: Translator, source: str, words: Words) -> Explanation:
 def _spaced(pieces: Sequence[str]) -> list[str]:
     """Subwords with sentencepiece's mark as the space it stands for."""
     return [piece.replace("▁", " ") for piece in pieces]
-
-
-def _unlike(pieces: Sequence[str]) -> list[str]:
-    """Names of an axis, on which the same name twice would be one place."""
-    return [piece + "\u200b" * pieces[:place].count(piece) for place, piece in enumerate(pieces)]

@@ -1,17 +1,18 @@
 """A picture explained: what covering each part of it does, and the gates along one row and one column of it."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-import plotly.graph_objects as go
+import numpy as np
 import torch
 from torch import Tensor
 
+from memfold.drawing import Picture as Drawn
 from memfold.errors import InputError
 from memfold.explain.explanation import Explanation, Picture, flow_of
 from memfold.explain.trace import traced
 from memfold.explain.words import Words
-from memfold.page import INK, OTHERS, styled
 from memfold.tasks.model import Task
 from memfold.tasks.vision.covering import Occlusion, occlusion_map
 from memfold.tasks.vision.lines import lines_apart
@@ -70,7 +71,7 @@ def explained_picture(
             Picture(
                 words("picture"),
                 words("picture text", height=pixels.shape[2], width=pixels.shape[3]),
-                _picture(pixels[0]),
+                _picture(pixels[0], words),
             ),
             Picture(words("covered"), text, _covered(pixels[0], covers, words)),
         ],
@@ -105,29 +106,27 @@ def check_picture(source: str) -> None:
         raise InputError(f"{source}: {'is a folder; give one picture' if Path(source).is_dir() else 'no such file'}")
 
 
-def _picture(pixels: Tensor) -> go.Figure:
-    """A picture (C, H, W) with the pixels' numbers at its sides."""
-    image = go.Image(source=data_url(image_of(pixels.numpy())), hoverinfo="skip")
-    figure = styled(go.Figure(image), "y", "x").update_layout(hovermode="closest")
+def _picture(pixels: Tensor, words: Words) -> Drawn:
+    """A picture (C, H, W)."""
     height, width = pixels.shape[1:]
-    figure.update_xaxes(range=[-0.5, width - 0.5], constrain="domain", showgrid=False, zeroline=False)
-    return figure.update_yaxes(range=[height - 0.5, -0.5], constrain="domain", showgrid=False, zeroline=False)
+    url = data_url(image_of(pixels.numpy()))
+    return Drawn(url, (width, height), said=words("picture text", height=height, width=width), pixelated=True)
 
 
-def _covered(pixels: Tensor, covers: Occlusion, words: Words) -> go.Figure:
-    figure = _picture(pixels)
-    middle = (covers.side - 1) / 2
-    heat = go.Heatmap(
-        x=[begin + middle for begin in covers.columns],
-        y=[begin + middle for begin in covers.rows],
-        z=covers.losses.tolist(),
-        colorscale=[[0, OTHERS[0]], [0.5, "rgba(255,255,255,0)"], [1, INK]],
-        zmid=0,
-        opacity=0.75,
-        colorbar={"title": words("lost"), "thickness": 12},
-        hovertemplate="x %{x}, y %{y}: %{z:.3g}<extra></extra>",
-    )
-    figure.add_trace(heat)
+def _covered(pixels: Tensor, covers: Occlusion, words: Words) -> Drawn:
+    """The picture, with what covering each place takes from the score, as a share of the most, and the lines read."""
+    most = float(np.abs(covers.losses).max()) or 1.0
+    wide, tall = _apart(covers.columns, covers.side), _apart(covers.rows, covers.side)
+    middle = covers.side / 2
+    over = [
+        (x + middle - wide / 2, y + middle - tall / 2, wide, tall, float(loss) / most)
+        for y, losses in zip(covers.rows, covers.losses, strict=True)
+        for x, loss in zip(covers.columns, losses, strict=True)
+    ]
     row, column = covers.most_telling
-    figure.add_hline(y=row, line_dash="dot")
-    return figure.add_vline(x=column, line_dash="dot")
+    return replace(_picture(pixels, words), over=over, rules=(row + 0.5, column + 0.5), said=words("covered"))
+
+
+def _apart(places: Sequence[int], side: int) -> float:
+    """From one cover to the next."""
+    return float(places[1] - places[0]) if len(places) > 1 else float(side)

@@ -1,0 +1,59 @@
+"""Pictures of faces beside the ones that are most like them."""
+
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from memfold.data.images import Images
+from memfold.page import Section
+from memfold.tasks.faces.scores import Compared
+from memfold.tasks.vision.pictures import data_url, image_of
+
+if TYPE_CHECKING:
+    from memfold.tasks.faces.task import FaceRecognizer
+
+__all__ = ["nearest_section"]
+
+MOST_SHOWN = 12
+SIDE = 112  # pixels of a picture on the page
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """Pictures in pairs, as URLs, with the text of each pair."""
+
+    pairs: list[tuple[str, str, str]]
+
+    def html(self) -> str:
+        image = '<img src="{}" alt="" width="{side}" height="{side}" style="object-fit:contain">'
+        figures = "".join(
+            f'<figure style="margin:0;max-width:{2 * SIDE + 4}px">'
+            f"{image.format(one, side=SIDE)}{image.format(other, side=SIDE)}"
+            f'<figcaption style="font-size:0.85rem">{escape(text)}</figcaption></figure>'
+            for one, other, text in self.pairs
+        )
+        return f'<div style="display:flex;flex-wrap:wrap;gap:16px">{figures}</div>'
+
+
+def nearest_section(model: "FaceRecognizer", examples: Images, answers: Compared) -> list[Section]:
+    """Pictures beside the most similar other ones that were scored, those of another person first."""
+    if len(examples.labels) < 2:
+        return []
+    similar = answers.measure(answers.points, answers.points).copy()
+    np.fill_diagonal(similar, -np.inf)
+    nearest = similar.argmax(1)
+    right = np.array([examples.labels[row] == examples.labels[place] for row, place in enumerate(nearest)])
+    order = np.argsort(right, kind="stable")[:MOST_SHOWN]
+    pairs = [
+        (
+            data_url(image_of(examples.pixels[row])),
+            data_url(image_of(examples.pixels[nearest[row]])),
+            f"{examples.labels[row]} / {examples.labels[nearest[row]]}: {similar[row, nearest[row]]:.3f}",
+        )
+        for row in order.tolist()
+    ]
+    text = f"For {right.sum()} of {len(right)} pictures the most similar other one shows the same person. From a "
+    text += f"similarity of {model.known_threshold_:.3f} on, somebody is known."
+    return [("Nearest faces", text, _Pairs(pairs))]

@@ -1,0 +1,30 @@
+"""Where a translator looked while it wrote."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from memfold.drawing import Choice, Heat
+from memfold.page import Section
+
+if TYPE_CHECKING:
+    from memfold.tasks.translate.task import Translator
+
+__all__ = ["attention_section"]
+
+SHOWN_SENTENCES = 5
+
+
+def attention_section(model: "Translator", sentences: Sequence[str]) -> list[Section]:
+    """The attention over the first sentences that are different."""
+    first = list(dict.fromkeys(sentence for sentence in sentences if sentence.strip()))[:SHOWN_SENTENCES]
+    tables = {}
+    for sentence, alignment in zip(first, model.align(first), strict=True):
+        source, target = (
+            [piece.replace("▁", " ") for piece in pieces] for pieces in (alignment.source, alignment.target)
+        )
+        attention = np.asarray(alignment.attention, np.float64)
+        tables[sentence] = Heat(target, source, attention, corner="translation / source")
+    text = "A row for each piece of the translation; dark where the attention to a piece of the source is high."
+    return [("Where the decoder looked", text, Choice(tables, "Sentence"))] if tables else []
