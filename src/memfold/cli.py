@@ -319,6 +319,13 @@ def predict(
     settings: Annotated[
         list[str], typer.Option("--set", metavar="NAME=VALUE", help="How to predict, such as temperature=0.7.")
     ] = [],  # noqa: B006
+    draw: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="New folder to draw in: series with forecasts or alarms (SVG), pictures with boxes or labels (PNG).",
+        ),
+    ] = None,
 ) -> None:
     """Write a model's answers to an input.
 
@@ -336,6 +343,8 @@ def predict(
     if out is not None:
         check_file(out)
     task = load(model)
+    if draw is not None:
+        task.check_drawing(draw)
     answers = task.answers(
         data or [], **parse_settings(keywords_of(task.answers), f"predict for {task.name}", settings)
     )
@@ -348,6 +357,9 @@ def predict(
         return
     _check_table(out)
     _write_table(answers, out)
+    if draw is not None:
+        files = task.draw(data or [], answers, draw)
+        say(f"{len(files):,} drawing{'' if len(files) == 1 else 's'} in {draw}")
 
 
 @app.command("forecast")

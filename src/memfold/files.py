@@ -23,7 +23,18 @@ from safetensors import SafetensorError
 from memfold.errors import InputError, shown
 from memfold.system import process_runs, sync, sync_names
 
-__all__ = ["FolderKind", "check_file", "check_folder", "read_json", "settle", "sha256", "write_file", "write_folder"]
+__all__ = [
+    "FolderKind",
+    "check_file",
+    "check_folder",
+    "check_new_folder",
+    "read_json",
+    "settle",
+    "sha256",
+    "write_file",
+    "write_folder",
+    "write_into",
+]
 
 CONFIG = "config.json"
 _WRITING, _WRITTEN, _REMOVED = "writing", ".written", ".removed"
@@ -91,6 +102,29 @@ def check_file(path: Path) -> None:
         if not folder.is_dir():
             raise InputError(f"{path}: there is no folder {folder}; make it first, or choose another")
         _probe(folder)
+
+
+def check_new_folder(path: Path) -> None:
+    """Make sure, before the work, that nothing is at ``path`` but perhaps an empty folder.
+
+    Raises:
+        InputError: something is there, or the folder around it cannot be written to.
+    """
+    with _as_input_errors(path):
+        if path.is_symlink() or (path.exists() and (not path.is_dir() or any(path.iterdir()))):
+            raise InputError(f"{path}: is there already; give the name of a new or an empty folder")
+        _probe(path if path.exists() else next(p for p in path.absolute().parents if p.exists()))
+
+
+def write_into(path: Path, content: bytes) -> None:
+    """Write a file into a folder, which is made where it is not there.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    with _as_input_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
 
 
 def check_folder(path: Path, kind: FolderKind) -> None:

@@ -8,6 +8,7 @@ import importlib
 import importlib.util
 import json
 import platform
+import re
 import shlex
 import time
 from abc import ABC, abstractmethod
@@ -26,7 +27,7 @@ from memfold.data.hashing import digest
 from memfold.data.unreadable import leave_out
 from memfold.display import say
 from memfold.errors import InputError, NotFittedError, shown
-from memfold.files import check_file
+from memfold.files import check_file, check_new_folder, write_into
 from memfold.formats.directory import CHECKPOINT, WEIGHTS, check_place, exported_in, read_files, write_model
 from memfold.formats.schema import check, decode, encode
 from memfold.runtime.onnx_part import run_of
@@ -699,6 +700,41 @@ class Task(ABC):
         self.network_.eval()
         explanation: Explanation = self._beside("view", "explained").view(self, source, Words(language))
         return replace(explanation, language=language)
+
+    def draw(self, inputs: Sequence[str], answers: Any, folder: Path) -> list[Path]:
+        """Draw answers into a folder, a file a series as SVG or a picture as PNG, by ``drawn`` beside the task's class.
+
+        Args:
+            inputs: what `answers` was given.
+            answers: what it gave.
+            folder: is made where it is not there.
+
+        Returns:
+            The files.
+
+        Raises:
+            InputError: a task whose answers are no pictures, or a folder that holds something already.
+        """
+        module = self.check_drawing(folder)
+        files: list[Path] = []
+        for name, content in module.drawn(self, inputs, answers):
+            stem = re.sub(r"[^\w .-]", "_", name).strip(". ")[:80] or "series"
+            again = sum(file.stem == stem or file.stem.startswith(f"{stem} (") for file in files)
+            ending = ".png" if content.startswith(b"\x89PNG") else ".svg"
+            files.append(folder / f"{stem}{f' ({again + 1})' if again else ''}{ending}")
+            write_into(files[-1], content)
+        return files
+
+    def check_drawing(self, folder: Path) -> ModuleType:
+        """Make sure, before the work, that answers can be drawn into a folder; what draws them.
+
+        Raises:
+            InputError: as `draw`.
+        """
+        self.check_fitted()
+        module = self._beside("drawn", "drawn (its answers are words or numbers)")
+        check_new_folder(folder)
+        return module
 
     # -- leaving memfold -------------------------------------------------------------------------------------
 
