@@ -257,7 +257,7 @@ class Words:
         InputError: another language.
 
     >>> Words("en")("half-life", steps=7)
-    'half of what it holds is gone after 7 steps'
+    'half of what it writes is gone after 7 steps'
     """
 
     def __init__(self, language: str = "en") -> None:
