@@ -10,7 +10,7 @@ import pytest
 
 from command_line import run_here
 from memfold.drawing import SERIES, Box, Chart, Choice, ColouredText, Heat, Picture
-from memfold.page import scores_table, write_page
+from memfold.page import page_text, scores_table, write_page
 from memfold.tasks.vision.pictures import gallery
 
 HOSTILE = [
@@ -52,7 +52,7 @@ def page_of(name: str, folder: Path) -> str:
     ]
     sections = [(name, name, Choice({name: drawing, "b": drawing}, name)) for drawing in drawings]
     tables = [scores_table(name, {name: {name: 1.0}}), gallery(name, name, [(np.zeros((1, 4, 4), np.uint8), name)])]
-    return write_page(folder / "a.html", name, tables, sections, name).read_text(encoding="utf-8")
+    return write_page(folder / "a.html", page_text(name, tables, sections, name)).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", HOSTILE)

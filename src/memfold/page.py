@@ -41,18 +41,8 @@ footer { margin: 2rem 0; color: var(--soft); font-size: 0.85rem; }
 """
 
 
-def write_page(
-    path: Path,
-    title: str,
-    tables: Sequence[str],
-    sections: Sequence[Section],
-    footer: str,
-    *,
-    language: str = "en",
-    closing: str = "",
-) -> Path:
-    """Write a page: its title, tables in HTML, sections, what closes it in HTML, and a footer; returns the path."""
-    page = page_text(title, tables, sections, footer, language=language, closing=closing)
+def write_page(path: Path, page: str) -> Path:
+    """Write a page, as `page_text` makes it, whole or not at all; returns the path."""
 
     def write(aside: Path) -> None:
         aside.write_text(page, encoding="utf-8")
@@ -70,7 +60,7 @@ def page_text(
     language: str = "en",
     closing: str = "",
 ) -> str:
-    """The page that `write_page` writes."""
+    """A page: its title, tables in HTML, sections, what closes it in HTML, and a footer."""
     body = [f"<h1>{escape(title)}</h1>", *tables]
     for heading, text, drawing in sections:
         body.append(f"<section><h2>{escape(heading)}</h2><p>{escape(text)}</p>{drawing.html()}</section>")

@@ -37,18 +37,12 @@ def write_explanation(path: str | Path, explanation: "Explanation", language: st
     Raises:
         InputError: another language than ``en`` and ``zh``.
     """
-    title, head, sections, footer, closing = _parts(explanation, Words(language))
-    return write_page(Path(path), title, head, sections, footer, language=language, closing=closing)
+    return write_page(Path(path), explanation_page(explanation, language))
 
 
 def explanation_page(explanation: "Explanation", language: str = "en") -> str:
     """The page as HTML, as `write_explanation` writes it."""
-    title, head, sections, footer, closing = _parts(explanation, Words(language))
-    return page_text(title, head, sections, footer, language=language, closing=closing)
-
-
-def _parts(explanation: "Explanation", words: Words) -> tuple[str, list[str], list[Section], str, str]:
-    """Title, head, sections, footer and what closes the page."""
+    words = Words(language)
     title = words("title", task=words(f"task {explanation.task}"))
     head = "".join(
         f"<p><strong>{escape(words(key))}:</strong> {escape(text)}</p>"
@@ -60,7 +54,8 @@ def _parts(explanation: "Explanation", words: Words) -> tuple[str, list[str], li
         closing.append(_section(words("shares"), explanation.shares.score, _shares(explanation, words)))
     if explanation.flow:
         closing.append(_section(words("flow"), words("flow text"), _flow(explanation.flow, words)))
-    return title, [head], sections, words("footer", version=version("memfold")), "".join(closing)
+    footer = words("footer", version=version("memfold"))
+    return page_text(title, [head], sections, footer, language=language, closing="".join(closing))
 
 
 def _section(heading: str, text: str, drawing: Drawing) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from memfold.drawing import SERIES, Chart, Look
 from memfold.lab.record import Record, shown
-from memfold.page import write_page
+from memfold.page import page_text, write_page
 
 __all__ = ["write_record"]
 
@@ -21,7 +21,8 @@ def write_record(path: Path, record: Record) -> Path:
     findings = "".join(f"<li>{escape(finding)}</li>" for finding in record.findings)
     sections = [(title, "", _chart(record, title)) for title in record.curves]
     settings = ", ".join(f"{name} {value}" for name, value in record.settings.items() if value is not None)
-    return write_page(path, f"memfold lab {record.name}", [table, f"<ul>{findings}</ul>"], sections, settings)
+    page = page_text(f"memfold lab {record.name}", [table, f"<ul>{findings}</ul>"], sections, settings)
+    return write_page(path, page)
 
 
 def _chart(record: Record, title: str) -> Chart:

@@ -6,7 +6,7 @@ import polars as pl
 
 from memfold.data.tables import ID, TARGET, TIME
 from memfold.drawing import SERIES, Chart, Choice
-from memfold.page import ACTUAL, write_page
+from memfold.page import ACTUAL, page_text, write_page
 from memfold.pretrained.answering import Forecasts
 
 __all__ = ["write_report"]
@@ -26,7 +26,8 @@ def write_report(path: Path, forecasts: Forecasts) -> Path:
     text += f" {more:,} more series are in the table of forecasts." if more else ""
     title = f"Forecasts of {forecasts.table.name or 'the series'}"
     footer = ". ".join(["Made at once by the forecaster that comes with memfold, without a fit", *forecasts.notes])
-    return write_page(path, title, [], [("The forecasts", text, _choice(forecasts, names))], f"{footer}.")
+    sections = [("The forecasts", text, _choice(forecasts, names))]
+    return write_page(path, page_text(title, [], sections, f"{footer}."))
 
 
 def _choice(forecasts: Forecasts, names: list[str]) -> Choice:

@@ -7,7 +7,20 @@ from numpy.typing import NDArray
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["confusion", "confusion_table"]
+__all__ = ["ConfusionTable", "confusion", "confusion_table"]
+
+
+class ConfusionTable(Table):
+    """The counts as a terminal shows them; a page colours them.
+
+    Attributes:
+        counts: how many of each class, a row, were taken for each that may be answered, a column, (R, C).
+        truths, answered: the classes' names.
+    """
+
+    counts: NDArray[np.int64]
+    truths: Sequence[str]
+    answered: Sequence[str]
 
 
 def confusion(truth: NDArray[np.int64], answers: NDArray[np.int64], rows: int, columns: int) -> NDArray[np.int64]:
@@ -27,7 +40,7 @@ def confusion_table(
     answers: NDArray[np.int64],
     classes: Sequence[str],
     answered: Sequence[str] | None = None,
-) -> Table:
+) -> ConfusionTable:
     """The counts as a terminal shows them; what never happened is left blank.
 
     Args:
@@ -35,10 +48,12 @@ def confusion_table(
         answered: the classes that may be answered, where they are others than the true ones.
     """
     columns = classes if answered is None else answered
-    table = Table(title=f"Answers by true {what}", title_justify="left")
+    table = ConfusionTable(title=f"Answers by true {what}", title_justify="left")
+    table.counts = confusion(truth, answers, len(classes), len(columns))
+    table.truths, table.answered = classes, columns
     table.add_column("")
     for label in columns:
         table.add_column(Text(label), justify="right")
-    for label, row in zip(classes, confusion(truth, answers, len(classes), len(columns)), strict=True):
+    for label, row in zip(classes, table.counts, strict=True):
         table.add_row(Text(label), *(str(count) if count else "" for count in row))
     return table

@@ -360,7 +360,7 @@ class Task(ABC):
         from memfold.tasks.page import write_evaluation  # which loads what draws
 
         training, footer = vars(self).get("training_"), f"{self.parameter_count:,} parameters; {self!r}"
-        write_evaluation(path, report, self.sections(examples, answers), training, "", footer)
+        write_evaluation(path, report, self.sections(examples, answers), training, footer)
 
     def sections(self, examples: Any, answers: Any) -> "Sequence[Section]":
         """The task's own pictures of an evaluation: heading, text and drawing of each."""

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from memfold.drawing import SERIES, Chart, Heat, Look
-from memfold.page import Section, scores_table, write_page
-from memfold.tasks.confusion import confusion
+from memfold.page import Section, page_text, scores_table, write_page
+from memfold.tasks.confusion import ConfusionTable
 from memfold.training import Result
 
 if TYPE_CHECKING:
@@ -25,21 +25,20 @@ TERMINAL = 110  # characters across, of what is only made for a terminal
 
 
 def write_evaluation(
-    path: Path, report: "Report", sections: Sequence[Section], training: Result | None, metric: str, footer: str
+    path: Path, report: "Report", sections: Sequence[Section], training: Result | None, footer: str
 ) -> Path:
     """Write the page; returns the path.
 
     Args:
         sections: the task's own.
         training: of the model; None where it was loaded.
-        metric: of the learning curve.
     """
     tables = [scores_table(report.data or report.task, {"memfold": report.metrics, **report.baselines})]
     tables.append(plan_table(report))
-    curve = learning_curve(training, metric)
+    curve = learning_curve(training)
     closing = "".join(f"<section>{_shown(item)}</section>" for item in report.shown)
     title = f"{report.task}: {report.data}" if report.data else report.task
-    return write_page(path, title, tables, [*sections, *curve], footer, closing=closing)
+    return write_page(path, page_text(title, tables, [*sections, *curve], footer, closing=closing))
 
 
 def plan_table(report: "Report") -> str:
@@ -54,12 +53,12 @@ def plan_table(report: "Report") -> str:
     return f'<h2>The plan</h2><div class="scroll" tabindex="0"><table class="plain">{lines}</table></div>'
 
 
-def learning_curve(training: Result | None, metric: str) -> list[Section]:
+def learning_curve(training: Result | None) -> list[Section]:
     """The section of it; none of a model that was loaded."""
     if training is None or not training.curve:
         return []
     steps = [row.step for row in training.curve]
-    chart = Chart(metric, "step", zero=False)
+    chart = Chart("", "step", zero=False)
     chart.line(steps, [row.train_loss for row in training.curve], "training loss", Look("soft", "5 3"))
     chart.line(steps, [row.score for row in training.curve], "validation", SERIES[0])
     text = (
@@ -68,32 +67,24 @@ def learning_curve(training: Result | None, metric: str) -> list[Section]:
     return [("Learning curve", text, chart)]
 
 
-def confusion_section(
-    truth: NDArray[np.int64],
-    answers: NDArray[np.int64],
-    classes: Sequence[str],
-    answered: Sequence[str] | None = None,
-) -> Section:
-    """How many of each class were taken for which.
+def confusion_section(counts: NDArray[np.int64], classes: Sequence[str], answered: Sequence[str]) -> Section:
+    """How many of each class were taken for which, in colours.
 
     Args:
-        truth, answers: numbers of classes, (N,).
-        answered: the classes that may be answered, where they are others than the true ones.
+        counts: of each class, a row, for each that may be answered, a column, (R, C).
+        answered: the names of the columns, the classes and perhaps others.
     """
-    columns = classes if answered is None else answered
-    counts = confusion(truth, answers, len(classes), len(columns))
-    places = list(range(len(classes)))
-    across = list(range(len(columns)))
+    rows, columns = list(range(len(classes))), list(range(len(answered)))
     text = "Examples of each class, a row, by the class they were taken for."
-    if len(columns) > MOST_CLASSES:
+    if len(answered) > MOST_CLASSES:
         square = counts[:, : len(classes)]
         wrong = square.sum(0) + square.sum(1) - 2 * np.diag(square)
-        places = across = sorted(np.argsort(-wrong, kind="stable")[:MOST_CLASSES].tolist())
+        rows = columns = sorted(np.argsort(-wrong, kind="stable")[:MOST_CLASSES].tolist())
         text += f" The {MOST_CLASSES} classes that are confused most."
-    shown = counts[np.ix_(places, across)]
+    shown = counts[np.ix_(rows, columns)]
     strength = np.log1p(shown) / max(float(np.log1p(shown).max(initial=0.0)), 1.0)
     texts = [[str(count) if count else "" for count in row] for row in shown]
-    heat = Heat([classes[k] for k in places], [columns[k] for k in across], strength, texts, "true class / answer")
+    heat = Heat([classes[k] for k in rows], [answered[k] for k in columns], strength, texts, "true class / answer")
     return "Answers by true class", text, heat
 
 
@@ -109,6 +100,9 @@ def _shown(item: Any) -> str:
 
 
 def _table(table: Table) -> str:
+    if isinstance(table, ConfusionTable):
+        heading, text, heat = confusion_section(table.counts, table.truths, table.answered)
+        return f"<h2>{escape(heading)}</h2><p>{escape(text)}</p>{heat.html()}"
     head = "".join(f'<th scope="col">{escape(str(column.header))}</th>' for column in table.columns)
     rows = zip(*(column.cells for column in table.columns), strict=True)
     body = "".join(f"<tr>{''.join(f'<td>{escape(str(cell))}</td>' for cell in row)}</tr>" for row in rows)

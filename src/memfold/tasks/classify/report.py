@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from rich.text import Text
 
 from memfold.data.images import Images
-from memfold.page import scores_table, write_page
+from memfold.page import page_text, scores_table, write_page
 from memfold.tasks.confusion import confusion
 from memfold.tasks.page import confusion_section, plan_table
 from memfold.tasks.report import Report
@@ -81,5 +81,6 @@ def write_report(path: Path, report: Report, answers: Judged, footer: str) -> Pa
     tables = [scores_table(report.data, {"memfold": report.metrics, **report.baselines})]
     tables.append(plan_table(report))
     tables.append(gallery("The worst mistakes", text, pictures))
-    matrix = confusion_section(answers.truth, answers.answers, answers.classes)
-    return write_page(path, f"{report.data}: {len(answers.classes)} classes", tables, [matrix], footer)
+    matrix = confusion_section(answers.confusion(), answers.classes, answers.classes)
+    title = f"{report.data}: {len(answers.classes)} classes"
+    return write_page(path, page_text(title, tables, [matrix], footer))

@@ -65,7 +65,6 @@ from memfold.tasks.speech.recordings import (
 from memfold.tasks.speech.speakers import named
 
 if TYPE_CHECKING:
-    from memfold.page import Section
     from memfold.tasks.command.network import CommandNetwork, CommandProblem
 
 __all__ = ["CommandRecognizer"]
@@ -501,11 +500,6 @@ class CommandRecognizer(RateOfRecordings, Task):
         log_p = self.recogniser.baseline.log_probabilities(examples.statistics)
         alone = {} if answers.alone is None else {ALONE: Answers(answers.alone)}
         return {MFCC: Answers(np.exp(log_p)), **alone}
-
-    def sections(self, examples: Heard, answers: Answers) -> "Sequence[Section]":
-        from memfold.tasks.page import confusion_section
-
-        return [confusion_section(self._numbers(examples), numbers_in(answers.classes), self.commands_, self.classes_)]
 
     def details(self, examples: Heard, answers: Answers, seconds: float) -> Sequence[Any]:
         numbers = numbers_in(answers.classes)

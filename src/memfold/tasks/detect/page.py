@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from memfold.data.boxes import BoxedImages
 from memfold.data.pictures import UNREADABLE, deep_of, opened, upright
 from memfold.drawing import Box, Chart, Look, Picture
-from memfold.page import Section, scores_table, write_page
+from memfold.page import Section, page_text, scores_table, write_page
 from memfold.tasks.detect.scores import Boxes, Precision, right
 from memfold.tasks.page import plan_table
 from memfold.tasks.report import Report
@@ -76,7 +76,7 @@ def write_report(
     footer = f"{model.parameter_count:,} parameters; {model!r}; boxes from a score of {thresholds} on"
     title = f"Boxes in {report.data or images.name}"
     return write_page(
-        path, title, [scores_table(report.data or images.name, scores), plan_table(report)], sections, footer
+        path, page_text(title, [scores_table(report.data or images.name, scores), plan_table(report)], sections, footer)
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from memfold.data.images import Images
 from memfold.page import Section
 from memfold.tasks.faces.scores import Compared
-from memfold.tasks.vision.pictures import data_url, image_of
+from memfold.tasks.vision.pictures import SIDE, thumbnail
 
 if TYPE_CHECKING:
     from memfold.tasks.faces.task import FaceRecognizer
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["nearest_section"]
 
 MOST_SHOWN = 12
-SIDE = 112  # pixels of a picture on the page
 
 
 @dataclass(frozen=True)
@@ -48,8 +47,8 @@ def nearest_section(model: "FaceRecognizer", examples: Images, answers: Compared
     order = np.argsort(right, kind="stable")[:MOST_SHOWN]
     pairs = [
         (
-            data_url(image_of(examples.pixels[row])),
-            data_url(image_of(examples.pixels[nearest[row]])),
+            thumbnail(examples.pixels[row]),
+            thumbnail(examples.pixels[nearest[row]]),
             f"{examples.labels[row]} / {examples.labels[nearest[row]]}: {similar[row, nearest[row]]:.3f}",
         )
         for row in order.tolist()

@@ -9,7 +9,7 @@ import polars as pl
 
 from memfold.data.tables import ID, TARGET, TIME, SeriesTable
 from memfold.drawing import SERIES, Chart, Choice, Look
-from memfold.page import ACTUAL, Section, scores_table, write_page
+from memfold.page import ACTUAL, Section, page_text, scores_table, write_page
 from memfold.runtime.forecasting.size import NetworkSize
 from memfold.tasks.forecast.scores import MODEL, scaled_errors
 from memfold.tasks.page import plan_table
@@ -78,7 +78,7 @@ def write_report(
     if lead:
         tables.insert(0, f"<p>{escape(lead)}</p>")
     footer = f"{model.parameter_count:,} parameters; {model!r}"
-    return write_page(path, title, tables, [*sections, *more], footer)
+    return write_page(path, page_text(title, tables, [*sections, *more], footer))
 
 
 def _shown_series(forecasts: pl.DataFrame, errors: pl.DataFrame) -> dict[str, str]:

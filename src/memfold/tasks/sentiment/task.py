@@ -33,7 +33,6 @@ from memfold.tasks.sentiment.plan import Facts, plan
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from memfold.page import Section
     from memfold.tasks.sentiment.encoding import EncodedTexts, Encoder
     from memfold.tasks.sentiment.folds import Folds
     from memfold.tasks.sentiment.network import ClassifyProblem, Ensemble
@@ -407,11 +406,6 @@ class TextClassifier(Task):
             ALONE: np.exp(answers.network),
             NGRAMS: np.exp(answers.ngrams),
         }
-
-    def sections(self, examples: LabelledTexts, answers: TextAnswers) -> "Sequence[Section]":
-        from memfold.tasks.page import confusion_section
-
-        return [confusion_section(self._numbers(examples), answers.probabilities.argmax(1), self.classes_)]
 
     def details(self, examples: LabelledTexts, answers: TextAnswers, seconds: float) -> Sequence[Any]:
         from memfold.tasks.sentiment.influence import Details
