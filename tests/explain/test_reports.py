@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import json
 import re
 import shutil
 from collections.abc import Callable
@@ -18,9 +19,9 @@ import torch
 from explain.makers import MAKERS, PICTURED, Made, object_detector
 from memfold.drawing import Heat, Picture
 from memfold.errors import InputError
-from memfold.explain import Trace, account, explained, half_life, write_explanation
+from memfold.explain import LayerTrace, Trace, account, explained, half_life, write_explanation
 from memfold.explain.attribution import inputs_of, integrated_gradients, substituted
-from memfold.explain.explanation import shares_of_inputs
+from memfold.explain.explanation import Explanation, shares_of_inputs
 from memfold.explain.words import TABLE, Words
 from memfold.tasks.model import Task
 from memfold.tasks.registry import TASKS, load, task_class
@@ -368,6 +369,25 @@ def test_the_command_writes_a_page_and_a_trace(
     assert "expected a name that ends in .html, .npz or .json" in output("--out", str(tmp_path / "a.pdf"))
     assert "there is no folder" in output("--out", str(tmp_path / "none" / "a.html"))
     assert "there is en and zh" in output("--lang", "fr")
+
+
+def test_a_layer_that_has_no_room_keeps_the_units_that_vary_most_and_says_so(tmp_path: Path) -> None:
+    steps, width = 300, 512
+    rng = np.random.default_rng(0)
+    f = rng.uniform(0.1, 0.9, (steps, width)).astype(np.float32)
+    h = rng.normal(size=(steps, width)).astype(np.float32) * np.linspace(0.01, 1, width, dtype=np.float32)
+    values = {"i": 1 - f, "f": f, "g": h, "o": f, "c": h, "h": h}
+    start = {name: np.zeros(width, np.float32) for name in ("c", "h")}
+    layer = LayerTrace("lstm", False, values, start, [str(step) for step in range(steps)])
+    found = Explanation("forecast", "a", "b", Trace({"l0": layer}), "l0", None, [])
+    page = write_explanation(tmp_path / "r.html", found).read_text(encoding="utf-8")
+    assert len(page) < 1_000_000
+    kept = json.loads(page.split('id="data">')[1].split("</script>")[0])["layers"]["l0"]
+    assert "i" not in kept["values"]
+    assert kept["coupled"]
+    assert 8 <= len(kept["units"]) == width - kept["leftOut"] < width
+    expected = np.argsort(-h.std(0))[: len(kept["units"])]
+    assert kept["units"] == sorted(expected.tolist())
 
 
 # -- notebooks -----------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from memfold.tasks.vision.pictures import data_url, image_of
 __all__ = ["write_report"]
 
 SHOWN_IMAGES = 3  # images of the worst, and as many in the middle
-WIDEST = 960  # pixels of an image on the page
+WIDEST = 760  # pixels of an image on the page, which shows it no wider
 RIGHT, MISSED = Look("plus", "", 2.5), Look("minus", "3 4", 2.5)
 WRONG, TRUE = Look("focus", "10 3", 2.5), Look("ink", "1 3", 1.5)
 
