@@ -390,6 +390,36 @@ def test_a_layer_that_has_no_room_keeps_the_units_that_vary_most_and_says_so(tmp
     assert kept["units"] == sorted(expected.tolist())
 
 
+@pytest.mark.release
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("task", MAKERS)
+def test_axe_finds_nothing_wrong_in_the_pages_of_a_task(
+    task: str, scheme: str, made: Callable[[str], Made], browser: Any, tmp_path: Path
+) -> None:
+    axe = pytest.importorskip("axe_core_python")
+    script = (Path(axe.__file__).parent / "axe.min.js").read_text("utf-8")
+    model, source = made(task)
+    model.evaluate(scored(task, source), report=tmp_path / "evaluation.html")
+    for language in ("en", "zh"):
+        write_explanation(tmp_path / f"{language}.html", explained(model, source, language), language)
+    for path in sorted(tmp_path.glob("*.html")):
+        for width in (390, 1280):
+            context = browser.new_context(
+                viewport={"width": width, "height": 844}, color_scheme=scheme, offline=True, bypass_csp=True
+            )
+            page = context.new_page()
+            asked: list[str] = []
+            page.on("request", lambda request, asked=asked: asked.append(request.url))
+            page.goto(path.as_uri())
+            page.evaluate(script)
+            broken = page.evaluate("axe.run().then(({violations}) => violations.map(({id}) => id))")
+            wider = page.evaluate("document.documentElement.scrollWidth") > width
+            assert (broken, wider) == ([], False), (path.name, width)
+            assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+            context.close()
+
+
 # -- notebooks -----------------------------------------------------------------------------------------------
 
 

@@ -33,7 +33,7 @@ def write_evaluation(
         sections: the task's own.
         training: of the model; None where it was loaded.
     """
-    tables = [scores_table(report.data or report.task, {"memfold": report.metrics, **report.baselines})]
+    tables = [scores_table(report.heading, {"memfold": report.metrics, **report.baselines})]
     tables.append(plan_table(report))
     curve = learning_curve(training)
     closing = "".join(f"<section>{_shown(item)}</section>" for item in report.shown)

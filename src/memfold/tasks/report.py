@@ -48,12 +48,17 @@ class Report:
     plan: Mapping[str, Any] = field(default_factory=dict)
     winner: str | None = None
 
+    @property
+    def heading(self) -> str:
+        """What stands above the scores: the data, by the task's name where it has none."""
+        return self.data or self.task
+
     def _repr_html_(self) -> str:
         """The scores beside those of the baselines, and the plan, for a notebook."""
         from memfold.page import framed, page_text, scores_table
         from memfold.tasks.page import plan_table
 
-        scores = scores_table(self.data or self.task, {"memfold": self.metrics, **self.baselines})
+        scores = scores_table(self.heading, {"memfold": self.metrics, **self.baselines})
         height = 190 + 36 * (len(self.baselines) + 1 + len(self.plan))
         return framed(page_text(self.task, [scores, plan_table(self)], [], f"{self.parameters:,} parameters"), height)
 

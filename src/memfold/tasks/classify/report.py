@@ -78,9 +78,9 @@ def write_report(path: Path, report: Report, answers: Judged, footer: str) -> Pa
     text = (
         f"{len(worst)} of {len(answers.truth)} answers are wrong; those come first that give the true class the least."
     )
-    tables = [scores_table(report.data, {"memfold": report.metrics, **report.baselines})]
+    tables = [scores_table(report.heading, {"memfold": report.metrics, **report.baselines})]
     tables.append(plan_table(report))
     tables.append(gallery("The worst mistakes", text, pictures))
     matrix = confusion_section(answers.confusion(), answers.classes, answers.classes)
-    title = f"{report.data}: {len(answers.classes)} classes"
+    title = f"{report.heading}: {len(answers.classes)} classes"
     return write_page(path, page_text(title, tables, [matrix], footer))

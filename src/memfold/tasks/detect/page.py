@@ -74,9 +74,15 @@ def write_report(
     scores = {"memfold": report.metrics, **report.baselines}
     thresholds = ", ".join(f"{t:.2f} ({c})" for c, t in zip(model.classes_, model.thresholds_, strict=True))
     footer = f"{model.parameter_count:,} parameters; {model!r}; boxes from a score of {thresholds} on"
-    title = f"Boxes in {report.data or images.name}"
+    title = f"Boxes in {report.data or images.name or 'images'}"
     return write_page(
-        path, page_text(title, [scores_table(report.data or images.name, scores), plan_table(report)], sections, footer)
+        path,
+        page_text(
+            title,
+            [scores_table(report.data or images.name or report.task, scores), plan_table(report)],
+            sections,
+            footer,
+        ),
     )
 
 

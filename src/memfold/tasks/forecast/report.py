@@ -73,7 +73,9 @@ def write_report(
     sections.append(("Error by step ahead", text, _step_chart(errors, models)))
     if model.training_.curve:  # a loaded model has none
         sections.append(("Learning curve", _curve_text(model), _curve_chart(model)))
-    tables = [scores_table(scored.data, {"memfold": scored.metrics, **scored.baselines}) for scored in reports.values()]
+    tables = [
+        scores_table(scored.heading, {"memfold": scored.metrics, **scored.baselines}) for scored in reports.values()
+    ]
     tables.append(plan_table(first))
     if lead:
         tables.insert(0, f"<p>{escape(lead)}</p>")
