@@ -253,8 +253,30 @@ void bind_stack(nb::module_& m, const char* name) {
                 return true;
             },
             "False, and nothing done, when x or y is not an array of the right type, shape and layout.")
-        .def("get", [](const S& self, size_t level, int part, Output<Real, 2> to) { self.get(level, part, to.data()); })
-        .def("set", [](S& self, size_t level, int part, Input<Real, 2> from) { self.set(level, part, from.data()); })
+        .def(
+            "step_rows",
+            [](S& self, nb::ndarray<const int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu> rows, nb::handle x,
+               nb::handle y) {
+                const auto n = int64_t(rows.shape(0));
+                const Rows<Real> from(x, n, self.input(), false), to(y, n, self.output(), true);
+                if (!from.data || !to.data) return false;
+                nb::gil_scoped_release unlocked;
+                self.step_rows(rows.data(), n, from.data, from.stride, to.data, to.stride);
+                return true;
+            },
+            "As step, of these streams, which the caller has checked: row i of x and y is stream rows[i]'s.")
+        .def(
+            "get",
+            [](const S& self, size_t level, int part, Output<Real, 2> to, int64_t first) {
+                self.get(level, part, first, int64_t(to.shape(0)), to.data());
+            },
+            "level"_a, "part"_a, "to"_a, "first"_a = 0)
+        .def(
+            "set",
+            [](S& self, size_t level, int part, Input<Real, 2> from, int64_t first) {
+                self.set(level, part, first, int64_t(from.shape(0)), from.data());
+            },
+            "level"_a, "part"_a, "values"_a, "first"_a = 0)
         .def("reset", &S::reset);
 }
 

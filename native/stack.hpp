@@ -1,9 +1,10 @@
-// Layers on top of each other, folded one step at a time for many streams at once.
+// Layers on top of each other, folded one step at a time for many streams at once, or for some of them.
 #pragma once
 
 #include <cstddef>
 #include <cstring>
 #include <memory>
+#include <mutex>
 #include <utility>
 #include <vector>
 
@@ -36,6 +37,8 @@ class Stack {
                     cell.states,
                     allocate(functions_.step_bytes(layer, streams_)),
                     zeros(),
+                    {},
+                    {},
                     {}};
         for (int k = 0; k < level.states; ++k) level.memory[k] = zeros();
         levels_.push_back(std::move(level));
@@ -52,34 +55,51 @@ class Stack {
         const Pool::Step together(most_parts_);
         Strided<const Real> below{x, 0, x_row};
         for (Level& level : levels_) {
-            const bool recurrent = level.layer.kind != Kind::linear, top = &level == &levels_.back();
-            const int64_t row = functions_.row_length(level.layer.hidden);
-            const Real* const h = recurrent ? level.state(0) : nullptr;
+            const Real* const h = level.is_recurrent() ? level.state(0) : nullptr;
             std::swap(level.memory[0], level.h_before);
-            Task task{functions_,
-                      {level.layer,
-                       level.options,
-                       level.packed.get(),
-                       streams_,
-                       below,
-                       h,
-                       {},
-                       top ? Strided<Real>{y, 0, y_row} : Strided<Real>{nullptr, 0, 0},
-                       level.between.get(),
-                       0}};
-            for (int k = 0; k < level.states; ++k) task.step.state[k] = level.state(k);
-            for (; task.step.pass < level.passes; ++task.step.pass) together.run({Task::run, &task}, level.parts);
-            below = {level.state(0), 0, row};
+            Real* state[most_states];
+            for (int k = 0; k < level.states; ++k) state[k] = level.state(k);
+            run(level, together, level.parts, streams_, below, h, state, y, y_row);
+            below = {level.state(0), 0, row_length(level)};
         }
     }
 
-    // Copies one part of the state of one level, (S, H), out of the stack or into it.
-    void get(size_t level, int part, Real* to) const { copy(levels_[level], part, to, nullptr); }
-    void set(size_t level, int part, const Real* from) { copy(levels_[level], part, nullptr, from); }
+    // One step of n of the streams, no one of them twice: row i of x (n, I) and of y (n, O) is stream rows[i]'s. Their
+    // state is gathered, taken a step further and put back; a row's bits are those of step. It allocates only when n is
+    // greater than ever before.
+    void step_rows(const int64_t* rows, int64_t n, const Real* x, int64_t x_row, Real* y, int64_t y_row) {
+        const std::lock_guard<std::mutex> alone(gathering_);
+        if (n > gathered_rows_) make_room(n);
+        const Pool::Step together(most_parts_);
+        Strided<const Real> below{x, 0, x_row};
+        for (Level& level : levels_) {
+            const int64_t row = row_length(level);
+            Real* const h = static_cast<Real*>(level.h_gathered.get());
+            Real* state[most_states];
+            for (int k = 0; k < level.states; ++k) state[k] = static_cast<Real*>(level.gathered[k].get());
+            for (int k = 0; level.is_recurrent() && k < level.states; ++k) {
+                copy_rows(rows, n, row, level.state(k), k == 0 ? h : state[k], false);
+            }
+            const int parts = functions_.step_parts(level.layer, n);
+            run(level, together, parts, n, below, level.is_recurrent() ? h : nullptr, state, y, y_row);
+            for (int k = 0; level.is_recurrent() && k < level.states; ++k) {
+                copy_rows(rows, n, row, level.state(k), state[k], true);
+            }
+            below = {state[0], 0, row};
+        }
+    }
+
+    // Copies one part of the state of one level, (n, H), of streams `first` to `first + n`, out of the stack or into it.
+    void get(size_t level, int part, int64_t first, int64_t n, Real* to) const {
+        copy(levels_[level], part, first, n, to, nullptr);
+    }
+    void set(size_t level, int part, int64_t first, int64_t n, const Real* from) {
+        copy(levels_[level], part, first, n, nullptr, from);
+    }
 
     void reset(int64_t stream) {
         for (Level& level : levels_) {
-            const int64_t row = functions_.row_length(level.layer.hidden);
+            const int64_t row = row_length(level);
             for (int k = 0; k < level.states; ++k) {
                 std::memset(level.state(k) + stream * row, 0, size_t(row) * sizeof(Real));
             }
@@ -96,7 +116,9 @@ class Stack {
         Memory between;   // the passes of a step
         Memory h_before;  // every unit of a step reads all of it, so the new h is written elsewhere
         Memory memory[most_states];
+        Memory h_gathered, gathered[most_states];  // of the streams of step_rows: h before the step, the state after it
 
+        bool is_recurrent() const { return layer.kind != Kind::linear; }
         Real* state(int k) const { return static_cast<Real*>(memory[k].get()); }
     };
 
@@ -111,10 +133,48 @@ class Stack {
         }
     };
 
-    void copy(const Level& level, int part, Real* to, const Real* from) const {
-        const int64_t row = functions_.row_length(level.layer.hidden), hidden = level.layer.hidden;
-        for (int64_t s = 0; s < streams_; ++s) {
-            Real* const state = level.state(part) + s * row;
+    int64_t row_length(const Level& level) const { return functions_.row_length(level.layer.hidden); }
+
+    // A level's step of so many rows, with rows of y where it is the topmost.
+    void run(const Level& level, const Pool::Step& together, int parts, int64_t rows, Strided<const Real> below,
+             const Real* h, Real* const* state, Real* y, int64_t y_row) const {
+        const bool top = &level == &levels_.back();
+        Task task{functions_,
+                  {level.layer,
+                   level.options,
+                   level.packed.get(),
+                   rows,
+                   below,
+                   h,
+                   {},
+                   top ? Strided<Real>{y, 0, y_row} : Strided<Real>{nullptr, 0, 0},
+                   level.between.get(),
+                   0}};
+        for (int k = 0; k < level.states; ++k) task.step.state[k] = state[k];
+        for (; task.step.pass < level.passes; ++task.step.pass) together.run({Task::run, &task}, parts);
+    }
+
+    void make_room(int64_t rows) {
+        for (Level& level : levels_) {
+            const size_t bytes = size_t(rows * row_length(level)) * sizeof(Real);
+            level.h_gathered = allocate(bytes);
+            for (int k = 0; k < level.states; ++k) level.gathered[k] = allocate(bytes);
+        }
+        gathered_rows_ = rows;
+    }
+
+    // Rows of some streams, out of where all are to where they stand together, or back.
+    static void copy_rows(const int64_t* rows, int64_t n, int64_t row, Real* all, Real* together, bool back) {
+        for (int64_t i = 0; i < n; ++i) {
+            Real *const one = all + rows[i] * row, *const gathered = together + i * row;
+            std::memcpy(back ? one : gathered, back ? gathered : one, size_t(row) * sizeof(Real));
+        }
+    }
+
+    void copy(const Level& level, int part, int64_t first, int64_t n, Real* to, const Real* from) const {
+        const int64_t row = row_length(level), hidden = level.layer.hidden;
+        for (int64_t s = 0; s < n; ++s) {
+            Real* const state = level.state(part) + (first + s) * row;
             if (to) std::memcpy(to + s * hidden, state, size_t(hidden) * sizeof(Real));
             if (from) std::memcpy(state, from + s * hidden, size_t(hidden) * sizeof(Real));
         }
@@ -125,6 +185,8 @@ class Stack {
     const int64_t streams_;
     std::vector<Level> levels_;
     int most_parts_ = 1;  // of any level
+    std::mutex gathering_;
+    int64_t gathered_rows_ = 0;  // that there is room for
 };
 
 }  // namespace memfold

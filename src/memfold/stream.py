@@ -136,6 +136,66 @@ class Stream:
             return y
         return self._step_converted(x, y)
 
+    def step_rows(self, rows: ArrayLike, x: ArrayLike, out: Array | None = None) -> Array:
+        """Take one step of some of the streams; the others stay where they are.
+
+        A row's bits are those of :meth:`step`, whichever go with it. Other threads of Python run meanwhile, which must
+        leave this stream alone.
+
+        Args:
+            rows: which, n whole numbers from 0 to S-1, each once.
+            x: ``(n, I)``, row i for stream ``rows[i]``.
+            out: where y goes; a new array when None.
+
+        Returns:
+            ``y (n, O)``.
+
+        Raises:
+            IndexError: a row outside 0 to S-1.
+            ValueError: a row twice, or a shape that does not fit.
+        """
+        chosen = np.array(rows, np.int64)
+        if chosen.ndim != 1:
+            raise ValueError(f"rows must be (n,), got shape {chosen.shape}")
+        if len(chosen) and not (0 <= chosen.min() and chosen.max() < self.streams):
+            raise IndexError(f"rows must be from 0 to {self.streams - 1}, got {chosen.min()} to {chosen.max()}")
+        if len(np.unique(chosen)) < len(chosen):
+            raise ValueError("rows must be different ones")
+        given = np.ascontiguousarray(x, self.dtype)
+        if given.shape != (len(chosen), self.input_size):
+            raise ValueError(f"x must be {(len(chosen), self.input_size)}, got shape {given.shape}")
+        shape = (len(chosen), self.output_size)
+        y = np.empty(shape, self.dtype) if out is None else out
+        if out is not None:
+            checked_out(out, shape, self.dtype)
+            if np.may_share_memory(given, out):
+                given = given.copy()
+        if len(chosen):
+            self._stack.step_rows(chosen, given, y)
+        return y
+
+    def state_of(self, row: int) -> tuple[tuple[Array, ...], ...]:
+        """For each layer a copy of one stream's ``(h,)`` or ``(h, c)``, each ``(1, H)``, as a stream of its own has it.
+
+        Raises:
+            IndexError: a row outside 0 to S-1.
+        """
+        return self._state(*self._one(row))
+
+    def set_state_of(self, row: int, state: Sequence[Sequence[ArrayLike]]) -> None:
+        """Set what :meth:`state_of` gives.
+
+        Raises:
+            IndexError: a row outside 0 to S-1.
+            ValueError: another number of layers, or shapes that do not fit.
+        """
+        self._set_state(state, *self._one(row))
+
+    def _one(self, row: int) -> tuple[int, int]:
+        if not 0 <= row < self.streams:
+            raise IndexError(f"the row must be from 0 to {self.streams - 1}, got {row}")
+        return int(row), 1
+
     def _check_out(self, out: Array) -> None:
         shape: tuple[int, ...] = (self.streams, self.output_size)
         if self.streams == 1 and np.shape(out) == shape[1:]:
@@ -156,27 +216,34 @@ class Stream:
     @property
     def state(self) -> tuple[tuple[Array, ...], ...]:
         """For each layer a copy of its ``(h,)`` or ``(h, c)``, each ``(S, H)``. Assign such a tuple to set it."""
+        return self._state(0, self.streams)
+
+    @state.setter
+    def state(self, state: Sequence[Sequence[ArrayLike]]) -> None:
+        self._set_state(state, 0, self.streams)
+
+    def _state(self, first: int, count: int) -> tuple[tuple[Array, ...], ...]:
+        """Of so many streams, from the first on."""
         result = []
         for k, layer in enumerate(self.layers):
             arrays = []
             for part in range(len(CELLS[layer.cell].state)):
-                arrays.append(np.empty((self.streams, self._packed[k].hidden_size), self.dtype))
-                self._stack.get(k, part, arrays[-1])
+                arrays.append(np.empty((count, self._packed[k].hidden_size), self.dtype))
+                self._stack.get(k, part, arrays[-1], first)
             result.append(tuple(arrays))
         return tuple(result)
 
-    @state.setter
-    def state(self, state: Sequence[Sequence[ArrayLike]]) -> None:
+    def _set_state(self, state: Sequence[Sequence[ArrayLike]], first: int, count: int) -> None:
         if len(state) != len(self.layers):
             raise ValueError(f"the state must have {len(self.layers)} layers, got {len(state)}")
         checked = [
-            checked_state(given, names, [(self.streams, packed.hidden_size)] * len(names), self.dtype)
+            checked_state(given, names, [(count, packed.hidden_size)] * len(names), self.dtype)
             for given, packed in zip(state, self._packed, strict=True)
             for names in [CELLS[packed.cell].state]
         ]
         for k, arrays in enumerate(checked):
             for part, array in enumerate(arrays):
-                self._stack.set(k, part, array)
+                self._stack.set(k, part, array, first)
 
     def reset(self, rows: Sequence[int] | None = None) -> None:
         """Set the state of these streams to 0; of all when None.

@@ -128,6 +128,57 @@ def test_reset_starts_some_streams_anew() -> None:
         stream.reset([3])
 
 
+@pytest.mark.parametrize(("dtype", "bfloat16"), [(np.float32, False), (np.float32, True), (np.float64, False)])
+def test_steps_of_some_streams_are_those_of_each_alone(dtype: type, bfloat16: bool) -> None:
+    streams = 70
+    rng = np.random.default_rng(20)
+    together = stack(rng, dtype, streams, bfloat16)
+    alone = Stream(together.layers, together.head, streams=streams, dtype=dtype)
+    x = rng.standard_normal((6, streams, 5)).astype(dtype)
+    expected = np.stack([alone.step(x_t).copy() for x_t in x])
+    seen, heard = np.zeros(streams, int), np.zeros_like(expected)
+    while (seen < len(x)).any():
+        ready = np.flatnonzero(seen < len(x))
+        rows = rng.permutation(ready)[: rng.integers(1, len(ready) + 1)]
+        heard[seen[rows], rows] = together.step_rows(rows, x[seen[rows], rows])
+        seen[rows] += 1
+    np.testing.assert_array_equal(heard, expected)
+    for ours, theirs in zip(together.state, alone.state, strict=True):
+        for one, other in zip(ours, theirs, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_the_state_of_one_stream_can_be_taken_to_another() -> None:
+    rng = np.random.default_rng(21)
+    stream = stack(rng, streams=4)
+    x = rng.standard_normal((4, 5)).astype(np.float32)
+    stream.step(x)
+    alone = Stream(stream.layers, stream.head)
+    alone.state = stream.state_of(2)
+    stream.set_state_of(0, alone.state)
+    y = stream.step_rows([0, 2], x[[1, 1]])
+    np.testing.assert_array_equal(y, [alone.step(x[1])] * 2)
+    with pytest.raises(ValueError, match="must have 3 layers"):
+        stream.set_state_of(0, alone.state[:2])
+    with pytest.raises(IndexError, match="from 0 to 3, got 4"):
+        stream.state_of(4)
+
+
+def test_rows_that_are_no_streams_are_refused() -> None:
+    stream = stack(np.random.default_rng(22))
+    x = np.zeros((2, 5), np.float32)
+    for rows in ([0, 3], [-1, 0]):
+        with pytest.raises(IndexError, match="from 0 to 2"):
+            stream.step_rows(rows, x)
+    with pytest.raises(ValueError, match="different"):
+        stream.step_rows([1, 1], x)
+    with pytest.raises(ValueError, match=r"x must be \(1, 5\), got shape \(2, 5\)"):
+        stream.step_rows([1], x)
+    with pytest.raises(ValueError, match=r"out must be \(2, 4\)"):
+        stream.step_rows([0, 1], x, out=np.zeros((3, 4), np.float32))
+    assert stream.step_rows([], np.zeros((0, 5))).shape == (0, 4)
+
+
 @pytest.mark.parametrize("cell", ["lstm", "gru", "gru_reset_before", "rnn_tanh"])
 @pytest.mark.parametrize(("hidden", "streams"), [(128, 1), (130, 7), (257, 1), (512, 1), (256, 50)])
 def test_threads_change_no_bit_of_a_step(cell: str, hidden: int, streams: int, two_threads: None) -> None:

@@ -362,6 +362,34 @@ void test_many_callers(const Engine& engine) {
     check(wrong == 0, "many callers get what each gets alone");
 }
 
+// Streams that step whenever they have something give what they give together.
+void test_steps_of_some(const Engine& engine, const Call<float>& below, const Call<float>& above) {
+    Stack<float> stack(engine, 3);
+    for (const auto* call : {&below, &above}) {
+        stack.add(call->fold.layer, call->fold.options,
+                  std::shared_ptr<void>(pack(engine, call->fold.layer, call->weights())));
+    }
+    const std::vector<std::vector<int64_t>> turns{{2},    {0, 2}, {1, 0, 2}, {2}, {1, 2, 0}, {0, 1},
+                                                  {1, 0}, {1, 2}, {0, 1}};
+    std::vector<int64_t> seen(3);
+    std::vector<float> x, y, whole(6 * 3 * 21);
+    for (const auto& rows : turns) {
+        x.clear();
+        for (const int64_t row : rows) {
+            const float* const from = below.fold.x.at(seen[size_t(row)], row);
+            x.insert(x.end(), from, from + 5);
+        }
+        y.assign(rows.size() * 21, 0);
+        stack.step_rows(rows.data(), int64_t(rows.size()), x.data(), 5, y.data(), 21);
+        for (size_t i = 0; i < rows.size(); ++i) {
+            const int64_t t = seen[size_t(rows[i])]++;
+            std::copy_n(y.data() + i * 21, 21, whole.data() + (t * 3 + rows[i]) * 21);
+        }
+    }
+    check(seen == std::vector<int64_t>(3, 6), "every stream has taken all steps");
+    check(whole == above.y, "steps of some are the fold of the whole");
+}
+
 void test_steps(const Engine& engine) {
     std::mt19937 random(2);
     Call<float> below(engine, random, Kind::gru, 6, 3, 5, 19, false),
@@ -386,6 +414,7 @@ void test_steps(const Engine& engine) {
     }
     check(allocations == before, "a step allocates nothing");
     check(whole == above.y, "steps are the fold of the whole");
+    test_steps_of_some(engine, below, above);
 }
 
 // Two layers wide enough to be divided, stepped until helpers have had the time to come; the last outputs.
