@@ -234,6 +234,16 @@ struct Rows {
 };
 
 template <typename Real>
+bool product_of(const PackedLayer& linear, nb::handle x, nb::handle y, int64_t rows) {
+    const Rows<Real> from(x, rows, linear.layer.input, false), to(y, rows, linear.layer.hidden, true);
+    if (!from.data || !to.data) return false;
+    nb::gil_scoped_release unlocked;
+    product<Real>(engine(), linear.layer, linear.memory.get(), rows, {from.data, 0, from.stride},
+                  {to.data, 0, to.stride});
+    return true;
+}
+
+template <typename Real>
 void bind_stack(nb::module_& m, const char* name) {
     using S = Stack<Real>;
     nb::class_<S>(m, name)
@@ -328,6 +338,13 @@ NB_MODULE(_engine, m) {
     m.def("fold_backward", &fold_backward, "call"_a, "cell"_a, "is_double"_a, "widths"_a, "weights"_a, "gradients"_a,
           "dy"_a, "dy_strides"_a, "d_last"_a, "d_first"_a, "dx"_a, "dx_strides"_a, "threads"_a,
           "Weights and where their gradients go: for each direction ih, hh, their biases, peepholes.");
+    m.def(
+        "product",
+        [](const PackedLayer& linear, nb::handle x, nb::handle y, int64_t rows) {
+            if (linear.layer.kind != Kind::linear) throw nb::value_error("a product is of a linear layer");
+            return linear.is_double ? product_of<double>(linear, x, y, rows) : product_of<float>(linear, x, y, rows);
+        },
+        "linear"_a, "x"_a, "y"_a, "rows"_a, "False, and nothing done, when x or y has another type, shape or layout.");
     bind_stack<float>(m, "StackFloat");
     bind_stack<double>(m, "StackDouble");
     m.def("isa", [] { return engine().isa; });

@@ -105,6 +105,15 @@ void run(const Engine& engine, Fold<Real> fold, int threads) {
         });
 }
 
+// y = W x + b for each row, on the caller's thread.
+template <typename Real>
+void product(const Engine& engine, const Layer& linear, const void* packed, int64_t rows, Strided<const Real> x,
+             Strided<Real> y) {
+    const Memory state = allocate(size_t(rows * functions_of<Real>(engine).row_length(linear.hidden)) * sizeof(Real));
+    const Step<Real> step{linear, {}, packed, rows, x, nullptr, {static_cast<Real*>(state.get())}, y, nullptr, 0};
+    functions_of<Real>(engine).step(step, 0, 1);
+}
+
 template <typename Real>
 void run_backward(const Engine& engine, Backward<Real> backward, int threads) {
     const auto& functions = functions_of<Real>(engine);

@@ -28,7 +28,7 @@ from memfold.cells.arguments import (
 )
 from memfold.cells.table import CELLS
 
-__all__ = ["Packed", "fold", "get_num_threads", "isa", "pack", "set_num_threads", "trace"]
+__all__ = ["Packed", "Product", "fold", "get_num_threads", "isa", "pack", "set_num_threads", "trace"]
 
 Array = NDArray[Any]
 
@@ -45,6 +45,39 @@ class Packed:
     input_size: int
     hidden_size: int
     directions: tuple[_engine.Packed, ...]
+
+
+class Product:
+    """A matrix product, ``y = W x + b``, in which a row's bits do not depend on how many rows there are.
+
+    BLAS rounds otherwise in another batch; what must be the same for one stream and among a thousand is computed by this.
+
+    Args:
+        weight: ``(O, I)``; its type, float32 or float64, is that of the product.
+        bias: ``(O,)``; none when None.
+
+    >>> Product(np.array([[1.0, 2.0]]))(np.array([[3.0, 4.0], [5.0, 6.0]])).tolist()
+    [[11.0], [17.0]]
+    """
+
+    def __init__(self, weight: Array, bias: Array | None = None) -> None:
+        arrays = {"weight_ih": np.ascontiguousarray(weight)}
+        if bias is not None:
+            arrays["bias_ih"] = np.ascontiguousarray(bias, weight.dtype)
+        self.dtype, (self.output_size, self.input_size) = weight.dtype, weight.shape
+        self._packed = pack_arrays(LINEAR, arrays)
+
+    def __call__(self, x: Array) -> Array:
+        """Of x ``(n, I)``, y ``(n, O)``.
+
+        Raises:
+            ValueError: another shape.
+        """
+        given = np.ascontiguousarray(x, self.dtype)
+        y = np.empty((len(given), self.output_size), self.dtype)
+        if len(given) and not _engine.product(self._packed, given, y, len(given)):
+            raise ValueError(f"x must be (n, {self.input_size}), got shape {given.shape}")
+        return y
 
 
 def isa() -> str:

@@ -1,7 +1,7 @@
 """Log-mel frames and cepstra, the same bits whether a recording is whole or still coming in.
 
 They are those of Kaldi (Povey et al. 2011; its ``compute-fbank-feats`` and ``compute-mfcc-feats``, without dither), by
-NumPy's Fourier transform, frame by frame.
+NumPy's Fourier transform; a frame's bits do not depend on what is computed beside it.
 """
 
 from collections.abc import Iterable, Iterator
@@ -10,7 +10,10 @@ from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
+
+from memfold.engine import Product
 
 __all__ = ["CEPSTRA", "CEPSTRAL_BINS", "FLOOR", "FULL", "FrameStream", "LogMel", "cepstra", "cepstral_transform"]
 
@@ -23,6 +26,7 @@ PREEMPHASIS, LOWEST = 0.97, 20.0  # of a sample in the next; Hz
 POVEY = 0.85  # the power of its window
 FLOOR = float(np.finfo(np.float32).eps)
 CEPSTRA, CEPSTRAL_BINS, LIFTER = 13, 23, 22
+AT_ONCE = 256  # frames: what they take stays in the cache
 
 
 @dataclass(frozen=True)
@@ -43,8 +47,7 @@ class LogMel:
 
     def of(self, samples: NDArray[np.float32]) -> Frames:
         """The frames ``(T, M)`` of a whole recording ``(N,)``."""
-        frames = list(self.follow([samples]))
-        return np.stack(frames) if frames else np.zeros((0, self.bins), np.float32)
+        return self.frames(self.windows(samples))
 
     def count(self, samples: int) -> int:
         """How many frames so many samples make."""
@@ -71,9 +74,20 @@ class LogMel:
         """Samples from one frame to the next."""
         return SHIFT_MS * self.rate // 1000
 
-    def frame(self, samples: NDArray[np.float32]) -> Frames:
-        """The frame ``(M,)`` of as many samples as it looks at."""
-        return self._of_centred(_centred(samples)).astype(np.float32)
+    def windows(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What each frame of samples ``(N,)`` looks at, ``(T, length)``; a view."""
+        if len(samples) < self.length:
+            return np.zeros((0, self.length), np.float32)
+        return sliding_window_view(samples, self.length)[:: self.shift]
+
+    def frames(self, windows: NDArray[np.float32]) -> Frames:
+        """The frames ``(T, M)`` of windows ``(T, length)``, which may be of different recordings: each by itself, so
+        that its bits do not depend on the others."""
+        result = np.empty((len(windows), self.bins), np.float32)
+        for first in range(0, len(windows), AT_ONCE):
+            some = slice(first, first + AT_ONCE)
+            result[some] = self._of_centred(_centred(windows[some]))
+        return result
 
     def matrices(self) -> tuple[Array, Array]:
         """`frame` as two products, for whoever has no Fourier transform.
@@ -91,11 +105,11 @@ class LogMel:
         return FULL * (fourier * self._window) @ emphasis @ centre, self._bands
 
     def _of_centred(self, x: Array) -> Array:
-        x = x - PREEMPHASIS * np.concatenate([x[:1], x[:-1]])
-        spectrum = np.fft.rfft(x * self._window, self._size)[:-1]
+        """Log energies ``(T, M)`` of windows ``(T, length)`` without their mean."""
+        x = x - PREEMPHASIS * np.concatenate([x[:, :1], x[:, :-1]], axis=1)
+        spectrum = np.fft.rfft(x * self._window, self._size, axis=1)[:, :-1]
         power = np.square(spectrum.real) + np.square(spectrum.imag)
-        result: Array = np.log(np.maximum(self._bands @ power, FLOOR))
-        return result
+        return np.log(np.maximum(self._energies(power), FLOOR))
 
     @property
     def _size(self) -> int:
@@ -107,6 +121,11 @@ class LogMel:
         places = np.arange(self.length) / max(self.length - 1, 1)
         window: Array = (0.5 - 0.5 * np.cos(2 * np.pi * places)) ** POVEY
         return window
+
+    @cached_property
+    def _energies(self) -> Product:
+        """From powers ``(T, points / 2)`` to those of the bands."""
+        return Product(self._bands)
 
     @cached_property
     def _bands(self) -> Array:
@@ -132,25 +151,29 @@ class FrameStream:
         self.features = features
         self.held: list[float] = []
 
-    def push(self, block: NDArray[np.float32]) -> Iterator[Frames]:
-        """Each frame ``(M,)`` that some more samples complete."""
+    def push(self, block: NDArray[np.float32]) -> Frames:
+        """The frames ``(T, M)`` that some more samples complete."""
+        return self.features.frames(self.windows(block))
+
+    def windows(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What these frames look at, ``(T, length)``."""
         features = self.features
         sound = np.concatenate([np.array(self.held, np.float32), block])
-        ends = features.count(len(sound)) * features.shift
-        self.held = sound[ends:].tolist()
-        for first in range(0, ends, features.shift):
-            yield features.frame(sound[first : first + features.length])
+        windows = features.windows(sound)
+        self.held = sound[len(windows) * features.shift :].tolist()
+        return windows
 
 
 def cepstra(samples: NDArray[np.float32], rate: int) -> Frames:
     """The first 13 cepstral coefficients of every frame, (T, 13), lifted; in place of the first, the log energy."""
     features, transform = LogMel(rate, CEPSTRAL_BINS), cepstral_transform()
-    count = features.count(len(samples))
-    result = np.zeros((count, CEPSTRA), np.float32)
-    for k in range(count):
-        x = _centred(samples[k * features.shift :][: features.length])
-        result[k] = transform @ features._of_centred(x)
-        result[k, 0] = np.log(max(float(np.square(x).sum()), FLOOR))
+    windows = features.windows(samples)
+    result = np.zeros((len(windows), CEPSTRA), np.float32)
+    for first in range(0, len(windows), AT_ONCE):
+        some = slice(first, first + AT_ONCE)
+        x = _centred(windows[some])
+        result[some] = features._of_centred(x) @ transform.T
+        result[some, 0] = np.log(np.maximum(np.square(x).sum(1), FLOOR))
     return result
 
 
@@ -164,7 +187,7 @@ def cepstral_transform() -> Array:
 
 def _centred(samples: NDArray[np.float32]) -> Array:
     x = FULL * samples.astype(np.float64)
-    centred: Array = x - x.mean()
+    centred: Array = x - x.mean(1, keepdims=True)
     return centred
 
 
