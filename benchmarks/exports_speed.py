@@ -162,9 +162,9 @@ def hearing(pipeline: Any, job: dict[str, Any]) -> Iterator[Pair]:
         settle = log_softmax if transcribes else np.copy
 
         def by_listener(hops: Array = hops, settle: Any = settle) -> Array:
-            listener = pipeline.listener() if transcribes else pipeline.model.listener()
-            given = (listener.step(frame if transcribes else floored(frame)) for hop in hops for frame in hop)
-            return np.stack([settle(y) for y in given if y is not None])[: len(hops) - 1]
+            listener = pipeline.listeners().open()
+            given = (listener.push(hop if transcribes else floored(hop)) for hop in hops)
+            return np.stack([settle(y) for rows in given for y in rows])[: len(hops) - 1]
 
         def by_part(part: OnnxPart = part, hops: Array = hops, width: int = width) -> Array:
             part.reset()

@@ -50,7 +50,6 @@ def fold_backward(
     dx_strides: tuple[int, int],
     threads: int,
 ) -> None: ...
-
 def product(linear: Packed, x: object, y: object, rows: int) -> bool: ...
 
 class StackFloat:

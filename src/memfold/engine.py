@@ -50,7 +50,7 @@ class Packed:
 class Product:
     """A matrix product, ``y = W x + b``, in which a row's bits do not depend on how many rows there are.
 
-    BLAS rounds otherwise in another batch; what must be the same for one stream and among a thousand is computed by this.
+    BLAS rounds otherwise in another batch; what must be the same for one stream as among many is computed by this.
 
     Args:
         weight: ``(O, I)``; its type, float32 or float64, is that of the product.

@@ -28,7 +28,7 @@ from memfold.engine import LINEAR, Packed, checked_out, laid_out, pack, pack_arr
 from memfold.errors import InputError, shown
 from memfold.files import CONFIG, FolderKind, read_json, settle, sha256, write_folder
 
-__all__ = ["Layer", "Stream"]
+__all__ = ["Layer", "Row", "Stream"]
 
 Array = NDArray[Any]
 FORMAT, WEIGHTS, DTYPES = "memfold stream 1", "model.safetensors", ("float32", "float64")
@@ -157,7 +157,7 @@ class Stream:
         chosen = np.array(rows, np.int64)
         if chosen.ndim != 1:
             raise ValueError(f"rows must be (n,), got shape {chosen.shape}")
-        if len(chosen) and not (0 <= chosen.min() and chosen.max() < self.streams):
+        if len(chosen) and not (chosen.min() >= 0 and chosen.max() < self.streams):
             raise IndexError(f"rows must be from 0 to {self.streams - 1}, got {chosen.min()} to {chosen.max()}")
         if len(np.unique(chosen)) < len(chosen):
             raise ValueError("rows must be different ones")
@@ -315,6 +315,36 @@ class Stream:
             return cls(layers, _below("head.", tensors) or None, streams=streams, dtype=config["dtype"])
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{config_file}: its layers and weights make no stream ({error})") from None
+
+
+class Row:
+    """One of a stream's rows, with a state as a stream of its own has it."""
+
+    def __init__(self, stream: Stream, row: int = 0) -> None:
+        self.stream, self.row = stream, row
+
+    def step(self, x: Array) -> Array:
+        """Take one step of this row alone.
+
+        Args:
+            x: ``(I,)``.
+
+        Returns:
+            ``y (O,)``; of a stream with a single row its own buffer, which the next step overwrites.
+        """
+        if self.stream.streams == 1:
+            return self.stream.step(x)
+        y: Array = self.stream.step_rows([self.row], x[None])[0]
+        return y
+
+    @property
+    def state(self) -> tuple[tuple[Array, ...], ...]:
+        """For each layer a copy of its ``(h,)`` or ``(h, c)``, each ``(1, H)``. Assign such a tuple to set it."""
+        return self.stream.state_of(self.row)
+
+    @state.setter
+    def state(self, state: Sequence[Sequence[ArrayLike]]) -> None:
+        self.stream.set_state_of(self.row, state)
 
 
 def _description(file: Path) -> dict[str, Any]:

@@ -145,11 +145,22 @@ class FrameStream:
         held: samples that wait for others.
     """
 
-    moves: ClassVar[tuple[str, ...]] = ("held",)
+    moves: ClassVar[tuple[str, ...]] = ("as_list",)
 
     def __init__(self, features: LogMel) -> None:
         self.features = features
-        self.held: list[float] = []
+        self.held = np.zeros(0, np.float32)
+
+    @property
+    def as_list(self) -> list[float]:
+        """The samples that are held, for a state."""
+        return [float(sample) for sample in self.held]
+
+    @as_list.setter
+    def as_list(self, samples: list[float]) -> None:
+        if len(samples) >= self.features.length:
+            raise ValueError(f"{len(samples)} samples are held, which are a frame")
+        self.held = np.array(samples, np.float32)
 
     def push(self, block: NDArray[np.float32]) -> Frames:
         """The frames ``(T, M)`` that some more samples complete."""
@@ -158,21 +169,21 @@ class FrameStream:
     def windows(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
         """What these frames look at, ``(T, length)``."""
         features = self.features
-        sound = np.concatenate([np.array(self.held, np.float32), block])
+        sound = np.concatenate([self.held, block], dtype=np.float32)
         windows = features.windows(sound)
-        self.held = sound[len(windows) * features.shift :].tolist()
+        self.held = sound[len(windows) * features.shift :]
         return windows
 
 
 def cepstra(samples: NDArray[np.float32], rate: int) -> Frames:
     """The first 13 cepstral coefficients of every frame, (T, 13), lifted; in place of the first, the log energy."""
-    features, transform = LogMel(rate, CEPSTRAL_BINS), cepstral_transform()
+    features, transformed = LogMel(rate, CEPSTRAL_BINS), Product(cepstral_transform())
     windows = features.windows(samples)
     result = np.zeros((len(windows), CEPSTRA), np.float32)
     for first in range(0, len(windows), AT_ONCE):
         some = slice(first, first + AT_ONCE)
         x = _centred(windows[some])
-        result[some] = features._of_centred(x) @ transform.T
+        result[some] = transformed(features._of_centred(x))
         result[some, 0] = np.log(np.maximum(np.square(x).sum(1), FLOOR))
     return result
 

@@ -4,7 +4,7 @@ import hashlib
 import importlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,17 @@ from memfold.formats.schema import check, decode, encode
 from memfold.runtime.state import header_of, packed, unpacked
 from memfold.runtime.weights import Weights
 
-__all__ = ["KINDS", "TO_JSON", "Pipeline", "Session", "answers_alone", "load", "pipeline_class", "read_pipeline"]
+__all__ = [
+    "KINDS",
+    "TO_JSON",
+    "Pipeline",
+    "Pool",
+    "Session",
+    "answers_alone",
+    "load",
+    "pipeline_class",
+    "read_pipeline",
+]
 
 # What a model folder calls its kind -> module:class
 KINDS = {
@@ -76,6 +86,68 @@ class Session(ABC):
         """Make what `outline` gave."""
 
 
+class Pool:
+    """Sessions of one model, so many at most, that take what comes together.
+
+    Whatever a session answers is what it would answer alone, to the bit.
+    """
+
+    def __init__(self, pipeline: "Pipeline[Any]", most: int) -> None:
+        self.pipeline: Any = pipeline
+        self._free = list(range(most))[::-1]
+        self._places: dict[Session, int] = {}
+
+    def __len__(self) -> int:
+        """Sessions that are open."""
+        return len(self._places)
+
+    def open(self) -> Session:
+        """A session that has seen nothing yet.
+
+        Raises:
+            InputError: as many as there may be are open; or the model has no sessions.
+        """
+        if not self._free:
+            raise InputError(f"{len(self)} sessions are open, which is the most")
+        session = self.begin(self._free[-1])
+        self._places[session] = self._free.pop()
+        return session
+
+    def resume(self, state: bytes) -> Session:
+        """A session that goes on where another one of this model was, in this pool or not.
+
+        Raises:
+            InputError: as `open` and `Pipeline.resume`.
+        """
+        session = self.open()
+        try:
+            self.pipeline.restore(session, state)
+        except InputError:
+            self.close(session)
+            raise
+        return session
+
+    def close(self, session: Session) -> None:
+        """Make a session's place free."""
+        self._free.append(self._places.pop(session))
+
+    def begin(self, place: int) -> Session:
+        """A session in a place that no other has."""
+        session: Session = self.pipeline.open()
+        return session
+
+    def push(self, sessions: Sequence[Session], given: Sequence[Any]) -> list[list[Any] | InputError]:
+        """Give each of some sessions, each once, an input; its answers, or what is wrong with the input."""
+        return [_pushed(session, one) for session, one in zip(sessions, given, strict=True)]
+
+
+def _pushed(session: Session, given: Any) -> list[Any] | InputError:
+    try:
+        return session.push(given)
+    except InputError as error:
+        return error
+
+
 class Pipeline(ABC, Generic[S]):
     """A model from what it is given to its answers.
 
@@ -125,13 +197,26 @@ class Pipeline(ABC, Generic[S]):
         Raises:
             InputError: these bytes are no state of a session of this model.
         """
-        session, outline = self.open(), header_of(state, self.fingerprint)["outline"]
+        session = self.open()
+        self.restore(session, state)
+        return session
+
+    def restore(self, session: Session, state: bytes) -> None:
+        """Have a session that has just been opened go on from a state.
+
+        Raises:
+            InputError: these bytes are no state of a session of this model.
+        """
+        outline = header_of(state, self.fingerprint)["outline"]
         try:
             session.follow(outline)
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"not a state of this model ({error})") from None
         unpacked(session, state, self.fingerprint)
-        return session
+
+    def pool(self, most: int) -> Pool:
+        """Room for so many sessions that take what comes together."""
+        return Pool(self, most)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], weights: Weights, files: Mapping[str, bytes]) -> Self:

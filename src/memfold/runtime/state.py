@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from memfold.errors import InputError
-from memfold.stream import Stream
+from memfold.stream import Row, Stream
 
 __all__ = ["header_of", "packed", "unpacked"]
 
@@ -87,7 +87,7 @@ def unpacked(root: Any, state: bytes, model: str) -> None:
 
 def _walk(value: Any, path: str) -> Iterator[tuple[str, Any]]:
     """Every part of a value that is no object with parts, by its path."""
-    if isinstance(value, Stream):
+    if isinstance(value, Stream | Row):
         for k, layer in enumerate(value.state):
             for part, array in enumerate(layer):
                 yield f"{path}.{k}.{part}", array
@@ -107,7 +107,7 @@ def _has_parts(value: Any) -> bool:
 
 def _put_back(value: Any, path: str, values: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Any:
     """The value with what is stored of it; objects are changed and returned."""
-    if isinstance(value, Stream):
+    if isinstance(value, Stream | Row):
         value.state = tuple(
             tuple(_array(path_of, arrays, array) for path_of, array in _parts(path, k, layer))
             for k, layer in enumerate(value.state)

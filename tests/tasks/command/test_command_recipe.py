@@ -23,9 +23,8 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 @pytest.mark.parametrize("length", [1, 2, 3, 5, 8, 31, 32, 33])
 def test_a_step_is_that_of_the_listener(model: CommandRecognizer, length: int) -> None:
     frames = floored(np.random.default_rng(length).normal(6, 3, (length, model.bins)).astype(np.float32))
-    listener = model.recogniser.model.listener()
-    expected = [logits.copy() for frame in frames if (logits := listener.step(frame)) is not None]
-    expected += listener.finish()
+    listener = model.recogniser.listeners().open()
+    expected = [*listener.push(frames), *listener.finish()]
     step = model.recipe().steps[1]
     logits = Stepped(run_of_part(step), model.recogniser.settings).logits(frames)
     np.testing.assert_allclose(logits, expected, atol=1e-5)

@@ -136,6 +136,6 @@ def test_the_network_without_torch_hears_the_same(convolutions: int) -> None:
     with torch.no_grad():
         expected = network(*padded([frames]))[0][0].numpy()
     np.testing.assert_allclose(model.logits(frames), expected, atol=1e-5)
-    listener = model.listener()
-    live = [y.copy() for frame in frames if (y := listener.step(frame)) is not None] + listener.finish()
+    listener = model.listeners().open()
+    live = [*(y for frame in frames for y in listener.push(frame[None])), *listener.finish()]
     np.testing.assert_allclose(live, expected, atol=1e-5)

@@ -88,9 +88,9 @@ def test_a_stream_writes_what_is_written_of_the_whole_recording(model, manifest)
 def test_every_step_of_a_stream_is_that_of_the_whole_recording(model, manifest):
     (frames,) = model.inputs(manifest.parent / "0.wav").frames
     (whole,) = log_probabilities(model.network_, [frames])
-    listener = model.pipeline.listener()
-    live = [y.copy() for frame in frames.astype(np.float32) if (y := listener.step(frame)) is not None]
-    live = torch.from_numpy(np.stack(live + listener.finish())).log_softmax(-1)
+    listener = model.pipeline.listeners().open()
+    live = [listener.push(frame[None]) for frame in frames.astype(np.float32)]
+    live = torch.from_numpy(np.concatenate([*live, listener.finish()])).log_softmax(-1)
     torch.testing.assert_close(live, whole, atol=1e-4, rtol=0)
 
 

@@ -18,9 +18,8 @@ def test_a_step_is_that_of_the_listener(length: int, tmp_path: Path) -> None:
     small.parameters |= {"causal": True, "stacked": 3, "num_layers": 2}
     model = small.fitted()
     frames = np.random.default_rng(length).normal(9, 4, (length, model.bins)).astype(np.float16)
-    listener = model.pipeline.listener()
-    expected = [y.copy() for frame in frames.astype(np.float32) if (y := listener.step(frame)) is not None]
-    expected += listener.finish()
+    listener = model.pipeline.listeners().open()
+    expected = [*listener.push(frames.astype(np.float32)), *listener.finish()]
     log_p = Stepped(run_of_part(model.recipe().steps[1]), model.pipeline.settings).log_p(frames)
     np.testing.assert_allclose(log_p, [log_softmax(y) for y in expected], atol=1e-5)
 

@@ -7,15 +7,15 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from memfold.data.features import SHIFT, FrameStream, LogMel
+from memfold.data.features import SHIFT, LogMel
 from memfold.errors import InputError
 from memfold.runtime.hearing.blending import Blend, blended
 from memfold.runtime.hearing.cepstra import STATISTICS, cepstral_statistics
 from memfold.runtime.hearing.inference import CepstralModel, CommandModel
 from memfold.runtime.hearing.level import floored
-from memfold.runtime.hearing.live import STRIDE, Listener
-from memfold.runtime.hearing.spotting import Event, Spotter, Spotting
-from memfold.runtime.pipeline import Pipeline, Session
+from memfold.runtime.hearing.live import STRIDE, Listener, Listeners
+from memfold.runtime.hearing.spotting import Event, Spotter, Spotting, spot
+from memfold.runtime.hearing.together import HearingPipeline, HearingSession
 from memfold.runtime.weights import Weights
 
 __all__ = ["CommandAnswers", "CommandSettings", "Commands"]
@@ -82,11 +82,10 @@ class CommandSettings:
         return Spotting(self.steps(self.window), self.steps(self.refractory), self.threshold)
 
 
-class Commands(Pipeline[CommandSettings]):
+class Commands(HearingPipeline[CommandSettings]):
     """Which command a recording is, and where commands are in sound that still comes in."""
 
     settings_type = CommandSettings
-    hears = True
 
     def build(self, weights: Weights, files: Mapping[str, bytes]) -> None:
         its = self.settings
@@ -123,11 +122,28 @@ class Commands(Pipeline[CommandSettings]):
         """The events in sound that still comes in, each as soon as it is certain."""
         session = self.open()
         for block in blocks:
-            yield from session.events(block)
+            self.hear([session], [block])
+            yield from session.events
         yield from session.last_events()
 
+    def listeners(self, most: int = 1) -> Listeners:
+        return self.model.listeners(most)
+
+    def heard(self, frames: Samples) -> Samples:
+        return floored(frames)
+
+    def session(self, listener: Listener) -> "CommandSession":
+        return CommandSession(self, listener)
+
     def open(self) -> "CommandSession":
-        return CommandSession(self)
+        return self.session(self.listeners().open())
+
+    def answered(self, sessions: Sequence["CommandSession"], outputs: Sequence[Samples]) -> list[list[dict[str, Any]]]:
+        """The commands that each session's outputs complete."""
+        events = spot([session.spotter for session in sessions], outputs)
+        for session, some in zip(sessions, events, strict=True):
+            session.events = some
+        return [[self.said(event) for event in some] for some in events]
 
     def said(self, event: Event) -> dict[str, Any]:
         """An event as a line of JSON has it: seconds from the beginning, the command, and its probability."""
@@ -139,32 +155,24 @@ class Commands(Pipeline[CommandSettings]):
         }
 
 
-class CommandSession(Session):
-    """Sound as it comes."""
+class CommandSession(HearingSession):
+    """Sound as it comes.
 
-    moves: ClassVar[tuple[str, ...]] = ("frames", "listener", "spotter")
+    Attributes:
+        events: that the last samples completed.
+    """
+
+    moves: ClassVar[tuple[str, ...]] = (*HearingSession.moves, "spotter")
     pipeline: Commands
 
-    def __init__(self, pipeline: Commands) -> None:
-        super().__init__(pipeline)
-        self.frames = FrameStream(pipeline.features)
-        self.listener: Listener = pipeline.model.listener()
+    def __init__(self, pipeline: Commands, listener: Listener) -> None:
+        super().__init__(pipeline, listener)
         self.spotter = Spotter(pipeline.settings.spotting, len(pipeline.settings.commands))
+        self.events: list[Event] = []
 
-    def events(self, block: Samples) -> Iterator[Event]:
-        """The events that some more samples complete."""
-        for frame in self.frames.push(block):
-            logits = self.listener.step(floored(frame))
-            if logits is not None and (event := self.spotter.step(logits)):
-                yield event
-
-    def last_events(self) -> Iterator[Event]:
+    def last_events(self) -> list[Event]:
         """Those that only the end completes."""
         return self.spotter.follow(self.listener.finish())
-
-    def push(self, given: Samples) -> list[dict[str, Any]]:
-        """The commands that some more samples ``(N,)`` at the model's rate complete."""
-        return [self.pipeline.said(event) for event in self.events(np.asarray(given, np.float32))]
 
     def finish(self) -> list[dict[str, Any]]:
         return [self.pipeline.said(event) for event in self.last_events()]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from memfold.data.features import SHIFT
 from memfold.engine import fold, pack
-from memfold.runtime.hearing.live import EPSILON, KERNEL, SIDE, STRIDE, FrontStream, Listener
+from memfold.runtime.hearing.live import EPSILON, KERNEL, SIDE, STRIDE, Convolved, Listeners
 from memfold.runtime.hearing.spotting import log_ratios, smoothed
 from memfold.runtime.hearing.warp import warped
 from memfold.runtime.weights import Weights
@@ -59,9 +59,9 @@ class CommandModel:
         self.packed = [pack(layer.cell, layer.weights) for layer in self.layers]
         self.head = weights.linear("out", hidden, commands + 1)
 
-    def listener(self) -> Listener:
-        """The network step by step."""
-        return Listener(FrontStream(self.front), self.layers, self.head)
+    def listeners(self, most: int = 1) -> Listeners:
+        """The network as sound comes, for so many recordings at a time."""
+        return Listeners(Convolved(self.front), self.layers, self.head, most)
 
     def logits(self, frames: NDArray[np.floating[Any]]) -> Array:
         """Of a recording's frames ``(T, M)``, ``(T', K + 1)``: each by itself, so that others do not matter."""

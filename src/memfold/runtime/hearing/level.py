@@ -40,7 +40,7 @@ def floored(frames: Array) -> Array:
 
 def loudness(frames: Array) -> NDArray[np.float64]:
     """The log energy of every frame ``(T, M)``, averaged over the bands, ``(T,)``."""
-    return np.asarray(np.log(np.exp(frames).mean(1, dtype=np.float64)))
+    return np.asarray(np.log(np.exp(frames).astype(np.float64).mean(1)))
 
 
 def levelled(frames: NDArray[np.floating], causal: bool, least: float = LEAST) -> Array:
@@ -81,12 +81,15 @@ class RunningLevel:
         self.recent = deque([FLOOR] * WINDOW, WINDOW)
         self.level = LEAST
 
-    def step(self, frame: Array) -> Array:
-        """A frame ``(M,)`` relative to the level so far."""
-        heard = floored(frame)
-        self.recent.append(float(loudness(heard[None])[0]))
-        self.level = max(self.level - FORGOTTEN, sum(self.recent) / WINDOW)
-        return np.asarray(heard - max(self.level, LEAST), np.float32)
+    def push(self, frames: Array) -> Array:
+        """Frames ``(T, M)``, each relative to the level so far."""
+        heard = floored(frames)
+        levels = []
+        for loud in loudness(heard).tolist():
+            self.recent.append(loud)
+            self.level = max(self.level - FORGOTTEN, sum(self.recent) / WINDOW)
+            levels.append(max(self.level, LEAST))
+        return np.asarray(heard - np.array(levels).reshape(-1, 1), np.float32)
 
 
 def cut_at_pauses(frames: Array, most: int) -> Sequence[slice]:

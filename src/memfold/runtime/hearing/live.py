@@ -1,18 +1,21 @@
-"""Hearing step by step, without torch: what a front end and the layers above do, while a recording still comes in."""
+"""Hearing as sound comes, without torch: what front ends and the layers above do with some more frames.
+
+Everything here takes many recordings at once. What it computes of one has the same bits whichever others are heard
+beside it, and however its frames are divided: products are the engine's, everything else goes row by row.
+"""
 
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from memfold.engine import get_num_threads, set_num_threads
+from memfold.engine import Product, get_num_threads, set_num_threads
 from memfold.runtime.hearing.level import RunningLevel
-from memfold.stream import Layer, Stream
+from memfold.stream import Layer, Row, Stream
 
-__all__ = ["FrontStream", "LevelledStream", "Listener", "StackedStream", "stream_cost"]
+__all__ = ["Convolved", "Front", "Levelled", "Listener", "Listeners", "Stacked", "stream_cost"]
 
 KERNEL, STRIDE = 5, 2
 SIDE = KERNEL // 2  # inputs that an output looks at to either side of its own
@@ -22,155 +25,224 @@ EPSILON = 1e-5  # of the variance, as torch has it
 Array = NDArray[np.float32]
 
 
-class Features(Protocol):
-    """A front end that takes one frame after another."""
+class Front(Protocol):
+    """A front end for any number of recordings, of each of which it holds something."""
 
-    def step(self, frame: Array) -> Array | None:
-        """The features ``(C,)`` that a frame ``(M,)`` completes, if it does."""
+    def begin(self) -> Any:
+        """What it holds of a recording of which nothing has been heard, with ``moves``."""
 
-    def finish(self) -> list[Array]:
-        """The features that only the end completes."""
+    def push(self, held: Sequence[Any], frames: Sequence[Array]) -> list[Array]:
+        """Of every recording the features ``(T', C)`` that some more frames ``(T, M)`` complete."""
+
+    def finish(self, held: Any) -> Array:
+        """The features ``(T', C)`` that only the recording's end completes."""
 
 
 class Listener:
-    """Log-mel frames in, the outputs of a network's head out.
+    """One recording in a row of `Listeners`: log-mel frames in, the outputs of a network's head out."""
+
+    moves: ClassVar[tuple[str, ...]] = ("held", "row")
+
+    def __init__(self, listeners: "Listeners", row: Row) -> None:
+        self.listeners, self.row = listeners, row
+        self.held = listeners.front.begin()
+
+    def push(self, frames: Array) -> Array:
+        """The outputs ``(T', O)`` that some more frames ``(T, M)`` complete."""
+        return self.listeners.push([self], [frames])[0]
+
+    def finish(self) -> Array:
+        """The outputs ``(T', O)`` that only the recording's end completes."""
+        return self.listeners.stepped([self], [self.listeners.front.finish(self.held)])[0]
+
+
+class Listeners:
+    """A network that hears many recordings at once.
 
     Args:
         front: the front end.
         layers: of the recurrent layers above, from the bottom up.
         head: ``weight (O, H)`` and ``bias (O)`` of the linear layer on top.
+        most: recordings at a time.
     """
 
-    moves: ClassVar[tuple[str, ...]] = ("front", "stream")
-
-    def __init__(self, front: Features, layers: Sequence[Layer], head: Mapping[str, Array]) -> None:
+    def __init__(self, front: Front, layers: Sequence[Layer], head: Mapping[str, Array], most: int = 1) -> None:
         self.front = front
-        self.stream = Stream(layers, head)
+        self.stream = Stream(layers, head, streams=most)
 
-    def step(self, frame: Array) -> Array | None:
-        """The outputs ``(O)`` that a frame ``(M)`` completes, if it does; the next step overwrites them."""
-        features = self.front.step(frame)
-        return None if features is None else self.stream.step(features)
+    def open(self, row: int = 0) -> Listener:
+        """A recording of which nothing has been heard, in a row that no other has."""
+        self.stream.reset([row])
+        return Listener(self, Row(self.stream, row))
 
-    def finish(self) -> list[Array]:
-        """The outputs that only the recording's end completes."""
-        return [self.stream.step(features).copy() for features in self.front.finish()]
+    def push(self, listeners: Sequence[Listener], frames: Sequence[Array]) -> list[Array]:
+        """Of some recordings, each once, the outputs ``(T', O)`` that some more frames ``(T, M)`` complete."""
+        return self.stepped(listeners, self.front.push([listener.held for listener in listeners], frames))
+
+    def stepped(self, listeners: Sequence[Listener], features: Sequence[Array]) -> list[Array]:
+        """The outputs ``(T', O)`` of features ``(T', C)``; recordings that have some go together step by step."""
+        counts = np.array([len(rows) for rows in features])
+        ends = np.cumsum(counts)
+        x, outputs = np.concatenate(features), np.empty((int(ends[-1]), self.stream.output_size), np.float32)
+        if self.stream.streams == 1:
+            for t, step in enumerate(x):
+                outputs[t] = self.stream.step(step)
+            return [outputs]
+        order = np.argsort(-counts, kind="stable")
+        rows, firsts = np.array([listeners[i].row.row for i in order]), (ends - counts)[order]
+        for t in range(int(counts.max())):
+            ready = firsts[: np.searchsorted(-counts[order], -t)] + t
+            outputs[ready] = self.stream.step_rows(rows[: len(ready)], x[ready])
+        return np.split(outputs, ends[:-1])
 
 
-class LevelledStream:
-    """A front end whose frames are taken relative to the level of speech so far."""
+class HeldRows:
+    """The last rows ``(n, C)`` that came, which later ones are taken together with.
 
-    moves: ClassVar[tuple[str, ...]] = ("front", "level")
+    Args:
+        rows: before the first.
+        most: of them that are ever held.
+    """
 
-    def __init__(self, front: Features) -> None:
-        self.front, self.level = front, RunningLevel()
+    moves: ClassVar[tuple[str, ...]] = ("as_list",)
 
-    def step(self, frame: Array) -> Array | None:
-        """The features that a frame ``(M,)`` completes, if it does."""
-        return self.front.step(self.level.step(frame))
+    def __init__(self, rows: Array, most: int) -> None:
+        self.rows, self.most = rows, most
 
-    def finish(self) -> list[Array]:
-        """The features that only the end completes."""
-        return self.front.finish()
+    @property
+    def as_list(self) -> list[Array]:
+        """The rows, for a state."""
+        return list(self.rows)
+
+    @as_list.setter
+    def as_list(self, rows: list[Array]) -> None:
+        if len(rows) > self.most:
+            raise ValueError(f"{len(rows)} rows are held, {self.most} at most")
+        self.rows = np.array(rows, np.float32).reshape(len(rows), self.rows.shape[1])
+
+    def windows(self, rows: Array, length: int, shift: int) -> Array:
+        """Whatever some more rows complete of windows ``(T', length * C)`` that begin ``shift`` rows apart."""
+        all_rows = np.concatenate([self.rows, rows])
+        count = max(0, (len(all_rows) - length) // shift + 1)
+        self.rows = all_rows[count * shift :]
+        first = np.arange(count)[:, None] * shift + np.arange(length)
+        windows: Array = all_rows[first].reshape(count, length * all_rows.shape[1])
+        return windows
 
 
-class StackedStream:
-    """`Stacked` for one recording that is still coming in.
+class Stacked:
+    """`memfold.tasks.speech.front.Stacked` as sound comes: frames by K.
 
     Args:
         mean, scale: of its bands, (M,).
         frames: K.
     """
 
-    moves: ClassVar[tuple[str, ...]] = ("held", "count")
-
     def __init__(self, mean: Array, scale: Array, frames: int) -> None:
-        self.mean, self.scale = mean, scale
-        self.held = np.zeros((frames, len(mean)), np.float32)
-        self.count = 0
+        self.mean, self.scale, self.frames = mean, scale, frames
 
-    def step(self, frame: Array) -> Array | None:
-        """The features ``(K*M,)`` that a frame ``(M,)`` completes, if it does; the next step overwrites them."""
-        self.held[self.count] = (frame - self.mean) * self.scale
-        self.count = (self.count + 1) % len(self.held)
-        return None if self.count else self.held.reshape(-1)
+    def begin(self) -> HeldRows:
+        return HeldRows(np.zeros((0, len(self.mean)), np.float32), self.frames - 1)
 
-    def finish(self) -> list[Array]:
-        """The features that only the end completes."""
-        if not self.count:
-            return []
-        self.held[self.count :] = 0
-        return [self.held.reshape(-1)]
+    def push(self, held: Sequence[HeldRows], frames: Sequence[Array]) -> list[Array]:
+        return [
+            rows.windows((block - self.mean) * self.scale, self.frames, self.frames)
+            for rows, block in zip(held, frames, strict=True)
+        ]
+
+    def finish(self, held: HeldRows) -> Array:
+        lacking = -len(held.rows) % self.frames
+        return held.windows(np.zeros((lacking, len(self.mean)), np.float32), self.frames, self.frames)
 
 
-class FrontStream:
-    """`Front` for one recording that is still coming in, without torch.
+class Convolved:
+    """`memfold.tasks.speech.front.Front` as sound comes: convolutions that each halve the number of steps.
 
     Args:
         weights: those of a `Front`.
     """
 
-    moves: ClassVar[tuple[str, ...]] = ("convolutions",)
-
     def __init__(self, weights: Mapping[str, Array]) -> None:
         self.mean, self.scale = weights["mean"], weights["scale"]
         count = sum(name.startswith("convolutions.") for name in weights) // 2
         self.convolutions = [
-            _ConvolutionStream(weights[f"convolutions.{k}.weight"], weights[f"convolutions.{k}.bias"])
-            for k in range(count)
+            _product(weights[f"convolutions.{k}.weight"], weights[f"convolutions.{k}.bias"]) for k in range(count)
         ]
         self.gain, self.bias = weights["norm.weight"], weights["norm.bias"]
 
-    def step(self, frame: Array) -> Array | None:
-        """The features ``(C,)`` that a frame ``(M,)`` completes, if it does."""
-        return self._pass_on(0, (frame - self.mean) * self.scale)
+    def begin(self) -> "HeldInputs":
+        return HeldInputs(
+            [HeldRows(np.zeros((SIDE, c.input_size // KERNEL), np.float32), KERNEL - 1) for c in self.convolutions]
+        )
 
-    def finish(self) -> list[Array]:
-        """The features that only the end completes."""
-        features = []
-        for k, convolution in enumerate(self.convolutions):
-            for x in convolution.finish():
-                if (y := self._pass_on(k + 1, x)) is not None:
-                    features.append(y)
-        return features
+    def push(self, held: Sequence["HeldInputs"], frames: Sequence[Array]) -> list[Array]:
+        blocks = [(block - self.mean) * self.scale for block in frames]
+        for k in range(len(self.convolutions)):
+            blocks = self._convolved(k, held, blocks)
+        return self._normalised(blocks)
 
-    def _pass_on(self, first: int, x: Array) -> Array | None:
-        y: Array | None = x
-        for convolution in self.convolutions[first:]:
-            if y is None:
-                return None
-            y = convolution.step(y)
-        return None if y is None else self._normalised(y)
+    def finish(self, held: "HeldInputs") -> Array:
+        block = np.zeros((0, len(self.mean)), np.float32)
+        for k in range(len(self.convolutions)):
+            after = np.zeros((SIDE, block.shape[1]), np.float32)
+            (block,) = self._convolved(k, [held], [np.concatenate([block, after])])
+        return self._normalised([block])[0]
 
-    def _normalised(self, y: Array) -> Array:
-        centred = y - y.mean()
-        scaled: Array = centred / np.sqrt(np.square(centred).mean() + EPSILON) * self.gain + self.bias
-        return scaled
+    def _convolved(self, k: int, held: Sequence["HeldInputs"], blocks: Sequence[Array]) -> list[Array]:
+        windows = [one.inputs[k].windows(block, KERNEL, STRIDE) for one, block in zip(held, blocks, strict=True)]
+        return _divided(np.maximum(self.convolutions[k](np.concatenate(windows)), 0.0), windows)
+
+    def _normalised(self, blocks: Sequence[Array]) -> list[Array]:
+        y = np.concatenate(blocks)
+        centred = y - y.mean(1, keepdims=True)
+        scaled = centred / np.sqrt(np.square(centred).mean(1, keepdims=True) + np.float32(EPSILON))
+        return _divided(scaled * self.gain + self.bias, blocks)
 
 
-class _ConvolutionStream:
-    moves: ClassVar[tuple[str, ...]] = ("held",)
+class HeldInputs:
+    """The last inputs of every convolution."""
 
-    def __init__(self, weight: Array, bias: Array) -> None:
-        channels, inputs, kernel = weight.shape
-        self.matrix = np.ascontiguousarray(weight.transpose(2, 1, 0).reshape(kernel * inputs, channels))
-        self.bias = bias
-        self.held = deque(np.zeros((SIDE, inputs), np.float32))
+    moves: ClassVar[tuple[str, ...]] = ("inputs",)
 
-    def step(self, x: Array) -> Array | None:
-        self.held.append(x)
-        return self._output() if len(self.held) == KERNEL else None
+    def __init__(self, inputs: list[HeldRows]) -> None:
+        self.inputs = inputs
 
-    def finish(self) -> list[Array]:
-        inputs = len(self.matrix) // KERNEL
-        outputs = [self.step(np.zeros(inputs, np.float32)) for _ in range(SIDE)]
-        return [y for y in outputs if y is not None]
 
-    def _output(self) -> Array:
-        y: Array = np.maximum(np.concatenate(self.held) @ self.matrix + self.bias, 0.0)
-        for _ in range(STRIDE):
-            self.held.popleft()
-        return y
+class Levelled:
+    """A front end whose frames are taken relative to the level of speech so far."""
+
+    def __init__(self, front: Front) -> None:
+        self.front = front
+
+    def begin(self) -> "HeldLevel":
+        return HeldLevel(self.front.begin())
+
+    def push(self, held: Sequence["HeldLevel"], frames: Sequence[Array]) -> list[Array]:
+        levelled = [one.level.push(block) for one, block in zip(held, frames, strict=True)]
+        return self.front.push([one.below for one in held], levelled)
+
+    def finish(self, held: "HeldLevel") -> Array:
+        return self.front.finish(held.below)
+
+
+class HeldLevel:
+    """The level so far, and what the front end below holds."""
+
+    moves: ClassVar[tuple[str, ...]] = ("below", "level")
+
+    def __init__(self, below: Any) -> None:
+        self.below, self.level = below, RunningLevel()
+
+
+def _product(weight: Array, bias: Array) -> Product:
+    """A convolution ``(channels, inputs, kernel)`` as a product with the rows of a window."""
+    channels, inputs, kernel = weight.shape
+    return Product(weight.transpose(0, 2, 1).reshape(channels, kernel * inputs), bias)
+
+
+def _divided(rows: Array, blocks: Sequence[Array]) -> list[Array]:
+    """Rows in parts as long as the blocks."""
+    return np.split(rows, np.cumsum([len(block) for block in blocks])[:-1])
 
 
 def stream_cost(run: Callable[[], object], frames: int) -> float:

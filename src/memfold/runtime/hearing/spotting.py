@@ -1,8 +1,7 @@
 """When a command has been said: log ratios smoothed over a window, and a threshold; NumPy alone."""
 
 import math
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
 from typing import ClassVar
 
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-__all__ = ["Event", "Spotter", "Spotting", "log_ratios", "smoothed", "spotted", "threshold_for"]
+__all__ = ["Event", "Spotter", "Spotting", "log_ratios", "smoothed", "spot", "spotted", "threshold_for"]
 
 Array = NDArray[np.float32]
 BEFORE = -10.0  # log ratio of what was before the first step
@@ -74,7 +73,7 @@ class Spotter:
 
     def __init__(self, spotting: Spotting, commands: int) -> None:
         self.spotting = spotting
-        self.held = deque([np.full(commands, BEFORE, np.float32)] * spotting.window, spotting.window)
+        self.held = np.full((spotting.window - 1, commands), BEFORE, np.float32)  # log ratios of the last steps
         self.steps = 0  # that were taken
         self.above = False  # whether the last score was at the threshold or above
         self.begun: Event | None = None  # that is not reported yet
@@ -89,12 +88,13 @@ class Spotter:
     def begun_event(self, fields: list[float]) -> None:
         self.begun = Event(int(fields[0]), int(fields[1]), float(fields[2])) if fields else None
 
-    def step(self, logits: Array) -> Event | None:
-        """Take a step's logits ``(K + 1,)``; the event that they complete, if they do."""
-        self.held.append(log_ratios(logits))
-        mean = np.mean(self.held, axis=0)
-        command = int(mean.argmax())
-        score, step = float(mean[command]), self.steps
+    def push(self, logits: Array) -> list[Event]:
+        """Take the logits ``(T, K + 1)`` of some more steps; the events that they complete."""
+        return spot([self], [logits])[0]
+
+    def take(self, command: int, score: float) -> Event | None:
+        """Take a step's likeliest command and its averaged log ratio; the event that they complete, if they do."""
+        step = self.steps
         above = score >= self.spotting.threshold
         if above and not self.above and step >= self.silent_until:
             self.begun = Event(step, command, score)
@@ -111,13 +111,34 @@ class Spotter:
         event, self.begun = self.begun, None
         return event
 
-    def follow(self, logits: Iterable[Array]) -> Iterator[Event]:
-        """All events of a whole recording's logits."""
-        for row in logits:
-            if event := self.step(row):
-                yield event
-        if event := self.finish():
-            yield event
+    def follow(self, logits: Array) -> list[Event]:
+        """All events of the rest of a recording's logits ``(T, K + 1)``."""
+        events, last = self.push(logits), self.finish()
+        return events if last is None else [*events, last]
+
+
+def spot(spotters: Sequence[Spotter], logits: Sequence[Array]) -> list[list[Event]]:
+    """Of some spotters of one kind, each once, the events that some more steps' logits ``(T, K + 1)`` complete.
+
+    Those with as many steps are averaged together; sums go from the earliest step to the last, so that a spotter's bits
+    do not depend on the others, nor on how its steps are divided.
+    """
+    events: list[list[Event]] = [[] for _ in spotters]
+    for count in {len(rows) for rows in logits} - {0}:
+        which = [i for i, rows in enumerate(logits) if len(rows) == count]
+        window = spotters[which[0]].spotting.window
+        ratios = np.stack([np.concatenate([spotters[i].held, log_ratios(logits[i])]) for i in which])
+        total = ratios[:, :count].copy()
+        for later in range(1, window):
+            total += ratios[:, later : later + count]
+        mean = total / np.float32(window)
+        commands = mean.argmax(2)
+        scores = np.take_along_axis(mean, commands[..., None], 2)[..., 0]
+        for k, (i, steps) in enumerate(zip(which, zip(commands.tolist(), scores.tolist(), strict=True), strict=True)):
+            spotters[i].held = ratios[k, count:].copy()
+            taken = (spotters[i].take(command, score) for command, score in zip(*steps, strict=True))
+            events[i] = [event for event in taken if event is not None]
+    return events
 
 
 def smoothed(ratios: Array, window: int) -> Array:

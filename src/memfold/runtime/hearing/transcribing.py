@@ -1,7 +1,7 @@
 """A recogniser of speech without torch; a causal one writes along."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -9,14 +9,14 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from memfold.data.features import SHIFT, FrameStream, LogMel
+from memfold.data.features import SHIFT, LogMel
 from memfold.engine import fold, pack
 from memfold.errors import InputError
 from memfold.formats.directory import TEXTS
 from memfold.runtime.hearing.level import levelled, parted
-from memfold.runtime.hearing.live import LevelledStream, Listener, StackedStream
+from memfold.runtime.hearing.live import Levelled, Listener, Listeners, Stacked
 from memfold.runtime.hearing.search import Alphabet, CharacterModel, SearchWeights, Segment, Transcript, log_softmax
-from memfold.runtime.pipeline import Pipeline, Session
+from memfold.runtime.hearing.together import HearingPipeline, HearingPool, HearingSession
 from memfold.runtime.weights import Weights
 
 __all__ = ["LEAST_PART", "TranscribeSettings", "Transcribing"]
@@ -72,11 +72,10 @@ class TranscribeSettings:
         return max(1, round(self.pause / self.step_seconds))
 
 
-class Transcribing(Pipeline[TranscribeSettings]):
+class Transcribing(HearingPipeline[TranscribeSettings]):
     """What is said, in recordings; by a causal network also in sound that still comes in."""
 
     settings_type = TranscribeSettings
-    hears = True
 
     def build(self, weights: Weights, files: Mapping[str, bytes]) -> None:
         its = self.settings
@@ -100,10 +99,12 @@ class Transcribing(Pipeline[TranscribeSettings]):
             return None
         return CharacterModel([its.alphabet.encode(text) for text in self.texts], len(its.alphabet.characters))
 
-    def listener(self) -> Listener:
-        """The network step by step."""
-        front = StackedStream(self.mean, self.scale, self.settings.stacked)
-        return Listener(LevelledStream(front), self.layers, self.head)
+    def listeners(self, most: int = 1) -> Listeners:
+        front = Stacked(self.mean, self.scale, self.settings.stacked)
+        return Listeners(Levelled(front), self.layers, self.head, most)
+
+    def heard(self, frames: Samples) -> Samples:
+        return frames.astype(np.float16).astype(np.float32)  # as whole recordings are kept
 
     def log_p(self, frames: NDArray[np.floating[Any]]) -> Samples:
         """Log-probabilities ``(S, 1 + V)`` of a whole recording's frames ``(T, M)``; by a network of both directions,
@@ -149,34 +150,41 @@ class Transcribing(Pipeline[TranscribeSettings]):
             raise InputError(
                 "this model reads recordings in both directions, so that it has no answer before their end"
             )
-        return TranscribeSession(self)
+        return self.session(self.listeners().open())
+
+    def session(self, listener: Listener) -> "TranscribeSession":
+        return TranscribeSession(self, listener)
+
+    def pool(self, most: int) -> HearingPool:
+        self.open()  # which refuses a model of both directions
+        return super().pool(most)
+
+    def answered(
+        self, sessions: Sequence["TranscribeSession"], outputs: Sequence[Samples]
+    ) -> list[list[dict[str, Any]]]:
+        return [session.take(y) for session, y in zip(sessions, outputs, strict=True)]
 
 
-class TranscribeSession(Session):
+class TranscribeSession(HearingSession):
     """Sound as it comes."""
 
-    moves: ClassVar[tuple[str, ...]] = ("frames", "listener", "transcript", "said")
+    moves: ClassVar[tuple[str, ...]] = (*HearingSession.moves, "transcript", "said")
     pipeline: Transcribing
 
-    def __init__(self, pipeline: Transcribing) -> None:
-        super().__init__(pipeline)
-        self.frames = FrameStream(pipeline.features)
-        self.listener = pipeline.listener()
+    def __init__(self, pipeline: Transcribing, listener: Listener) -> None:
+        super().__init__(pipeline, listener)
         self.transcript = pipeline.transcript()
         self.said = ""
 
-    def push(self, given: Samples) -> list[dict[str, Any]]:
-        """Take some more samples ``(N,)`` at the model's rate.
+    def take(self, outputs: Samples) -> list[dict[str, Any]]:
+        """Take the network's outputs ``(T', 1 + V)`` at some more steps.
 
         Returns:
             ``{"time": ..., "partial": ...}`` whenever the text so far changes, ``{"start": ..., "end": ..., "text":
             ...}`` after a pause; seconds from the beginning.
         """
         lines = []
-        for frame in self.frames.push(np.asarray(given, np.float32)):
-            y = self.listener.step(frame.astype(np.float16).astype(np.float32))  # as whole recordings are kept
-            if y is None:
-                continue
+        for y in outputs:
             lines += self._step(y)
             if (now := self.transcript.partial()) != self.said and now:
                 lines.append({"time": self._seconds(self.transcript.steps), "partial": now})

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from memfold.runtime.monitoring.cold import ColdStream
 from memfold.runtime.monitoring.features import Features, FeatureSize
@@ -14,7 +15,7 @@ from memfold.runtime.monitoring.news import News
 from memfold.runtime.monitoring.runs import Gaps
 from memfold.runtime.monitoring.tail import Tail
 from memfold.runtime.monitoring.variable import Variable
-from memfold.stream import Stream
+from memfold.stream import Row, Stream
 
 __all__ = ["Judgement", "Monitor", "score_of"]
 
@@ -59,7 +60,8 @@ class Monitor:
 
     Args:
         size, day: of the features.
-        stream: the network, step by step, whose state becomes the monitor's; None for the bundled forecaster.
+        stream: the network, step by step, whose state becomes the monitor's, or a row of one that steps many monitors;
+            None for the bundled forecaster.
         span: points over which errors are averaged: one that lasts weighs more than one that does not.
         rest: points after a score during which only a higher one is news.
         block: points of a block of the coarse shape.
@@ -72,26 +74,34 @@ class Monitor:
         self,
         size: FeatureSize,
         day: int,
-        stream: Stream | None,
+        stream: Stream | Row | None,
         span: int,
         rest: int,
         block: int,
         learner: Callable[[Sequence[float], Sequence[float]], Stream | None] | None = None,
     ) -> None:
         self.features = Features(size, day)
-        self.stream: Stream | ColdStream = ColdStream(self.features) if stream is None else stream
+        self.stream: Stream | Row | ColdStream = ColdStream(self.features) if stream is None else stream
         self.learner = learner
         self.variables = [Variable(span, block) for _ in range(size.variables)]
         self.lasting, self.joint_tail, self.gaps = Lasting(size.variables), Tail(), Gaps()
         self.news = News(rest)
         self._x = np.zeros(size.count, np.float32)
+        self._row: Sequence[float] = ()
 
     def step(self, time: float, values: Sequence[float]) -> Judgement:
         """Judge the values at a time (seconds, or any number that rises), then take them into account."""
-        features = self.features
-        row = features.next(time)
-        self._x[:] = row
-        out = self.stream.step(self._x).tolist()
+        return self.judge(time, values, self.stream.step(self.features_at(time)))
+
+    def features_at(self, time: float) -> NDArray[np.float32]:
+        """What the network takes before the values at a time are known, ``(F,)``; the next time overwrites it."""
+        self._row = self.features.next(time)
+        self._x[:] = self._row
+        return self._x
+
+    def judge(self, time: float, values: Sequence[float], outputs: NDArray[np.float32]) -> Judgement:
+        """Judge the values at a time by what the network made of `features_at` of it, ``(2V,)``."""
+        features, out = self.features, outputs.tolist()
         count = features.variables
         # Every variable alone: what was expected of it, and how unusual its value is.
         expected: list[float] = []
@@ -117,7 +127,7 @@ class Monitor:
         reason = min(chances, key=chances.__getitem__)
         probability = chances[reason]
         seen = features.add(values)
-        if self.learner is not None and (renewed := self.learner(row, seen)) is not None:
+        if self.learner is not None and (renewed := self.learner(self._row, seen)) is not None:
             assert isinstance(self.stream, Stream)
             renewed.state = self.stream.state
             self.stream = renewed

@@ -4,16 +4,22 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
 from memfold.data.written import Times
 from memfold.errors import InputError
 from memfold.runtime.monitoring.features import FeatureSize
 from memfold.runtime.monitoring.lines import LineReader, Reading
 from memfold.runtime.monitoring.monitor import Judgement, Monitor
-from memfold.runtime.pipeline import Pipeline, Session
+from memfold.runtime.pipeline import Pipeline, Pool, Session
+from memfold.runtime.state import packed, unpacked
 from memfold.runtime.weights import Weights
-from memfold.stream import Stream
+from memfold.stream import Row, Stream
 
 __all__ = ["History", "WatchSettings", "Watching"]
+
+
+MOST_SERIES = 100  # of a session among many: each takes memory for as long as the session lasts
 
 
 @dataclass(frozen=True)
@@ -78,18 +84,28 @@ class Watching(Pipeline[WatchSettings]):
 
     def build(self, weights: Weights, files: Mapping[str, bytes]) -> None:
         its = self.settings
+        self._after_history: dict[str, bytes] = {}  # states of monitors, by the name of the series
         self.layers = weights.recurrent("lstm", "lstm", its.size.count, its.hidden_size, gates=4)
         self.head = weights.linear("head", its.hidden_size, 2 * its.size.variables)
 
-    def monitor(self, day: int = 0) -> Monitor:
+    @property
+    def is_pooled(self) -> bool:
+        """Whether the networks of many monitors can step together."""
+        its = self.settings
+        return not (its.online or its.cold or self.network)
+
+    def monitor(self, day: int = 0, row: Row | None = None) -> Monitor:
         """A monitor that has seen nothing yet, of a series with so many points a day.
+
+        Args:
+            row: of a network of its own, or of one that steps many monitors; a network of its own when None.
 
         Raises:
             InputError: it is to go on learning, which takes torch.
         """
         its = self.settings
         if not its.online:
-            network = self.network() if self.network else Stream(self.layers, self.head)
+            network = row or (self.network() if self.network else Stream(self.layers, self.head))
             return Monitor(its.size, day, None if its.cold else network, its.span, its.rest, its.block)
         if self.learning is None:
             raise InputError("this model goes on learning while it watches (online=true), which takes torch")
@@ -107,6 +123,22 @@ class Watching(Pipeline[WatchSettings]):
 
     def open(self) -> "WatchSession":
         return WatchSession(self)
+
+    def pool(self, most: int) -> Pool:
+        return WatchPool(self, most) if self.is_pooled else Pool(self, most)
+
+    def follow_history(self, monitor: Monitor, history: History) -> None:
+        """Have a monitor that has seen nothing see the end of what the model was trained on."""
+        if self.learning is not None or self.network is not None:  # what steps has a state of its own
+            for time, values in zip(history.times, history.values, strict=True):
+                monitor.step(time, values)
+            return
+        if history.name not in self._after_history:
+            for time, values in zip(history.times, history.values, strict=True):
+                monitor.step(time, values)
+            self._after_history[history.name] = packed(monitor, self.fingerprint)
+        else:
+            unpacked(monitor, self._after_history[history.name], self.fingerprint)
 
     def said(self, judgement: Judgement) -> dict[str, Any]:
         """A judgement as a line of JSON has it."""
@@ -134,9 +166,10 @@ class WatchSession(Session):
 
     pipeline: Watching
 
-    def __init__(self, pipeline: Watching) -> None:
+    def __init__(self, pipeline: Watching, pool: "WatchPool | None" = None) -> None:
         super().__init__(pipeline)
         its = pipeline.settings
+        self.pool = pool
         self.lines = LineReader(its.variables, its.calendar, its.written, its.time, its.id)
         self.names: dict[str, int] = {}  # of series -> places of their monitors
         self.monitors: list[Monitor] = []
@@ -151,23 +184,32 @@ class WatchSession(Session):
         Returns:
             What ``memfold stream`` prints of it; nothing for a header or an empty line.
         """
-        if isinstance(given, tuple):
-            time, values = given
-            reading: Reading | None = Reading("", float(time), [float(value) for value in values], {})
-        else:
-            reading = self.lines.read(given)
+        reading = self.read(given)
         if reading is None:
             return []
         judgement = self.monitor(reading.name).step(reading.time, reading.values)
         return [{**reading.shown, **self.pipeline.said(judgement)}]
 
+    def read(self, given: "str | Mapping[str, Any] | tuple[float, Sequence[float]]") -> Reading | None:
+        """The reading of what `push` is given; None of a header or an empty line.
+
+        Raises:
+            InputError: it is none.
+        """
+        if not isinstance(given, tuple):
+            return self.lines.read(given)
+        time, values = given
+        return Reading("", float(time), [float(value) for value in values], {})
+
     def monitor(self, name: str) -> Monitor:
         """The monitor of a series."""
         if name not in self.names:
+            if self.pool and len(self.names) == MOST_SERIES:
+                raise InputError(f"{MOST_SERIES} series at most in one of many sessions, and {name!r} is another one")
             history = self._history(name)
             monitor = self._begin(name, history)
-            for time, values in zip(history.times, history.values, strict=True) if history else ():
-                monitor.step(time, values)
+            if history:
+                self.pipeline.follow_history(monitor, history)
         return self.monitors[self.names[name]]
 
     def _history(self, name: str) -> History | None:
@@ -177,8 +219,9 @@ class WatchSession(Session):
         return next((one for one in history if only or one.name == name), None)
 
     def _begin(self, name: str, history: History | None) -> Monitor:
+        row = self.pool.row() if self.pool else None
         self.names[name] = len(self.monitors)
-        self.monitors.append(self.pipeline.monitor(history.day if history else 0))
+        self.monitors.append(self.pipeline.monitor(history.day if history else 0, row))
         return self.monitors[-1]
 
     def outline(self) -> list[str]:
@@ -187,6 +230,58 @@ class WatchSession(Session):
     def follow(self, outline: Any) -> None:
         for name in outline:
             self._begin(str(name), self._history(str(name)))
+
+
+class WatchPool(Pool):
+    """Many series, of many sessions, in the rows of one network."""
+
+    def __init__(self, pipeline: Watching, most: int) -> None:
+        super().__init__(pipeline, most)
+        self.stream = Stream(pipeline.layers, pipeline.head, streams=most)
+        self._rows = list(range(most))[::-1]
+
+    def begin(self, place: int) -> Session:
+        return WatchSession(self.pipeline, self)
+
+    def close(self, session: Session) -> None:
+        assert isinstance(session, WatchSession)
+        for monitor in session.monitors:
+            if isinstance(monitor.stream, Row):
+                self._rows.append(monitor.stream.row)
+        super().close(session)
+
+    def row(self) -> Row | None:
+        """A row that no monitor has; None where sessions watch so many series that there is none left."""
+        if not self._rows:
+            return None
+        self.stream.reset([row := self._rows.pop()])
+        return Row(self.stream, row)
+
+    def push(self, sessions: Sequence[Any], given: Sequence[Any]) -> list[list[Any] | InputError]:
+        answers: list[list[Any] | InputError] = [[] for _ in sessions]
+        together: list[tuple[int, Reading, Monitor]] = []
+        for i, (session, one) in enumerate(zip(sessions, given, strict=True)):
+            try:
+                if (reading := session.read(one)) is None:
+                    continue
+                monitor = session.monitor(reading.name)
+            except InputError as error:
+                answers[i] = error
+                continue
+            if isinstance(monitor.stream, Row):
+                together.append((i, reading, monitor))
+            else:
+                answers[i] = [self.said(reading, monitor.step(reading.time, reading.values))]
+        if together:
+            x = np.stack([monitor.features_at(reading.time) for _, reading, monitor in together])
+            outputs = self.stream.step_rows([monitor.stream.row for _, _, monitor in together], x)  # type: ignore[union-attr]
+            for (i, reading, monitor), y in zip(together, outputs, strict=True):
+                answers[i] = [self.said(reading, monitor.judge(reading.time, reading.values, y))]
+        return answers
+
+    def said(self, reading: Reading, judgement: Judgement) -> dict[str, Any]:
+        """A judgement of a reading as a line of JSON has it."""
+        return {**reading.shown, **self.pipeline.said(judgement)}
 
 
 def _short(value: float) -> float:

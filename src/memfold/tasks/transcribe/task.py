@@ -426,9 +426,10 @@ class SpeechRecognizer(RateOfRecordings, Task):
 
     def _time_of_a_frame(self, frames: NDArray[np.float16]) -> float:
         """Microseconds of one core that the network takes for a frame of a stream, frames and search apart."""
-        listener = self.recogniser.listener()
-        some = list(np.repeat(frames.astype(np.float32), 1 + 1000 // len(frames), axis=0))
-        return stream_cost(lambda: [listener.step(frame) for frame in some], len(some))
+        listener = self.recogniser.listeners().open()
+        some = np.repeat(frames.astype(np.float32), 1 + 1000 // len(frames), axis=0)
+        tenths = np.array_split(some, len(some) // 10)  # of a second, as sound comes
+        return stream_cost(lambda: [listener.push(frames) for frames in tenths], len(some))
 
     # -- models on disk --------------------------------------------------------------------------------------
 
