@@ -505,6 +505,56 @@ def _typed_lines() -> Iterator[str]:
         yield line.rstrip("\n")
 
 
+@app.command("serve")
+def serve_models(
+    models: Annotated[list[str], typer.Argument(metavar="[NAME=]DIR...", help="Folders of models.")],
+    host: Annotated[str, typer.Option(help="Address to listen on; another than this machine's takes --tokens.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8000,
+    tokens: Annotated[
+        Path | None,
+        typer.Option(help="File with a line for each client: name sha256 [streams] [per-second] [admin]."),
+    ] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option(help="File of the key that signs states, made when it is not there; so they outlive the server."),
+    ] = None,
+    watch: Annotated[
+        float | None, typer.Option(min=0.1, help="Seconds between two looks for a model that was written anew.")
+    ] = None,
+    cert: Annotated[Path | None, typer.Option(help="Certificate of TLS, in PEM; with --cert-key.")] = None,
+    cert_key: Annotated[Path | None, typer.Option(help="Its private key.")] = None,
+    settings: Annotated[
+        list[str],
+        typer.Option("--set", metavar="NAME=VALUE", help="Limits, such as streams=2000 idle_seconds=60."),
+    ] = [],  # noqa: B006
+) -> None:
+    """Serve models: whole inputs by HTTP, streams by WebSocket, a page to try them at /.
+
+    POST /v1/models/NAME/predict answers as memfold predict, the WebSocket /v1/models/NAME/stream as memfold stream.
+    Without --tokens programs of this machine alone are answered. SIGTERM and Ctrl-C hand the streams' states back,
+    SIGHUP has the models read again.
+
+    Example: memfold serve model --port 8000
+    """
+    from memfold.serve import Limits, serve
+    from memfold.tasks.parameters import keywords_of, parse_settings
+
+    limits = Limits(**parse_settings(keywords_of(Limits), "memfold serve", settings))
+    serve(
+        models,
+        host=host,
+        port=port,
+        tokens=tokens,
+        key=key,
+        watch=watch,
+        certificate=cert,
+        private_key=cert_key,
+        limits=limits,
+    )
+
+
 @app.command()
 def explain(
     model: Annotated[Path, typer.Argument(help="A model's folder.")],

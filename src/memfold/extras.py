@@ -16,6 +16,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "audio": (*_COMMON, "soundfile", "soxr", "jiwer", "scikit-learn"),
     "vision": (*_COMMON, "pillow", "scikit-learn", "scipy", "faster-coco-eval"),
     "export": ("onnx", "onnxscript", "onnxruntime"),
+    "serve": ("starlette", "uvicorn", "websockets", "prometheus-client"),
 }
 
 # Which of them a task is in.
@@ -26,7 +27,12 @@ TASKS_OF: dict[str, tuple[str, ...]] = {
     "vision": ("classify", "detect", "faces"),
 }
 
-_IMPORTED_AS = {"pillow": "PIL", "scikit-learn": "sklearn", "faster-coco-eval": "faster_coco_eval"}
+_IMPORTED_AS = {
+    "pillow": "PIL",
+    "scikit-learn": "sklearn",
+    "faster-coco-eval": "faster_coco_eval",
+    "prometheus-client": "prometheus_client",
+}
 # The package of every module that one of the extras brings.
 PACKAGES = {_IMPORTED_AS.get(package, package): package for brought in EXTRAS.values() for package in brought}
 

@@ -150,4 +150,4 @@ class Monitor:
 
 def score_of(probability: float) -> float:
     """0 to 1: a twentieth of the decimal digits of a probability."""
-    return min(-math.log10(max(probability, 1e-300)) / MOST_DIGITS, 1.0)
+    return min((0.0 - math.log10(max(probability, 1e-300))) / MOST_DIGITS, 1.0)
