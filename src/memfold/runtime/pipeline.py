@@ -71,7 +71,11 @@ class Session(ABC):
 
     def printed(self, given: Any) -> Iterator[str]:
         """What ``memfold stream`` writes for an input, piece by piece: an answer a line."""
-        return (f"{answer}\n" if isinstance(answer, str) else f"{TO_JSON(answer)}\n" for answer in self.push(given))
+        return (f"{self.line(answer)}\n" for answer in self.push(given))
+
+    def line(self, answer: Any) -> str:
+        """An answer as ``memfold stream`` writes it, without the line's end."""
+        return answer.removesuffix("\n") if isinstance(answer, str) else TO_JSON(answer)
 
     @property
     def state(self) -> bytes:

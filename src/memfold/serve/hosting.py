@@ -4,7 +4,7 @@ import asyncio
 import logging
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -178,9 +178,6 @@ class _LineSession(Session):
     def push(self, given: str) -> list[str]:
         with self.busy:
             return ["".join(self.task.respond(given))]
-
-    def printed(self, given: str) -> Iterator[str]:
-        return (f"{answer}\n" for answer in self.push(given))
 
     @property
     def state(self) -> bytes:

@@ -101,6 +101,8 @@ async def _serve(
     if watch is not None:
         tasks.append(asyncio.create_task(_watch(hosted, watch)))
     listening = asyncio.create_task(running.serve(sockets))
+    while not (running.started or listening.done()):
+        await asyncio.sleep(0.01)
     server.is_ready = True
     scheme, place = "https" if tls[0] else "http", sockets[0].getsockname()
     address = f"[{place[0]}]" if ":" in place[0] else place[0]

@@ -40,7 +40,7 @@ PACE = 1.0  # seconds between two looks at what idles
 LAST_WORD = 2.0  # seconds that a client has to read why its stream ends
 
 
-class _End(Exception):
+class _EndedError(Exception):
     """The stream ends; the reason is one of `CLOSES`."""
 
 
@@ -112,7 +112,7 @@ class Stream:
         reason = "finished"
         try:
             await self._go_along()
-        except _End as end:
+        except _EndedError as end:
             reason = str(end)
         except InputError:
             reason = "model replaced"
@@ -134,7 +134,7 @@ class Stream:
         metrics = self.streams.metrics
         try:
             if reason == "the server stops" and self.session is not None:
-                with suppress(InputError, _End, TimeoutError):
+                with suppress(InputError, _EndedError, TimeoutError):
                     await asyncio.wait_for(self._say({"state": await self._state()}), LAST_WORD)
             if reason not in ("", "finished"):
                 metrics.refused.labels(reason).inc()
@@ -174,7 +174,7 @@ class Stream:
         while True:
             message = await self.receive()
             if message["type"] == "websocket.disconnect":
-                raise _End("")
+                raise _EndedError("")
             arrived = self.last = time.monotonic()
             text, block = message.get("text"), message.get("bytes")
             size = len(text or block or b"")
@@ -186,7 +186,7 @@ class Stream:
                 self.session = await self.batcher.open()
             answers = await self.batcher.push(self.session, self._inputs(text, block))
             if answers or self.acknowledges:
-                await self._write("\n".join(_line(answer) for answer in answers))
+                await self._write("\n".join(self._line(answer) for answer in answers))
             self.streams.metrics.wait.labels(self.version.name).observe(time.monotonic() - arrived)
 
     async def _obey(self, command: str, value: Any) -> None:
@@ -194,13 +194,13 @@ class Stream:
         if command == "resume":
             if self.session is not None:
                 await self._say({"error": "resume comes first"})
-                raise _End("no such state")
+                raise _EndedError("no such state")
             try:
                 state = self.streams.signer.read(value, self.caller.name, self.version.name)
                 self.session = await self.batcher.open(state)
             except InputError as error:
                 await self._say({"error": str(error)})
-                raise _End("no such state") from None
+                raise _EndedError("no such state") from None
             await self._say({"resumed": True})
             return
         if self.session is None:
@@ -208,8 +208,8 @@ class Stream:
         if command == "finish":
             last = await self.batcher.ended(self.session)
             if last:
-                await self._write("\n".join(_line(answer) for answer in last))
-            raise _End("finished")
+                await self._write("\n".join(self._line(answer) for answer in last))
+            raise _EndedError("finished")
         try:
             await self._say({"state": await self._state()})
         except InputError as error:
@@ -224,14 +224,20 @@ class Stream:
         rate = self.version.rate
         if not rate:
             if text is None:
-                raise _End("a message of another kind")
+                raise _EndedError("a message of another kind")
             return text.splitlines() or [""]
         if block is None or len(block) % 2:
-            raise _End("a message of another kind")
+            raise _EndedError("a message of another kind")
         if len(block) > 2 * rate * self.streams.limits.message_seconds:
-            raise _End("too much sound in a message")
+            raise _EndedError("too much sound in a message")
         self.streams.metrics.sound.labels(self.version.name).inc(len(block) / 2 / rate)
         return [_samples(block)]
+
+    def _line(self, answer: Any) -> str:
+        if isinstance(answer, InputError):
+            return TO_JSON({"error": str(answer).removeprefix("standard input, ")})
+        line: str = self.session.line(answer)
+        return line
 
     async def _say(self, what: dict[str, Any]) -> None:
         await self._write(TO_JSON(what))
@@ -243,7 +249,7 @@ class Stream:
             try:
                 await self._send({"type": "websocket.send", "text": text})
             except OSError:
-                raise _End("") from None
+                raise _EndedError("") from None
             finally:
                 self.sending_since = None
 
@@ -263,9 +269,3 @@ def _command(text: str) -> tuple[str, Any] | None:
                 if (name == "resume" and isinstance(value, str)) or (name in ("state", "finish") and value is True):
                     return name, value
     return None
-
-
-def _line(answer: Any) -> str:
-    if isinstance(answer, InputError):
-        return TO_JSON({"error": str(answer).removeprefix("standard input, ")})
-    return answer.removesuffix("\n") if isinstance(answer, str) else TO_JSON(answer)

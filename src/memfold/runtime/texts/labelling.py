@@ -1,7 +1,7 @@
 """A classifier of texts that answers without torch."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -115,10 +115,9 @@ class LabelSession(Session):
         """A text's label and probabilities, as `Labelling.answer` gives them."""
         return self.pipeline.answer(given)
 
-    def printed(self, given: str) -> Iterator[str]:
-        (answer,) = self.push(given)
+    def line(self, answer: dict[str, Any]) -> str:
         label = answer["label"]
-        yield "\n" if label is None else f"{label}\t{answer['p'][label]:.3f}\n"
+        return "" if label is None else f"{label}\t{answer['p'][label]:.3f}"
 
 
 class _Network:
