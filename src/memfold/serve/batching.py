@@ -4,7 +4,8 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -118,7 +119,7 @@ class Batcher:
                 with self._lock:
                     self._tick([message for message in messages if message.session in self._open_sessions])
             except BaseException as error:  # a fault of ours: whoever is concerned is told, the others go on
-                self.loop.call_soon_threadsafe(_fail, messages, error)
+                self._tell(_fail, messages, error)
                 continue
             self._ticks.inc()
             self._rows.observe(len(messages))
@@ -126,7 +127,11 @@ class Batcher:
             unfinished = [one for one in messages if one.rest and one.session in self._open_sessions]
             with self._changed:
                 self._ready += unfinished
-            self.loop.call_soon_threadsafe(_answer, [message for message in messages if not message.rest])
+            self._tell(_answer, [message for message in messages if not message.rest])
+
+    def _tell(self, what: Callable[..., None], *arguments: Any) -> None:
+        with suppress(RuntimeError):  # the server has ended
+            self.loop.call_soon_threadsafe(what, *arguments)
 
     def _tick(self, messages: Sequence[_Message]) -> None:
         """Give each message's session one input."""

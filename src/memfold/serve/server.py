@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from memfold.serve.metrics import Metrics
 __all__ = ["serve"]
 
 log = logging.getLogger("memfold.serve")
+
+UNSENT_BYTES = 1 << 17
 
 
 class _Uvicorn(uvicorn.Server):
@@ -92,6 +95,8 @@ async def _serve(
         sockets = [config.bind_socket()]
     except SystemExit:
         raise InputError(f"port {port} of {host} cannot be listened on; it is taken, or reserved") from None
+    # Of each connection: what a client does not read waits in the system's memory, of which it takes megabytes else.
+    sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UNSENT_BYTES)
     running = _Uvicorn(config)
     for one in hosted.values():
         one.version.begin()
