@@ -4,18 +4,27 @@ They are those of Kaldi (Povey et al. 2011; its ``compute-fbank-feats`` and ``co
 NumPy's Fourier transform; a frame's bits do not depend on what is computed beside it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from memfold.engine import Product
 
-__all__ = ["CEPSTRA", "CEPSTRAL_BINS", "FLOOR", "FULL", "FrameStream", "LogMel", "cepstra", "cepstral_transform"]
+__all__ = [
+    "CEPSTRA",
+    "CEPSTRAL_BINS",
+    "FLOOR",
+    "FULL",
+    "FrameStream",
+    "LogMel",
+    "cepstra",
+    "cepstral_transform",
+    "windows_of",
+]
 
 Frames = NDArray[np.float32]
 Array = NDArray[np.float64]
@@ -26,7 +35,8 @@ PREEMPHASIS, LOWEST = 0.97, 20.0  # of a sample in the next; Hz
 POVEY = 0.85  # the power of its window
 FLOOR = float(np.finfo(np.float32).eps)
 CEPSTRA, CEPSTRAL_BINS, LIFTER = 13, 23, 22
-AT_ONCE = 256  # frames: what they take stays in the cache
+AT_ONCE = 32  # frames: what they take stays in the cache
+WINDOWS = 8 * AT_ONCE  # of a recording, whose samples are laid out for them
 
 
 @dataclass(frozen=True)
@@ -47,7 +57,7 @@ class LogMel:
 
     def of(self, samples: NDArray[np.float32]) -> Frames:
         """The frames ``(T, M)`` of a whole recording ``(N,)``."""
-        return self.frames(self.windows(samples))
+        return np.concatenate([self.frames(windows) for windows in self.windows(samples)])
 
     def count(self, samples: int) -> int:
         """How many frames so many samples make."""
@@ -74,11 +84,13 @@ class LogMel:
         """Samples from one frame to the next."""
         return SHIFT_MS * self.rate // 1000
 
-    def windows(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        """What each frame of samples ``(N,)`` looks at, ``(T, length)``; a view."""
-        if len(samples) < self.length:
-            return np.zeros((0, self.length), np.float32)
-        return sliding_window_view(samples, self.length)[:: self.shift]
+    def windows(self, samples: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+        """What the frames of samples ``(N,)`` look at, ``(T, length)``, some after the others: a frame's is longer than
+        the step to the next, so that those of an hour at once would take gigabytes."""
+        for first in range(0, max(self.count(len(samples)), 1), WINDOWS):
+            begin = first * self.shift
+            some = samples[begin : begin + (WINDOWS - 1) * self.shift + self.length]
+            yield windows_of([some], self.length, self.shift)[0]
 
     def frames(self, windows: NDArray[np.float32]) -> Frames:
         """The frames ``(T, M)`` of windows ``(T, length)``, which may be of different recordings: each by itself, so
@@ -106,9 +118,13 @@ class LogMel:
 
     def _of_centred(self, x: Array) -> Array:
         """Log energies ``(T, M)`` of windows ``(T, length)`` without their mean."""
-        x = x - PREEMPHASIS * np.concatenate([x[:, :1], x[:, :-1]], axis=1)
-        spectrum = np.fft.rfft(x * self._window, self._size, axis=1)[:, :-1]
-        power = np.square(spectrum.real) + np.square(spectrum.imag)
+        emphasised = x.copy()
+        emphasised[:, 1:] -= PREEMPHASIS * x[:, :-1]
+        emphasised[:, 0] -= PREEMPHASIS * x[:, 0]
+        emphasised *= self._window
+        spectrum = np.fft.rfft(emphasised, self._size, axis=1)[:, :-1]
+        power = np.square(spectrum.real)
+        power += np.square(spectrum.imag)
         return np.log(np.maximum(self._energies(power), FLOOR))
 
     @property
@@ -164,28 +180,44 @@ class FrameStream:
 
     def push(self, block: NDArray[np.float32]) -> Frames:
         """The frames ``(T, M)`` that some more samples complete."""
-        return self.features.frames(self.windows(block))
+        return self.features.of(self.take(block))
 
-    def windows(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
-        """What these frames look at, ``(T, length)``."""
-        features = self.features
+    def take(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The samples ``(N,)`` that these frames look at, with those after them, which are held."""
         sound = np.concatenate([self.held, block], dtype=np.float32)
-        windows = features.windows(sound)
-        self.held = sound[len(windows) * features.shift :]
-        return windows
+        self.held = sound[self.features.count(len(sound)) * self.features.shift :]
+        return sound
+
+
+def windows_of(rows: Sequence[NDArray[Any]], length: int, shift: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Windows over the rows of several arrays, none over two of them.
+
+    Args:
+        rows: of each ``(N, ...)``.
+        length, shift: rows of a window, and from the beginning of one to that of the next.
+
+    Returns:
+        The windows ``(T, length, ...)``, one array's after another's, and how many are of each.
+
+    >>> windows_of([np.arange(5), np.arange(2), np.arange(10, 14)], 3, 1)[0].tolist()
+    [[0, 1, 2], [1, 2, 3], [2, 3, 4], [10, 11, 12], [11, 12, 13]]
+    """
+    sizes = np.array([len(some) for some in rows])
+    counts = np.maximum((sizes - length) // shift + 1, 0)
+    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    first = np.repeat(np.cumsum(sizes) - sizes, counts) + within * shift
+    return np.concatenate(rows)[first[:, None] + np.arange(length)], counts
 
 
 def cepstra(samples: NDArray[np.float32], rate: int) -> Frames:
     """The first 13 cepstral coefficients of every frame, (T, 13), lifted; in place of the first, the log energy."""
     features, transformed = LogMel(rate, CEPSTRAL_BINS), Product(cepstral_transform())
-    windows = features.windows(samples)
-    result = np.zeros((len(windows), CEPSTRA), np.float32)
-    for first in range(0, len(windows), AT_ONCE):
-        some = slice(first, first + AT_ONCE)
-        x = _centred(windows[some])
-        result[some] = transformed(features._of_centred(x))
-        result[some, 0] = np.log(np.maximum(np.square(x).sum(1), FLOOR))
-    return result
+    result = []
+    for windows in features.windows(samples):
+        x = _centred(windows)
+        result.append(transformed(features._of_centred(x)))
+        result[-1][:, 0] = np.log(np.maximum(np.square(x).sum(1), FLOOR))
+    return np.concatenate(result).astype(np.float32)
 
 
 def cepstral_transform() -> Array:
@@ -197,9 +229,9 @@ def cepstral_transform() -> Array:
 
 
 def _centred(samples: NDArray[np.float32]) -> Array:
-    x = FULL * samples.astype(np.float64)
-    centred: Array = x - x.mean(1, keepdims=True)
-    return centred
+    x = np.multiply(samples, FULL, dtype=np.float64)
+    x -= x.mean(1, keepdims=True)
+    return x
 
 
 def _mel(frequency: Array) -> Array:

@@ -6,16 +6,18 @@ beside it, and however its frames are divided: products are the engine's, everyt
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from memfold.data.features import windows_of
 from memfold.engine import Product, get_num_threads, set_num_threads
 from memfold.runtime.hearing.level import RunningLevel
 from memfold.stream import Layer, Row, Stream
 
-__all__ = ["Convolved", "Front", "Levelled", "Listener", "Listeners", "Stacked", "stream_cost"]
+__all__ = ["Convolved", "Front", "Levelled", "Listener", "Listeners", "Stacked", "parts_of", "stream_cost"]
 
 KERNEL, STRIDE = 5, 2
 SIDE = KERNEL // 2  # inputs that an output looks at to either side of its own
@@ -23,6 +25,7 @@ SIDE = KERNEL // 2  # inputs that an output looks at to either side of its own
 EPSILON = 1e-5  # of the variance, as torch has it
 
 Array = NDArray[np.float32]
+Counts = NDArray[np.int64]
 
 
 class Front(Protocol):
@@ -93,7 +96,7 @@ class Listeners:
         for t in range(int(counts.max())):
             ready = firsts[: np.searchsorted(-counts[order], -t)] + t
             outputs[ready] = self.stream.step_rows(rows[: len(ready)], x[ready])
-        return np.split(outputs, ends[:-1])
+        return parts_of(outputs, counts)
 
 
 class HeldRows:
@@ -120,14 +123,15 @@ class HeldRows:
             raise ValueError(f"{len(rows)} rows are held, {self.most} at most")
         self.rows = np.array(rows, np.float32).reshape(len(rows), self.rows.shape[1])
 
-    def windows(self, rows: Array, length: int, shift: int) -> Array:
-        """Whatever some more rows complete of windows ``(T', length * C)`` that begin ``shift`` rows apart."""
-        all_rows = np.concatenate([self.rows, rows])
-        count = max(0, (len(all_rows) - length) // shift + 1)
-        self.rows = all_rows[count * shift :]
-        first = np.arange(count)[:, None] * shift + np.arange(length)
-        windows: Array = all_rows[first].reshape(count, length * all_rows.shape[1])
-        return windows
+
+def joined(held: Sequence[HeldRows], blocks: Sequence[Array], length: int, shift: int) -> tuple[Array, Counts]:
+    """Whatever some more rows of each complete of windows ``(T', length * C)`` that begin ``shift`` rows apart, and how
+    many are of each."""
+    rows = [np.concatenate([one.rows, block]) for one, block in zip(held, blocks, strict=True)]
+    windows, counts = windows_of(rows, length, shift)
+    for one, some, count in zip(held, rows, counts.tolist(), strict=True):
+        one.rows = some[count * shift :]
+    return windows.reshape(len(windows), length * rows[0].shape[1]), counts
 
 
 class Stacked:
@@ -145,14 +149,12 @@ class Stacked:
         return HeldRows(np.zeros((0, len(self.mean)), np.float32), self.frames - 1)
 
     def push(self, held: Sequence[HeldRows], frames: Sequence[Array]) -> list[Array]:
-        return [
-            rows.windows((block - self.mean) * self.scale, self.frames, self.frames)
-            for rows, block in zip(held, frames, strict=True)
-        ]
+        blocks = [(block - self.mean) * self.scale for block in frames]
+        return parts_of(*joined(held, blocks, self.frames, self.frames))
 
     def finish(self, held: HeldRows) -> Array:
         lacking = -len(held.rows) % self.frames
-        return held.windows(np.zeros((lacking, len(self.mean)), np.float32), self.frames, self.frames)
+        return joined([held], [np.zeros((lacking, len(self.mean)), np.float32)], self.frames, self.frames)[0]
 
 
 class Convolved:
@@ -189,14 +191,14 @@ class Convolved:
         return self._normalised([block])[0]
 
     def _convolved(self, k: int, held: Sequence["HeldInputs"], blocks: Sequence[Array]) -> list[Array]:
-        windows = [one.inputs[k].windows(block, KERNEL, STRIDE) for one, block in zip(held, blocks, strict=True)]
-        return _divided(np.maximum(self.convolutions[k](np.concatenate(windows)), 0.0), windows)
+        windows, counts = joined([one.inputs[k] for one in held], blocks, KERNEL, STRIDE)
+        return parts_of(np.maximum(self.convolutions[k](windows), 0.0), counts)
 
     def _normalised(self, blocks: Sequence[Array]) -> list[Array]:
         y = np.concatenate(blocks)
         centred = y - y.mean(1, keepdims=True)
         scaled = centred / np.sqrt(np.square(centred).mean(1, keepdims=True) + np.float32(EPSILON))
-        return _divided(scaled * self.gain + self.bias, blocks)
+        return parts_of(scaled * self.gain + self.bias, [len(block) for block in blocks])
 
 
 class HeldInputs:
@@ -240,9 +242,10 @@ def _product(weight: Array, bias: Array) -> Product:
     return Product(weight.transpose(0, 2, 1).reshape(channels, kernel * inputs), bias)
 
 
-def _divided(rows: Array, blocks: Sequence[Array]) -> list[Array]:
-    """Rows in parts as long as the blocks."""
-    return np.split(rows, np.cumsum([len(block) for block in blocks])[:-1])
+def parts_of(rows: Array, counts: Sequence[int] | Counts) -> list[Array]:
+    """Rows in parts of so many."""
+    ends = list(accumulate(counts))
+    return [rows[end - count : end] for end, count in zip(ends, counts, strict=True)]
 
 
 def stream_cost(run: Callable[[], object], frames: int) -> float:

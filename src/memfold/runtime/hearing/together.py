@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from memfold.data.features import FrameStream, LogMel
-from memfold.runtime.hearing.live import Listener, Listeners
+from memfold.data.features import FrameStream, LogMel, windows_of
+from memfold.runtime.hearing.live import Listener, Listeners, parts_of
 from memfold.runtime.pipeline import Pipeline, Pool, S, Session
 
 __all__ = ["HearingPipeline", "HearingPool", "HearingSession"]
@@ -50,9 +50,9 @@ class HearingPipeline(Pipeline[S]):
 
     def hear(self, sessions: Sequence["HearingSession"], blocks: Sequence[Samples]) -> list[list[Any]]:
         """What each of some sessions, all in rows of the same listeners, makes of some more samples ``(N,)``."""
-        windows = [session.frames.windows(block) for session, block in zip(sessions, blocks, strict=True)]
-        frames = self.heard(self.features.frames(np.concatenate(windows)))
-        divided = np.split(frames, np.cumsum([len(some) for some in windows])[:-1])
+        sounds = [session.frames.take(block) for session, block in zip(sessions, blocks, strict=True)]
+        windows, counts = windows_of(sounds, self.features.length, self.features.shift)
+        divided = parts_of(self.heard(self.features.frames(windows)), counts)
         outputs = sessions[0].listener.listeners.push([session.listener for session in sessions], divided)
         return self.answered(sessions, outputs)
 

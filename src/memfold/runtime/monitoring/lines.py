@@ -4,6 +4,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar
@@ -125,10 +126,23 @@ class LineReader:
                 if moment.tzinfo is not None and self.written.utc:
                     moment = moment.astimezone(UTC)
                 return moment.replace(tzinfo=UTC).timestamp()
-            return self._as_written(text)
+            moment_alone = self._plain(text)
+            return self._as_written(text) if moment_alone is None else moment_alone.replace(tzinfo=UTC).timestamp()
         except (TypeError, ValueError):
             kind = "a date such as 2014-07-01 00:30:00" if self.dates else "a number"
             raise self._error(f"{text!r} is not {kind}") from None
+
+    def _plain(self, text: Any) -> datetime | None:
+        """A time without a zone that is written as ISO 8601 has it, or as the format of the file's says; None for any
+        other, which takes a hundred times as long to read."""
+        if self.written.zone or not isinstance(text, str):
+            return None
+        if self.written.kind == "datetime" and _ISO.fullmatch(text):
+            return datetime.fromisoformat(text)
+        if self.written.kind == "text" and self.written.format:
+            with suppress(ValueError):
+                return datetime.strptime(text, self.written.format)
+        return None
 
     def _as_written(self, text: Any) -> float:
         """The time of one that is written as those of the file were.
@@ -152,6 +166,7 @@ class LineReader:
         return InputError(f"standard input, line {self.lines}: {what}")
 
 
+_ISO = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d{1,6})?)?)?")
 _NUMBER = re.compile(r"\s*[-+]?([\d.]+(e[-+]?\d+)?|nan|inf|infinity)\s*", re.IGNORECASE)
 
 
