@@ -229,9 +229,7 @@ def answered(pipeline: Pipeline[Any], messages: Sequence[bytes]) -> list[str]:
         given: Any = (
             np.frombuffer(one, "<i2").astype(np.float32) / np.float32(32768) if pipeline.hears else one.decode()
         )
-        found.append(
-            "\n".join(answer if isinstance(answer, str) else TO_JSON(answer) for answer in session.push(given))
-        )
+        found.append("\n".join(session.line(answer) for answer in session.push(given)))
     return found
 
 
