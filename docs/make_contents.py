@@ -30,6 +30,7 @@ MODULES = (
     "memfold.tasks",
     "memfold.runtime",
     "memfold.export",
+    "memfold.serve",
     "memfold.formats",
     "memfold.explain",
     "memfold.explorer",
@@ -51,7 +52,7 @@ SECTIONS = (
     ),
 )
 # The order of pages that one pattern finds.
-FIRST = ("install", "lstm", *TASKS, "export", "runtime", "explore", "explain", "learn", *MODULES)
+FIRST = ("install", "lstm", *TASKS, "export", "runtime", "serve", "explore", "explain", "learn", *MODULES)
 
 BEGINNINGS = {
     "en": f"""\

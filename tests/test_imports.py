@@ -29,7 +29,7 @@ FLOORS = (
     ("tasks",),
     ("export", "pretrained"),
     ("explorer", "lab"),
-    ("bench", "demo", "doctor"),
+    ("bench", "demo", "doctor", "serve"),
     ("cli",),
     ("__main__",),
 )
