@@ -131,7 +131,7 @@ def test_a_line_is_answered_as_by_stream(running: Running, name: str) -> None:
 def test_a_model_without_streams_says_so(running: Running) -> None:
     status, _, answer = running.ask("/v1/models/classify")
     assert (status, answer["stream"]) == (200, None)
-    for name in ("classify", "nothing"):
+    for name in ("classify", "forecast", "nothing"):
         with pytest.raises(InvalidStatus, match="404"), running.stream(name):
             pass
 

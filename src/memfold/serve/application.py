@@ -32,7 +32,7 @@ Scope = dict[str, Any]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 
-OPEN_TO_ALL = ("/", "/page.js", "/page.css", "/healthz", "/readyz", "/openapi.json")
+OPEN_TO_ALL = ("/", "/favicon.ico", "/page.js", "/page.css", "/healthz", "/readyz", "/openapi.json")
 # The page runs its own script and calls its own server, nothing else.
 POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' blob: data:"
 HEADERS = {
@@ -64,6 +64,7 @@ class Server:
         self._workers = ThreadPoolExecutor(WORKERS, "predict")
         routes = [
             *(Route(path, self._page) for path in PAGE),
+            Route("/favicon.ico", lambda request: Response(status_code=204)),
             Route("/healthz", self._healthz),
             Route("/readyz", self._readyz),
             Route("/metrics", self._metrics),

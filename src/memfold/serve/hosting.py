@@ -51,7 +51,7 @@ class Version:
         try:
             self._read_streams(path, limits)
         except InputError as error:
-            self.why_no_stream = str(error)
+            self.pool, self.why_no_stream = None, str(error)
         if sha256(path / CONFIG) != self.sha256:
             raise InputError(f"{path}: was changed while it was read")
         self.name, self.metrics = name, metrics

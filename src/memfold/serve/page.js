@@ -7,7 +7,7 @@ const WORDS = {
     predict: "Predict", stream: "Line by line", stop: "Stop", microphone: "Microphone", file: "File",
     working: "Working …", listening: "Listening …", nothing: "Nothing to answer yet.", ended: "The stream has ended",
     text: "Text", csv: "Table (CSV)", rows: "rows", none: "This server has no models.", offline: "The server does not answer.",
-    more: "The first {n} of {all} rows are shown.", tooMuch: "No microphone: {why}", chart: "Chart of the answer",
+    more: "The first {n} of {all} rows are shown.", tooMuch: "No microphone: {why}", chart: "Chart of the answer", answer: "Answer",
     picture: "The picture, with what was found",
   },
   zh: {
@@ -15,7 +15,7 @@ const WORDS = {
     predict: "预测", stream: "逐行处理", stop: "停止", microphone: "麦克风", file: "文件",
     working: "正在计算……", listening: "正在听……", nothing: "暂无结果。", ended: "流已结束",
     text: "文本", csv: "表格（CSV）", rows: "行", none: "此服务器没有模型。", offline: "服务器没有响应。",
-    more: "共 {all} 行，仅显示前 {n} 行。", tooMuch: "无法使用麦克风：{why}", chart: "结果图",
+    more: "共 {all} 行，仅显示前 {n} 行。", tooMuch: "无法使用麦克风：{why}", chart: "结果图", answer: "结果",
     picture: "图片及识别结果",
   },
 };
@@ -105,28 +105,31 @@ function tableOf(rows) {
 // Lines over the rows: what was given and expected, the band of an interval, dots for alarms.
 function chartOf(rows) {
   const some = rows.slice(-MOST_POINTS);
-  const isNumber = (name) => some.every((row) => typeof row[name] === "number");
-  const names = Object.keys(some[0] ?? {});
-  const low = names.find((name) => /^lo/.test(name) && isNumber(name));
-  const high = names.find((name) => /^hi/.test(name) && isNumber(name));
-  const lines = names.filter((name) => ["y", "value", "forecast", "expected", "mean"].includes(name) && isNumber(name)).slice(0, 2);
+  const number = (row, name) => (row[name] === "" || row[name] === null ? NaN : Number(row[name]));
+  const isNumber = (name) => some.every((row) => Number.isFinite(number(row, name)));
+  const names = Object.keys(some[0] ?? {}).filter(isNumber);
+  const low = names.find((name) => /^lo/.test(name));
+  const high = names.find((name) => /^hi/.test(name));
+  const expected = names.find((name) => /^expected/.test(name));
+  const given = expected && names.find((name) => expected.endsWith(`_${name}`));
+  const lines = [...new Set([given, "y", "value", expected, "forecast"])].filter((name) => names.includes(name)).slice(0, 2);
   if (some.length < 2 || !lines.length) return [];
-  const values = [...lines, ...(low && high ? [low, high] : [])].flatMap((name) => some.map((row) => row[name]));
+  const values = [...lines, ...(low && high ? [low, high] : [])].flatMap((name) => some.map((row) => number(row, name)));
   const least = Math.min(...values);
   const span = Math.max(...values) - least || 1;
   const x = (place) => (600 * place) / (some.length - 1);
   const y = (value) => 150 - (140 * (value - least)) / span;
   const svg = draw("svg", { viewBox: "0 0 600 160", role: "img", "aria-label": `${words.chart}: ${lines.join(", ")}` });
   if (low && high) {
-    const there = some.map((row, place) => `${x(place)},${y(row[high])}`);
-    const back = some.map((row, place) => `${x(place)},${y(row[low])}`).reverse();
+    const there = some.map((row, place) => `${x(place)},${y(number(row, high))}`);
+    const back = some.map((row, place) => `${x(place)},${y(number(row, low))}`).reverse();
     svg.append(draw("polygon", { class: "band", points: [...there, ...back].join(" ") }));
   }
-  lines.forEach((name, number) => svg.append(draw("polyline", {
-    class: number ? "second" : "trace", points: some.map((row, place) => `${x(place)},${y(row[name])}`).join(" "),
+  lines.forEach((name, order) => svg.append(draw("polyline", {
+    class: order ? "second" : "trace", points: some.map((row, place) => `${x(place)},${y(number(row, name))}`).join(" "),
   })));
   some.forEach((row, place) => {
-    if (row.alarm === true) svg.append(draw("circle", { class: "alarm", cx: x(place), cy: y(row[lines[0]]), r: 4 }));
+    if (row.alarm === true) svg.append(draw("circle", { class: "alarm", cx: x(place), cy: y(number(row, lines[0])), r: 4 }));
   });
   return [svg];
 }
@@ -135,19 +138,20 @@ function pictureOf(file, rows) {
   const image = make("img", { alt: words.picture, src: URL.createObjectURL(file) });
   const frame = make("div", { className: "shown" }, image);
   image.addEventListener("load", () => {
-    const boxes = rows.filter((row) => ["x1", "y1", "x2", "y2"].every((side) => typeof row[side] === "number"));
+    const boxes = rows.filter((row) => ["x", "y", "width", "height"].every((side) => typeof row[side] === "number"));
     const svg = draw("svg", { viewBox: `0 0 ${image.naturalWidth} ${image.naturalHeight}`, "aria-hidden": "true" });
     boxes.forEach((row) => svg.append(draw("rect", {
-      class: "box", x: row.x1, y: row.y1, width: row.x2 - row.x1, height: row.y2 - row.y1,
+      class: "box", x: row.x, y: row.y, width: row.width, height: row.height,
     })));
     frame.append(svg);
   });
   return frame;
 }
 
-function show(place, answer, file) {
+function show(place, model, answer, file) {
   const rows = answer.rows ?? [];
-  const parts = answer.text === undefined ? [...chartOf(rows), ...tableOf(rows)] : [make("pre", { textContent: answer.text })];
+  const chart = FAMILY[model.task] === "series" ? chartOf(rows) : [];
+  const parts = answer.text === undefined ? [...chart, ...tableOf(rows)] : [make("pre", { textContent: answer.text })];
   place.replaceChildren(...(file && file.type.startsWith("image/") ? [pictureOf(file, rows)] : []), ...parts);
 }
 
@@ -157,7 +161,7 @@ async function predict(model, place, body, type, file) {
   place.textContent = words.working;
   try {
     const headers = { "Content-Type": type };
-    show(place, await call(`/v1/models/${model.name}/predict`, { method: "POST", headers, body }), file);
+    show(place, model, await call(`/v1/models/${model.name}/predict`, { method: "POST", headers, body }), file);
   } catch (error) {
     place.replaceChildren(make("p", { className: "error", textContent: error.message }));
   }
@@ -216,6 +220,7 @@ async function listen(model, place, button) {
   context.createMediaStreamSource(sound).connect(taker);
   taker.connect(context.destination);
   const stop = () => {
+    if (context.state === "closed") return;
     sound.getTracks().forEach((track) => track.stop());
     context.close();
     button.textContent = words.microphone;
@@ -229,7 +234,9 @@ async function listen(model, place, button) {
 
 function cardOf(model) {
   const family = FAMILY[model.task];
-  const place = make("div", { className: "answer", "aria-live": "polite", textContent: words.nothing });
+  const place = make("div", { className: "answer", tabIndex: 0, role: "region", textContent: words.nothing });
+  place.setAttribute("aria-label", `${words.answer}: ${model.name}`);
+  place.setAttribute("aria-live", "polite");
   const file = make("input", { type: "file", id: `file-${model.name}` });
   const buttons = make("div", { className: "row" });
   const parts = [
