@@ -58,8 +58,9 @@ def contents() -> ModuleType:
 
 # -- code ----------------------------------------------------------------------------------------------------
 
-# tests/cells/test_cells_docs.py runs the one that is left out, which takes longer.
-WITH_CODE = [page for page in DOCUMENTS if "\n```python\n" in read(page) and page != "docs/guide/learn.md"]
+# tests/cells/test_cells_docs.py runs the one that takes longer, tests/serve the one that needs a server.
+ELSEWHERE = ("docs/guide/learn.md", "docs/guide/serve.md", "docs/guide/serve.zh-CN.md")
+WITH_CODE = [page for page in DOCUMENTS if "\n```python\n" in read(page) and page not in ELSEWHERE]
 
 
 def code_of(page: str) -> str:

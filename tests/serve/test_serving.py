@@ -1,6 +1,7 @@
 """The server's answers: those of ``memfold predict`` and ``memfold stream``, whoever else is there."""
 
 import json
+import re
 import signal
 import threading
 from collections.abc import Iterator
@@ -151,6 +152,17 @@ def test_the_server_describes_itself(running: Running) -> None:
     metrics = running.ask("/metrics")[2]
     for name in ("open_streams", "ticks_total", "tick_rows_bucket", "message_seconds_bucket", "engine_seconds_total"):
         assert f"memfold_{name}" in metrics
+
+
+@pytest.mark.parametrize("page", ["serve.md", "serve.zh-CN.md"])
+def test_the_client_in_the_guide_runs(page: str, running: Running, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "guide" / page).read_text(encoding="utf-8")
+    (code,) = re.findall(r"^```python\n(.*?)^```", text, re.M | re.S)
+    values: dict[str, Any] = {}
+    changed = code.replace("127.0.0.1:8000/v1/models/taxi", f"127.0.0.1:{running.port}/v1/models/anomaly")
+    exec(changed.replace("2014-07-01 00:00:00", "300").replace("2014-07-01 00:30:00", "301"), values)
+    assert len(values["state"]) > 1000
+    assert len(capsys.readouterr().out.split()) == 2
 
 
 # -- states ---------------------------------------------------------------------------------------------------

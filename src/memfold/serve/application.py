@@ -173,8 +173,8 @@ class Server:
     async def _body(self, request: Request) -> bytes:
         """The body, of which no more is read than may be."""
         most = self.limits.body_bytes
-        told = request.headers.get("content-length", "0")
-        if told.isdigit() and int(told) > most:
+        length = request.headers.get("content-length", "0")
+        if length.isdigit() and int(length) > most:
             raise RefusedError(413, f"the body is over {most:,} bytes")
         parts, size = [], 0
         try:

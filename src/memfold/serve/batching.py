@@ -118,7 +118,7 @@ class Batcher:
             try:
                 with self._lock:
                     self._tick([message for message in messages if message.session in self._open_sessions])
-            except BaseException as error:  # a fault of ours: whoever is concerned is told, the others go on
+            except BaseException as error:  # a fault of ours: its clients get an error, the others go on
                 self._tell(_fail, messages, error)
                 continue
             self._ticks.inc()

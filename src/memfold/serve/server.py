@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import uvicorn
+import websockets  # noqa: F401  by which uvicorn takes streams; without it, it would refuse them in silence
 
 from memfold.display import say
 from memfold.errors import InputError
@@ -45,7 +46,7 @@ def serve(
     private_key: Path | None = None,
     limits: Limits | None = None,
 ) -> None:
-    """Serve models until the process is told to stop.
+    """Serve models until SIGTERM or Ctrl-C.
 
     Args:
         models: folders, each as ``DIR`` or ``NAME=DIR``.
@@ -81,6 +82,7 @@ async def _serve(
         host=host,
         port=port,
         lifespan="off",
+        ws="websockets-sansio",
         access_log=False,
         log_level="warning",
         server_header=False,
