@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 from rich.table import Table
 from rich.text import Text
 
+from memfold.words import said
+
 __all__ = ["ConfusionTable", "confusion", "confusion_table"]
 
 
@@ -44,11 +46,11 @@ def confusion_table(
     """The counts as a terminal shows them; what never happened is left blank.
 
     Args:
-        what: a class is, for the title.
+        what: the title is, a key of the words' table.
         answered: the classes that may be answered, where they are others than the true ones.
     """
     columns = classes if answered is None else answered
-    table = ConfusionTable(title=f"Answers by true {what}", title_justify="left")
+    table = ConfusionTable(title=said(what), title_justify="left")
     table.counts = confusion(truth, answers, len(classes), len(columns))
     table.truths, table.answered = classes, columns
     table.add_column("")

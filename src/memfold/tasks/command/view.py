@@ -11,12 +11,12 @@ from memfold.data.sound_notes import SoundNotes
 from memfold.drawing import Chart
 from memfold.errors import InputError
 from memfold.explain.explanation import Explanation, Picture
-from memfold.explain.words import Words
 from memfold.runtime.hearing.level import floored
 from memfold.runtime.hearing.spotting import log_ratios, smoothed
 from memfold.tasks.command import CommandRecognizer
 from memfold.tasks.command.network import pooled
 from memfold.tasks.speech.explained import check_explainable, explained_sound
+from memfold.words import Words
 
 __all__ = ["view"]
 

@@ -17,6 +17,7 @@ from memfold.runtime.texts.tokens import tokens, unspaced
 from memfold.tasks.confusion import confusion_table
 from memfold.tasks.sentiment.encoding import BLANK, Encoder
 from memfold.tasks.sentiment.network import Ensemble, batches_by_length
+from memfold.words import said
 
 __all__ = ["Details", "blended", "influential_words", "log_odds", "units", "weights_of"]
 
@@ -116,8 +117,8 @@ class Details:
     blend: Blend
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield confusion_table("class", self.truth, self.answers, self.classes)
-        table = Table("class", "word", "log-odds", title="Most influential words, by blanking", title_justify="left")
+        yield confusion_table("confusion", self.truth, self.answers, self.classes)
+        table = Table("class", "word", "log-odds", title=said("influential"), title_justify="left")
         by_class = influential_words(self.network, self.encoder, self.texts, len(self.classes), self.blend)
         for label, words in zip(self.classes, by_class, strict=True):
             for row, (word, cost, _) in enumerate(words):

@@ -23,7 +23,7 @@ from memfold.runtime.texts.ngrams import RegressionSize, counted_by_character
 from memfold.runtime.texts.part import PartLabelling
 from memfold.runtime.texts.tokens import tokens
 from memfold.tasks.classes import CLASS_METRICS, class_columns, class_scores
-from memfold.tasks.contest import ALONE, ANSWER, Contest
+from memfold.tasks.contest import ALONE, ANSWER, Contest, cross_entropy
 from memfold.tasks.model import FitData, Task
 from memfold.tasks.parameters import Search, fitted, learning_rate, parameter, parameters_of, planned
 from memfold.tasks.planning import Plan, seconds_of
@@ -287,7 +287,8 @@ class TextClassifier(Task):
         }
         scores = {name: class_scores(labels, answer)["accuracy"] for name, answer in answers.items()}
         shares = {ALONE: 1 - self.blend_.share, NGRAMS: self.blend_.share}
-        return Contest("accuracy", "higher", scores, shares)
+        on_curve = {name: cross_entropy(log_p, labels) for name, log_p in ((NGRAMS, ngrams), (TFIDF, standard))}
+        return Contest("accuracy", "higher", scores, shares, on_curve)
 
     def complete(self, network: "Ensemble") -> None:
         from memfold.tasks.sentiment.baselines import NgramRegression

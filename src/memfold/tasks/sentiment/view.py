@@ -10,12 +10,12 @@ from memfold.errors import InputError
 from memfold.explain.attribution import inputs_of, integrated_gradients, occlusion, substituted
 from memfold.explain.explanation import Explanation, Picture, Shares, flow_of
 from memfold.explain.trace import traced
-from memfold.explain.words import Words
 from memfold.runtime.texts.tokens import tokens
 from memfold.tasks.sentiment import TextClassifier
 from memfold.tasks.sentiment.influence import blended, log_odds
 from memfold.tasks.sentiment.network import TextNetwork, attention_weights
 from memfold.tasks.text_source import text_of
+from memfold.words import Words
 
 __all__ = ["view"]
 

@@ -53,6 +53,7 @@ from memfold.tasks.transcribe.choice import FEW, NO_LANGUAGE, chosen_weights
 from memfold.tasks.transcribe.choice import Heard as Validated
 from memfold.tasks.transcribe.hearing import Heard, Written, hear
 from memfold.tasks.transcribe.plan import Speech, plan
+from memfold.words import said
 
 if TYPE_CHECKING:
     from memfold.tasks.transcribe.batches import Recordings, SpeechProblem
@@ -269,7 +270,8 @@ class SpeechRecognizer(RateOfRecordings, Task):
             ALONE: [self.alphabet_.decode(greedy(log_p)) for log_p in log_ps],
             ONE_TEXT: [typical(self.texts_)] * len(texts),
         }
-        return Contest("cer", "lower", {name: error_rates(texts, written)["cer"] for name, written in parts.items()})
+        rates = {name: error_rates(texts, written)["cer"] for name, written in parts.items()}
+        return Contest("cer", "lower", rates, on_curve={ONE_TEXT: rates[ONE_TEXT]})
 
     def _choose_weights(self, train: "Recordings", valid: "Recordings", log_ps: Sequence[NDArray[np.float32]]) -> None:
         from memfold.tasks.speech.noise import made_noise
@@ -422,7 +424,7 @@ class SpeechRecognizer(RateOfRecordings, Task):
         if not self.causal:
             return tables
         cost = self._time_of_a_frame(examples.frames[0])
-        return [*tables, f"network: {cost:.0f} µs of one core for each frame of 10 ms of a stream"]
+        return [*tables, said("stream cost", cost=cost)]
 
     def _time_of_a_frame(self, frames: NDArray[np.float16]) -> float:
         """Microseconds of one core that the network takes for a frame of a stream, frames and search apart."""

@@ -7,10 +7,10 @@ from torch import Tensor
 from memfold.drawing import Chart
 from memfold.errors import InputError
 from memfold.explain.explanation import Explanation, Picture
-from memfold.explain.words import Words
 from memfold.runtime.hearing.level import levelled
 from memfold.tasks.speech.explained import check_explainable, explained_sound
 from memfold.tasks.transcribe import SpeechRecognizer
+from memfold.words import Words
 
 __all__ = ["view"]
 
