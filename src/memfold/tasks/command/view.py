@@ -58,7 +58,7 @@ def view(model: CommandRecognizer, source: str, words: Words) -> Explanation:
         sure = float(run().exp())
     answer = f"{'; '.join(events) or words('nothing')} ({words('whole command', label=label, sure=f'{sure:.3f}')})"
     score = words("score command", label=label)
-    return explained_sound(model, source, answer, run, times, picture, score)
+    return explained_sound(model, source, answer, run, times, [picture], score)
 
 
 def _scores(model: CommandRecognizer, scores: np.ndarray, seconds: float, words: Words) -> Chart:

@@ -53,9 +53,10 @@ from memfold.tasks.transcribe.choice import FEW, NO_LANGUAGE, chosen_weights
 from memfold.tasks.transcribe.choice import Heard as Validated
 from memfold.tasks.transcribe.hearing import Heard, Written, hear
 from memfold.tasks.transcribe.plan import Speech, plan
-from memfold.words import said
+from memfold.words import Words, said
 
 if TYPE_CHECKING:
+    from memfold.page import Section
     from memfold.tasks.transcribe.batches import Recordings, SpeechProblem
     from memfold.tasks.transcribe.network import AcousticNetwork
 
@@ -416,6 +417,11 @@ class SpeechRecognizer(RateOfRecordings, Task):
 
         alone = [self.alphabet_.decode(greedy(steps)) for steps in answers.log_p]
         return {ONE_TEXT: Written([typical(self.texts_)] * len(examples)), ALONE: Written(alone)}
+
+    def sections(self, examples: Heard, answers: Written, words: Words) -> "Sequence[Section]":
+        from memfold.tasks.transcribe.timeline import worst_timelines
+
+        return worst_timelines(self, examples, answers, words)
 
     def details(self, examples: Heard, answers: Written, seconds: float) -> Sequence[Any]:
         from memfold.tasks.transcribe.report import mistake_tables
