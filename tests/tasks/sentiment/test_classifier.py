@@ -484,6 +484,8 @@ def test_a_terminal_shows_confusions_and_words(fitted: TextClassifier) -> None:
         console.print(item)
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert "│ good │  30 │   30 │" in text
+    assert "Examples of the worst confusions" in text
+    assert re.search(r"│ good +│ bad +│ +0\.\d{3} ", text)
     assert "lovely" in text
 
 

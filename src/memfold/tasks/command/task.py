@@ -46,6 +46,7 @@ from memfold.tasks.command.exported import Stepped, probabilities
 from memfold.tasks.command.hearing import Heard, hear, hear_background, hear_elsewhere
 from memfold.tasks.command.notes import HOUR, refuse_lost, say_background, say_speakers
 from memfold.tasks.command.report import Answers, Streamed, confusion_table
+from memfold.tasks.confusion import mistake_table
 from memfold.tasks.contest import ALONE, ANSWER, Contest, cross_entropy
 from memfold.tasks.model import FitData, Task
 from memfold.tasks.parameters import Search, fitted, learning_rate, parameter, planned
@@ -60,6 +61,7 @@ from memfold.tasks.speech.recordings import (
     labelled_files,
     read_sounds,
     readable_rows,
+    short_name,
     with_given,
 )
 from memfold.tasks.speech.speakers import named
@@ -505,7 +507,12 @@ class CommandRecognizer(RateOfRecordings, Task):
     def details(self, examples: Heard, answers: Answers, seconds: float) -> Sequence[Any]:
         numbers = numbers_in(answers.classes)
         stream = answers.stream
-        shown: list[Any] = [confusion_table(self._numbers(examples), numbers, self.commands_, self.classes_)]
+        truth = self._numbers(examples)
+        shown: list[Any] = [confusion_table(truth, numbers, self.commands_, self.classes_)]
+        if answers.classes.ndim == 2:
+            names = [short_name(path, number) for number, path in enumerate(examples.paths, 1)]
+            mistakes = mistake_table("recording", names, truth, answers.classes, self.commands_, self.classes_)
+            shown += [] if mistakes is None else [mistakes]
         if stream and stream.hours:
             its = {"alarms": stream.alarms, "hours": stream.hours, "threshold": self.threshold_}
             shown.append(said("false alarms", **its))

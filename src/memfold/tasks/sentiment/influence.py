@@ -14,7 +14,7 @@ from torch import Tensor
 
 from memfold.runtime.texts.blend import Blend
 from memfold.runtime.texts.tokens import tokens, unspaced
-from memfold.tasks.confusion import confusion_table
+from memfold.tasks.confusion import confusion_table, mistake_table
 from memfold.tasks.sentiment.encoding import BLANK, Encoder
 from memfold.tasks.sentiment.network import Ensemble, batches_by_length
 from memfold.words import said
@@ -113,11 +113,14 @@ class Details:
     classes: Sequence[str]
     texts: Sequence[str]
     truth: NDArray[np.int64]
-    answers: NDArray[np.int64]
+    probabilities: NDArray[np.float64]
     blend: Blend
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield confusion_table("confusion", self.truth, self.answers, self.classes)
+        yield confusion_table("confusion", self.truth, self.probabilities.argmax(1), self.classes)
+        mistakes = mistake_table("text", self.texts, self.truth, self.probabilities, self.classes)
+        if mistakes is not None:
+            yield mistakes
         table = Table("class", "word", "log-odds", title=said("influential"), title_justify="left")
         by_class = influential_words(self.network, self.encoder, self.texts, len(self.classes), self.blend)
         for label, words in zip(self.classes, by_class, strict=True):

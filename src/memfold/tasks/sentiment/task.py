@@ -413,7 +413,7 @@ class TextClassifier(Task):
 
         numbers = self._numbers(examples)
         given = self.network_, self.encoder_, self.classes_, examples.texts
-        return [Details(*given, numbers, answers.probabilities.argmax(1), self.blend_)]
+        return [Details(*given, numbers, answers.probabilities, self.blend_)]
 
 
 def _say_repeated(examples: LabelledTexts, rest: LabelledTexts, test: LabelledTexts) -> None:

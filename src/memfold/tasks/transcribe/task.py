@@ -46,6 +46,7 @@ from memfold.tasks.speech.recordings import (
     labelled_files,
     read_sounds,
     readable_rows,
+    short_name,
     with_given,
 )
 from memfold.tasks.speech.speakers import named
@@ -426,7 +427,8 @@ class SpeechRecognizer(RateOfRecordings, Task):
     def details(self, examples: Heard, answers: Written, seconds: float) -> Sequence[Any]:
         from memfold.tasks.transcribe.report import mistake_tables
 
-        tables = mistake_tables(examples.texts, answers.texts, [str(file) for file in examples.audio])
+        names = [short_name(file, number) for number, file in enumerate(examples.audio, 1)]
+        tables = mistake_tables(examples.texts, answers.texts, names)
         if not self.causal:
             return tables
         cost = self._time_of_a_frame(examples.frames[0])

@@ -9,6 +9,7 @@ import numpy as np
 from memfold.drawing import SERIES, Chart, Choice
 from memfold.page import Section
 from memfold.runtime.hearing.alignment import Word, words_in_time
+from memfold.tasks.speech.recordings import short_name
 from memfold.words import Words
 
 if TYPE_CHECKING:
@@ -20,10 +21,10 @@ __all__ = ["MOST_WORDS", "timeline", "worst_timelines"]
 MOST_WORDS = 40
 SHOWN_RECORDINGS = 5
 ROW = 24  # pixels of a word
-LONGEST_NAME = 40
+LONGEST_NAME = 60  # characters of what was said
 
 
-def timeline(found: Sequence[Word], seconds: float, end: float, words: Words, right: Collection[int] = ()) -> Chart:
+def timeline(spoken: Sequence[Word], seconds: float, end: float, words: Words, right: Collection[int] = ()) -> Chart:
     """A row a word, from when it begins until it ends.
 
     Args:
@@ -31,14 +32,14 @@ def timeline(found: Sequence[Word], seconds: float, end: float, words: Words, ri
         end: of the recording, in seconds.
         right: the places of characters that were said so; none where that is not known.
     """
-    shown = found[:MOST_WORDS]
+    shown = spoken[:MOST_WORDS]
     chart = Chart("", words("seconds"), rows=[word.text for word in shown], height=max(120, ROW * len(shown)))
     last = max((word.end for word in shown), default=0)
     strength = np.zeros((len(shown), last))
     for row, word in enumerate(shown):
         strength[row, word.begin : word.end] = 1.0
     at = seconds * np.arange(last)
-    whole = end if len(shown) == len(found) else seconds * last
+    whole = end if len(shown) == len(spoken) else seconds * last
     chart.line([0.0, whole], [np.nan, np.nan], "")  # from the beginning of the recording to its end
     if not right:
         return chart.cells(at, strength, "", seconds)
@@ -53,13 +54,13 @@ def worst_timelines(model: "SpeechRecognizer", examples: "Heard", answers: "Writ
     charts: dict[str, Chart] = {}
     for row in np.argsort([-rate for rate in rates], kind="stable").tolist():
         text, log_p = answers.texts[row], answers.log_p[row]
-        found = words_in_time(text, model.alphabet_, log_p)
-        if not found:
+        spoken = words_in_time(text, model.alphabet_, log_p)
+        if not spoken:
             continue
         right = _same(examples.texts[row], text)
-        name = f"{str(examples.audio[row])[-LONGEST_NAME:]} ({examples.texts[row][:LONGEST_NAME]})"
+        name = f"{short_name(examples.audio[row], row + 1)}: {examples.texts[row][:LONGEST_NAME]}"
         end = model.step_seconds * len(log_p)
-        charts[name] = timeline(found, model.step_seconds, end, words, right or {-1})
+        charts[name] = timeline(spoken, model.step_seconds, end, words, right or {-1})
         if len(charts) == SHOWN_RECORDINGS:
             break
     if not charts:

@@ -42,13 +42,13 @@ def view(model: SpeechRecognizer, source: str, words: Words) -> Explanation:
     picture = Picture(words("posteriors"), words("posteriors text"), chart)
     written = model.answer(heard)
     pictures = [picture]
-    if found := words_in_time(written.texts[0], model.alphabet_, written.log_p[0]):
+    if spoken := words_in_time(written.texts[0], model.alphabet_, written.log_p[0]):
         text = words("words in time text", step=1000 * seconds)
         text = (
-            words.joined(text, words("words cut", shown=MOST_WORDS, all=len(found)))
-            if len(found) > MOST_WORDS
+            words.joined(text, words("words cut", shown=MOST_WORDS, all=len(spoken)))
+            if len(spoken) > MOST_WORDS
             else text
         )
-        drawn = timeline(found, seconds, seconds * len(y), words)
+        drawn = timeline(spoken, seconds, seconds * len(y), words)
         pictures.insert(0, Picture(words("words in time"), text, drawn))
     return explained_sound(model, source, written.texts[0], run, times, pictures, words("score transcribe"))
