@@ -29,10 +29,12 @@ from memfold.tasks.parameters import Search, fitted, learning_rate, parameter, p
 from memfold.tasks.planning import Plan, seconds_of
 from memfold.tasks.sentiment.blend import best_blend
 from memfold.tasks.sentiment.plan import Facts, plan
+from memfold.words import Words
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from memfold.page import Section
     from memfold.tasks.sentiment.encoding import EncodedTexts, Encoder
     from memfold.tasks.sentiment.folds import Folds
     from memfold.tasks.sentiment.network import ClassifyProblem, Ensemble
@@ -407,6 +409,13 @@ class TextClassifier(Task):
             ALONE: np.exp(answers.network),
             NGRAMS: np.exp(answers.ngrams),
         }
+
+    def sections(self, examples: LabelledTexts, answers: TextAnswers, words: Words) -> "Sequence[Section]":
+        if "network_" not in vars(self):  # there is no torch
+            return ()
+        from memfold.tasks.sentiment.halves import mistaken_texts
+
+        return mistaken_texts(self, examples, self._numbers(examples).tolist(), answers, words)
 
     def details(self, examples: LabelledTexts, answers: TextAnswers, seconds: float) -> Sequence[Any]:
         from memfold.tasks.sentiment.influence import Details
