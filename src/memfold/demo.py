@@ -108,7 +108,7 @@ def run_demo(budget: str, out: Path, quiet: bool = False, lang: str = "en") -> d
         model,
         split.whole,
         compared.forecasts,
-        {report.data: report},
+        {words.of(report.data): report},
         words,
         more=sections,
         lead=words.of(compared.text),

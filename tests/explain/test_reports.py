@@ -298,8 +298,12 @@ def test_an_evaluation_of_every_task_writes_a_page(task: str, made: Callable[[st
         assert f'data-name="{escape(baseline)}"' in page or len(contest.on_curve) > 1
     if contest is not None:
         verdict = "won" if contest.winner == "memfold" else "lost"
+        verdict = "drawn" if contest.scores["memfold"] == contest.scores[contest.rival] else verdict
         ours, theirs = f"{contest.scores['memfold']:.4g}", f"{contest.scores[contest.rival]:.4g}"
-        said_there = {"won": f"the whole model won, with {contest.metric} {ours} against {theirs}"}
+        said_there = {
+            "won": f"the whole model won, with {contest.metric} {ours} against {theirs}",
+            "drawn": f"were equal, with {contest.metric} {ours} and {theirs}",
+        }
         assert escape(said_there.get(verdict, f"won, with {contest.metric} {theirs} against {ours}")) in page
     if task == "transcribe":
         assert "<h2>The words and when they were said</h2>" in page

@@ -1,5 +1,6 @@
 """Who was best on the validation part: the model, the network in it alone, or a baseline."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -26,6 +27,7 @@ class Contest:
         scores: by name: ``memfold``, what the model answers; ``the network alone``; the baselines by their names.
         shares: of each part in the answer, the network's too; none where nothing is blended.
         on_curve: the baselines, by what the training itself was validated by, of those that have it; lower is better.
+            What is not finite is left out.
     """
 
     metric: str
@@ -33,6 +35,10 @@ class Contest:
     scores: Mapping[str, float]
     shares: Mapping[str, float] = field(default_factory=dict)
     on_curve: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        finite = {name: float(value) for name, value in self.on_curve.items() if math.isfinite(value)}
+        object.__setattr__(self, "on_curve", finite)
 
     @property
     def winner(self) -> str:

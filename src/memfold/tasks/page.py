@@ -20,9 +20,10 @@ from memfold.words import Words
 if TYPE_CHECKING:
     from memfold.tasks.report import Report
 
-__all__ = ["confusion_section", "learning_curve", "plan_table", "report_scores", "write_evaluation"]
+__all__ = ["confusion_section", "evaluation_title", "learning_curve", "plan_table", "report_scores", "write_evaluation"]
 
 MOST_CLASSES = 40  # of a table; of more those that are confused most
+NO_LOSSES = ("valid CER", "valid 1 - map50")  # of another scale than the training loss
 TERMINAL = 110  # characters across, of what is only made for a terminal
 
 
@@ -45,17 +46,22 @@ def write_evaluation(
     tables = [report_scores(report, words), plan_table(report, words)]
     curve = learning_curve(training, contest, words)
     closing = "".join(f"<section>{_shown(item, words)}</section>" for item in report.shown)
-    title = words.name(report.task)
-    if report.data:
-        title = words("evaluated", task=title, data=words.of(report.data))
-    page = page_text(title, tables, [*sections, *curve], footer, language=words.language, closing=closing)
+    page = page_text(
+        evaluation_title(report, words), tables, [*sections, *curve], footer, language=words.language, closing=closing
+    )
     return write_page(path, page)
 
 
-def report_scores(report: "Report", words: Words) -> str:
+def evaluation_title(report: "Report", words: Words) -> str:
+    """The task, and the data where they have a name."""
+    title = words.name(report.task)
+    return words("evaluated", task=title, data=words.of(report.data)) if report.data else title
+
+
+def report_scores(report: "Report", words: Words, heading: str = "") -> str:
     """The scores of the model and of the baselines, as HTML."""
     named = {"memfold": report.metrics, **{words.name(name): its for name, its in report.baselines.items()}}
-    return scores_table(words.of(report.data) or words.name(report.task), named)
+    return scores_table(heading or words("scores"), named)
 
 
 def plan_table(report: "Report", words: Words) -> str:
@@ -77,7 +83,9 @@ def learning_curve(training: Result | None, contest: Contest | None, words: Word
         return []
     steps = [row.step for row in training.curve]
     chart = Chart(words.name(training.metric), words("step"), zero=False)
-    chart.line(steps, [row.train_loss for row in training.curve], words("training loss"), Look("soft", "5 3"))
+    apart = training.metric in NO_LOSSES
+    loss = words("training loss apart" if apart else "training loss")
+    chart.line(steps, [row.train_loss for row in training.curve], loss, Look("soft", "5 3"), right=apart)
     chart.line(steps, [row.score for row in training.curve], words("validation"), SERIES[0])
     text = words("curve text", steps=training.steps, seconds=training.seconds, best=training.best_step)
     if contest is None:
@@ -88,10 +96,12 @@ def learning_curve(training: Result | None, contest: Contest | None, words: Word
         chart.level(value, name)
         text = words.joined(text, words("curve level", name=name, value=value))
     if contest.rival:
-        won = contest.winner == ANSWER
+        verdict = "curve won" if contest.winner == ANSWER else "curve lost"
+        if contest.scores[ANSWER] == contest.scores[contest.rival]:
+            verdict = "curve drawn"
         scores = {"ours": contest.scores[ANSWER], "theirs": contest.scores[contest.rival]}
         named = {"metric": contest.metric, "other": words.name(contest.rival)}
-        text = words.joined(text, words("curve won" if won else "curve lost", **named, **scores))
+        text = words.joined(text, words(verdict, **named, **scores))
     return [(words("learning curve"), text, chart)]
 
 

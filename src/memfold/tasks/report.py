@@ -53,13 +53,13 @@ class Report:
     def _repr_html_(self) -> str:
         """The scores beside those of the baselines, and the plan, for a notebook."""
         from memfold.page import framed, page_text
-        from memfold.tasks.page import plan_table, report_scores
+        from memfold.tasks.page import evaluation_title, plan_table, report_scores
         from memfold.words import Words
 
         words = Words(self.language)
         tables = [report_scores(self, words), plan_table(self, words)]
         footer = words("parameter count", count=self.parameters)
-        page = page_text(words.name(self.task), tables, [], footer, language=self.language)
+        page = page_text(evaluation_title(self, words), tables, [], footer, language=self.language)
         return framed(page, 190 + 36 * (len(self.baselines) + 1 + len(self.plan)))
 
     def as_json(self) -> dict[str, Any]:

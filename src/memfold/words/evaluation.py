@@ -22,11 +22,18 @@ TABLE: dict[str, dict[str, str]] = {
         "en": "On the validation part the whole model won, with {metric} {ours:.4g} against {theirs:.4g} of {other}.",
         "zh": "在验证集上整个模型胜出：{metric} 为 {ours:.4g}，而{other}为 {theirs:.4g}。",
     },
+    "curve drawn": {
+        "en": "On the validation part the whole model and {other} were equal, with {metric} {ours:.4g} and "
+        "{theirs:.4g}.",
+        "zh": "在验证集上整个模型与{other}不分上下：{metric} 分别为 {ours:.4g} 和 {theirs:.4g}。",
+    },
     "curve lost": {
         "en": "On the validation part {other} won, with {metric} {theirs:.4g} against {ours:.4g} of the whole model.",
         "zh": "在验证集上胜出的是{other}：{metric} 为 {theirs:.4g}，而整个模型为 {ours:.4g}。",
     },
     "training loss": {"en": "training loss", "zh": "训练损失"},
+    "training loss apart": {"en": "training loss, right axis", "zh": "训练损失（右轴）"},
+    "scores": {"en": "Scores", "zh": "得分"},
     "validation": {"en": "validation", "zh": "验证"},
     "confusion": {"en": "Answers by true class", "zh": "各真实类别的回答"},
     "confusion command": {"en": "Answers by true command", "zh": "各真实命令的回答"},
@@ -204,10 +211,10 @@ TABLE: dict[str, dict[str, str]] = {
     "samples": {"en": "Some translations", "zh": "部分译文"},
     "signature": {"en": "{metric}: {signature}", "zh": "{metric} 的计算方式：{signature}"},
     # -- sound
-    "worst recordings": {"en": "the worst recordings", "zh": "错误最多的录音"},
+    "worst recordings": {"en": "The worst recordings", "zh": "错误最多的录音"},
     "nothing written": {"en": "nothing", "zh": "（无）"},
     "space": {"en": "space", "zh": "空格"},
-    "characters taken": {"en": "characters taken for others", "zh": "被误认的字符"},
+    "characters taken": {"en": "Characters taken for others", "zh": "被误认的字符"},
     "stream cost": {
         "en": "network: {cost:.0f} µs of one core for each frame of 10 ms of a stream",
         "zh": "网络：流式处理时，每 10 毫秒一帧占用单核 {cost:.0f} 微秒",

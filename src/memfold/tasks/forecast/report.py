@@ -56,7 +56,7 @@ def write_report(
     Args:
         table: the series, what was forecast included.
         forecasts: what `Forecaster.backtest` returned for it.
-        reports: the scores to show, by any name.
+        reports: the scores to show, by what stands above them, "" for no more than that they are scores.
         more: sections to add at the end.
         lead: a paragraph above the scores.
 
@@ -79,7 +79,7 @@ def write_report(
         sections.append((words("by origin"), words("by origin text"), _origin_chart(errors, models, words)))
     sections.append((words("by step"), words("by step text"), _step_chart(errors, models, words)))
     sections += learning_curve(model.training_, model.contest_, words)
-    tables = [report_scores(scored, words) for scored in reports.values()]
+    tables = [report_scores(scored, words, name) for name, scored in reports.items()]
     tables.append(plan_table(first, words))
     if lead:
         tables.insert(0, f"<p>{escape(lead)}</p>")

@@ -492,7 +492,7 @@ class Forecaster(Task):
         from memfold.tasks.forecast.report import write_report  # which loads what draws
 
         title = words("forecasts of", data=words.of(report.data) or words("the series"))
-        write_report(path, title, self, examples, answers, {report.data: report}, words)
+        write_report(path, title, self, examples, answers, {"": report}, words)
 
     # -- for scikit-learn ------------------------------------------------------------------------------------
 

@@ -34,18 +34,16 @@ def timeline(spoken: Sequence[Word], seconds: float, end: float, words: Words, r
     """
     shown = spoken[:MOST_WORDS]
     chart = Chart("", words("seconds"), rows=[word.text for word in shown], height=max(120, ROW * len(shown)))
-    last = max((word.end for word in shown), default=0)
-    strength = np.zeros((len(shown), last))
-    for row, word in enumerate(shown):
-        strength[row, word.begin : word.end] = 1.0
-    at = seconds * np.arange(last)
-    whole = end if len(shown) == len(spoken) else seconds * last
+    begin = seconds * np.array([word.begin for word in shown])
+    lasts = seconds * np.array([word.end - word.begin for word in shown])
+    whole = end if len(shown) == len(spoken) else float((begin + lasts).max())
     chart.line([0.0, whole], [np.nan, np.nan], "")  # from the beginning of the recording to its end
+    rows = np.eye(len(shown))
     if not right:
-        return chart.cells(at, strength, "", seconds)
+        return chart.cells(begin, rows, "", lasts)
     as_said = np.array([set(word.places) <= set(right) for word in shown])
-    chart.cells(at, strength * as_said[:, None], words("as said"), seconds)
-    return chart.cells(at, strength * ~as_said[:, None], words("otherwise"), seconds, SERIES[1])
+    chart.cells(begin, rows * as_said, words("as said"), lasts)
+    return chart.cells(begin, rows * ~as_said, words("otherwise"), lasts, SERIES[1])
 
 
 def worst_timelines(model: "SpeechRecognizer", examples: "Heard", answers: "Written", words: Words) -> list[Section]:
