@@ -16,20 +16,20 @@ TABLE: dict[str, dict[str, str]] = {
     },
     "curve level": {
         "en": "The dotted line across is the best baseline that has the same measure, {name}: {value:.4g}.",
-        "zh": "横贯的点线是能用同一指标衡量的最好基线，即{name}：{value:.4g}。",
+        "zh": "横贯的点线是能用同一指标衡量的最好基线“{name}”：{value:.4g}。",
     },
     "curve won": {
         "en": "On the validation part the whole model won, with {metric} {ours:.4g} against {theirs:.4g} of {other}.",
-        "zh": "在验证集上整个模型胜出：{metric} 为 {ours:.4g}，而{other}为 {theirs:.4g}。",
+        "zh": "在验证集上整个模型胜出：{metric} 为 {ours:.4g}，而“{other}”为 {theirs:.4g}。",
     },
     "curve drawn": {
         "en": "On the validation part the whole model and {other} were equal, with {metric} {ours:.4g} and "
         "{theirs:.4g}.",
-        "zh": "在验证集上整个模型与{other}不分上下：{metric} 分别为 {ours:.4g} 和 {theirs:.4g}。",
+        "zh": "在验证集上整个模型与“{other}”不分上下：{metric} 分别为 {ours:.4g} 和 {theirs:.4g}。",
     },
     "curve lost": {
         "en": "On the validation part {other} won, with {metric} {theirs:.4g} against {ours:.4g} of the whole model.",
-        "zh": "在验证集上胜出的是{other}：{metric} 为 {theirs:.4g}，而整个模型为 {ours:.4g}。",
+        "zh": "在验证集上胜出的是“{other}”：{metric} 为 {theirs:.4g}，而整个模型为 {ours:.4g}。",
     },
     "training loss": {"en": "training loss", "zh": "训练损失"},
     "training loss apart": {"en": "training loss, right axis", "zh": "训练损失（右轴）"},
@@ -114,6 +114,7 @@ TABLE: dict[str, dict[str, str]] = {
         "en": "{wrong} of {all} answers are wrong; those come first that give the true class the least.",
         "zh": "{all} 个回答中有 {wrong} 个错误；给真实类别的概率最低的排在最前。",
     },
+    "no mistakes": {"en": "None of {all} answers is wrong.", "zh": "{all} 个回答全部正确。"},
     "taken for": {"en": "{truth} taken for {answer} ({sure:.0f} %)", "zh": "{truth} 被判成 {answer}（{sure:.0f} %）"},
     "so many classes": {"en": "{data}: {count} classes", "zh": "{data}：{count} 个类别"},
     "boxes in": {"en": "Boxes in {data}", "zh": "{data} 中的目标框"},

@@ -78,7 +78,7 @@ def write_report(
         named = {"truth": answers.classes[int(answers.truth[row])], "answer": answers.classes[place]}
         caption = words("taken for", **named, sure=100 * answers.probabilities[row, place])
         pictures.append((answers.images.pixels[row], caption))
-    text = words("worst mistakes text", wrong=len(worst), all=len(answers.truth))
+    text = words("worst mistakes text" if worst else "no mistakes", wrong=len(worst), all=len(answers.truth))
     tables = [report_scores(report, words), plan_table(report, words)]
     tables.append(gallery(words("worst mistakes"), text, pictures))
     matrix = confusion_section(answers.confusion(), answers.classes, answers.classes, words)
