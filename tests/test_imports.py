@@ -17,7 +17,7 @@ ROOT = Path(memfold.__file__).parent
 # From the ground. A file imports from floors below and from its own package; a new package or module is entered here.
 FLOORS = (
     ("__init__", "_engine", "cells", "errors", "extras", "system"),
-    ("budget", "call", "display", "drawing", "files"),
+    ("budget", "call", "display", "drawing", "files", "trained", "words"),
     ("engine",),
     ("stream",),
     ("data", "page"),

@@ -65,7 +65,7 @@ def test_the_sentences_of_the_report_are_those_of_the_summary(demo: Path, summar
     page = (demo / "report.html").read_text(encoding="utf-8")
     events, memory = summary["events"], summary["memory"]
     assert len(events["found"]) + len(events["missed"]) == 5
-    assert f"an alarm in {len(events['found'])} of 5 known events, {events['false_alarms']} false alarm" in page
+    assert f"an alarm in {len(events['found'])} of 5 known events; false alarms: {events['false_alarms']}." in page
     assert f"number {memory['unit']} keeps the mean of the last 7 days best" in page
     assert f"with a correlation of {memory['correlation']:.2f} on the 728 days" in page
 
@@ -107,3 +107,23 @@ def test_the_report_draws_on_a_phone_and_on_a_desk(browser: Any, demo: Path, wid
         assert page.locator("figure.chart g[data-mark]:visible").count() >= 3 + 6 + 6 + 2 + 4 + 3
         assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert errors == []
+
+
+@pytest.mark.release
+def test_a_demo_in_chinese_says_so_on_both_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("memfold.demo.BASELINE_DAYS", 60)
+    run_demo("1ep", tmp_path, quiet=True, lang="zh")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert page.startswith('<!doctype html><html lang="zh-CN">')
+    for heading in (
+        "出生人数、出租车和一段记忆",
+        "按预测起点的误差",
+        "学习曲线",
+        "哪些时候不寻常",
+        "看看模型内部",
+        "纽约马拉松",
+    ):
+        assert heading in page
+    texts = re.sub(r"<(script|style)>.*?</\1>|<footer>.*</footer>|<[^>]+>", "|", page, flags=re.S)
+    assert not re.search(r"[a-z]{3,} [a-z]{3,}", texts)
+    assert 'lang="zh-CN"' in (tmp_path / "lesson.html").read_text(encoding="utf-8")[:500]

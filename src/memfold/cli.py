@@ -54,6 +54,7 @@ To add a cell: docs/engine.md, "A new cell"
 # How torch, the loader of libraries and others say that there is no memory left; they have no error of their own.
 NO_MEMORY = r"can't allocate memory|bad_alloc|out of memory|annot allocate memory|failed to map segment"
 
+PageLanguage = Annotated[str, typer.Option(help="Language of the page: en or zh.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else.")]
 
 
@@ -193,6 +194,7 @@ def main(
 def demo(
     budget: Annotated[str, typer.Option(help="Time to train, such as 60s, or epochs such as 20ep.")] = "60s",
     out: Annotated[Path, typer.Option(help="Folder for the report and the model.")] = Path("demo"),
+    lang: PageLanguage = "en",
     as_json: Json = False,
 ) -> None:
     """Forecast births, watch taxi demand, look at a memory: a minute of training, and a report in demo/report.html.
@@ -203,7 +205,7 @@ def demo(
     """
     from memfold.demo import run_demo
 
-    summary = run_demo(budget, out, quiet=as_json)
+    summary = run_demo(budget, out, quiet=as_json, lang=lang)
     if as_json:
         print(json.dumps(summary))
 
@@ -286,6 +288,7 @@ def evaluate(
         Path | None,
         typer.Option(help="Page to write with scores, answers and mistakes, in HTML."),
     ] = None,
+    lang: PageLanguage = "en",
     as_json: Json = False,
 ) -> None:
     """Score a model beside the baselines on data that it must not have been fitted to.
@@ -294,7 +297,9 @@ def evaluate(
     """
     from memfold.files import check_file
     from memfold.tasks.parameters import keywords_of, parse_settings
+    from memfold.words import Words
 
+    Words(lang)  # refuse another one before anything is read
     if report is not None:
         check_file(report)
     task = load(model)
@@ -304,7 +309,7 @@ def evaluate(
     else:
         test, scoring = task.read_files(data), {}
     options = parse_settings(keywords_of(task.answer), f"evaluate for {task.name}", settings)
-    _print(task.evaluate(test, " ".join(data), report=report, **{**scoring, **options}), as_json)
+    _print(task.evaluate(test, " ".join(data), report=report, lang=lang, **{**scoring, **options}), as_json)
     if report is not None:
         say(f"the report is in {report}")
 
@@ -564,7 +569,7 @@ def explain(
     out: Annotated[Path, typer.Option(help="Page to write, in HTML; or .npz or .json, the trace alone.")] = Path(
         "report.html"
     ),
-    lang: Annotated[str, typer.Option(help="Language of the page: en or zh.")] = "en",
+    lang: PageLanguage = "en",
 ) -> None:
     """Show what a model makes of one input: every gate at every step, what its memory is made of, what mattered.
 
@@ -707,6 +712,7 @@ def lab(
     scale: Annotated[float | None, typer.Option(min=0.0, help="gradient only: deviation of the inputs.")] = None,
     orders: Annotated[str | None, typer.Option(help="pixels only: sequential,permuted or one of them.")] = None,
     out: Annotated[Path | None, typer.Option(help="Page to write with the table and the curves, in HTML.")] = None,
+    lang: PageLanguage = "en",
     as_json: Json = False,
 ) -> None:
     """Show what gates are for: plain RNN, LSTM, peephole LSTM and GRU on tasks whose answer lies far back.
@@ -719,7 +725,9 @@ def lab(
     """
     from memfold.files import check_file
     from memfold.lab import run_lab
+    from memfold.words import Words
 
+    Words(lang)  # refuse another one before anything is trained
     if out is not None:
         check_file(out)
     options: dict[str, Any] = {"lags": lags, "cells": cells, "seeds": seeds, "budget": budget, "init": init, "lr": lr}
@@ -728,7 +736,7 @@ def lab(
     if out is not None:
         from memfold.lab.report import write_record
 
-        write_record(out, record)
+        write_record(out, record, lang)
     if as_json:
         print(json.dumps(record.as_json()))
         return

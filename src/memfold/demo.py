@@ -31,6 +31,7 @@ from memfold.tasks.forecast.memory import find_memory
 from memfold.tasks.forecast.report import write_report
 from memfold.tasks.report import Report
 from memfold.training import Budget
+from memfold.words import Said, Words, said
 
 __all__ = ["Comparison", "compare", "fit_births", "forecast_at_once", "run_demo"]
 
@@ -38,30 +39,32 @@ SERIES = "us-births"
 BUNDLED = "bundled"  # what its column is called beside the baselines'
 VALID_DAYS = 364  # at the end of the training part
 BASELINE_DAYS = 728  # for Naive2 and AutoTheta: of 2,000 days the latter makes a worse forecast, in a minute
-EVENTS = {  # the benchmark's labelled windows
-    "the marathon": (datetime(2014, 10, 30, 15, 30), datetime(2014, 11, 3, 22, 30)),
-    "Thanksgiving": (datetime(2014, 11, 25, 12, 0), datetime(2014, 11, 29, 19, 0)),
-    "Christmas": (datetime(2014, 12, 23, 11, 30), datetime(2014, 12, 27, 18, 30)),
-    "New Year": (datetime(2014, 12, 29, 21, 30), datetime(2015, 1, 3, 4, 30)),
-    "the snow storm": (datetime(2015, 1, 24, 20, 30), datetime(2015, 1, 29, 3, 30)),
+EVENTS = {  # the benchmark's labelled windows, by keys of the words' table
+    "event marathon": (datetime(2014, 10, 30, 15, 30), datetime(2014, 11, 3, 22, 30)),
+    "event thanksgiving": (datetime(2014, 11, 25, 12, 0), datetime(2014, 11, 29, 19, 0)),
+    "event christmas": (datetime(2014, 12, 23, 11, 30), datetime(2014, 12, 27, 18, 30)),
+    "event new year": (datetime(2014, 12, 29, 21, 30), datetime(2015, 1, 3, 4, 30)),
+    "event snow": (datetime(2015, 1, 24, 20, 30), datetime(2015, 1, 29, 3, 30)),
 }
 WATCH_BUDGET = "5s"  # a detector's network is small
 NEXT = "fit forecast FILE.csv --out model --budget 3m --set time=date target=sales horizon=14"
 
 
-def run_demo(budget: str, out: Path, quiet: bool = False) -> dict[str, Any]:
+def run_demo(budget: str, out: Path, quiet: bool = False, lang: str = "en") -> dict[str, Any]:
     """Fit, score, print the tables, write the report and the model.
 
     Args:
         budget: of the forecaster's training.
         out: folder for ``report.html``, ``lesson.html`` and ``model``.
         quiet: print nothing on standard output.
+        lang: language of the pages, ``en`` or ``zh``.
 
     Returns:
         Under ``forecast`` the scores, in the form of ``--json``; under ``events`` which of the five known ones were
         ``found`` and ``missed``, and how many ``false_alarms`` there were; under ``memory`` the unit that was looked
         at, its ``correlation`` and its ``half_life`` in days, None where it forgets nothing.
     """
+    words = Words(lang)
     Budget.parse(budget)  # refuse it before anything is said or read
     check_folder(out / "model", MODEL)
     out.mkdir(parents=True, exist_ok=True)
@@ -93,23 +96,24 @@ def run_demo(budget: str, out: Path, quiet: bool = False) -> dict[str, Any]:
     console.print(f"{compared.text}\n")
     model.save(out / "model", report, f"memfold demo --budget {budget}")
 
-    events, watched = _watch(budget if budget.endswith("ep") else WATCH_BUDGET, console)
+    events, watched = _watch(budget if budget.endswith("ep") else WATCH_BUDGET, console, words)
 
     memory = find_memory(model, split.whole)
-    inside = memory.sentence("births", "day")
+    inside = memory.sentence()
     console.print(f"A look inside. {inside}\n")
-    sections: list[Section] = [watched, ("A look inside", inside, memory.chart("births"))]
+    sections: list[Section] = [watched, (words("inside"), words.of(inside), memory.chart(words))]
     path = write_report(
         out / "report.html",
-        "Births, taxis and a memory",
+        words("title demo"),
         model,
         split.whole,
         compared.forecasts,
-        {report.data: report},
+        {words.of(report.data): report},
+        words,
         more=sections,
-        lead=compared.text,
+        lead=words.of(compared.text),
     )
-    lesson = explore(out / "lesson.html")
+    lesson = explore(out / "lesson.html", language=lang)
     console.print(f"What an LSTM is, in a page with a live one: open {lesson}", soft_wrap=True)
     console.print(f"Open {path}, then try a table of your own: {_command()} {NEXT}", soft_wrap=True)
     return {
@@ -151,7 +155,7 @@ class Comparison:
 
     forecasts: pl.DataFrame
     report: Report
-    text: str
+    text: Said
 
 
 def forecast_at_once(train: SeriesTable, whole: SeriesTable, horizon: int) -> pl.DataFrame:
@@ -187,15 +191,15 @@ def compare(model: Forecaster, train: SeriesTable, whole: SeriesTable, at_once: 
     forecasts = forecasts.join(others, on=[ID, TIME], how="left", maintain_order="left")
     forecasts = forecasts.join(at_once, on=[ID, TIME], how="left", maintain_order="left")
     forecasts = ridge_forecasts(model, whole, VALID_DAYS, forecasts)
-    report = model.report_on(forecasts, whole, f"@{SERIES}, {origins} forecasts of {horizon} days")
+    report = model.report_on(forecasts, whole, said("demo data", series=SERIES, origins=origins, horizon=horizon))
     best = min(report.baselines, key=lambda name: report.baselines[name]["mase"])
     ours, theirs = report.metrics["mase"], report.baselines[best]["mase"]
-    difference = f"{abs(1 - ours / theirs):.0%} {'less' if ours < theirs else 'more'}"
-    text = (
-        f"The LSTM's mean absolute scaled error is {ours:.3f}, {difference} than that of the best baseline, {best}. "
-        "bundled is the forecaster that comes with memfold, which was trained on none of this and sees no holidays. "
-        "Ridge is a linear model with the same past and the same calendar of holidays; Ridge(7) is one for each "
-        "weekday. SeasonalNaive repeats last week."
+    text = said(
+        "demo better" if ours < theirs else "demo worse",
+        ours=ours,
+        difference=abs(1 - ours / theirs),
+        best=best,
+        others=said("demo others"),
     )
     return Comparison(forecasts, report, text)
 
@@ -203,7 +207,7 @@ def compare(model: Forecaster, train: SeriesTable, whole: SeriesTable, at_once: 
 # -- the alarm -----------------------------------------------------------------------------------------------
 
 
-def _watch(budget: str, console: Terminal) -> tuple[dict[str, Any], Section]:
+def _watch(budget: str, console: Terminal, words: Words) -> tuple[dict[str, Any], Section]:
     """Watch New York's taxi demand point by point, from its first weeks on, without knowing what to look for."""
     (series,) = read_readings(find("nyc-taxi") / "nyc_taxi.csv")
     detector = AnomalyDetector(**dataset("nab").parameters)
@@ -213,7 +217,8 @@ def _watch(budget: str, console: Terminal) -> tuple[dict[str, Any], Section]:
     alarms = judged[warm:].filter("alarm")
     table = Table("what happened", "first alarm", "score", title="@nyc-taxi: what was unusual", title_justify="left")
     first_alarms = {}
-    for name, (first, last) in EVENTS.items():
+    for event, (first, last) in EVENTS.items():
+        name = said(event)
         during = alarms.filter(pl.col("ds").is_between(first, last))
         if during.height:
             first_alarms[name] = during["ds"][0]
@@ -226,15 +231,18 @@ def _watch(budget: str, console: Terminal) -> tuple[dict[str, Any], Section]:
         table.add_row("nothing that is known: a false alarm", f"{moment:%Y-%m-%d %H:%M}", f"{score:.2f}")
     console.print(table)
     days = (judged.height - warm) / series.day
-    text = (
-        f"Trained on the first {warm / series.day:.0f} days, then watched for {days:.0f}, half-hour by half-hour: "
-        f"an alarm in {len(first_alarms)} of {len(EVENTS)} known events, {false.height} false "
-        f"alarm{'' if false.height == 1 else 's'}."
+    text = said(
+        "demo watched text",
+        warm=warm / series.day,
+        days=days,
+        found=len(first_alarms),
+        known=len(EVENTS),
+        false=false.height,
     )
     console.print(f"{text}\n")
     shown = judged[warm:]
     values, (variable,) = series.values[warm:, 0].tolist(), series.variables
-    heading = "What was unusual: New York's taxi passengers"
-    section = watched_section(heading, text, shown, values, variable, EVENTS)
-    missed = [name for name in EVENTS if name not in first_alarms]
+    events = {words(event): span for event, span in EVENTS.items()}
+    section = watched_section(words("demo watched"), words.of(text), shown, values, variable, events, words)
+    missed = [name for name in map(said, EVENTS) if name not in first_alarms]
     return {"found": list(first_alarms), "missed": missed, "false_alarms": false.height}, section

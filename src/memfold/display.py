@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from memfold.training import Validation
+    from memfold.trained import Validation
 
 __all__ = ["Display", "Terminal", "answer", "plain", "point_table", "say", "score_table", "show_read"]
 

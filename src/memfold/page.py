@@ -36,6 +36,7 @@ table.scores, table.plain { border-collapse: collapse; font-variant-numeric: tab
 .scores th, .scores td { white-space: nowrap; }
 .scores th:first-child, .scores td:first-child, .plain th, .plain td { text-align: left; }
 .scores th:first-child, .scores td:first-child { padding-left: 0; }
+.plain th, .plain td { overflow-wrap: break-word; min-width: 7ch; }
 tr.model { font-weight: 600; }
 footer { margin: 2rem 0; color: var(--soft); font-size: 0.85rem; }
 """

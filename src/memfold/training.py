@@ -8,7 +8,7 @@ import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,6 +22,7 @@ from memfold.errors import InputError
 from memfold.formats.checkpoint import read_checkpoint, write_checkpoint
 from memfold.nn.ops import clock
 from memfold.system import most_memory
+from memfold.trained import Result, Validation
 
 STOPPED_SECONDS = 5.0  # a step that takes longer with hardly any work done: somebody stopped the process
 
@@ -97,50 +98,6 @@ class Settings:
     every: int | None = None
     patience: int | None = None
     checkpoint_seconds: float = 30.0
-
-
-@dataclass(frozen=True)
-class Validation:
-    """One row of the learning curve."""
-
-    step: int
-    epoch: int
-    seconds: float
-    train_loss: float  # mean since the row before
-    score: float
-
-
-@dataclass
-class Result:
-    """What a training did.
-
-    Attributes:
-        stopped: "budget", "patience", "solved", "interrupted" or "non-finite".
-        message: for a person, when it did not end as planned.
-        units: how much the steps' batches held, by `Problem.count`.
-        step_seconds: the time of the steps alone, without validations and checkpoints.
-        engine_seconds: the part of it that was spent in the recurrent layers.
-    """
-
-    steps: int = 0
-    seconds: float = 0.0
-    units: int = 0
-    step_seconds: float = 0.0
-    engine_seconds: float = 0.0
-    best_score: float = math.inf
-    best_step: int = 0
-    curve: list[Validation] = field(default_factory=list)
-    stopped: str = "budget"
-    message: str = ""
-
-    def speed(self, unit: str) -> str:
-        """In words: how much a second, and how much of the time in the recurrent layers."""
-        if not self.step_seconds:
-            return "no step was made"
-        rate = self.units / self.step_seconds
-        share = self.engine_seconds / self.step_seconds
-        text = f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}"
-        return f"{text} {unit} a second, {100 * share:.0f} % of the time in the recurrent layers"
 
 
 class Progress(Protocol):

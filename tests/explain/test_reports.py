@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Callable
 from html import escape, unescape
+from html.parser import HTMLParser
 from pathlib import Path
 from string import Formatter
 from typing import Any
@@ -22,9 +23,9 @@ from memfold.errors import InputError
 from memfold.explain import LayerTrace, Trace, account, explained, half_life, write_explanation
 from memfold.explain.attribution import inputs_of, integrated_gradients, substituted
 from memfold.explain.explanation import Explanation, shares_of_inputs
-from memfold.explain.words import TABLE, Words
 from memfold.tasks.model import Task
 from memfold.tasks.registry import TASKS, load, task_class
+from memfold.words import NAMES, TABLE, Words, demo, evaluation, explanation, lab
 
 CHROMIUM = shutil.which("chromium")
 
@@ -54,7 +55,12 @@ def test_both_languages_have_every_entry_and_the_same_blanks() -> None:
         assert all(texts.values()), key
         blanks = [{name for _, name, _, _ in Formatter().parse(text) if name} for text in texts.values()]
         assert blanks[0] == blanks[1], key
-        assert re.search("[\u4e00-\u9fff]", texts["zh"]), key
+        only_blanks = not re.search("[a-z]{3}", re.sub("{.*?}", "", texts["en"]))
+        assert only_blanks or re.search("[\u4e00-\u9fff]", texts["zh"]), key
+    parts = [explanation.TABLE, evaluation.TABLE, lab.TABLE, demo.TABLE]
+    assert len(TABLE) == sum(map(len, parts))  # no key twice
+    for name, chinese in NAMES.items():
+        assert re.search("[\u4e00-\u9fff]", chinese), name
 
 
 def test_every_word_of_the_viewer_is_in_the_table() -> None:
@@ -64,7 +70,7 @@ def test_every_word_of_the_viewer_is_in_the_table() -> None:
     asked += re.findall(r'words\["([^"]+)"\]|words\.(\w+)|filled\("([^"]+)"', script)
     asked = ["".join(found) for found in asked]
     assert len(asked) > 10
-    assert set(asked) <= set(TABLE)
+    assert set(asked) <= set(explanation.TABLE)
     for task in TASKS:
         assert f"task {task}" in TABLE
 
@@ -84,7 +90,7 @@ def test_a_model_is_explained(task: str, made: Callable[[str], Made]) -> None:
     assert found.task == task
     assert found.answer
     assert found.first in found.trace.layers
-    assert len(found.pictures) == (2 if task in PICTURED else 1)
+    assert len(found.pictures) == (2 if task in (*PICTURED, "transcribe") else 1)
     for name, layer in found.trace.layers.items():
         assert len(layer.labels) == len(layer.values["h"]), name
         ledger = account(layer, len(layer.labels) // 2)
@@ -285,9 +291,71 @@ def test_an_evaluation_of_every_task_writes_a_page(task: str, made: Callable[[st
         assert f'<th scope="row">{escape(name)}</th>' in page
     for value in report.metrics.values():
         assert f"<td>{value:.3f}</td>" in page
+    # The model was loaded: its folder keeps the curve.
+    assert "<h2>Learning curve</h2>" in page
+    contest = vars(model)["contest_"]
+    for baseline in contest.on_curve if contest is not None else ():
+        assert f'data-name="{escape(baseline)}"' in page or len(contest.on_curve) > 1
+    if contest is not None:
+        verdict = "won" if contest.winner == "memfold" else "lost"
+        verdict = "drawn" if contest.scores["memfold"] == contest.scores[contest.rival] else verdict
+        ours, theirs = f"{contest.scores['memfold']:.4g}", f"{contest.scores[contest.rival]:.4g}"
+        said_there = {
+            "won": f"the whole model won, with {contest.metric} {ours} against {theirs}",
+            "drawn": f"were equal, with {contest.metric} {ours} and {theirs}",
+        }
+        assert escape(said_there.get(verdict, f"won, with {contest.metric} {theirs} against {ours}")) in page
+    if task == "transcribe":
+        assert "<h2>The words and when they were said</h2>" in page
     drawn = {"transcribe": 'table class="plain"', "faces": "<figcaption", "generate": 'class="pieces"'}
     heat = dict.fromkeys(("sentiment", "translate", "command", "classify"), 'class="heat')
     assert (drawn | heat).get(task, "<figure") in page
+
+
+class Visible(HTMLParser):
+    """The pieces of text that a page shows."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.hidden, self.texts = 0, list[str]()
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attributes: Any) -> None:
+        self.hidden += tag in ("script", "style")
+        self.texts += [value for name, value in attributes if name in ("aria-label", "data-name") and value]
+
+    def handle_endtag(self, tag: str) -> None:
+        self.hidden -= tag in ("script", "style")
+
+    def handle_data(self, data: str) -> None:
+        if not self.hidden:
+            self.texts.append(data)
+
+
+# What a Chinese page may say in English: Python, names of data and of measures, and what was read.
+ENGLISH = re.compile(r"^\w+\(|^nrefs:|^(the|a|an|not) |^He said|\b(cat|dog|fox)\b")
+
+
+@pytest.mark.parametrize("task", MAKERS)
+def test_an_evaluation_in_chinese_has_no_sentence_in_english(
+    task: str, made: Callable[[str], Made], tmp_path: Path
+) -> None:
+    model, source = made(task)
+    report = model.evaluate(scored(task, source), report=tmp_path / "a.html", lang="zh")
+    page = (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert page.startswith('<!doctype html><html lang="zh-CN">')
+    for text in Visible(page).texts:
+        for part in re.split("[：:；]", text):
+            if not ENGLISH.search(part.strip()):
+                assert not re.search(r"[a-z]{2,} [a-z]{2,}", part), part
+    assert "lang=&quot;zh-CN&quot;" in report._repr_html_()
+
+
+def test_an_evaluation_refuses_another_language(made: Callable[[str], Made], tmp_path: Path) -> None:
+    model, source = made("sentiment")
+    with pytest.raises(InputError, match="--lang fr: there is en and zh"):
+        model.evaluate(scored("sentiment", source), report=tmp_path / "a.html", lang="fr")
+    assert not (tmp_path / "a.html").exists()
 
 
 @pytest.mark.slow
@@ -400,8 +468,8 @@ def test_axe_finds_nothing_wrong_in_the_pages_of_a_task(
     axe = pytest.importorskip("axe_core_python")
     script = (Path(axe.__file__).parent / "axe.min.js").read_text("utf-8")
     model, source = made(task)
-    model.evaluate(scored(task, source), report=tmp_path / "evaluation.html")
     for language in ("en", "zh"):
+        model.evaluate(scored(task, source), report=tmp_path / f"evaluation-{language}.html", lang=language)
         write_explanation(tmp_path / f"{language}.html", explained(model, source, language), language)
     for path in sorted(tmp_path.glob("*.html")):
         for width in (390, 1280):

@@ -1,6 +1,7 @@
 import gzip
 import importlib
 import json
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -18,9 +19,11 @@ from memfold.lab.gradient import gradient_by_lag
 from memfold.lab.networks import COMPARED_CELLS, Reader, recurrent
 from memfold.lab.pixels import Digits, PixelRecipe, fit, load_digits
 from memfold.lab.puzzles import Adding, PuzzleBatch
+from memfold.lab.report import write_record
 from memfold.lab.trial import EXAMINED, Outcome, Recipe, attempt, examined
 from memfold.nn import LSTM
 from memfold.training import Budget
+from memfold.words import Words
 
 QUICK = Recipe(hidden_size=16, lr=2e-2, every=960, limit=1920)
 
@@ -267,3 +270,32 @@ def test_wrong_usage_is_one_line(arguments: list[str], message: str, capsys: pyt
     assert code == 2
     assert message in output.err
     assert "Traceback" not in output.err
+
+
+def test_a_page_in_chinese_says_nothing_in_english_but_names(tmp_path: Path) -> None:
+    record = run_lab("gradient", lags="8,16", cells="rnn,lstm", init="torch")
+    page = write_record(tmp_path / "a.html", record, "zh").read_text(encoding="utf-8")
+    assert page.startswith('<!doctype html><html lang="zh-CN">')
+    assert "间隔 16 处的梯度是" in page
+    assert '<th scope="col">遗忘门偏置</th>' in page
+    texts = re.sub(r"<(script|style)>.*?</\1>|<[^>]+>", "|", page.split("<footer>")[0], flags=re.S)
+    assert not re.search(r"[a-z]{3,} (?!lab|gradient)[a-z]{3,}", texts.replace("memfold lab gradient", ""))
+    # What is printed, and --json, stay in English.
+    assert json.loads(json.dumps(record.as_json()))["findings"] == [str(finding) for finding in record.findings]
+    assert "its gradient at lag 16 is" in record.findings[0]
+
+
+def test_a_claim_and_its_verdict_in_chinese() -> None:
+    (finding,) = findings([Claim("Paper", "gru", False, 8, 8)], [outcome("gru", 8, True)])
+    assert Words("zh").of(finding) == (
+        "Paper：gru 在间隔为 8 时不能解决；本次结果不同：1 次训练中有 1 次与之相反（间隔 8）"
+    )
+
+
+def test_another_language_is_refused_before_anything_is_trained(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for command in ("lab adding", "demo", "evaluate model data.csv"):
+        monkeypatch.setattr("sys.argv", ["memfold", *command.split(), "--lang", "fr"])
+        assert run() == 2
+        assert capsys.readouterr().err == "memfold: --lang fr: there is en and zh\n"

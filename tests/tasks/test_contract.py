@@ -187,6 +187,7 @@ def test_an_interrupted_training_resumes_to_the_same_bits(
 
 def test_a_loaded_model_answers_as_the_saved_one(small: Small, fitted: Task, saved: Path) -> None:
     loaded = memfold.load(saved)
+    assert loaded.training_ == fitted.training_
     assert type(loaded) is type(fitted)
     assert loaded.get_params() == fitted.get_params()
     assert same(answers_of(loaded, small), answers_of(fitted, small))

@@ -127,18 +127,19 @@ class Chart:
         value = np.array([float(y)])
         return self._add(_Mark(name, "level", look or Look("ink", "2 4", 1.5), np.array([np.nan]), value, value))
 
-    def cells(self, x: Values, values: Array, name: str, width: float, look: Look | None = None) -> Self:
+    def cells(self, x: Values, values: Array, name: str, width: float | Array, look: Look | None = None) -> Self:
         """Of each row of the vertical axis a strip of cells, the stronger the nearer a value is to 1.
 
         Args:
             x: the places, T.
             values: between 0 and 1, (rows, T).
-            width: of a cell, on the horizontal axis.
+            width: of a cell, on the horizontal axis; or of each place, T.
         """
         row, step = np.nonzero(values > 0.02)
         at = self._across(x)[step]
         strength = [f"{value:.2f}" for value in values[row, step]]
-        mark = _Mark(name, "cells", look or SERIES[0], at, row.astype(float), np.full(len(at), width), texts=strength)
+        widths = np.broadcast_to(np.asarray(width, np.float64), values.shape[1:])[step]
+        mark = _Mark(name, "cells", look or SERIES[0], at, row.astype(float), widths, texts=strength)
         return self._add(mark)
 
     def _add(self, mark: _Mark) -> Self:

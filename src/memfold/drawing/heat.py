@@ -55,15 +55,17 @@ class ColouredText:
         pieces: with whatever stands between them.
         values: one a piece; the largest has the full colour.
         said: what a value is, in words.
+        most: what has the full colour instead, so that several texts have one scale; 0 for the largest.
     """
 
     pieces: Sequence[str]
     values: Array
     said: str = ""
+    most: float = 0.0
 
     def html(self) -> str:
         """A paragraph; every piece says its value where the pointer is."""
-        most = float(np.abs(self.values).max(initial=0.0)) or 1.0
+        most = self.most or float(np.abs(self.values).max(initial=0.0)) or 1.0
         parts = []
         for piece, value in zip(self.pieces, self.values, strict=True):
             kind = "minus" if value < 0 else "plus"

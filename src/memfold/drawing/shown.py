@@ -8,7 +8,7 @@ from typing import Protocol
 
 from memfold.drawing.colours import colours
 
-__all__ = ["SCRIPT", "STYLE", "Choice", "Drawing"]
+__all__ = ["SCRIPT", "STYLE", "Choice", "Drawing", "Stack"]
 
 FOLDER = files("memfold.drawing")
 STYLE = colours() + (FOLDER / "drawing.css").read_text("utf-8")
@@ -43,3 +43,16 @@ class Choice:
         )
         chooser = f'<label class="chooser" hidden>{escape(self.label)} <select>{options}</select></label>'
         return f'<div class="choice">{chooser}{parts}</div>'
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Several drawings, one below the other, each under its caption."""
+
+    drawings: Mapping[str, Drawing]
+
+    def html(self) -> str:
+        """The captions and the drawings."""
+        return "".join(
+            f"<p><strong>{escape(caption)}</strong></p>{drawing.html()}" for caption, drawing in self.drawings.items()
+        )

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from memfold.explain.words import Words
+from memfold.words import Words
 
 __all__ = ["layer_names"]
 

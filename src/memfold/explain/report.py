@@ -14,8 +14,9 @@ from memfold.drawing import Chart, ColouredText, Drawing
 from memfold.explain.ledger import half_life
 from memfold.explain.names import layer_names
 from memfold.explain.trace import Array, LayerTrace
-from memfold.explain.words import TABLE, Words
 from memfold.page import Section, page_text, write_page
+from memfold.words import Words
+from memfold.words.explanation import TABLE
 
 if TYPE_CHECKING:
     from memfold.explain.explanation import Explanation, Shares

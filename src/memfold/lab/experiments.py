@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from memfold.lab.puzzles import Adding, Copy, Puzzle, Reber, TemporalOrder, Timing
 from memfold.lab.trial import Outcome, Recipe
+from memfold.words import Said, said
 
 __all__ = ["PUZZLES", "Claim", "Experiment", "findings"]
 
@@ -28,11 +29,15 @@ class Claim:
     shortest: float = 0
     longest: float = math.inf
 
-    def __str__(self) -> str:
-        span = f"at {self.shortest:g}" if self.shortest == self.longest else f"from {self.shortest:g} on"
-        if math.isfinite(self.longest) and self.shortest != self.longest:
-            span = f"from {self.shortest:g} to {self.longest:g}"
-        return f"{self.paper}: {self.cell} {'solves' if self.solves else 'does not solve'} it {span}"
+    def sentence(self) -> Said:
+        """The claim in words."""
+        span = said("claim from", shortest=self.shortest)
+        if self.shortest == self.longest:
+            span = said("claim at", lag=self.shortest)
+        elif math.isfinite(self.longest):
+            span = said("claim between", shortest=self.shortest, longest=self.longest)
+        does = said("claim solves" if self.solves else "claim fails")
+        return said("claim", paper=self.paper, cell=self.cell, does=does, span=span)
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,7 @@ class Experiment:
     """
 
     puzzle: Callable[[int], Puzzle]
-    what: str
+    what: Said
     lags: tuple[int, ...]
     recipe: Recipe
     claims: Sequence[Claim] = field(default_factory=tuple)
@@ -54,7 +59,7 @@ class Experiment:
 PUZZLES = {
     "adding": Experiment(
         Adding,
-        "Two of the numbers are marked: what is their sum? Right within 0.04; the constant 1 has an error of 1/6.",
+        said("what adding"),
         (100, 200, 400, 800),
         Recipe(),
         (
@@ -66,7 +71,7 @@ PUZZLES = {
     ),
     "copy": Experiment(
         Copy,
-        "Ten symbols, then silence: what were they? Right where all ten are.",
+        said("what copy"),
         (20, 50, 100),
         Recipe(hidden_size=128),
         (
@@ -77,14 +82,14 @@ PUZZLES = {
     ),
     "order": Experiment(
         TemporalOrder,
-        "An X or a Y comes early and another one late, among symbols that mean nothing: in which order?",
+        said("what order"),
         (100, 200, 400),
         Recipe(),
         (Claim(HS97, "lstm", True, 100, 100),),
     ),
     "timing": Experiment(
         Timing,
-        "Spikes come every LAG steps or every LAG - 1: which is it?",
+        said("what timing"),
         (10, 20, 50),
         Recipe(),
         (
@@ -94,7 +99,7 @@ PUZZLES = {
     ),
     "reber": Experiment(
         Reber,
-        "What may come next in the embedded Reber grammar? Right where that is predicted at every step of a string.",
+        said("what reber"),
         (8, 16, 32),
         Recipe(),
         (Claim(HS97, "lstm", True, 8, 8),),
@@ -102,19 +107,19 @@ PUZZLES = {
 }
 
 
-def findings(claims: Sequence[Claim], outcomes: Sequence[Outcome]) -> list[str]:
+def findings(claims: Sequence[Claim], outcomes: Sequence[Outcome]) -> list[Said]:
     """Each claim, and whether the outcomes agree with it."""
     lines = []
     for claim in claims:
         tried = [o for o in outcomes if o.cell == claim.cell and claim.shortest <= o.lag <= claim.longest]
         against = [o for o in tried if o.solved != claim.solves]
         if not tried:
-            verdict = "not tried here"
+            verdict = said("verdict untried")
         elif not against:
-            verdict = f"so it is here (at {_lags(tried)})"
+            verdict = said("verdict so", lags=_lags(tried))
         else:
-            verdict = f"NOT FOUND here: {len(against)} of {len(tried)} runs went the other way (at {_lags(against)})"
-        lines.append(f"{claim}; {verdict}")
+            verdict = said("verdict against", against=len(against), tried=len(tried), lags=_lags(against))
+        lines.append(said("finding", claim=claim.sentence(), verdict=verdict))
     return lines
 
 

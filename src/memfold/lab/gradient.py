@@ -14,6 +14,7 @@ from memfold.lab.options import checked_cells, checked_lags
 from memfold.lab.record import Record
 from memfold.nn import composition
 from memfold.nn.layer import Recurrent
+from memfold.words import Said, said
 
 __all__ = ["Case", "gradient_by_lag", "run_gradient"]
 
@@ -37,9 +38,11 @@ class Case:
     forget_bias: float | None
     scale: float
 
-    def __str__(self) -> str:
-        bias = "" if self.forget_bias is None else f", forget bias {self.forget_bias:g}"
-        return f"{self.cell}, {self.init}{bias}, inputs {self.scale:g}"
+    def sentence(self) -> Said:
+        """The case in words."""
+        if self.forget_bias is None:
+            return said("case", cell=self.cell, init=self.init, scale=self.scale)
+        return said("case biased", cell=self.cell, init=self.init, bias=self.forget_bias, scale=self.scale)
 
 
 def run_gradient(
@@ -77,12 +80,12 @@ def run_gradient(
     rows: list[dict[str, Any]] = []
     for case, line in lines.items():
         row = {"cell": case.cell, "init": case.init, "forget bias": case.forget_bias, "inputs": case.scale}
-        rows.append(row | {f"lag {lag}": line[lag] for lag in listed})
-    what = "The gradient of the loss by h, so many steps before it, as a share of the gradient at the last step"
+        rows.append(row | {said("at lag", lag=lag): line[lag] for lag in listed})
+    what = said("what gradient")
     curves: dict[str, dict[str, tuple[list[float], list[float]]]] = {}
     for case, line in lines.items():
-        picture = curves.setdefault(f"inputs of deviation {case.scale:g}", {})
-        picture[str(case)] = ([float(lag) for lag in range(len(line))], line)
+        picture = curves.setdefault(said("inputs of", scale=case.scale), {})
+        picture[case.sentence()] = ([float(lag) for lag in range(len(line))], line)
     settings = {"hidden_size": HIDDEN, "inputs": INPUTS, "sequences": ROWS, "seed": 0}
     axes = ("lag", "share of the gradient", True)
     return Record(name, what, rows, compared(lines, listed[-1]), curves, axes, settings)
@@ -144,7 +147,7 @@ def gradient_by_lag(layer: Recurrent, x: Tensor, direction: Tensor) -> dict[str,
     return norms
 
 
-def compared(lines: dict[Case, list[float]], lag: int) -> list[str]:
+def compared(lines: dict[Case, list[float]], lag: int) -> list[Said]:
     """The plain RNN beside the LSTM with a forget bias of 3, torch's first values and the same inputs."""
     findings = []
     for case, line in lines.items():
@@ -152,10 +155,15 @@ def compared(lines: dict[Case, list[float]], lag: int) -> list[str]:
         if case.cell != "rnn" or other not in lines:
             continue
         ratio = lines[other][lag] / line[lag] if line[lag] > 0 else math.inf
-        verdict = f"{ratio:.2g} times smaller" if ratio >= 1 else f"{1 / ratio:.2g} times greater"
-        holds = "holds" if ratio >= FACTOR else "does NOT hold"
         findings.append(
-            f"[{case}]: its gradient at lag {lag} is {verdict} than that of [{other}]; "
-            f"that it is at least {FACTOR:,.0f} times smaller {holds}"
+            said(
+                "gradient smaller" if ratio >= 1 else "gradient greater",
+                case=case.sentence(),
+                other=other.sentence(),
+                lag=lag,
+                ratio=max(ratio, 1 / ratio),
+                factor=FACTOR,
+                holds=said("holds" if ratio >= FACTOR else "holds not"),
+            )
         )
     return findings

@@ -15,6 +15,7 @@ from memfold.lab.networks import COMPARED_CELLS, Reader, recurrent
 from memfold.lab.options import checked_cells
 from memfold.lab.record import Record
 from memfold.training import Budget, Problem, Result, Settings, train
+from memfold.words import Said, said
 
 if TYPE_CHECKING:
     from memfold.data.images import Images
@@ -177,8 +178,8 @@ def run_pixels(
                 row = {"order": order, "cell": cell, "seed": seed, "epochs": result.units / _training_count(digits)}
                 row |= {"minutes": (time.monotonic() - begun) / 60, "accuracy": accuracy(model, test)}
                 rows.append(row | {"published": PUBLISHED.get((order, cell))})
-                curves.setdefault(order, {})[f"{cell}, seed {seed}" if seed else cell] = _curve(result)
-    what = "Handwritten digits, read pixel by pixel in 784 steps: accuracy on the test part, in per cent"
+                curves.setdefault(order, {})[said("with seed", cell=cell, seed=seed) if seed else cell] = _curve(result)
+    what = said("what pixels")
     settings = {**asdict(recipe), "init": init, "budget": budget}
     return Record(name, what, rows, _compared(rows), curves, ("minutes", "valid error, per cent", True), settings)
 
@@ -195,14 +196,12 @@ def _curve(result: Result) -> tuple[list[float], list[float]]:
     return [row.seconds / 60 for row in result.curve], [row.score for row in result.curve]
 
 
-def _compared(rows: list[dict[str, Any]]) -> list[str]:
+def _compared(rows: list[dict[str, Any]]) -> list[Said]:
     """Each accuracy beside the published one of the same cell."""
     findings = []
     for row in rows:
         if row["published"] is not None:
-            least = "at least as good here" if row["accuracy"] >= row["published"] else "NOT reached here"
-            findings.append(
-                f"Bai, Kolter & Koltun 2018, {row['order']}, {row['cell']}: {row['published']} %; {least}, "
-                f"{row['accuracy']:.2f} % after {row['epochs']:.1f} epochs"
-            )
+            reached = row["accuracy"] >= row["published"]
+            kept = {name: row[name] for name in ("order", "cell", "published", "accuracy", "epochs")}
+            findings.append(said("published reached" if reached else "published not reached", **kept))
     return findings

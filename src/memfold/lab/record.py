@@ -1,6 +1,7 @@
 """What an experiment found: a table, findings in words, and curves."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -15,7 +16,8 @@ class Record:
 
     Attributes:
         what: what was asked.
-        rows: of the table, each a name and its values.
+        rows: of the table, each a name and its values. What of this and of the rest `said` gives, a page says in its
+            own language.
         findings: in words, computed from the rows.
         curves: by title of the picture, by name of the line, x and y.
         axes: of each picture: x, y, whether y is logarithmic.
@@ -24,7 +26,7 @@ class Record:
     name: str
     what: str
     rows: list[dict[str, Any]]
-    findings: list[str] = field(default_factory=list)
+    findings: Sequence[str] = field(default_factory=list)
     curves: dict[str, dict[str, tuple[list[float], list[float]]]] = field(default_factory=dict)
     axes: tuple[str, str, bool] = ("", "", False)
     settings: dict[str, Any] = field(default_factory=dict)

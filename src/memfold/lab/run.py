@@ -15,8 +15,11 @@ from memfold.lab.networks import COMPARED_CELLS
 from memfold.lab.options import checked_cells, checked_lags
 from memfold.lab.record import Record
 from memfold.lab.trial import EXAMINED, Outcome, attempt
+from memfold.words import said
 
 __all__ = ["run_lab"]
+
+Curves = dict[str, tuple[list[float], list[float]]]  # x and y by the name of the line
 
 
 def run_lab(name: str, **options: Any) -> Record:
@@ -87,7 +90,8 @@ def run_puzzle(
                 outcomes.append(attempt(puzzle, cell, lag, seed, init, recipe, seconds))
                 _tell(name, outcomes[-1])
     settings = {**asdict(recipe), "init": init, "budget": budget, "examined": EXAMINED}
-    curves = {f"lag {lag}": _curves(group) for lag, group in groupby(outcomes, key=lambda outcome: outcome.lag)}
+    by_lag = groupby(outcomes, key=lambda outcome: outcome.lag)
+    curves: dict[str, Curves] = {said("at lag", lag=lag): _curves(group) for lag, group in by_lag}
     axes = ("sequences", "loss of the last examination", True)
     return Record(name, experiment.what, _rows(outcomes), findings(experiment.claims, outcomes), curves, axes, settings)
 
@@ -107,19 +111,21 @@ def _rows(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
         runs = list(group)
         solved = [run for run in runs if run.solved]
         row: dict[str, Any] = {"lag": lag, "cell": cell}
-        row["solved"] = ("yes" if solved else "no") if len(runs) == 1 else f"{len(solved)} of {len(runs)}"
+        row["solved"] = said("solved of", solved=len(solved), all=len(runs))
+        if len(runs) == 1:
+            row["solved"] = said("yes" if solved else "no")
         row["sequences to success"] = int(statistics.median(run.sequences for run in solved)) if solved else None
         row["seconds"] = statistics.median(run.seconds for run in runs)
         row["loss"] = statistics.median(run.loss for run in runs)
         row["knowing nothing"] = runs[0].ignorance
-        row[f"wrong of {EXAMINED}"] = int(statistics.median(run.wrong for run in runs))
+        row[said("wrong of", all=EXAMINED)] = int(statistics.median(run.wrong for run in runs))
         rows.append(row)
     return rows
 
 
-def _curves(outcomes: Iterable[Outcome]) -> dict[str, tuple[list[float], list[float]]]:
-    lines = {}
+def _curves(outcomes: Iterable[Outcome]) -> Curves:
+    lines: Curves = {}
     for outcome in outcomes:
-        label = outcome.cell if outcome.seed == 0 else f"{outcome.cell}, seed {outcome.seed}"
+        label = outcome.cell if outcome.seed == 0 else said("with seed", cell=outcome.cell, seed=outcome.seed)
         lines[label] = ([float(x) for x, _ in outcome.curve], [y for _, y in outcome.curve])
     return lines

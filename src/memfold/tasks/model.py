@@ -39,6 +39,8 @@ from memfold.tasks.contest import Contest
 from memfold.tasks.parameters import describe, fitted, learning_rate, parameter, parameters_of
 from memfold.tasks.planning import Plan, checked_plan, speed_for
 from memfold.tasks.report import Metric, Parts, Report
+from memfold.trained import Result
+from memfold.words import Words
 
 if TYPE_CHECKING:
     import polars as pl
@@ -47,12 +49,13 @@ if TYPE_CHECKING:
     from memfold.explain import Explanation
     from memfold.page import Section
     from memfold.tasks.estimator import Estimator
-    from memfold.training import Problem, Result
+    from memfold.training import Problem
 
 __all__ = ["FitData", "Task", "one_source"]
 
 # Of config.json.
-KEYS = {"format", "files", "task", "runtime", "memfold", "torch", "parameters", "plan", "contest", "fitted", "weights"}
+KEYS = {"format", "files", "task", "runtime", "memfold", "torch", "parameters", "plan"}
+KEYS |= {"contest", "training", "fitted", "weights"}
 UNREADABLE = (LookupError, TypeError, ValueError, RuntimeError, ArithmeticError, AttributeError, MemoryError)
 
 
@@ -137,7 +140,7 @@ class Task(ABC):
     plan_: dict[str, Any] = fitted(stored=False)
     contest_: Contest | None = fitted(stored=False)
     network_: Any = fitted(stored=False)
-    training_: "Result" = fitted(stored=False)
+    training_: Result = fitted(stored=False)
 
     def __init_subclass__(cls) -> None:
         dataclass(eq=False, repr=False)(cls)
@@ -152,7 +155,7 @@ class Task(ABC):
             Raises:
                 NotFittedError: which is an AttributeError, so that ``hasattr`` works.
             """
-            if name in ("network_", "training_") and self._stored is not None:
+            if name == "network_" and self._stored is not None:
                 self._make_network()
                 return vars(self)[name]
             fitted_names = {field.name for field in fields(self) if not field.init}
@@ -348,22 +351,29 @@ class Task(ABC):
         """The baselines' answers by name, the task's standard one first."""
 
     def details(self, examples: Any, answers: Any, seconds: float) -> Sequence[Any]:
-        """Tables and texts that a terminal shows below the scores; answering took so many seconds."""
+        """Tables and texts that a terminal shows below the scores; answering took so many seconds.
+
+        What of it `said` gives, a page says in its own language.
+        """
         return ()
 
     def signatures(self, examples: Any, answers: Any) -> Mapping[str, str]:
         """Of metrics that have one, how they were computed."""
         return {}
 
-    def write_page(self, path: Path, report: Report, examples: Any, answers: Any) -> None:
+    def write_page(self, path: Path, report: Report, examples: Any, answers: Any, words: Words) -> None:
         """Write a page on an evaluation."""
         from memfold.tasks.page import write_evaluation  # which loads what draws
 
-        training, footer = vars(self).get("training_"), f"{self.parameter_count:,} parameters; {self!r}"
-        write_evaluation(path, report, self.sections(examples, answers), training, footer)
+        sections = self.sections(examples, answers, words)
+        training, contest = (vars(self).get(name) for name in ("training_", "contest_"))
+        write_evaluation(path, report, sections, training, contest, self._footer(words), words)
 
-    def sections(self, examples: Any, answers: Any) -> "Sequence[Section]":
-        """The task's own pictures of an evaluation: heading, text and drawing of each."""
+    def _footer(self, words: Words) -> str:
+        return words("footer evaluation", count=self.parameter_count, model=repr(self))
+
+    def sections(self, examples: Any, answers: Any, words: Words) -> "Sequence[Section]":
+        """The task's own pictures of an evaluation: heading, text and drawing of each, in the page's language."""
         return ()
 
     # -- data ------------------------------------------------------------------------------------------------
@@ -524,6 +534,7 @@ class Task(ABC):
                 display.finished(f"{result.steps:,} steps in {result.seconds:.0f} s: {result.speed(problem.unit)}")
         else:
             result = training.train(problem, settings, **options)
+        result.metric = problem.metric
         self.training_ = result
         return ready
 
@@ -605,19 +616,23 @@ class Task(ABC):
         first = self.metrics[0]
         return first.signed(self.scores(examples, self.answer(examples))[first.name])
 
-    def evaluate(self, data: Any, name: str = "", *, report: str | Path | None = None, **options: Any) -> Report:
+    def evaluate(
+        self, data: Any, name: str = "", *, report: str | Path | None = None, lang: str = "en", **options: Any
+    ) -> Report:
         """Score the model beside the baselines.
 
         Args:
             data: examples as `read` takes them, on which the model was not trained.
             name: what to call them in the report.
-            report: page to write, where the task writes one.
+            report: page to write.
+            lang: language of the page, ``en`` or ``zh``.
             options: of `answer`.
 
         Raises:
-            InputError: not fitted yet, data that cannot be scored, or a page that cannot be written.
+            InputError: not fitted yet, data that cannot be scored, a page that cannot be written, or another language.
         """
         self.check_fitted()
+        words = Words(lang)
         if report is not None:
             check_file(Path(report))
         begun = time.monotonic()
@@ -630,11 +645,11 @@ class Task(ABC):
         metrics = self.scores(examples, answers)
         beside = {other: self.scores(examples, its) for other, its in self.baselines(examples, answers).items()}
         better = {metric.name: metric.better for metric in self.metrics}
-        result = Report(self.name, name, metrics, beside, self.parameter_count, self.seed, better=better)
+        result = Report(self.name, name, metrics, beside, self.parameter_count, self.seed, better=better, language=lang)
         result.plan, result.winner = dict(self.plan_), None if self.contest_ is None else self.contest_.winner
         result.shown, result.signatures = self._shown(examples, answers, seconds), self.signatures(examples, answers)
         if report is not None:
-            self.write_page(Path(report), result, examples, answers)
+            self.write_page(Path(report), result, examples, answers, words)
         result.seconds = time.monotonic() - begun
         return result
 
@@ -695,8 +710,6 @@ class Task(ABC):
             InputError: not fitted yet, an input that cannot be read, another language, or a task that has no view.
         """
         self.check_fitted()
-        from memfold.explain.words import Words
-
         self.network_.eval()
         explanation: Explanation = self._beside("view", "explained").view(self, source, Words(language))
         return replace(explanation, language=language)
@@ -825,6 +838,7 @@ class Task(ABC):
             "parameters": encode(self.get_params()),
             "plan": encode(self.plan_),
             "contest": encode(there.get("contest_")),
+            "training": encode(there.get("training_")),
             "fitted": {name: encode(there[f"{name}_"]) for name in self.fitted_types() if f"{name}_" in there},
             "weights": self.parameter_count,
         }
@@ -861,7 +875,6 @@ class Task(ABC):
         import torch
 
         from memfold.formats.weights import at_most_tensors, checked_weights
-        from memfold.training import Result
 
         weights = self._stored
         assert weights is not None
@@ -872,7 +885,7 @@ class Task(ABC):
         network.load_state_dict(tensors)
         network.eval()
         vars(self).pop("_stored")
-        self.network_, self.training_ = network, Result()
+        self.network_ = network
 
     @cached_property
     def pipeline(self) -> Pipeline[Any]:
@@ -925,6 +938,8 @@ class Task(ABC):
         task.plan_ = checked_plan(config.get("plan", {}), planned, "plan")
         check(config.get("contest"), Contest | None, "contest")
         task.contest_ = decode(config.get("contest"), Contest | None)
+        check(config.get("training"), Result | None, "training")
+        task.training_ = decode(config.get("training"), Result | None) or Result()
         check(config.get("weights"), int | None, "weights")
         vars(task)["_weight_count"] = config.get("weights")
         task.restore_files(read_files(path, config))

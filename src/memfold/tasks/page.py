@@ -13,61 +13,101 @@ from rich.table import Table
 from memfold.drawing import SERIES, Chart, Heat, Look
 from memfold.page import Section, page_text, scores_table, write_page
 from memfold.tasks.confusion import ConfusionTable
-from memfold.training import Result
+from memfold.tasks.contest import ANSWER, Contest
+from memfold.trained import Result
+from memfold.words import Words
 
 if TYPE_CHECKING:
     from memfold.tasks.report import Report
 
-__all__ = ["confusion_section", "learning_curve", "plan_table", "write_evaluation"]
+__all__ = ["confusion_section", "evaluation_title", "learning_curve", "plan_table", "report_scores", "write_evaluation"]
 
 MOST_CLASSES = 40  # of a table; of more those that are confused most
+NO_LOSSES = ("valid CER", "valid 1 - map50")  # of another scale than the training loss
 TERMINAL = 110  # characters across, of what is only made for a terminal
 
 
 def write_evaluation(
-    path: Path, report: "Report", sections: Sequence[Section], training: Result | None, footer: str
+    path: Path,
+    report: "Report",
+    sections: Sequence[Section],
+    training: Result | None,
+    contest: Contest | None,
+    footer: str,
+    words: Words,
 ) -> Path:
     """Write the page; returns the path.
 
     Args:
         sections: the task's own.
-        training: of the model; None where it was loaded.
+        training: of the model; None where nothing is known of it.
+        contest: on its validation part.
     """
-    tables = [scores_table(report.heading, {"memfold": report.metrics, **report.baselines})]
-    tables.append(plan_table(report))
-    curve = learning_curve(training)
-    closing = "".join(f"<section>{_shown(item)}</section>" for item in report.shown)
-    title = f"{report.task}: {report.data}" if report.data else report.task
-    return write_page(path, page_text(title, tables, [*sections, *curve], footer, closing=closing))
+    tables = [report_scores(report, words), plan_table(report, words)]
+    curve = learning_curve(training, contest, words)
+    closing = "".join(f"<section>{_shown(item, words)}</section>" for item in report.shown)
+    page = page_text(
+        evaluation_title(report, words), tables, [*sections, *curve], footer, language=words.language, closing=closing
+    )
+    return write_page(path, page)
 
 
-def plan_table(report: "Report") -> str:
+def evaluation_title(report: "Report", words: Words) -> str:
+    """The task, and the data where they have a name."""
+    title = words.name(report.task)
+    return words("evaluated", task=title, data=words.of(report.data)) if report.data else title
+
+
+def report_scores(report: "Report", words: Words, heading: str = "") -> str:
+    """The scores of the model and of the baselines, as HTML."""
+    named = {"memfold": report.metrics, **{words.name(name): its for name, its in report.baselines.items()}}
+    return scores_table(heading or words("scores"), named)
+
+
+def plan_table(report: "Report", words: Words) -> str:
     """Who won on the validation part, and what the fit chose by looking at the data, as HTML; empty without either."""
-    rows: dict[str, Any] = {} if report.winner is None else {"best on the validation part": report.winner}
+    rows: dict[str, Any] = {} if report.winner is None else {words("winner"): words.name(report.winner)}
     rows |= {name: value for name, value in report.plan.items() if value is not None}
     if not rows:
         return ""
     lines = "".join(
         f'<tr><th scope="row">{escape(name)}</th><td>{escape(str(value))}</td></tr>' for name, value in rows.items()
     )
-    return f'<h2>The plan</h2><div class="scroll" tabindex="0"><table class="plain">{lines}</table></div>'
+    heading = escape(words("the plan"))
+    return f'<h2>{heading}</h2><div class="scroll" tabindex="0"><table class="plain">{lines}</table></div>'
 
 
-def learning_curve(training: Result | None) -> list[Section]:
-    """The section of it; none of a model that was loaded."""
+def learning_curve(training: Result | None, contest: Contest | None, words: Words) -> list[Section]:
+    """The section of it, with the best baseline of the same measure and who won; none of a model without a curve."""
     if training is None or not training.curve:
         return []
     steps = [row.step for row in training.curve]
-    chart = Chart("", "step", zero=False)
-    chart.line(steps, [row.train_loss for row in training.curve], "training loss", Look("soft", "5 3"))
-    chart.line(steps, [row.score for row in training.curve], "validation", SERIES[0])
-    text = (
-        f"{training.steps} steps in {training.seconds:.0f} s; the weights kept are those of step {training.best_step}."
-    )
-    return [("Learning curve", text, chart)]
+    chart = Chart(words.name(training.metric), words("step"), zero=False)
+    apart = training.metric in NO_LOSSES
+    loss = words("training loss apart" if apart else "training loss")
+    chart.line(steps, [row.train_loss for row in training.curve], loss, Look("soft", "5 3"), right=apart)
+    chart.line(steps, [row.score for row in training.curve], words("validation"), SERIES[0])
+    text = words("curve text", steps=training.steps, seconds=training.seconds, best=training.best_step)
+    if contest is None:
+        return [(words("learning curve"), text, chart)]
+    if contest.on_curve:
+        best = min(contest.on_curve, key=contest.on_curve.__getitem__)
+        value, name = contest.on_curve[best], words.name(best)
+        chart.level(value, name)
+        text = words.joined(text, words("curve level", name=name, value=value))
+    if contest.rival:
+        verdict = "curve won" if contest.winner == ANSWER else "curve lost"
+        if contest.scores[ANSWER] == contest.scores[contest.rival]:
+            verdict = "curve drawn"
+        scores = {"ours": contest.scores[ANSWER], "theirs": contest.scores[contest.rival]}
+        named = {"metric": contest.metric, "other": words.name(contest.rival)}
+        text = words.joined(text, words(verdict, **named, **scores))
+    return [(words("learning curve"), text, chart)]
 
 
-def confusion_section(counts: NDArray[np.int64], classes: Sequence[str], answered: Sequence[str]) -> Section:
+def confusion_section(
+    counts: NDArray[np.int64], classes: Sequence[str], answered: Sequence[str], words: Words
+) -> Section:
     """How many of each class were taken for which, in colours.
 
     Args:
@@ -75,40 +115,50 @@ def confusion_section(counts: NDArray[np.int64], classes: Sequence[str], answere
         answered: the names of the columns, the classes and perhaps others.
     """
     rows, columns = list(range(len(classes))), list(range(len(answered)))
-    text = "Examples of each class, a row, by the class they were taken for."
+    text = words("confusion text")
     if len(answered) > MOST_CLASSES:
         square = counts[:, : len(classes)]
         wrong = square.sum(0) + square.sum(1) - 2 * np.diag(square)
         rows = columns = sorted(np.argsort(-wrong, kind="stable")[:MOST_CLASSES].tolist())
-        text += f" The {MOST_CLASSES} classes that are confused most."
+        text = words.joined(text, words("confusion most", most=MOST_CLASSES))
     shown = counts[np.ix_(rows, columns)]
     strength = np.log1p(shown) / max(float(np.log1p(shown).max(initial=0.0)), 1.0)
     texts = [[str(count) if count else "" for count in row] for row in shown]
-    heat = Heat([classes[k] for k in rows], [answered[k] for k in columns], strength, texts, "true class / answer")
-    return "Answers by true class", text, heat
+    heat = Heat([classes[k] for k in rows], [answered[k] for k in columns], strength, texts, words("confusion corner"))
+    return words("confusion"), text, heat
 
 
-def _shown(item: Any) -> str:
+def _shown(item: Any, words: Words) -> str:
     """What a terminal shows below the scores, as HTML: tables as tables, all else as it is printed."""
     if isinstance(item, Table):
-        return _table(item)
+        return _table(item, words)
+    if isinstance(item, str):
+        return f"<p>{escape(words.of(item))}</p>"
     console = Console(width=TERMINAL, no_color=True, highlight=False, legacy_windows=False)
     parts: Iterable[Any] = [item]
     if hasattr(item, "__rich_console__"):
         parts = list(item.__rich_console__(console, console.options))
-    return "".join(_table(part) if isinstance(part, Table) else _printed(part, console) for part in parts)
+    return "".join(_table(part, words) if isinstance(part, Table) else _printed(part, console) for part in parts)
 
 
-def _table(table: Table) -> str:
+def _table(table: Table, words: Words) -> str:
     if isinstance(table, ConfusionTable):
-        heading, text, heat = confusion_section(table.counts, table.truths, table.answered)
+        heading, text, heat = confusion_section(table.counts, table.truths, table.answered, words)
         return f"<h2>{escape(heading)}</h2><p>{escape(text)}</p>{heat.html()}"
-    head = "".join(f'<th scope="col">{escape(str(column.header))}</th>' for column in table.columns)
-    rows = zip(*(column.cells for column in table.columns), strict=True)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(str(cell))}</td>' for cell in row)}</tr>" for row in rows)
-    heading = f"<h2>{escape(str(table.title))}</h2>" if table.title else ""
+    names = [words.name(_said(column.header, words)) for column in table.columns]
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in names)
+    rows = list(zip(*(column.cells for column in table.columns), strict=True))
+    body = "".join(f"<tr>{''.join(f'<td>{escape(_said(cell, words))}</td>' for cell in row)}</tr>" for row in rows)
+    heading = f"<h2>{escape(_said(table.title, words))}</h2>" if table.title else ""
+    if not any(names):  # a text with a title
+        return heading + "".join(f'<p class="pieces">{escape(str(cell))}</p>' for row in rows for cell in row)
     whole = f'<table class="plain"><tr>{head}</tr>{body}</table>'
     return f'{heading}<div class="scroll" tabindex="0">{whole}</div>'
+
+
+def _said(text: Any, words: Words) -> str:
+    """What stands in a cell or above a table; words that memfold gives, in the page's language."""
+    return words.of(text) if isinstance(text, str) else str(text)
 
 
 def _printed(part: Any, console: Console) -> str:

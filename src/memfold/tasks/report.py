@@ -33,6 +33,7 @@ class Report:
         better: of a metric, which way is better.
         plan: what the fit chose by looking at the data and the machine, by parameter.
         winner: who scored best on the validation part; None where nothing was compared there.
+        language: in which a notebook shows it, ``en`` or ``zh``.
     """
 
     task: str
@@ -47,20 +48,19 @@ class Report:
     better: Mapping[str, str] = field(default_factory=dict)
     plan: Mapping[str, Any] = field(default_factory=dict)
     winner: str | None = None
-
-    @property
-    def heading(self) -> str:
-        """What stands above the scores: the data, by the task's name where it has none."""
-        return self.data or self.task
+    language: str = "en"
 
     def _repr_html_(self) -> str:
         """The scores beside those of the baselines, and the plan, for a notebook."""
-        from memfold.page import framed, page_text, scores_table
-        from memfold.tasks.page import plan_table
+        from memfold.page import framed, page_text
+        from memfold.tasks.page import evaluation_title, plan_table, report_scores
+        from memfold.words import Words
 
-        scores = scores_table(self.heading, {"memfold": self.metrics, **self.baselines})
-        height = 190 + 36 * (len(self.baselines) + 1 + len(self.plan))
-        return framed(page_text(self.task, [scores, plan_table(self)], [], f"{self.parameters:,} parameters"), height)
+        words = Words(self.language)
+        tables = [report_scores(self, words), plan_table(self, words)]
+        footer = words("parameter count", count=self.parameters)
+        page = page_text(evaluation_title(self, words), tables, [], footer, language=self.language)
+        return framed(page, 190 + 36 * (len(self.baselines) + 1 + len(self.plan)))
 
     def as_json(self) -> dict[str, Any]:
         """One flat object of the contract's names."""

@@ -11,6 +11,7 @@ from memfold.errors import InputError
 from memfold.tasks import Forecaster
 from memfold.tasks.forecast.report import _shown_series
 from memfold.tasks.forecast.scores import scaled_errors
+from memfold.words import Words
 
 CHROMIUM = shutil.which("chromium")
 STRANGE = "</script><script>document.title = 'taken'</script>"
@@ -52,7 +53,7 @@ def test_scaled_errors_average_to_mase(model: Forecaster) -> None:
 def test_the_worst_the_median_and_the_best_of_many_series_are_shown() -> None:
     errors = pl.DataFrame({"unique_id": [*"abcdefg"], "forecast": [3.0, 1.0, 7.0, 2.0, 5.0, 6.0, 4.0]})
     labels = {"c": "worst: c, MASE 7.00", "g": "median: g, MASE 4.00", "b": "best: b, MASE 1.00"}
-    assert _shown_series(errors, errors) == labels
+    assert _shown_series(errors, errors, Words()) == labels
     assert list(_shown_series(errors, errors[:5])) == ["c", "e", "a", "d", "b"]
     assert _shown_series(errors, errors[:0]) == {"a": ""}
 

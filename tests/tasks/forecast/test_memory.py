@@ -9,6 +9,7 @@ from memfold.runtime.forecasting.windows import Places
 from memfold.tasks import Forecaster
 from memfold.tasks.forecast.memory import Memory, find_memory
 from memfold.tasks.forecast.network import Window
+from memfold.words import Words
 
 CONTEXT, SEASON, HORIZON = 48, 4, 4
 
@@ -59,11 +60,11 @@ def test_the_correlation_is_that_of_the_half_on_which_the_unit_was_not_chosen(
     half = len(means) // 2
     expected = memory.follower.sign * np.corrcoef(cells[half:, memory.follower.unit], means[half:])[0, 1]
     assert memory.follower.score == pytest.approx(expected, abs=1e-4)
-    assert (
-        f"correlation of {memory.follower.score:.2f} on the {len(means) - half} steps that it was not chosen on"
-        in memory.sentence("sales", "step")
-    )
-    assert f"after {memory.half_life:.1f} steps" in memory.sentence("sales", "step")
+    sentence = memory.sentence()
+    follows, steps = f"{memory.follower.score:.2f}", len(means) - half
+    assert f"correlation of {follows} on the {steps} days that it was not chosen on" in sentence
+    assert f"after {memory.half_life:.1f} days" in sentence
+    assert f"{steps} 天里，它的记忆 c 与该均值的相关系数为 {follows}" in Words("zh").of(sentence)
 
 
 def test_no_other_unit_of_any_member_followed_better_on_the_half_that_chose(model: Forecaster, memory: Memory) -> None:
@@ -82,7 +83,7 @@ def test_no_other_unit_of_any_member_followed_better_on_the_half_that_chose(mode
 
 
 def test_the_chart_shows_series_mean_and_cell(memory: Memory) -> None:
-    chart = memory.chart("sales")
+    chart = memory.chart(Words())
     assert [len(mark.x) for mark in chart.marks] == [CONTEXT] * 3
     assert chart.marks[2].y.tolist() == memory.steps["cell"].to_list()
     right = chart.axes()[2]

@@ -477,6 +477,25 @@ def test_chinese_is_blanked_in_pairs() -> None:
     assert ["".join(row[i] for i in span) for span in units(row)] == ["好酒", "酒店", "ok"]
 
 
+def test_a_page_colours_mistaken_texts_by_both_halves(fitted: TextClassifier, tmp_path: Path) -> None:
+    text = "the film was lovely"
+    (answer,) = fitted.predict([text])["label"].to_list()
+    wrong = pl.DataFrame({"text": [text], "label": [next(label for label in fitted.classes_ if label != answer)]})
+    fitted.evaluate(wrong, report=tmp_path / "a.html", lang="zh")
+    page = (tmp_path / "a.html").read_text(encoding="utf-8")
+    shares = fitted.explain(text).shares
+    assert shares is not None
+    lstms, linear = (re.search(f"经由 {half}：([+-][0-9.]+)", page) for half in ("LSTM", "n-gram 线性模型"))
+    assert lstms is not None
+    assert linear is not None
+    total = shares.methods["integrated gradients"].sum()
+    assert float(lstms[1]) + float(linear[1]) == pytest.approx(total, abs=0.011)
+    halves = [re.findall(r'title="([^"]+)">(\w+) </span>', part) for part in page.split('class="pieces"')[1:3]]
+    assert [[word for _, word in half] for half in halves] == [text.split()] * 2
+    sums = sum(float(value) for half in halves for value, _ in half)
+    assert sums == pytest.approx(total, rel=0.02, abs=0.01)
+
+
 def test_a_terminal_shows_confusions_and_words(fitted: TextClassifier) -> None:
     report = fitted.evaluate(table(60).with_columns(label=pl.lit("good")))
     console = Console(file=StringIO(), width=100)
@@ -484,6 +503,8 @@ def test_a_terminal_shows_confusions_and_words(fitted: TextClassifier) -> None:
         console.print(item)
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert "│ good │  30 │   30 │" in text
+    assert "Examples of the worst confusions" in text
+    assert re.search(r"│ good +│ bad +│ +0\.\d{3} ", text)
     assert "lovely" in text
 
 

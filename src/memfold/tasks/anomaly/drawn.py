@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from memfold.tasks.anomaly.report import NAMES, watched_chart
+from memfold.tasks.anomaly.report import mark_names, watched_chart
+from memfold.words import Words
 
 if TYPE_CHECKING:
     from memfold.tasks.anomaly.task import AnomalyDetector
@@ -19,7 +20,7 @@ def drawn(model: "AnomalyDetector", inputs: Sequence[str], answers: pl.DataFrame
     for place, (one, judged) in enumerate(zip(series, model.answer(series).judgements, strict=True)):
         table = model.judged_table(one, judged)
         for column, variable in enumerate(model.variables_):
-            chart = watched_chart(table, one.values[:, column].tolist(), variable, NAMES)
+            chart = watched_chart(table, one.values[:, column].tolist(), variable, mark_names(Words()))
             name = one.name or f"series {place + 1}"
             name = name if len(model.variables_) == 1 else f"{name} {variable}"
             yield name, chart.svg(name).encode()

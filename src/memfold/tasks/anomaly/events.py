@@ -8,6 +8,7 @@ from rich.table import Table
 from memfold.data.readings import Readings
 from memfold.runtime.monitoring.monitor import Judgement
 from memfold.tasks.anomaly.nab import PROFILES, Scored, best_threshold, nab_score
+from memfold.words import said
 
 __all__ = ["event_table", "folder_table", "time_text"]
 
@@ -18,9 +19,9 @@ def event_table(events: Sequence[tuple[Readings, int, Judgement]], variables: Se
     """The most unusual alarms -- series, row and judgement each -- in the order of their times."""
     most = sorted(events, key=lambda event: -event[2].score)[:SHOWN_EVENTS]
     title = (
-        f"{len(events)} alarms"
+        said("alarms", count=len(events))
         if len(events) <= SHOWN_EVENTS
-        else f"the {SHOWN_EVENTS} most unusual of {len(events)} alarms"
+        else said("alarms most", shown=SHOWN_EVENTS, count=len(events))
     )
     table = Table(
         "series", "time", "value", "expected (80 %)", "sigmas", "reason", "score", title=title, title_justify="left"
@@ -34,7 +35,7 @@ def event_table(events: Sequence[tuple[Readings, int, Judgement]], variables: Se
             f"{name}{series.values[row, v]:.4g}",
             f"{judgement.expected[v]:.4g} ({judgement.low[v]:.4g} to {judgement.high[v]:.4g})",
             f"{judgement.sigmas:.1f}",
-            judgement.reason,
+            said(f"reason {judgement.reason}"),
             f"{judgement.score:.3f}",
         )
     return table
@@ -45,7 +46,7 @@ def folder_table(names: Sequence[str], series: Sequence[Scored]) -> Table:
     standard = PROFILES["nab_standard"]
     threshold, _ = best_threshold(series, standard)
     table = Table("folder", "series", "windows", "found", "alarms outside", "nab_standard", title_justify="left")
-    table.title = "By folder, one threshold for all"
+    table.title = said("by folder")
     for folder in sorted({name.rpartition("/")[0] for name in names}):
         here = [one for name, one in zip(names, series, strict=True) if name.rpartition("/")[0] == folder]
         caught = outside = 0

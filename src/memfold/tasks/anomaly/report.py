@@ -9,6 +9,7 @@ import polars as pl
 from memfold.data.readings import Readings
 from memfold.drawing import Chart, Choice, Look
 from memfold.page import ACTUAL, Section
+from memfold.words import Words
 
 if TYPE_CHECKING:
     from memfold.tasks.anomaly.task import AnomalyDetector, Judged
@@ -16,26 +17,25 @@ if TYPE_CHECKING:
 __all__ = ["judged_section", "watched_chart", "watched_section"]
 
 MOST_SHOWN = 5  # series
-NAMES = ("expected, 80 %", "actual", "score, right axis", "alarm")
 
 
-def judged_section(detector: "AnomalyDetector", series: list[Readings], answers: "Judged") -> Section:
+def judged_section(detector: "AnomalyDetector", series: list[Readings], answers: "Judged", words: Words) -> Section:
     """Series with their expected bands, their alarms and what is labelled."""
     charts = {}
     for place, (one, judged) in enumerate(zip(series[:MOST_SHOWN], answers.judgements, strict=False)):
         variable = detector.variables_[0]
         table = detector.judged_table(one, judged)
-        chart = watched_chart(table, one.values[:, 0].tolist(), variable, NAMES)
+        chart = watched_chart(table, one.values[:, 0].tolist(), variable, mark_names(words))
         if one.windows:
             times = table["ds"].to_list()
             begin, end = ([times[row] for row in rows] for rows in zip(*one.windows, strict=True))
-            chart.spans(begin, end, "labelled")
-        name = one.name or f"series {place + 1}"
+            chart.spans(begin, end, words("labelled"))
+        name = one.name or words("numbered series", number=place + 1)
         charts[name if name not in charts else f"{name} ({place + 1})"] = chart
     alarms = sum(int(alarm.sum()) for alarm in answers.alarms)
-    text = f"{sum(len(one.times) for one in series):,} points, {alarms:,} of them alarms."
-    text += f" The first {MOST_SHOWN} of {len(series)} series are drawn." if len(series) > MOST_SHOWN else ""
-    return "Expected and actual", text, Choice(charts, "Series")
+    text = words("watched text", points=sum(len(one.times) for one in series), alarms=alarms)
+    some = words("watched some", shown=MOST_SHOWN, all=len(series)) if len(series) > MOST_SHOWN else ""
+    return words("watched"), words.joined(text, some), Choice(charts, words("choose series"))
 
 
 def watched_section(
@@ -45,6 +45,7 @@ def watched_section(
     values: list[float],
     variable: str,
     events: Mapping[str, tuple[datetime, datetime]],
+    words: Words,
 ) -> Section:
     """A series with its expected band and its alarms.
 
@@ -53,11 +54,16 @@ def watched_section(
         values: the actual values, one a row.
         events: what is known to have happened, from when to when.
     """
-    chart = watched_chart(judged, values, variable, NAMES)
+    chart = watched_chart(judged, values, variable, mark_names(words))
     if events:
         names, spans = list(events), list(events.values())
         chart.spans([begin for begin, _ in spans], [end for _, end in spans], ", ".join(names), names)
     return heading, text, chart
+
+
+def mark_names(words: Words) -> tuple[str, str, str, str]:
+    """Of the band, the values, the score and the alarms of `watched_chart`."""
+    return words("expected"), words("actual"), words("anomaly score"), words("alarm")
 
 
 def watched_chart(judged: pl.DataFrame, values: list[float], variable: str, names: tuple[str, str, str, str]) -> Chart:

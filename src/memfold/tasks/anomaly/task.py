@@ -35,6 +35,7 @@ from memfold.tasks.model import FitData, Task
 from memfold.tasks.parameters import Search, fitted, learning_rate, parameter, planned
 from memfold.tasks.planning import Plan
 from memfold.tasks.report import Metric, Parts
+from memfold.words import Words
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -485,10 +486,10 @@ class AnomalyDetector(Task):
 
     # -- scores ----------------------------------------------------------------------------------------------
 
-    def sections(self, examples: list[Readings], answers: Judged) -> "Sequence[Section]":
+    def sections(self, examples: list[Readings], answers: Judged, words: Words) -> "Sequence[Section]":
         from memfold.tasks.anomaly.report import judged_section
 
-        return [judged_section(self, examples, answers)]
+        return [judged_section(self, examples, answers, words)]
 
     def scores(self, examples: list[Readings], answers: Judged) -> dict[str, float]:
         """With labels the benchmark's three scores, VUS-PR and the best F1; always, alarms a thousand points.

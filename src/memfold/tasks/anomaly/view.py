@@ -8,11 +8,11 @@ from torch import Tensor
 from memfold.errors import InputError
 from memfold.explain.explanation import Explanation, Picture, Shares, flow_of, shares_of_inputs
 from memfold.explain.trace import traced
-from memfold.explain.words import Words
 from memfold.runtime.monitoring.features import Features
 from memfold.tasks.anomaly import AnomalyDetector
 from memfold.tasks.anomaly.network import Predictor
 from memfold.tasks.anomaly.report import watched_chart
+from memfold.words import Words
 
 __all__ = ["view"]
 

@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 from rich.text import Text
 
 from memfold.data.images import Images
-from memfold.page import page_text, scores_table, write_page
+from memfold.page import Section, page_text, write_page
 from memfold.tasks.confusion import confusion
-from memfold.tasks.page import confusion_section, plan_table
+from memfold.tasks.page import confusion_section, plan_table, report_scores
 from memfold.tasks.report import Report
 from memfold.tasks.vision.pictures import gallery
+from memfold.words import Words
 
 __all__ = ["Judged", "taken_most", "write_report"]
 
@@ -66,21 +67,21 @@ def taken_most(answers: Judged) -> list[Text]:
     return [Text(f"most often taken: {pairs}")] if pairs else []
 
 
-def write_report(path: Path, report: Report, answers: Judged, footer: str) -> Path:
-    """Write the page: scores, the worst mistakes, the confusion matrix; returns the path."""
+def write_report(
+    path: Path, report: Report, answers: Judged, curve: Sequence[Section], footer: str, words: Words
+) -> Path:
+    """Write the page: scores, the worst mistakes, the confusion matrix, the learning curve; returns the path."""
     worst = answers.worst()
     pictures = []
     for row in worst[:SHOWN_MISTAKES]:
         place = int(answers.answers[row])
-        sure = f"{100 * answers.probabilities[row, place]:.0f} %"
-        truth = answers.classes[int(answers.truth[row])]
-        pictures.append((answers.images.pixels[row], f"{truth} taken for {answers.classes[place]} ({sure})"))
-    text = (
-        f"{len(worst)} of {len(answers.truth)} answers are wrong; those come first that give the true class the least."
-    )
-    tables = [scores_table(report.heading, {"memfold": report.metrics, **report.baselines})]
-    tables.append(plan_table(report))
-    tables.append(gallery("The worst mistakes", text, pictures))
-    matrix = confusion_section(answers.confusion(), answers.classes, answers.classes)
-    title = f"{report.heading}: {len(answers.classes)} classes"
-    return write_page(path, page_text(title, tables, [matrix], footer))
+        named = {"truth": answers.classes[int(answers.truth[row])], "answer": answers.classes[place]}
+        caption = words("taken for", **named, sure=100 * answers.probabilities[row, place])
+        pictures.append((answers.images.pixels[row], caption))
+    text = words("worst mistakes text" if worst else "no mistakes", wrong=len(worst), all=len(answers.truth))
+    tables = [report_scores(report, words), plan_table(report, words)]
+    tables.append(gallery(words("worst mistakes"), text, pictures))
+    matrix = confusion_section(answers.confusion(), answers.classes, answers.classes, words)
+    data = words.of(report.data) or words.name(report.task)
+    title = words("so many classes", data=data, count=len(answers.classes))
+    return write_page(path, page_text(title, tables, [matrix, *curve], footer, language=words.language))

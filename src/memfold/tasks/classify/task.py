@@ -15,12 +15,13 @@ from memfold.data.labels import numbers_of
 from memfold.tasks.classes import CLASS_METRICS, class_columns, class_scores
 from memfold.tasks.classify.blend import Answers, Blend, best_blend
 from memfold.tasks.classify.plan import Facts, folds_of, plan
-from memfold.tasks.contest import ALONE, ANSWER, Contest
+from memfold.tasks.contest import ALONE, ANSWER, Contest, cross_entropy
 from memfold.tasks.model import FitData
 from memfold.tasks.parameters import fitted, learning_rate, planned
 from memfold.tasks.planning import Plan, seconds_of
 from memfold.tasks.report import Report
 from memfold.tasks.vision.task import STRIDES, ImageTask, through
+from memfold.words import Words
 
 if TYPE_CHECKING:
     from memfold.tasks.classify.network import ClassifyNetwork, ClassifyProblem
@@ -113,6 +114,7 @@ class ImageClassifier(ImageTask):
         return ClassifyProblem(network, ready[0], ready[1], self.augmentation, self.chosen.batch_size, self.seed)
 
     def finish(self, data: FitData, ready: Any) -> Contest:
+        from memfold.tasks.classify.network import SMOOTHING
         from memfold.tasks.vision.kernel import KernelMachine
         from memfold.tasks.vision.neighbours import PrincipalNeighbours
 
@@ -132,7 +134,8 @@ class ImageClassifier(ImageTask):
         self.baseline_, self.kernel_ = self.network_.baseline.shape(), self.network_.kernel.shape()
         scores = {name: class_scores(truth, answer)["accuracy"] for name, answer in answers.items()}
         share = self.blend_.share
-        return Contest("accuracy", "higher", scores, {"network": share, KERNEL: round(1 - share, 3)})
+        shares = {"network": share, KERNEL: round(1 - share, 3)}
+        return Contest("accuracy", "higher", scores, shares, {KERNEL: cross_entropy(plain, truth, SMOOTHING)})
 
     def complete(self, network: "ClassifyNetwork") -> None:
         from memfold.tasks.vision.kernel import KernelMachine
@@ -213,8 +216,10 @@ class ImageClassifier(ImageTask):
         judged = Judged(examples, self.classes_, self._numbers(examples), answers.probabilities)
         return [*taken_most(judged), inference_speed(len(examples), seconds)]
 
-    def write_page(self, path: Path, report: Report, examples: Images, answers: Answers) -> None:
+    def write_page(self, path: Path, report: Report, examples: Images, answers: Answers, words: Words) -> None:
         from memfold.tasks.classify.report import Judged, write_report  # which loads what draws
+        from memfold.tasks.page import learning_curve
 
         judged = Judged(examples, self.classes_, self._numbers(examples), answers.probabilities)
-        write_report(path, report, judged, f"{self.parameter_count:,} parameters; {self!r}")
+        curve = learning_curve(vars(self).get("training_"), self.contest_, words)
+        write_report(path, report, judged, curve, self._footer(words), words)

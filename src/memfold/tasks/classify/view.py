@@ -3,9 +3,9 @@
 from torch import Tensor
 
 from memfold.explain.explanation import Explanation
-from memfold.explain.words import Words
 from memfold.tasks.classify import ImageClassifier
 from memfold.tasks.vision.explained import explained_picture, log_odds_of, one_picture
+from memfold.words import Words
 
 __all__ = ["view"]
 

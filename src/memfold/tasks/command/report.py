@@ -56,4 +56,4 @@ def confusion_table(
     truth: NDArray[np.int64], answers: NDArray[np.int64], commands: Sequence[str], classes: Sequence[str]
 ) -> Table:
     """How many recordings of every command (a row) were answered with which class (a column)."""
-    return confusion.confusion_table("command", truth, answers, commands, classes)
+    return confusion.confusion_table("confusion command", truth, answers, commands, classes)

@@ -46,7 +46,8 @@ from memfold.tasks.command.exported import Stepped, probabilities
 from memfold.tasks.command.hearing import Heard, hear, hear_background, hear_elsewhere
 from memfold.tasks.command.notes import HOUR, refuse_lost, say_background, say_speakers
 from memfold.tasks.command.report import Answers, Streamed, confusion_table
-from memfold.tasks.contest import ALONE, ANSWER, Contest
+from memfold.tasks.confusion import mistake_table
+from memfold.tasks.contest import ALONE, ANSWER, Contest, cross_entropy
 from memfold.tasks.model import FitData, Task
 from memfold.tasks.parameters import Search, fitted, learning_rate, parameter, planned
 from memfold.tasks.planning import Plan
@@ -60,9 +61,11 @@ from memfold.tasks.speech.recordings import (
     labelled_files,
     read_sounds,
     readable_rows,
+    short_name,
     with_given,
 )
 from memfold.tasks.speech.speakers import named
+from memfold.words import said
 
 if TYPE_CHECKING:
     from memfold.tasks.command.network import CommandNetwork, CommandProblem
@@ -356,7 +359,7 @@ class CommandRecognizer(RateOfRecordings, Task):
         self.network_.baseline = CepstralRegression.fit(statistics, numbers, len(self.commands_))
         share = self.blend_.share
         shares = {ALONE: share, MFCC: 1 - share} if share < 1 else {}
-        return Contest("accuracy", "higher", scores, shares)
+        return Contest("accuracy", "higher", scores, shares, {MFCC: cross_entropy(other, valid)})
 
     def complete(self, network: "CommandNetwork") -> None:
         from memfold.tasks.command.baselines import CepstralRegression
@@ -504,12 +507,17 @@ class CommandRecognizer(RateOfRecordings, Task):
     def details(self, examples: Heard, answers: Answers, seconds: float) -> Sequence[Any]:
         numbers = numbers_in(answers.classes)
         stream = answers.stream
-        shown: list[Any] = [confusion_table(self._numbers(examples), numbers, self.commands_, self.classes_)]
+        truth = self._numbers(examples)
+        shown: list[Any] = [confusion_table(truth, numbers, self.commands_, self.classes_)]
+        if answers.classes.ndim == 2:
+            names = [short_name(path, number) for number, path in enumerate(examples.paths, 1)]
+            mistakes = mistake_table("recording", names, truth, answers.classes, self.commands_, self.classes_)
+            shown += [] if mistakes is None else [mistakes]
         if stream and stream.hours:
-            alarms = f"{stream.alarms} in {stream.hours:.2f} hours of background"
-            shown.append(f"false alarms: {alarms}, threshold {self.threshold_:.2f}")
+            its = {"alarms": stream.alarms, "hours": stream.hours, "threshold": self.threshold_}
+            shown.append(said("false alarms", **its))
         cost = self.frame_cost(examples.paths)
-        return [*shown, f"stream: {cost:.0f} µs of one core for each frame of 10 ms"]
+        return [*shown, said("command cost", cost=cost)]
 
     def frame_cost(self, paths: Sequence[Source]) -> float:
         """Microseconds of one core that the stream takes for a frame, measured on some of these recordings."""

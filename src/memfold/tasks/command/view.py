@@ -11,12 +11,12 @@ from memfold.data.sound_notes import SoundNotes
 from memfold.drawing import Chart
 from memfold.errors import InputError
 from memfold.explain.explanation import Explanation, Picture
-from memfold.explain.words import Words
 from memfold.runtime.hearing.level import floored
 from memfold.runtime.hearing.spotting import log_ratios, smoothed
 from memfold.tasks.command import CommandRecognizer
 from memfold.tasks.command.network import pooled
 from memfold.tasks.speech.explained import check_explainable, explained_sound
+from memfold.words import Words
 
 __all__ = ["view"]
 
@@ -58,7 +58,7 @@ def view(model: CommandRecognizer, source: str, words: Words) -> Explanation:
         sure = float(run().exp())
     answer = f"{'; '.join(events) or words('nothing')} ({words('whole command', label=label, sure=f'{sure:.3f}')})"
     score = words("score command", label=label)
-    return explained_sound(model, source, answer, run, times, picture, score)
+    return explained_sound(model, source, answer, run, times, [picture], score)
 
 
 def _scores(model: CommandRecognizer, scores: np.ndarray, seconds: float, words: Words) -> Chart:

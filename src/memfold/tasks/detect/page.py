@@ -10,11 +10,14 @@ from numpy.typing import NDArray
 from memfold.data.boxes import BoxedImages
 from memfold.data.pictures import UNREADABLE, deep_of, opened, upright
 from memfold.drawing import Box, Chart, Look, Picture
-from memfold.page import Section, page_text, scores_table, write_page
+from memfold.page import Section, page_text, write_page
+from memfold.tasks.contest import Contest
 from memfold.tasks.detect.scores import Boxes, Precision, right
-from memfold.tasks.page import plan_table
+from memfold.tasks.page import learning_curve, plan_table, report_scores
 from memfold.tasks.report import Report
 from memfold.tasks.vision.pictures import data_url, image_of
+from memfold.trained import Result
+from memfold.words import Words
 
 __all__ = ["write_report"]
 
@@ -32,6 +35,10 @@ class Detecting(Protocol):
     @property
     def thresholds_(self) -> Sequence[float]: ...
     @property
+    def training_(self) -> Result: ...
+    @property
+    def contest_(self) -> Contest | None: ...
+    @property
     def parameter_count(self) -> int: ...
 
 
@@ -43,6 +50,7 @@ def write_report(
     images: BoxedImages,
     truth: Sequence[Boxes],
     predicted: Sequence[Boxes],
+    words: Words,
 ) -> Path:
     """Write the page; returns the path.
 
@@ -65,25 +73,18 @@ def write_report(
                 answers[row],
                 model.classes_,
                 image.name,
+                words,
             )
-            text = f"{hits} found, {missed} missed, {wrong} wrong. Tap a name below the picture to show or hide it."
-            sections.append((f"{kind}: {image.name}", text, picture))
-    text = "Precision among the boxes with the highest scores, at every share of the true boxes that they find; "
-    text += "a box is right where it overlaps a true one of its class by half of their union."
-    sections.append(("Precision and recall", text, _curves(precision, model.classes_)))
-    scores = {"memfold": report.metrics, **report.baselines}
+            text = words.joined(words("image text", hits=hits, missed=missed, wrong=wrong), words("tap a name"))
+            sections.append((words(f"image {kind}", name=image.name), text, picture))
+    heading, text = words("precision and recall"), words("precision and recall text")
+    sections.append((heading, text, _curves(precision, model.classes_, words)))
+    sections += learning_curve(model.training_, model.contest_, words)
     thresholds = ", ".join(f"{t:.2f} ({c})" for c, t in zip(model.classes_, model.thresholds_, strict=True))
-    footer = f"{model.parameter_count:,} parameters; {model!r}; boxes from a score of {thresholds} on"
-    title = f"Boxes in {report.data or images.name or 'images'}"
-    return write_page(
-        path,
-        page_text(
-            title,
-            [scores_table(report.data or images.name or report.task, scores), plan_table(report)],
-            sections,
-            footer,
-        ),
-    )
+    footer = words("footer detect", count=model.parameter_count, model=repr(model), thresholds=thresholds)
+    title = words("boxes in", data=report.data or images.name or words("images"))
+    tables = [report_scores(report, words), plan_table(report, words)]
+    return write_page(path, page_text(title, tables, sections, footer, language=words.language))
 
 
 def _chosen(
@@ -95,7 +96,7 @@ def _chosen(
     order = np.argsort(np.where(sums > 0, 2 * hits / np.maximum(sums, 1), 1.0), kind="stable").tolist()
     rest = order[SHOWN_IMAGES:]
     begin = max(0, len(rest) // 2 - SHOWN_IMAGES // 2)
-    return {"Among the worst": order[:SHOWN_IMAGES], "Typical": rest[begin : begin + SHOWN_IMAGES]}
+    return {"worst": order[:SHOWN_IMAGES], "typical": rest[begin : begin + SHOWN_IMAGES]}
 
 
 def _picture(
@@ -106,6 +107,7 @@ def _picture(
     answers: NDArray[np.int64],
     classes: Sequence[str],
     name: str,
+    words: Words,
 ) -> Picture:
     """The image, as a URL, with the boxes that were found, missed and wrong."""
     hit = answers >= 0
@@ -116,9 +118,9 @@ def _picture(
         ("found", RIGHT, _boxes(predicted.boxes[hit], [names[row] for row in np.flatnonzero(hit)]), False),
         ("missed", MISSED, _boxes(truth.boxes[missed], [true_names[row] for row in missed]), False),
         ("wrong", WRONG, _boxes(predicted.boxes[~hit], [names[row] for row in np.flatnonzero(~hit)]), False),
-        ("all true ones", TRUE, _boxes(truth.boxes, true_names), True),
+        ("true", TRUE, _boxes(truth.boxes, true_names), True),
     )
-    boxes = [(f"{kind}: {len(its)}", look, its, hidden) for kind, look, its, hidden in kinds]
+    boxes = [(words(f"boxes {kind}", count=len(its)), look, its, hidden) for kind, look, its, hidden in kinds]
     return Picture(source, size, boxes, said=name)
 
 
@@ -142,8 +144,8 @@ def _embedded(images: BoxedImages, row: int) -> str:
     return data_url(image_of(images.pixels[row]), "JPEG")
 
 
-def _curves(precision: Precision, classes: Iterable[str]) -> Chart:
-    chart = Chart("precision", "recall")
+def _curves(precision: Precision, classes: Iterable[str], words: Words) -> Chart:
+    chart = Chart(words("precision"), words("recall"))
     for k, label in enumerate(classes):
         if not np.isnan(precision.by_class50[k]):
             x = np.linspace(0, 1, precision.curves.shape[1])

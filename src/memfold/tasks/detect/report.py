@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from memfold.tasks.detect.scores import Boxes, Precision, right
+from memfold.words import said
 
 __all__ = ["class_table"]
 
@@ -25,7 +26,7 @@ def class_table(
         np.add.at(hits, boxes.labels[right(true, boxes) >= 0], 1)
     true_counts = _counts(truth, len(classes))
     predicted_counts = _counts(predicted, len(classes))
-    table = Table(title="By class; precision and recall of boxes that score FROM or more", title_justify="left")
+    table = Table(title=said("by class"), title_justify="left")
     for name in ("", "boxes", "map50", "map", "FROM", "precision", "recall"):
         table.add_column(name, justify="right" if name else "left")
     for k, label in enumerate(classes):

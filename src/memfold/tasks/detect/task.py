@@ -28,6 +28,7 @@ from memfold.tasks.model import FitData, Task
 from memfold.tasks.parameters import Search, fitted, parameter, planned
 from memfold.tasks.planning import Plan, seconds_of
 from memfold.tasks.report import Metric, Parts, Report
+from memfold.words import Words, said
 
 if TYPE_CHECKING:
     from memfold.tasks.detect.network import DetectorNetwork
@@ -268,7 +269,9 @@ class ObjectDetector(Task):
         mean = [self.baseline_.of(size) for size in held_out.sizes]
         answers = {ANSWER: answer, ALONE: alone, COMMON_BOX: common, MEAN_BOX: mean}
         scores = {name: precision_of(truth, boxes, count).map50 for name, boxes in answers.items()}
-        return Contest("map50", "higher", scores, {"network": self.share_, COMMON_BOX: round(1 - self.share_, 3)})
+        shares = {"network": self.share_, COMMON_BOX: round(1 - self.share_, 3)}
+        on_curve = {name: 1 - scores[name] for name in (COMMON_BOX, MEAN_BOX)}
+        return Contest("map50", "higher", scores, shares, on_curve)
 
     # -- answering -------------------------------------------------------------------------------------------
 
@@ -348,15 +351,15 @@ class ObjectDetector(Task):
         precision = self._precision(examples, answers.boxes)
         truth, sure = judged(self._truth(examples), self._sure(answers.boxes))
         table = class_table(precision, truth, sure, self.classes_, self.thresholds_)
-        return [table, f"{len(examples) / seconds:.3g} images a second, reading apart"]
+        return [table, said("images a second", speed=len(examples) / seconds)]
 
-    def write_page(self, path: Path, report: Report, examples: BoxedImages, answers: Answers) -> None:
+    def write_page(self, path: Path, report: Report, examples: BoxedImages, answers: Answers, words: Words) -> None:
         """Write the boxes that were found, missed and wrong in some images, and the precision at every recall."""
         from memfold.tasks.detect.page import write_report  # which loads what draws
 
         precision = self._precision(examples, answers.boxes)
         truth, sure = judged(self._truth(examples), self._sure(answers.boxes))
-        write_report(path, self, report, precision, examples, truth, sure)
+        write_report(path, self, report, precision, examples, truth, sure, words)
 
     def _truth(self, examples: BoxedImages) -> list[Boxes]:
         numbers = examples.numbers(self.classes_)

@@ -12,10 +12,10 @@ from torch import Tensor
 from memfold.drawing import SERIES, Box
 from memfold.drawing import Picture as Drawn
 from memfold.explain.explanation import Explanation
-from memfold.explain.words import Words
 from memfold.tasks.detect import ObjectDetector
 from memfold.tasks.detect.network import CELL, LENGTH, STRIDE, BoxDecoder, grid_of, padded
 from memfold.tasks.vision.explained import check_picture, explained_picture, log_odds_of
+from memfold.words import Words
 
 __all__ = ["cell_apart", "view"]
 

@@ -10,6 +10,7 @@ from memfold.data.images import Images
 from memfold.page import Section
 from memfold.tasks.faces.scores import Compared
 from memfold.tasks.vision.pictures import SIDE, thumbnail
+from memfold.words import Words
 
 if TYPE_CHECKING:
     from memfold.tasks.faces.task import FaceRecognizer
@@ -36,7 +37,7 @@ class _Pairs:
         return f'<div style="display:flex;flex-wrap:wrap;gap:16px">{figures}</div>'
 
 
-def nearest_section(model: "FaceRecognizer", examples: Images, answers: Compared) -> list[Section]:
+def nearest_section(model: "FaceRecognizer", examples: Images, answers: Compared, words: Words) -> list[Section]:
     """Pictures beside the most similar other ones that were scored, those of another person first."""
     if len(examples.labels) < 2:
         return []
@@ -53,6 +54,5 @@ def nearest_section(model: "FaceRecognizer", examples: Images, answers: Compared
         )
         for row in order.tolist()
     ]
-    text = f"For {right.sum()} of {len(right)} pictures the most similar other one shows the same person. From a "
-    text += f"similarity of {model.known_threshold_:.3f} on, somebody is known."
-    return [("Nearest faces", text, _Pairs(pairs))]
+    text = words("nearest faces text", right=right.sum(), all=len(right), threshold=model.known_threshold_)
+    return [(words("nearest faces"), text, _Pairs(pairs))]

@@ -31,6 +31,7 @@ from memfold.tasks.model import FitData
 from memfold.tasks.parameters import Search, fitted, parameter
 from memfold.tasks.report import Metric
 from memfold.tasks.vision.task import STRIDES, ImageTask, through
+from memfold.words import Words, said
 
 if TYPE_CHECKING:
     from memfold.page import Section
@@ -360,10 +361,10 @@ class FaceRecognizer(ImageTask):
 
     # -- scores ----------------------------------------------------------------------------------------------
 
-    def sections(self, examples: Images, answers: Compared) -> "Sequence[Section]":
+    def sections(self, examples: Images, answers: Compared, words: Words) -> "Sequence[Section]":
         from memfold.tasks.faces.report import nearest_section
 
-        return nearest_section(self, examples, answers)
+        return nearest_section(self, examples, answers, words)
 
     def scores(self, examples: Images, answers: Compared) -> dict[str, float]:
         """In per cent: who is identified by the gallery, the equal error rate of all pairs of the images, and the
@@ -399,16 +400,28 @@ class FaceRecognizer(ImageTask):
         genuine = known_and_strangers(answers.to_gallery, examples.labels, self.enrolled_)[0]
         genuine = genuine[np.isfinite(genuine)]
         lines = [
-            f"known from a similarity of {self.known_threshold_:.3f} on: {(genuine < self.known_threshold_).sum()} of "
-            f"{len(genuine)} pictures of known people refused",
-            f"verification at the threshold {self.threshold_:.3f}: {refused.sum()} of {len(refused)} pairs of one "
-            f"person refused, {accepted.sum()} of {len(accepted)} pairs of two accepted",
-            f"gallery: {len(self.enrolled_)} pictures of {len(set(self.enrolled_))} people",
+            said(
+                "faces known",
+                threshold=self.known_threshold_,
+                refused=(genuine < self.known_threshold_).sum(),
+                count=len(genuine),
+            ),
+            said(
+                "faces verified",
+                threshold=self.threshold_,
+                refused=refused.sum(),
+                same=len(refused),
+                accepted=accepted.sum(),
+                others=len(accepted),
+            ),
+            said("faces gallery", pictures=len(self.enrolled_), people=len(set(self.enrolled_))),
             inference_speed(len(examples.files), seconds),
         ]
         if strangers := sorted(set(examples.labels) - set(self.enrolled_)):
-            count = f"{len(strangers)} people are" if len(strangers) > 1 else f"{strangers[0]!r} is"
-            lines.append(f"{count} not in the gallery and left out of rank1")
+            several = len(strangers) > 1
+            lines.append(
+                said("faces strangers", count=len(strangers)) if several else said("faces stranger", name=strangers[0])
+            )
         return lines
 
 

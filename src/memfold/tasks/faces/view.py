@@ -4,10 +4,10 @@ import torch
 from torch import Tensor
 
 from memfold.explain.explanation import Explanation
-from memfold.explain.words import Words
 from memfold.tasks.faces import FaceRecognizer
 from memfold.tasks.faces.network import FaceNetwork, embeddings_of
 from memfold.tasks.vision.explained import explained_picture, one_picture
+from memfold.words import Words
 
 __all__ = ["view"]
 

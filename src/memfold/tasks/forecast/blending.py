@@ -11,7 +11,7 @@ from memfold.runtime.forecasting.classical import THETA
 from memfold.runtime.forecasting.decomposition import seasonal_naive_name
 from memfold.runtime.forecasting.demand import TSB
 from memfold.runtime.forecasting.parts import joined, parts_at
-from memfold.runtime.forecasting.windows import Places
+from memfold.runtime.forecasting.windows import Places, level_and_scale
 from memfold.runtime.recipe import ALONE
 from memfold.tasks.contest import ANSWER, Contest
 from memfold.tasks.forecast.linear_fit import fit_linear, refitted
@@ -61,7 +61,9 @@ def blended(problem: ForecastProblem, calendar: int, pretrained: bool) -> Blende
         everything = joined([before, parts])
     naive = seasonal_naive_name(size.lags[0], size.lags)
     blend = fitted_blend(everything, size.quantiles, {naive: 1.0, THETA: 1.0, TSB: 2.0})
-    contest = _contest(parts, blend, [seasonal_naive_name(season, size.lags) for season in size.lags])
+    windows = valid.windows(judged, size, target=False)
+    _, scale = level_and_scale(windows.y, windows.seen)
+    contest = _contest(parts, blend, [seasonal_naive_name(season, size.lags) for season in size.lags], scale)
     if linear is None or not {*blend.shares, *blend.mean_shares} & {LINEAR}:
         return Blended(blend, None, contest)
     return Blended(blend, refitted(data, data.lengths - size.horizon, linear, size, calendar), contest)
@@ -88,7 +90,8 @@ def _thinned(places: Places, most: int) -> Places:
     return Places(places.series[kept], places.origins[kept])
 
 
-def _contest(parts: Parts, blend: Blend, naives: list[str]) -> Contest:
+def _contest(parts: Parts, blend: Blend, naives: list[str], scale: NDArray[np.float64]) -> Contest:
+    """Who was best on windows whose scales are (B, 1)."""
     demand = bool(parts.demand.all())
     answer = blend.answer(parts)
     candidates = {ANSWER: answer.point, ALONE: parts.network_point}
@@ -99,7 +102,10 @@ def _contest(parts: Parts, blend: Blend, naives: list[str]) -> Contest:
     unit = parts.unit[:, None]
     scores = {name: _error(values, parts, unit, demand) for name, values in candidates.items()}
     shares = blend.mean_shares if demand else blend.shares
-    return Contest("rmsse" if demand else "mase", "lower", scores, shares)
+    scale = np.where(scale > 0, scale, 1.0)
+    # The CRPS of a single number is its absolute error.
+    on_curve = {name: _error(candidates[name], parts, scale, squared=False) for name in others if name in candidates}
+    return Contest("rmsse" if demand else "mase", "lower", scores, shares, on_curve)
 
 
 def _error(values: np.ndarray, parts: Parts, unit: np.ndarray, squared: bool) -> float:

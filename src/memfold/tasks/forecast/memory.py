@@ -15,6 +15,7 @@ from memfold.page import ACTUAL
 from memfold.runtime.forecasting.windows import Places
 from memfold.tasks.forecast.network import Window
 from memfold.tasks.forecast.task import Forecaster
+from memfold.words import Said, Words, said
 
 __all__ = ["Memory", "find_memory"]
 
@@ -42,30 +43,27 @@ class Memory:
     steps: pl.DataFrame
     season: int
 
-    def sentence(self, value: str, step: str) -> str:
-        """What the unit does, in one sentence.
-
-        Args:
-            value: what the values are, such as "births".
-            step: what a step of the series is, such as "day".
-        """
-        unit, follows = self.follower.unit, self.follower.score
-        return (
-            f"Of all units of the LSTM, number {unit} keeps the mean of the last {self.season} {step}s best: it reads "
-            f"the {value} of one {step} at a time, and its cell follows that mean with a correlation of {follows:.2f} "
-            f"on the {self.scored} {step}s that it was not chosen on; half of what it holds is gone after "
-            f"{self.half_life:.1f} {step}s."
+    def sentence(self) -> Said:
+        """What the unit does, in one sentence, of the births of each day."""
+        return said(
+            "memory",
+            unit=self.follower.unit,
+            season=self.season,
+            follows=self.follower.score,
+            scored=self.scored,
+            half_life=self.half_life,
         )
 
-    def chart(self, value: str) -> Chart:
-        """The series, the mean it follows, and the unit's cell on an axis of its own."""
+    def chart(self, words: Words) -> Chart:
+        """The births, the mean that the unit follows, and its cell on an axis of its own."""
         times = self.steps[TIME].to_list()
         cell, sign = self.steps["cell"].to_numpy(), self.follower.sign
-        name = f"cell of unit {self.follower.unit}, right axis{'' if sign > 0 else ', upside down'}"
+        name = words("memory cell" if sign > 0 else "memory cell upside down", unit=self.follower.unit)
+        value, mean = words("births"), words("memory mean", season=self.season)
         extent = (float(cell.min()), float(cell.max()))
         chart = Chart(value, zero=False, right_extent=extent if sign > 0 else extent[::-1])
         chart.line(times, self.steps[TARGET].to_list(), value, ACTUAL)
-        chart.line(times, self.steps["mean"].to_list(), f"mean of the last {self.season}", Look("ink", "2 3", 2.2))
+        chart.line(times, self.steps["mean"].to_list(), mean, Look("ink", "2 3", 2.2))
         return chart.line(times, cell, name, right=True)
 
 

@@ -43,6 +43,7 @@ from memfold.tasks.model import FitData, Task, one_source
 from memfold.tasks.parameters import Search, fitted, learning_rate, parameter, planned
 from memfold.tasks.planning import Plan, seconds_of
 from memfold.tasks.report import Metric, Parts, Report
+from memfold.words import Words
 
 if TYPE_CHECKING:
     from memfold.runtime.forecasting.windows import SeriesArrays
@@ -485,11 +486,13 @@ class Forecaster(Task):
         better = {metric.name: metric.better for metric in self.metrics}
         return Report(self.name, name, metrics, beside, self.parameter_count, self.seed, better=better)
 
-    def write_page(self, path: Path, report: Report, examples: SeriesTable, answers: pl.DataFrame) -> None:
+    def write_page(
+        self, path: Path, report: Report, examples: SeriesTable, answers: pl.DataFrame, words: Words
+    ) -> None:
         from memfold.tasks.forecast.report import write_report  # which loads what draws
 
-        title = f"Forecasts of {report.data or 'the series'}"
-        write_report(path, title, self, examples, answers, {report.data: report})
+        title = words("forecasts of", data=words.of(report.data) or words("the series"))
+        write_report(path, title, self, examples, answers, {"": report}, words)
 
     # -- for scikit-learn ------------------------------------------------------------------------------------
 

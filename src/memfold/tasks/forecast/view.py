@@ -11,10 +11,10 @@ from memfold.data.tables import ID, TARGET, TIME
 from memfold.drawing import SERIES, Chart, Look
 from memfold.explain.explanation import Explanation, Picture, Shares, flow_of, shares_of
 from memfold.explain.trace import traced
-from memfold.explain.words import Words
 from memfold.page import ACTUAL
 from memfold.tasks.forecast import Forecaster
 from memfold.tasks.forecast.network import Ensemble, Window, level_and_scale, standardised
+from memfold.words import Words
 
 __all__ = ["view"]
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from memfold.drawing import ColouredText
 from memfold.page import Section
+from memfold.words import Words
 
 if TYPE_CHECKING:
     from memfold.tasks.generate.task import TextGenerator
@@ -29,15 +30,13 @@ def surprise(model: "TextGenerator", ids: NDArray[np.int64]) -> tuple[NDArray[np
     return model.mixture_.nats(by_network.double().numpy(), by_ngram), logits
 
 
-def surprise_section(model: "TextGenerator", texts: Sequence[str]) -> list[Section]:
+def surprise_section(model: "TextGenerator", texts: Sequence[str], words: Words) -> list[Section]:
     """The beginning of the first text, in the colour of how surprising it is; none where no text has two pieces."""
     for text in texts:
         ids = model.vocabulary_.encode(text[: 20 * SHOWN_PIECES])[:SHOWN_PIECES]
         if len(ids) > 1:
             pieces = list(model.vocabulary_.pieces(ids.tolist()))
             model.network_.eval()
-            drawn = ColouredText(pieces, np.r_[0.0, surprise(model, ids)[0]], "nats")
-            return [
-                ("How surprising each piece is", "The beginning of the text; the bluer, the more surprising.", drawn)
-            ]
+            drawn = ColouredText(pieces, np.r_[0.0, surprise(model, ids)[0]], words("nats"))
+            return [(words("pieces"), words("pieces text"), drawn)]
     return []

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import polars as pl
+from rich.table import Table
 from rich.text import Text
 
 import memfold.tasks.generate.plan as rules
@@ -35,6 +36,7 @@ from memfold.tasks.model import FitData, Task
 from memfold.tasks.parameters import Search, fitted, learning_rate, parameter, planned
 from memfold.tasks.planning import Plan, seconds_of
 from memfold.tasks.report import Metric
+from memfold.words import Words, said
 
 if TYPE_CHECKING:
     from memfold.page import Section
@@ -237,7 +239,8 @@ class TextGenerator(Task):
         mixed = Mixture(ngram, self.share_).nats(by_network, by_ngram)
         each = {ANSWER: mixed, ALONE: by_network, name: by_ngram}
         scores = {name: float(nats.mean()) * per_character for name, nats in each.items()}
-        return Contest("nats_carried", "lower", scores, {"the network": 1 - self.share_, name: self.share_})
+        shares = {"the network": 1 - self.share_, name: self.share_}
+        return Contest("nats_carried", "lower", scores, shares, {name: float(by_ngram.mean())})
 
     def complete(self, network: "LanguageModel") -> None:
         from memfold.tasks.generate.stored import StoredNGram
@@ -368,13 +371,16 @@ class TextGenerator(Task):
         """The n-gram model in the answer, and the network without it."""
         return dict(answers.parts)
 
-    def sections(self, examples: str | Sequence[str], answers: TextNats) -> "Sequence[Section]":
+    def sections(self, examples: str | Sequence[str], answers: TextNats, words: Words) -> "Sequence[Section]":
         from memfold.tasks.generate.report import surprise_section
 
-        return surprise_section(self, _each(examples)) if "network_" in vars(self) else ()
+        return surprise_section(self, _each(examples), words) if "network_" in vars(self) else ()
 
     def details(self, examples: str | Sequence[str], answers: TextNats, seconds: float) -> Sequence[Any]:
-        return [Text("".join(self.generate(length=SAMPLE_TOKENS)))]
+        sample = Table.grid()
+        sample.title, sample.title_justify = said("sample"), "left"
+        sample.add_row(Text("".join(self.generate(length=SAMPLE_TOKENS))))
+        return [sample]
 
 
 def _lines(text: str) -> list[str]:

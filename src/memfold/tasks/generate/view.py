@@ -11,10 +11,10 @@ from memfold.errors import InputError
 from memfold.explain.explanation import Explanation, Picture, Shares, flow_of, shares_of_inputs
 from memfold.explain.trace import LayerTrace, Trace, traced
 from memfold.explain.units import find_units, text_features
-from memfold.explain.words import Words
 from memfold.tasks.generate import TextGenerator
 from memfold.tasks.generate.report import SHOWN_PIECES, surprise
 from memfold.tasks.text_source import text_of
+from memfold.words import Words
 
 __all__ = ["view"]
 

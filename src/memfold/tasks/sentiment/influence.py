@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -14,9 +15,10 @@ from torch import Tensor
 
 from memfold.runtime.texts.blend import Blend
 from memfold.runtime.texts.tokens import tokens, unspaced
-from memfold.tasks.confusion import confusion_table
+from memfold.tasks.confusion import confusion_table, mistake_table
 from memfold.tasks.sentiment.encoding import BLANK, Encoder
 from memfold.tasks.sentiment.network import Ensemble, batches_by_length
+from memfold.words import said
 
 __all__ = ["Details", "blended", "influential_words", "log_odds", "units", "weights_of"]
 
@@ -112,15 +114,23 @@ class Details:
     classes: Sequence[str]
     texts: Sequence[str]
     truth: NDArray[np.int64]
-    answers: NDArray[np.int64]
+    probabilities: NDArray[np.float64]
     blend: Blend
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield confusion_table("class", self.truth, self.answers, self.classes)
-        table = Table("class", "word", "log-odds", title="Most influential words, by blanking", title_justify="left")
+    @cached_property
+    def tables(self) -> Sequence[Table]:
+        """Confusions, mistakes and words; sought once, though a page and a terminal show them."""
+        shown: list[Table] = [confusion_table("confusion", self.truth, self.probabilities.argmax(1), self.classes)]
+        mistakes = mistake_table("text", self.texts, self.truth, self.probabilities, self.classes)
+        if mistakes is not None:
+            shown.append(mistakes)
+        table = Table("class", "word", "log-odds", title=said("influential"), title_justify="left")
         by_class = influential_words(self.network, self.encoder, self.texts, len(self.classes), self.blend)
         for label, words in zip(self.classes, by_class, strict=True):
             for row, (word, cost, _) in enumerate(words):
                 table.add_row(Text(label if row == 0 else ""), Text(word), f"{cost:.2f}")
             table.add_section()
-        yield table
+        return [*shown, table]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield from self.tables

@@ -23,16 +23,18 @@ from memfold.runtime.texts.ngrams import RegressionSize, counted_by_character
 from memfold.runtime.texts.part import PartLabelling
 from memfold.runtime.texts.tokens import tokens
 from memfold.tasks.classes import CLASS_METRICS, class_columns, class_scores
-from memfold.tasks.contest import ALONE, ANSWER, Contest
+from memfold.tasks.contest import ALONE, ANSWER, Contest, cross_entropy
 from memfold.tasks.model import FitData, Task
 from memfold.tasks.parameters import Search, fitted, learning_rate, parameter, parameters_of, planned
 from memfold.tasks.planning import Plan, seconds_of
 from memfold.tasks.sentiment.blend import best_blend
 from memfold.tasks.sentiment.plan import Facts, plan
+from memfold.words import Words
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from memfold.page import Section
     from memfold.tasks.sentiment.encoding import EncodedTexts, Encoder
     from memfold.tasks.sentiment.folds import Folds
     from memfold.tasks.sentiment.network import ClassifyProblem, Ensemble
@@ -287,7 +289,8 @@ class TextClassifier(Task):
         }
         scores = {name: class_scores(labels, answer)["accuracy"] for name, answer in answers.items()}
         shares = {ALONE: 1 - self.blend_.share, NGRAMS: self.blend_.share}
-        return Contest("accuracy", "higher", scores, shares)
+        on_curve = {name: cross_entropy(log_p, labels) for name, log_p in ((NGRAMS, ngrams), (TFIDF, standard))}
+        return Contest("accuracy", "higher", scores, shares, on_curve)
 
     def complete(self, network: "Ensemble") -> None:
         from memfold.tasks.sentiment.baselines import NgramRegression
@@ -407,12 +410,19 @@ class TextClassifier(Task):
             NGRAMS: np.exp(answers.ngrams),
         }
 
+    def sections(self, examples: LabelledTexts, answers: TextAnswers, words: Words) -> "Sequence[Section]":
+        if "network_" not in vars(self):  # there is no torch
+            return ()
+        from memfold.tasks.sentiment.halves import mistaken_texts
+
+        return mistaken_texts(self, examples, self._numbers(examples).tolist(), answers, words)
+
     def details(self, examples: LabelledTexts, answers: TextAnswers, seconds: float) -> Sequence[Any]:
         from memfold.tasks.sentiment.influence import Details
 
         numbers = self._numbers(examples)
         given = self.network_, self.encoder_, self.classes_, examples.texts
-        return [Details(*given, numbers, answers.probabilities.argmax(1), self.blend_)]
+        return [Details(*given, numbers, answers.probabilities, self.blend_)]
 
 
 def _say_repeated(examples: LabelledTexts, rest: LabelledTexts, test: LabelledTexts) -> None:

@@ -31,7 +31,7 @@ def explained_sound(
     answer: str,
     run: Callable[[], Tensor],
     times: Sequence[str],
-    picture: Picture,
+    pictures: Sequence[Picture],
     score: str,
 ) -> Explanation:
     """The explanation of a recording.
@@ -45,4 +45,4 @@ def explained_sound(
     trace = traced(network, run, lambda _, steps: times[:steps])
     shares = Shares(score, times, shares_of_inputs([network.lstm], run))
     first = next(iter(trace.layers))
-    return Explanation(model.name, source, answer, trace, first, None, [picture], shares, flow_of(network, run))
+    return Explanation(model.name, source, answer, trace, first, None, list(pictures), shares, flow_of(network, run))

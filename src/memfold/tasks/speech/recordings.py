@@ -107,6 +107,15 @@ def _is_array(value: Any) -> bool:
     return array.ndim > 0 and array.dtype.kind in "biuf"
 
 
+def short_name(source: Any, number: int) -> str:
+    """What a page calls a recording: the file by its folder and its name, sound by its number from 1.
+
+    >>> short_name("data/yes/ann_3.wav", 7), short_name(np.zeros(8), 7)
+    ('yes/ann_3.wav', '7')
+    """
+    return "/".join(Path(source).parts[-2:]) if isinstance(source, str | Path) else str(number)
+
+
 def with_given(given: pl.DataFrame, name: str, sources: Sequence[Source], answers: dict[str, Any]) -> pl.DataFrame:
     """Answers as a table: the recordings, the columns that were given, then the answers.
 

@@ -7,6 +7,8 @@ import jiwer
 from rich.table import Table
 from rich.text import Text
 
+from memfold.words import said
+
 __all__ = ["confusions", "mistake_tables"]
 
 WORST = 5
@@ -39,14 +41,16 @@ def confusions(texts: Sequence[str], predicted: Sequence[str]) -> Counter[tuple[
 def mistake_tables(texts: Sequence[str], predicted: Sequence[str], names: Sequence[str]) -> tuple[Table, Table]:
     """The recordings with the highest character error rates, and the commonest confusions."""
     rates = [float(jiwer.cer(text, prediction)) for text, prediction in zip(texts, predicted, strict=True)]
-    worst = Table("CER", "said", "written", "recording", title="the worst recordings", title_justify="left")
+    worst = Table("CER", "said", "written", "recording", title=said("worst recordings"), title_justify="left")
     for i in sorted(range(len(texts)), key=lambda i: -rates[i])[:WORST]:
         worst.add_row(f"{rates[i]:.2f}", Text(texts[i]), Text(predicted[i]), Text(names[i]))
-    common = Table("said", "written", "times", title="characters taken for others", title_justify="left")
-    for (said, written), count in confusions(texts, predicted).most_common(COMMONEST):
-        common.add_row(_shown(said), _shown(written), str(count))
+    common = Table("said", "written", "times", title=said("characters taken"), title_justify="left")
+    for (character, other), count in confusions(texts, predicted).most_common(COMMONEST):
+        common.add_row(_shown(character), _shown(other), str(count))
     return worst, common
 
 
-def _shown(character: str) -> Text:
-    return Text("nothing" if character == NOTHING else "space" if character == " " else character)
+def _shown(character: str) -> str | Text:
+    if character == NOTHING:
+        return said("nothing written")
+    return said("space") if character == " " else Text(character)

@@ -46,6 +46,7 @@ from memfold.tasks.speech.recordings import (
     labelled_files,
     read_sounds,
     readable_rows,
+    short_name,
     with_given,
 )
 from memfold.tasks.speech.speakers import named
@@ -53,8 +54,10 @@ from memfold.tasks.transcribe.choice import FEW, NO_LANGUAGE, chosen_weights
 from memfold.tasks.transcribe.choice import Heard as Validated
 from memfold.tasks.transcribe.hearing import Heard, Written, hear
 from memfold.tasks.transcribe.plan import Speech, plan
+from memfold.words import Words, said
 
 if TYPE_CHECKING:
+    from memfold.page import Section
     from memfold.tasks.transcribe.batches import Recordings, SpeechProblem
     from memfold.tasks.transcribe.network import AcousticNetwork
 
@@ -269,7 +272,8 @@ class SpeechRecognizer(RateOfRecordings, Task):
             ALONE: [self.alphabet_.decode(greedy(log_p)) for log_p in log_ps],
             ONE_TEXT: [typical(self.texts_)] * len(texts),
         }
-        return Contest("cer", "lower", {name: error_rates(texts, written)["cer"] for name, written in parts.items()})
+        rates = {name: error_rates(texts, written)["cer"] for name, written in parts.items()}
+        return Contest("cer", "lower", rates, on_curve={ONE_TEXT: rates[ONE_TEXT]})
 
     def _choose_weights(self, train: "Recordings", valid: "Recordings", log_ps: Sequence[NDArray[np.float32]]) -> None:
         from memfold.tasks.speech.noise import made_noise
@@ -415,14 +419,20 @@ class SpeechRecognizer(RateOfRecordings, Task):
         alone = [self.alphabet_.decode(greedy(steps)) for steps in answers.log_p]
         return {ONE_TEXT: Written([typical(self.texts_)] * len(examples)), ALONE: Written(alone)}
 
+    def sections(self, examples: Heard, answers: Written, words: Words) -> "Sequence[Section]":
+        from memfold.tasks.transcribe.timeline import worst_timelines
+
+        return worst_timelines(self, examples, answers, words)
+
     def details(self, examples: Heard, answers: Written, seconds: float) -> Sequence[Any]:
         from memfold.tasks.transcribe.report import mistake_tables
 
-        tables = mistake_tables(examples.texts, answers.texts, [str(file) for file in examples.audio])
+        names = [short_name(file, number) for number, file in enumerate(examples.audio, 1)]
+        tables = mistake_tables(examples.texts, answers.texts, names)
         if not self.causal:
             return tables
         cost = self._time_of_a_frame(examples.frames[0])
-        return [*tables, f"network: {cost:.0f} µs of one core for each frame of 10 ms of a stream"]
+        return [*tables, said("stream cost", cost=cost)]
 
     def _time_of_a_frame(self, frames: NDArray[np.float16]) -> float:
         """Microseconds of one core that the network takes for a frame of a stream, frames and search apart."""

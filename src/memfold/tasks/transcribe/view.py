@@ -7,10 +7,12 @@ from torch import Tensor
 from memfold.drawing import Chart
 from memfold.errors import InputError
 from memfold.explain.explanation import Explanation, Picture
-from memfold.explain.words import Words
+from memfold.runtime.hearing.alignment import words_in_time
 from memfold.runtime.hearing.level import levelled
 from memfold.tasks.speech.explained import check_explainable, explained_sound
 from memfold.tasks.transcribe import SpeechRecognizer
+from memfold.tasks.transcribe.timeline import MOST_WORDS, timeline
+from memfold.words import Words
 
 __all__ = ["view"]
 
@@ -38,5 +40,15 @@ def view(model: SpeechRecognizer, source: str, words: Words) -> Explanation:
     chart = Chart(words("character"), words("seconds"), rows=names, height=max(200, 20 * len(names)))
     chart.cells(seconds * np.arange(len(y)), y[:, near].T, words("posteriors"), seconds)
     picture = Picture(words("posteriors"), words("posteriors text"), chart)
-    text = model.answer(heard).texts[0]
-    return explained_sound(model, source, text, run, times, picture, words("score transcribe"))
+    written = model.answer(heard)
+    pictures = [picture]
+    if spoken := words_in_time(written.texts[0], model.alphabet_, written.log_p[0]):
+        text = words("words in time text", step=1000 * seconds)
+        text = (
+            words.joined(text, words("words cut", shown=MOST_WORDS, all=len(spoken)))
+            if len(spoken) > MOST_WORDS
+            else text
+        )
+        drawn = timeline(spoken, seconds, seconds * len(y), words)
+        pictures.insert(0, Picture(words("words in time"), text, drawn))
+    return explained_sound(model, source, written.texts[0], run, times, pictures, words("score transcribe"))

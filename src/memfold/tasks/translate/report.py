@@ -7,6 +7,7 @@ import numpy as np
 
 from memfold.drawing import Choice, Heat
 from memfold.page import Section
+from memfold.words import Words
 
 if TYPE_CHECKING:
     from memfold.tasks.translate.task import Translator
@@ -16,7 +17,7 @@ __all__ = ["attention_section"]
 SHOWN_SENTENCES = 5
 
 
-def attention_section(model: "Translator", sentences: Sequence[str]) -> list[Section]:
+def attention_section(model: "Translator", sentences: Sequence[str], words: Words) -> list[Section]:
     """The attention over the first sentences that are different."""
     first = list(dict.fromkeys(sentence for sentence in sentences if sentence.strip()))[:SHOWN_SENTENCES]
     tables = {}
@@ -25,6 +26,5 @@ def attention_section(model: "Translator", sentences: Sequence[str]) -> list[Sec
             [piece.replace("▁", " ") for piece in pieces] for pieces in (alignment.source, alignment.target)
         )
         attention = np.asarray(alignment.attention, np.float64)
-        tables[sentence] = Heat(target, source, attention, corner="translation / source")
-    text = "A row for each piece of the translation; dark where the attention to a piece of the source is high."
-    return [("Where the decoder looked", text, Choice(tables, "Sentence"))] if tables else []
+        tables[sentence] = Heat(target, source, attention, corner=words("looked corner"))
+    return [(words("looked"), words("attention text"), Choice(tables, words("choose sentence")))] if tables else []

@@ -7,6 +7,8 @@ from rich.text import Text
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
+from memfold.words import said
+
 __all__ = ["sample_table", "score_signatures", "translation_scores"]
 
 SAMPLES = 10
@@ -50,7 +52,7 @@ def score_signatures(references: Sequence[Sequence[str]], characters: bool) -> d
 
 def sample_table(sentences: Sequence[str], translations: Sequence[str], references: Sequence[Sequence[str]]) -> Table:
     """Ten translations, evenly spread over the sentences, with the first reference of each."""
-    table = Table("sentence", "translation", "reference", show_lines=True)
+    table = Table("sentence", "translation", "reference", title=said("samples"), title_justify="left", show_lines=True)
     for i in range(0, len(sentences), -(-len(sentences) // SAMPLES)):
         table.add_row(Text(sentences[i]), Text(translations[i]), Text(references[i][0]))
     return table

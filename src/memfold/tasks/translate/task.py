@@ -33,6 +33,7 @@ from memfold.tasks.translate.memory import NEVER, TranslationMemory, best_thresh
 from memfold.tasks.translate.part import PartTranslation
 from memfold.tasks.translate.search import Searched, beam_search, padded
 from memfold.tasks.translate.subwords import SentencePieceProcessor, Units, learn_subwords
+from memfold.words import Words, said
 
 if TYPE_CHECKING:
     from memfold.page import Section
@@ -408,15 +409,18 @@ class Translator(Task):
         beside = {NEAREST: answers.near, ALONE: answers.alone, COPIED: _sentences(examples)}
         return {name: Translations(texts) for name, texts in beside.items() if texts is not None}
 
-    def sections(self, examples: ParallelText, answers: Translations) -> "Sequence[Section]":
+    def sections(self, examples: ParallelText, answers: Translations, words: Words) -> "Sequence[Section]":
         from memfold.tasks.translate.report import attention_section
 
-        return attention_section(self, _sentences(examples)) if "network_" in vars(self) else ()
+        return attention_section(self, _sentences(examples), words) if "network_" in vars(self) else ()
 
     def details(self, examples: ParallelText, answers: Translations, seconds: float) -> Sequence[Any]:
         from memfold.tasks.translate.scores import sample_table
 
-        signed = [f"{metric}: {signature}" for metric, signature in self.signatures(examples, answers).items()]
+        signed = [
+            said("signature", metric=metric, signature=signature)
+            for metric, signature in self.signatures(examples, answers).items()
+        ]
         sentences, references = examples.references()
         return [sample_table(sentences, answers.texts, references), *signed]
 

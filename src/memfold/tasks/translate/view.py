@@ -9,10 +9,10 @@ from memfold.drawing import Heat
 from memfold.errors import InputError
 from memfold.explain.explanation import Explanation, Picture, Shares, flow_of, shares_of
 from memfold.explain.trace import traced
-from memfold.explain.words import Words
 from memfold.tasks.text_source import text_of
 from memfold.tasks.translate import Translator
 from memfold.tasks.translate.batches import Pairs
+from memfold.words import Words
 
 __all__ = ["view"]
 

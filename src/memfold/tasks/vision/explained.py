@@ -12,12 +12,12 @@ from memfold.drawing import Picture as Drawn
 from memfold.errors import InputError
 from memfold.explain.explanation import Explanation, Picture, flow_of
 from memfold.explain.trace import traced
-from memfold.explain.words import Words
 from memfold.tasks.model import Task
 from memfold.tasks.vision.covering import Occlusion, occlusion_map
 from memfold.tasks.vision.lines import lines_apart
 from memfold.tasks.vision.pictures import data_url, image_of
 from memfold.tasks.vision.task import ImageTask
+from memfold.words import Words
 
 __all__ = ["check_picture", "explained_picture", "log_odds_of", "one_picture"]
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from memfold.nn import Sequencer
 from memfold.tasks.vision.augment import Augmentation, augmented
 from memfold.training import Problem
+from memfold.words import said
 
 __all__ = ["BackboneSize", "ImageBackbone", "ImageBatch", "ImageProblem", "Normaliser", "inference_speed"]
 
@@ -115,4 +116,4 @@ class ImageProblem(Problem):
 
 def inference_speed(images: int, seconds: float) -> str:
     """How fast a network answered, in words."""
-    return f"inference: {images / seconds:,.0f} images a second on {torch.get_num_threads()} threads"
+    return said("inference", speed=images / seconds, threads=torch.get_num_threads())

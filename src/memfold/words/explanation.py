@@ -1,11 +1,9 @@
-"""What a report says, in English and in Chinese: one table, every entry in both."""
+"""What an explanation says."""
 
 import json
 from importlib.resources import files
 
-from memfold.errors import InputError
-
-__all__ = ["TABLE", "Words"]
+__all__ = ["TABLE"]
 
 TABLE: dict[str, dict[str, str]] = {
     "title": {"en": "Inside the {task} model", "zh": "{task} 模型的内部"},
@@ -245,26 +243,3 @@ TABLE: dict[str, dict[str, str]] = {
 # What the values of a cell are called stands in the explorer's table, so that they have one name everywhere.
 _SHARED = json.loads((files("memfold") / "explorer" / "strings.json").read_text("utf-8"))
 TABLE |= {f"value {value}": _SHARED[f"value {value}"] for value in "ifgochrzn"}
-
-
-class Words:
-    """The table in one language.
-
-    Args:
-        language: ``en`` or ``zh``.
-
-    Raises:
-        InputError: another language.
-
-    >>> Words("en")("half-life", steps=7)
-    'half of what it writes is gone after 7 steps'
-    """
-
-    def __init__(self, language: str = "en") -> None:
-        if language not in ("en", "zh"):
-            raise InputError(f"--lang {language}: there is en and zh")
-        self.language = language
-
-    def __call__(self, key: str, **filled: object) -> str:
-        text = TABLE[key][self.language]
-        return text.format(**filled) if filled else text

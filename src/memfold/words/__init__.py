@@ -1,0 +1,84 @@
+"""What pages say, in English and in Chinese: one table for all of them, and names that stand for themselves.
+
+- `Words`: the table in one language.
+- `said`: a sentence in English for a terminal or for JSON, which a page can say in its own language.
+"""
+
+from typing import Any
+
+from memfold.errors import InputError
+from memfold.words import demo, evaluation, explanation, lab
+from memfold.words.names import NAMES
+
+__all__ = ["LANGUAGES", "NAMES", "TABLE", "Said", "Words", "said"]
+
+LANGUAGES = ("en", "zh")
+TABLE: dict[str, dict[str, str]] = {**explanation.TABLE, **evaluation.TABLE, **lab.TABLE, **demo.TABLE}
+
+
+class Said(str):
+    """A sentence of the table in English, which knows how to be said in another language.
+
+    Attributes:
+        key: of the table.
+        filled: what stands in its blanks.
+    """
+
+    key: str
+    filled: dict[str, Any]
+
+
+def said(key: str, **filled: Any) -> Said:
+    """A sentence of the table, in English.
+
+    >>> sentence = said("half-life", steps=7)
+    >>> sentence, Words("zh").of(sentence)
+    ('half of what it writes is gone after 7 steps', '写入的内容经 7 步减半')
+    """
+    sentence = Said(Words()(key, **filled))
+    sentence.key, sentence.filled = key, filled
+    return sentence
+
+
+class Words:
+    """The table in one language.
+
+    Args:
+        language: ``en`` or ``zh``.
+
+    Raises:
+        InputError: another language.
+
+    >>> Words("en")("half-life", steps=7)
+    'half of what it writes is gone after 7 steps'
+    """
+
+    def __init__(self, language: str = "en") -> None:
+        if language not in LANGUAGES:
+            raise InputError(f"--lang {language}: there is {' and '.join(LANGUAGES)}")
+        self.language = language
+
+    def __call__(self, key: str, **filled: Any) -> str:
+        text = TABLE[key][self.language]
+        return text.format(**filled) if filled else text
+
+    def of(self, text: str) -> str:
+        """What `said` gave, in this language, with what stands in its blanks; any other text as it is."""
+        if not isinstance(text, Said):
+            return text
+        return self(text.key, **{blank: self._filling(value) for blank, value in text.filled.items()})
+
+    def _filling(self, value: Any) -> Any:
+        return self.name(self.of(value)) if isinstance(value, str) else value
+
+    def joined(self, *sentences: str) -> str:
+        """Sentences one after another; Chinese ones without a space between them, empty ones left out."""
+        return ("" if self.language == "zh" else " ").join(filter(None, sentences))
+
+    def name(self, name: str) -> str:
+        """A name that memfold gives, as of a baseline or of a column; any other as it is.
+
+        >>> Words("zh").name("most frequent class"), Words("zh").name("AutoTheta")
+        ('最常见的类别', 'AutoTheta')
+        """
+        return NAMES.get(name, name) if self.language == "zh" else name
