@@ -3,7 +3,7 @@
     python benchmarks/serving.py command=MODEL anomaly=MODEL [--streams 100,200,500,1000] [--seconds 10] [--json FILE]
 
 The client is a process of its own, a loop over sockets; its processor time is counted apart. Beside ``memfold serve``
-stands the same model behind FastAPI with one call of its session for each message. Twenty streams are compared with
+stands the same model behind FastAPI, and behind Ray Serve, with one call of its session for each message. Twenty streams are compared with
 what their file is answered. Every load ends by itself.
 """
 
@@ -11,7 +11,6 @@ import argparse
 import json
 import multiprocessing
 import os
-import re
 import resource
 import selectors
 import socket
@@ -60,6 +59,48 @@ async def stream(socket: WebSocket) -> None:
 
 
 uvicorn.run(app, port=int(sys.argv[2]), log_level="warning", ws_per_message_deflate=False)
+"""
+
+RAY = """
+import sys
+import time
+import numpy as np
+import ray
+from fastapi import FastAPI, WebSocket, WebSocketDisconnect
+from ray import serve
+from memfold import engine
+from memfold.runtime import load
+
+app, folder, port = FastAPI(), sys.argv[1], int(sys.argv[2])
+
+
+@serve.deployment(max_ongoing_requests=10_000)
+@serve.ingress(app)
+class Model:
+    def __init__(self) -> None:
+        engine.set_num_threads(1)
+        self.pipeline = load(folder)
+
+    @app.websocket("/v1/models/m/stream")
+    async def stream(self, socket: WebSocket) -> None:
+        await socket.accept()
+        session, hears = self.pipeline.open(), self.pipeline.hears
+        try:
+            while True:
+                if hears:
+                    given = [np.frombuffer(await socket.receive_bytes(), "<i2").astype(np.float32) / np.float32(32768)]
+                else:
+                    given = (await socket.receive_text()).split("\\n")
+                await socket.send_text("\\n".join(session.line(answer) for one in given for answer in session.push(one)))
+        except WebSocketDisconnect:
+            pass
+
+
+ray.init(num_cpus=2, include_dashboard=False, _node_ip_address="127.0.0.1", log_to_driver=False)
+serve.start(http_options={"host": "127.0.0.1", "port": port})
+serve.run(Model.bind())
+print("ready", flush=True)
+time.sleep(600)
 """
 
 
@@ -191,14 +232,25 @@ def hold(port: int, path: str, messages: Sequence[Sequence[bytes]], seconds: flo
     )
 
 
+def family_of(process: int) -> list[int]:
+    """A process and those that it has started."""
+    children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    return [process, *(one for child in children for one in family_of(int(child)))]
+
+
 def seconds_of(process: int) -> float:
-    """Of a processor, that a process has taken."""
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """Of a processor, that a process and those it has started have taken."""
+    total = 0
+    for one in family_of(process):
+        fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
+        total += int(fields[11]) + int(fields[12])
+    return total / os.sysconf("SC_CLK_TCK")
 
 
 def kilobytes_of(process: int) -> int:
-    return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{process}/status").read_text()).group(1))  # type: ignore[union-attr]
+    """Of memory, that they hold."""
+    pages = (int(Path(f"/proc/{one}/statm").read_text().split()[1]) for one in family_of(process))
+    return sum(pages) * os.sysconf("SC_PAGE_SIZE") // 1024
 
 
 def messages_for(pipeline: Pipeline[Any], k: int, count: int) -> list[bytes]:
@@ -285,6 +337,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="+", metavar="NAME=DIR")
     parser.add_argument("--streams", default="100,200,300,500,700,1000")
+    parser.add_argument("--beside", default="memfold serve,FastAPI,Ray Serve")
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
@@ -292,12 +345,13 @@ def main() -> None:
     for text in given.models:
         name, _, folder = text.partition("=")
         pipeline = load(folder)
-        for what in ("memfold serve", "FastAPI"):
+        for what in given.beside.split(","):
             for streams in map(int, given.streams.split(",")):
                 port = free_port()
                 ours = [sys.executable, "-m", "memfold", "serve", f"m={folder}", "--port", str(port)]
-                theirs = [sys.executable, "-c", FASTAPI, folder, str(port)]
-                command = [*ours, "--set", f"streams={streams + 10}"] if what == "memfold serve" else theirs
+                ours += ["--set", f"streams={streams + 10}"]
+                peers = {"FastAPI": FASTAPI, "Ray Serve": RAY}
+                command = [sys.executable, "-c", peers[what], folder, str(port)] if what in peers else ours
                 path = "/v1/models/m/stream?acknowledge=true"
                 held = measured(f"{name}, {what}", command, port, path, pipeline, streams, given.seconds)
                 found.append(asdict(held))

@@ -218,6 +218,10 @@ class Pipeline(ABC, Generic[S]):
             raise InputError(f"not a state of this model ({error})") from None
         unpacked(session, state, self.fingerprint)
 
+    def smallest(self) -> Any:
+        """An input that a session answers in a moment, to try the model by; None where there is none."""
+        return None
+
     def pool(self, most: int) -> Pool:
         """Room for so many sessions that take what comes together."""
         return Pool(self, most)

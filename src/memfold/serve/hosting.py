@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from memfold.errors import InputError
 from memfold.files import CONFIG, sha256
 from memfold.formats.directory import CARD, read_config
@@ -63,19 +61,17 @@ class Version:
             pipeline = read_pipeline(path, self.config)
             self.rate = pipeline.rate if pipeline.hears else 0
             self.pool = pipeline.pool(limits.streams)
-            self._try(pipeline.hears)
+            self._try(pipeline.smallest())
         elif self.config["task"] in LINES:
             self.pool = _LinePool(self.task, limits.streams, self.busy)
 
-    def _try(self, hears: bool) -> None:
-        """Take one step with silence, which shows what checks of the files do not."""
+    def _try(self, smallest: Any) -> None:
+        """Answer one input, which shows what checks of the files do not."""
         assert self.pool is not None
         session = self.pool.open()
-        try:
-            if hears:
-                self.pool.push([session], [np.zeros(self.rate // 10, np.float32)])
-        finally:
-            self.pool.close(session)
+        if smallest is not None:
+            self.pool.push([session], [smallest])
+        self.pool.close(session)
 
     def begin(self) -> None:
         """Start to take streams."""

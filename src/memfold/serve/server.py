@@ -24,6 +24,7 @@ __all__ = ["serve"]
 log = logging.getLogger("memfold.serve")
 
 UNSENT_BYTES = 1 << 17
+BESIDE = 500  # connections besides those of streams
 
 
 class _Uvicorn(uvicorn.Server):
@@ -89,7 +90,7 @@ async def _serve(
         ws_max_size=limits.message_bytes,
         ws_per_message_deflate=False,
         timeout_keep_alive=30,
-        limit_concurrency=None,
+        limit_concurrency=limits.streams * len(hosted) + BESIDE,
         ssl_certfile=None if tls[0] is None else str(tls[0]),
         ssl_keyfile=None if tls[1] is None else str(tls[1]),
     )

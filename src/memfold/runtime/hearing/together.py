@@ -45,6 +45,9 @@ class HearingPipeline(Pipeline[S]):
     def open(self) -> "HearingSession":
         return self.session(self.listeners().open())
 
+    def smallest(self) -> Samples:
+        return np.zeros(self.rate // 10, np.float32)
+
     def pool(self, most: int) -> "HearingPool":
         return HearingPool(self, most)
 

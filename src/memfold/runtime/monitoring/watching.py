@@ -124,6 +124,9 @@ class Watching(Pipeline[WatchSettings]):
     def open(self) -> "WatchSession":
         return WatchSession(self)
 
+    def smallest(self) -> tuple[float, list[float]]:
+        return 0.0, [0.0] * len(self.settings.variables)
+
     def pool(self, most: int) -> Pool:
         return WatchPool(self, most) if self.is_pooled else Pool(self, most)
 

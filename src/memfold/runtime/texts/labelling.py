@@ -102,6 +102,9 @@ class Labelling(Pipeline[LabelSettings]):
             result.append({"label": label, "p": dict(zip(classes, p.tolist(), strict=True))})
         return result
 
+    def smallest(self) -> str:
+        return "a"
+
     def open(self) -> "LabelSession":
         return LabelSession(self)
 
