@@ -3,8 +3,8 @@
     python benchmarks/serving.py command=MODEL anomaly=MODEL [--streams 100,200,500,1000] [--seconds 10] [--json FILE]
 
 The client is a process of its own, a loop over sockets; its processor time is counted apart. Beside ``memfold serve``
-stands the same model behind FastAPI, and behind Ray Serve, with one call of its session for each message. Twenty streams are compared with
-what their file is answered. Every load ends by itself.
+stands the same model behind FastAPI, and behind Ray Serve, with one call of its session for each message. Twenty
+streams are compared with what their file is answered. Every load ends by itself.
 """
 
 import argparse
@@ -91,7 +91,8 @@ class Model:
                     given = [np.frombuffer(await socket.receive_bytes(), "<i2").astype(np.float32) / np.float32(32768)]
                 else:
                     given = (await socket.receive_text()).split("\\n")
-                await socket.send_text("\\n".join(session.line(answer) for one in given for answer in session.push(one)))
+                answers = (answer for one in given for answer in session.push(one))
+                await socket.send_text("\\n".join(map(session.line, answers)))
         except WebSocketDisconnect:
             pass
 
