@@ -27,7 +27,7 @@ FLOORS = (
     ("training",),
     ("explain",),
     ("tasks",),
-    ("export", "pretrained"),
+    ("bulk", "export", "pretrained"),
     ("explorer", "lab"),
     ("bench", "demo", "doctor"),
     ("cli",),

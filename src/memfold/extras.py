@@ -16,6 +16,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "audio": (*_COMMON, "soundfile", "soxr", "jiwer", "scikit-learn"),
     "vision": (*_COMMON, "pillow", "scikit-learn", "scipy", "faster-coco-eval"),
     "export": ("onnx", "onnxscript", "onnxruntime"),
+    "ray": ("ray",),
 }
 
 # Which of them a task is in.
