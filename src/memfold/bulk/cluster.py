@@ -5,6 +5,7 @@ and no other one has room for it.
 """
 
 import logging
+import socket
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
@@ -18,6 +19,7 @@ from memfold.errors import InputError
 
 __all__ = ["Cluster"]
 
+SECONDS_TO_ANSWER = 10.0
 LOOK_AGAIN = 10.0  # seconds after which the nodes are counted anew
 
 
@@ -39,8 +41,9 @@ class Cluster:
         self.started = not ray.is_initialized()
         if self.started:
             try:
+                _knock(address)
                 ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-            except (ConnectionError, ValueError, RuntimeError) as error:
+            except (OSError, ValueError, RuntimeError) as error:
                 hint = "start one with ray start --head, or give its address" if address == "auto" else "is it running?"
                 reason = str(error).strip().splitlines()[0]
                 raise InputError(f"--ray {address}: no cluster of Ray can be reached ({reason}); {hint}") from None
@@ -82,6 +85,19 @@ class Cluster:
         if self._most is None and time.monotonic() - self._looked > LOOK_AGAIN:
             self.workers = self._processors()
         return self._most or self._ahead * self.workers
+
+
+def _knock(address: str) -> None:
+    """Make sure that somebody listens at an address: Ray itself would try for minutes.
+
+    Raises:
+        OSError, ValueError: nobody does, or it is no address.
+    """
+    if address == "auto":
+        return
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    with socket.create_connection((host, int(port)), SECONDS_TO_ANSWER):
+        pass
 
 
 def _up_to(count: int, units: Iterator[Any]) -> Iterator[Any]:
