@@ -28,7 +28,7 @@ FLOORS = (
     ("explain",),
     ("tasks",),
     ("bulk", "export", "pretrained"),
-    ("explorer", "lab"),
+    ("explorer", "lab", "tune"),
     ("bench", "demo", "doctor"),
     ("cli",),
     ("__main__",),

@@ -220,6 +220,10 @@ def fit(
         typer.Option(help="Data to validate on; else a part of the training data. Once for each file."),
     ] = None,
     settings: Set = [],  # noqa: B006
+    members: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Networks to train side by side and average; as --set members=N."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the initial weights, the order of the data and dropout.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the unfinished training in --out.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a finished model in --out.")] = False,
@@ -243,12 +247,15 @@ def fit(
     """
     from memfold.budget import Budget
     from memfold.formats.directory import check_place
+    from memfold.tasks.members import members_setting
     from memfold.tasks.parameters import parameters_of, parse_settings
     from memfold.tasks.planning import read_plan
 
     kind = task_class(task)
     given = None if plan is None else read_plan(plan)
     settable = {p.name: p.hint for p in parameters_of(kind) if p.name != "seed"}
+    if members is not None:
+        settings = [*settings, members_setting(task, members, settings)]
     model = kind(**{**kind.known_parameters(data), **parse_settings(settable, task, settings), "seed": seed})
     Budget.parse(budget)  # refuse it before anything is read
     check_place(out, resume=resume, overwrite=overwrite)
@@ -273,6 +280,44 @@ def fit(
     model.save(out, report, command)
     _print(report, as_json)
     say(f"the model is in {out}; {model.next_command(out, data)}")
+    return 0
+
+
+@app.command("tune")
+def tune_parameters(
+    task: TaskName,
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Folder for the best model, and for trials.csv.")],
+    trials: Annotated[int, typer.Option(metavar="N", help="Fits at most, the first of which is the default.")] = 20,
+    budget: Annotated[
+        str, typer.Option(help="Time in all, such as 10m; the scoring at the end is not counted.")
+    ] = "10m",
+    settings: Set = [],  # noqa: B006
+    seed: Annotated[int, typer.Option(help="Seed of the search and of every fit.")] = 0,
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="auto|ADDRESS", help="Have a cluster of Ray do the trials, auto is the one here."),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a finished model in --out.")] = False,
+    as_json: Json = False,
+) -> int:
+    """Search for better parameters of a task, and save the model that is best on the validation part.
+
+    Optuna searches where memfold params TASK says "try"; what --set gives stays as it is. Half of the time is for the
+    trials, the rest for fitting the best and the default once more, longer. The better of the two is saved; both are
+    scored once on a part that was held out. Ctrl-C keeps the best model so far.
+
+    Example: memfold tune forecast sales.csv --out model --trials 20 --budget 10m --set horizon=14
+    """
+    from memfold.tune.command import run_tune
+
+    result = run_tune(task, data, out, trials, budget, settings, seed, ray, overwrite)
+    if result.report is None:
+        return 130
+    if as_json:
+        print(json.dumps(result.as_json()))
+    else:
+        Terminal().print(result.table())
     return 0
 
 

@@ -17,6 +17,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "vision": (*_COMMON, "pillow", "scikit-learn", "scipy", "faster-coco-eval"),
     "export": ("onnx", "onnxscript", "onnxruntime"),
     "ray": ("ray",),
+    "tune": ("optuna",),
 }
 
 # Which of them a task is in.
