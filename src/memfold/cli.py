@@ -289,9 +289,7 @@ def tune_parameters(
     data: Data,
     out: Annotated[Path, typer.Option(help="Folder for the best model, and for trials.csv.")],
     trials: Annotated[int, typer.Option(metavar="N", help="Fits at most, the first of which is the default.")] = 20,
-    budget: Annotated[
-        str, typer.Option(help="Time in all, such as 10m; the scoring at the end is not counted.")
-    ] = "10m",
+    budget: Annotated[str, typer.Option(help="Time to train in all, such as 10m.")] = "10m",
     settings: Set = [],  # noqa: B006
     seed: Annotated[int, typer.Option(help="Seed of the search and of every fit.")] = 0,
     ray: Annotated[

@@ -29,7 +29,7 @@ def test_a_batch_of_arrays_is_answered_to_as_a_frame(texts: Any) -> None:
     expected = task.predict(pl.DataFrame({"text": ["a good day", "bad"], "number": [1, 2]}))
     assert list(answers) == expected.columns
     assert answers["label"].tolist() == expected["label"].to_list()
-    assert np.array_equal(answers["bad"], expected["bad"].to_numpy())
+    assert np.array_equal(answers["p_bad"], expected["p_bad"].to_numpy())
 
 
 def test_a_frame_gives_a_frame_of_its_kind(texts: Any) -> None:

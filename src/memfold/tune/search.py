@@ -13,12 +13,12 @@ from memfold.budget import Budget
 from memfold.bulk.executor import Executor, Lost
 from memfold.display import say, score_table
 from memfold.errors import InputError
-from memfold.files import write_file, write_folder
-from memfold.formats.directory import MODEL, TRIALS, check_place
+from memfold.files import write_file
+from memfold.formats.directory import TRIALS, check_place
 from memfold.tasks.planning import Plan, speed_for
 from memfold.tasks.registry import task_class
 from memfold.tune.space import axes_of
-from memfold.tune.trial import Trial, Tried, model_of, parts_for, try_out
+from memfold.tune.trial import Trial, Tried, finished, model_of, parts_for, try_out
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -108,7 +108,7 @@ def tune(
         data: files, or ``@NAME``.
         out: folder for the model and for ``trials.csv``.
         trials: at most; fewer where the time is over before.
-        budget: time in all, such as ``10m``; the scoring at the end is not counted.
+        budget: time of training in all, such as ``10m``; as in a fit, what follows a training is not counted.
         ray: address of a cluster of Ray on which the trials run; this process when None.
         settings: parameters that are given, and not searched.
         seed: of the search and of the fits.
@@ -146,9 +146,8 @@ class _Search:
         self.first = Trial(0, task, data, fixed, {}, 0.0)
         self.tuned = Tuned()
         self.best_score = math.inf
-        self.saved = False
+        self.best: tuple[Trial, Tried] | None = None
         self.asked: dict[int, Any] = {}  # what Optuna knows the trials as
-        self.overhead = 0.0  # seconds of a trial beside its training
 
     def run(self, ray: str | None, overwrite: bool) -> Tuned:
         check_place(self.out, overwrite=overwrite)
@@ -157,10 +156,16 @@ class _Search:
         begun = time.monotonic()
         with closing(_executor(ray)) as executor:
             whole = self._search(executor, begun + SEARCHING * self.seconds)
-        if not self.saved:
+        if self.best is None:
             raise InputError(f"no trial gave a model; the first one: {self.tuned.trials[0]['error']}")
-        if whole:
-            self._finish(begun + self.seconds)
+        try:
+            whole = whole and self._finish(begun + self.seconds)
+        except KeyboardInterrupt:
+            whole = False
+        if not whole:
+            say("memfold: interrupted; the best model so far is kept")
+            finished(*self.best).save(self.out, command=self.command)
+        write_file(self.out / TRIALS, lambda aside: _write_table(aside, self.tuned.trials))
         return self.tuned
 
     # -- the trials ------------------------------------------------------------------------------------------
@@ -191,9 +196,8 @@ class _Search:
                 state = optuna.trial.TrialState.FAIL if failed else None
                 study.tell(self.asked[trial.number], None if failed else _score(tried), state=state)
         except KeyboardInterrupt:
-            if not self.saved:
+            if self.best is None:
                 raise
-            say("memfold: interrupted; the best model so far is kept")
             return False
         return True
 
@@ -232,30 +236,27 @@ class _Search:
         row |= {"ended": tried.stopped, "error": tried.error}
         values = {**model_of(trial).get_params(), **tried.plan}
         self.tuned.trials.append(row | {axis.name: values[axis.name] for axis in self.axes})
-        better = tried.score < self.best_score and bool(tried.files)
-        if not interrupted and tried.files:
-            self.overhead = max(self.overhead, tried.seconds - trial.seconds) if trial.number else 0.0
-        if better and (not interrupted or not self.saved):
-            self.best_score = tried.score
+        better = tried.score < self.best_score and bool(tried.weights)
+        if better and (not interrupted or self.best is None):
+            self.best_score, self.best = tried.score, (trial, tried)
             self.tuned.best, self.tuned.settings = trial.number, dict(trial.settings)
-            self.saved = True
-            write_folder(self.out, MODEL, lambda aside: _fill(aside, tried.files))
-        write_file(self.out / TRIALS, lambda aside: _write_table(aside, self.tuned.trials))
         what = str(Plan(trial.settings)) if trial.settings else "the default"
-        score = f"{tried.score:.4f}{' *' if better else ''}" if tried.files else tried.error
+        score = f"{tried.score:.4f}{' *' if better else ''}" if tried.weights else tried.error
         say(f"trial {trial.number}: {score}  {what}")
-        if interrupted:
-            say("memfold: interrupted; the best model so far is kept")
         return not interrupted
 
     # -- the best beside the default -------------------------------------------------------------------------
 
-    def _finish(self, until: float) -> None:
-        """Fit the best and the default in the time that is left, save the better one, and score both."""
+    def _finish(self, until: float) -> bool:
+        """Fit the best and the default in the time that is left, save the better one, and score both.
+
+        Returns:
+            False where Ctrl-C ended a fit.
+        """
         contest = [replace(self.first, seconds=0.0)]
         if self.tuned.best:
             contest.append(replace(self.first, number=self.tuned.best, settings=self.tuned.settings))
-        each = max((until - time.monotonic()) / len(contest) - self.overhead, LEAST_SECONDS)
+        each = max((until - time.monotonic()) / len(contest), LEAST_SECONDS)
         fitted: dict[int, Task] = {}
         plan: Mapping[str, Any] | None = None
         for trial in contest:
@@ -263,8 +264,7 @@ class _Search:
             parts = parts_for(trial)
             model = model_of(trial).fit(parts.train, budget=f"{each}s", valid=parts.valid, plan=plan)
             if model.training_.stopped == "interrupted":
-                say("memfold: interrupted; the best model of the trials is kept")
-                return
+                return False
             fitted[trial.number] = model
             plan = model.plan_  # the same for what both leave open, so that their scores can be compared
         self.tuned.best = min(fitted, key=lambda number: fitted[number].training_.best_score)
@@ -278,7 +278,7 @@ class _Search:
             reports[trial.number] = fitted[trial.number].evaluate(parts.test, name, **parts.scoring)
         self.tuned.report, self.tuned.default = reports[self.tuned.best], reports[0]
         fitted[self.tuned.best].save(self.out, self.tuned.report, self.command)
-        write_file(self.out / TRIALS, lambda aside: _write_table(aside, self.tuned.trials))
+        return True
 
 
 def _executor(ray: str | None) -> Executor:
@@ -291,11 +291,6 @@ def _executor(ray: str | None) -> Executor:
 
 def _score(tried: "Tried | Lost") -> float:
     return tried.score if isinstance(tried, Tried) else math.inf
-
-
-def _fill(folder: Path, files: Mapping[str, bytes]) -> None:
-    for name, content in files.items():
-        (folder / name).write_bytes(content)
 
 
 def _write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -7,8 +7,6 @@ import time
 from collections.abc import Mapping
 from contextlib import redirect_stderr
 from dataclasses import dataclass, field
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from memfold.bulk.loading import one_thread
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
     from memfold.tasks.model import Task
     from memfold.tasks.report import Parts
 
-__all__ = ["Trial", "Tried", "model_of", "parts_for", "try_out"]
+__all__ = ["Trial", "Tried", "finished", "model_of", "parts_for", "try_out"]
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ class Tried:
         stopped: why the training ended; "refused" where it did not begin.
         error: why, in words.
         plan: what was chosen for what was left open.
-        files: of the model's folder.
+        weights: of the network, by name.
     """
 
     score: float
@@ -67,27 +65,37 @@ class Tried:
     stopped: str = "refused"
     error: str = ""
     plan: Mapping[str, Any] = field(default_factory=dict)
-    files: Mapping[str, bytes] = field(default_factory=dict)
+    weights: Mapping[str, Any] = field(default_factory=dict)
 
 
 def try_out(trial: Trial) -> Tried:
-    """Fit the model of a trial; what it says of the data is not shown again."""
+    """Train the model of a trial; what is said of the data is not shown again."""
     begun = time.monotonic()
     if not trial.alone:
         one_thread()
-    model = model_of(trial)
     try:
         with redirect_stderr(io.StringIO()):
             parts = parts_for(trial)
-            model.fit(parts.train, budget=f"{trial.seconds}s", valid=parts.valid, plan=trial.plan, progress=False)
+            model, _, _ = model_of(trial).trained(parts, f"{trial.seconds}s", trial.plan)
     except InputError as error:
         return Tried(math.inf, time.monotonic() - begun, error=str(error))
     result = model.training_
     score = result.best_score if math.isfinite(result.best_score) else math.inf
-    files = _files_of(model)
-    return Tried(
-        score, time.monotonic() - begun, result.steps, result.stopped, result.message, dict(model.plan_), files
-    )
+    weights = {name: value.numpy() for name, value in model.network_.state_dict().items()}
+    seconds = time.monotonic() - begun
+    return Tried(score, seconds, result.steps, result.stopped, result.message, dict(model.plan_), weights)
+
+
+def finished(trial: Trial, tried: Tried) -> "Task":
+    """The model of a trial, with all that a fit finds after the training."""
+    import torch
+
+    weights = {name: torch.from_numpy(value) for name, value in tried.weights.items()}
+    budget = f"{trial.seconds}s"
+    with redirect_stderr(io.StringIO()):
+        model, data, ready = model_of(trial).trained(parts_for(trial), budget, tried.plan, weights)
+        model.contest_ = model.finish(data, ready)
+    return model
 
 
 def model_of(trial: Trial) -> "Task":
@@ -108,9 +116,3 @@ def parts_for(trial: Trial) -> "Parts":
 @functools.lru_cache(maxsize=4)
 def _parts(task: str, data: tuple[str, ...], parameters: tuple[tuple[str, Any], ...]) -> "Parts":
     return task_class(task)(**dict(parameters)).parts(data)
-
-
-def _files_of(model: "Task") -> dict[str, bytes]:
-    with TemporaryDirectory() as folder:
-        model.save(Path(folder) / "model")
-        return {file.name: file.read_bytes() for file in (Path(folder) / "model").iterdir()}
