@@ -30,6 +30,8 @@ MODULES = (
     "memfold.tasks",
     "memfold.runtime",
     "memfold.export",
+    "memfold.bulk",
+    "memfold.tune",
     "memfold.formats",
     "memfold.explain",
     "memfold.explorer",
@@ -51,7 +53,7 @@ SECTIONS = (
     ),
 )
 # The order of pages that one pattern finds.
-FIRST = ("install", "lstm", *TASKS, "export", "runtime", "explore", "explain", "learn", *MODULES)
+FIRST = ("install", "lstm", *TASKS, "export", "runtime", "many", "explore", "explain", "learn", *MODULES)
 
 BEGINNINGS = {
     "en": f"""\

@@ -122,6 +122,16 @@ def test_files_that_cannot_be_answered_to_are_listed_and_the_others_done(
     assert (mended.returncode, answers_in(tmp_path / "strict")) == (0, answers_in(tmp_path / "out"))
 
 
+def test_without_ray_it_is_one_line_with_what_installs_it(
+    model: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.delitem(sys.modules, "memfold.bulk.cluster", raising=False)
+    done = run_here("predict", model, f"{data}/0.csv", "--out", f"{tmp_path}/out/", "--ray", "auto")
+    assert done.returncode == 2
+    assert done.stderr == "memfold: this needs ray, which is not installed: pip install 'memfold[ray]'\n"
+
+
 @pytest.mark.slow
 def test_a_killed_worker_and_a_killed_driver_are_mended_by_the_same_command(model: str, tmp_path: Path) -> None:
     for number in range(FILES):

@@ -88,6 +88,19 @@ def test_the_default_is_the_first_trial_and_the_model_the_best_by_validation(tun
     assert json.loads(json.dumps(result.as_json()))["best"] == result.best
 
 
+@pytest.mark.parametrize("task", ["forecast", "sentiment"])
+def test_a_training_that_is_finished_later_is_a_fit(task: str, tmp_path: Path) -> None:
+    small = SMALL[task](tmp_path)
+    parts = small.model().parts(small.data)
+    fitted = small.model().fit(parts.train, budget="2ep", valid=parts.valid, progress=False)
+    trained, _, _ = small.model().trained(parts, "2ep")
+    assert trained.training_.best_score == fitted.training_.best_score
+    later, data, ready = small.model().trained(parts, "2ep", trained.plan_, dict(trained.network_.state_dict()))
+    later.contest_ = later.finish(data, ready)
+    later.save(tmp_path / "model")
+    assert load(tmp_path / "model").predict(small.X).equals(fitted.predict(small.X))
+
+
 def test_a_finished_model_is_not_replaced_unasked(tuned: tuple[Tuned, Path], data: str) -> None:
     with pytest.raises(InputError, match="holds a finished model"):
         tune("forecast", [data], tuned[1])
@@ -116,6 +129,15 @@ def test_the_command_prints_one_object(data: str, tmp_path: Path) -> None:
     assert (printed["best"], printed["set"], printed["default"]) == (0, {}, printed["metrics"])
     assert "trial 0: " in done.stderr
     assert "the default is the best of 1 trials" in done.stderr
+
+
+def test_without_optuna_it_is_one_line_with_what_installs_it(
+    data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    done = run_here("tune", "forecast", data, "--out", str(tmp_path / "model"))
+    assert done.returncode == 2
+    assert done.stderr == "memfold: this needs optuna, which is not installed: pip install 'memfold[tune]'\n"
 
 
 @pytest.mark.slow

@@ -133,6 +133,9 @@ class _Search:
         seed: int,
         command: str,
     ) -> None:
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
         kind = task_class(task)
         seconds = Budget.parse(budget).seconds
         if seconds is None:
@@ -174,7 +177,6 @@ class _Search:
         """Have the trials fitted; False where Ctrl-C ended them."""
         import optuna
 
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
         sampler = optuna.samplers.TPESampler(
             seed=self.seed, n_startup_trials=max(self.count // 4, 4), constant_liar=executor.workers > 1
         )
