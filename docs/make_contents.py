@@ -31,6 +31,8 @@ MODULES = (
     "memfold.runtime",
     "memfold.export",
     "memfold.serve",
+    "memfold.bulk",
+    "memfold.tune",
     "memfold.formats",
     "memfold.explain",
     "memfold.explorer",
@@ -52,7 +54,7 @@ SECTIONS = (
     ),
 )
 # The order of pages that one pattern finds.
-FIRST = ("install", "lstm", *TASKS, "export", "runtime", "serve", "explore", "explain", "learn", *MODULES)
+FIRST = ("install", "lstm", *TASKS, "export", "runtime", "serve", "many", "explore", "explain", "learn", *MODULES)
 
 BEGINNINGS = {
     "en": f"""\

@@ -97,7 +97,8 @@ What `--help` prints. A task's parameters follow `memfold fit TASK --help`, and 
 |---|---|
 | 0 | done; inputs that were left out are named on standard error |
 | 2 | wrong usage, or input that cannot be worked with: one line on standard error says what, where, and what to do |
-| 130 | interrupted; `fit` keeps the best model so far |
+| 3 | `predict` into a folder is done, but files could not be answered to; they are listed on standard error |
+| 130 | interrupted; `fit` and `tune` keep the best model so far |
 
 With `--json` one object stands on standard output and nothing else; what else is said stands on standard error.
 

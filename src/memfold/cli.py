@@ -90,7 +90,8 @@ TaskName = Annotated[
 
 
 def run() -> int:
-    """Run the command line and return its exit code: 0 done, 2 wrong usage or bad input, 130 interrupted."""
+    """Run the command line and return its exit code: 0 done, 2 wrong usage or bad input, 3 files failed in a bulk
+    run, 130 interrupted."""
     arguments = spread_settings(sys.argv[1:]) or ["--help"]
     try:
         code = app(args=arguments, prog_name="memfold", standalone_mode=False) or 0
@@ -221,6 +222,10 @@ def fit(
         typer.Option(help="Data to validate on; else a part of the training data. Once for each file."),
     ] = None,
     settings: Set = [],  # noqa: B006
+    members: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Networks to train side by side and average; as --set members=N."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the initial weights, the order of the data and dropout.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the unfinished training in --out.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a finished model in --out.")] = False,
@@ -244,12 +249,15 @@ def fit(
     """
     from memfold.budget import Budget
     from memfold.formats.directory import check_place
+    from memfold.tasks.members import members_setting
     from memfold.tasks.parameters import parameters_of, parse_settings
     from memfold.tasks.planning import read_plan
 
     kind = task_class(task)
     given = None if plan is None else read_plan(plan)
     settable = {p.name: p.hint for p in parameters_of(kind) if p.name != "seed"}
+    if members is not None:
+        settings = [*settings, members_setting(task, members, settings)]
     model = kind(**{**kind.known_parameters(data), **parse_settings(settable, task, settings), "seed": seed})
     Budget.parse(budget)  # refuse it before anything is read
     check_place(out, resume=resume, overwrite=overwrite)
@@ -274,6 +282,42 @@ def fit(
     model.save(out, report, command)
     _print(report, as_json)
     say(f"the model is in {out}; {model.next_command(out, data)}")
+    return 0
+
+
+@app.command("tune")
+def tune_parameters(
+    task: TaskName,
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Folder for the best model, and for trials.csv.")],
+    trials: Annotated[int, typer.Option(metavar="N", help="Fits at most, the first of which is the default.")] = 20,
+    budget: Annotated[str, typer.Option(help="Time to train in all, such as 10m.")] = "10m",
+    settings: Set = [],  # noqa: B006
+    seed: Annotated[int, typer.Option(help="Seed of the search and of every fit.")] = 0,
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="auto|ADDRESS", help="Have a cluster of Ray do the trials, auto is the one here."),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a finished model in --out.")] = False,
+    as_json: Json = False,
+) -> int:
+    """Search for better parameters of a task, and save the model that is best on the validation part.
+
+    Optuna searches where memfold params TASK says "try"; what --set gives stays as it is. Half of the time is for the
+    trials, the rest for fitting the best and the default once more, longer. The better of the two is saved; both are
+    scored once on a part that was held out. Ctrl-C keeps the best model so far.
+
+    Example: memfold tune forecast sales.csv --out model --trials 20 --budget 10m --set horizon=14
+    """
+    from memfold.tune.command import run_tune
+
+    result = run_tune(task, data, out, trials, budget, settings, seed, ray, overwrite)
+    if result.report is None:
+        return 130
+    if as_json:
+        print(json.dumps(result.as_json()))
+    else:
+        Terminal().print(result.table())
     return 0
 
 
@@ -320,7 +364,13 @@ def predict(
     data: Annotated[
         list[str] | None, typer.Argument(metavar="[INPUT]...", help="Files, folders, or @NAME of a known data set.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="File to write; standard output when not given.")] = None,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|FOLDER/",
+            help="File to write, standard output when not given; or a folder, for each file to be answered to alone.",
+        ),
+    ] = None,
     settings: Annotated[
         list[str], typer.Option("--set", metavar="NAME=VALUE", help="How to predict, such as temperature=0.7.")
     ] = [],  # noqa: B006
@@ -331,8 +381,18 @@ def predict(
             help="New folder to draw in: series with forecasts or alarms (SVG), pictures with boxes or labels (PNG).",
         ),
     ] = None,
-) -> None:
-    """Write a model's answers to an input.
+    jobs: Annotated[
+        int | None, typer.Option(metavar="N", help="Into a folder: files at once, one for each core when not given.")
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="auto|ADDRESS", help="Into a folder: have a cluster of Ray do it, auto is the one here."),
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Into a folder: end at the first file that cannot be answered to.")
+    ] = False,
+) -> int:
+    """Write a model's answers to an input, or to each of many files.
 
     A forecaster gives what follows each series' last value (of @NAME: of its training part), with 80 % intervals, as
     CSV or Parquet; a detector of anomalies the score of every reading; a generator goes on from a text; a classifier
@@ -340,13 +400,23 @@ def predict(
     recogniser of faces says who is on pictures, with --set verify=true whether two show the same person; a translator
     translates, a recogniser of speech writes down sound.
 
-    Example: memfold predict model sales.csv --out forecast.csv
+    With --out FOLDER/ every file is answered to by itself, and patterns such as 'data/*.parquet' are expanded. A line
+    for each stands in _manifest.jsonl there; the same command again does what is missing. Where files could not be
+    answered to, the others are, and the exit code is 3.
+
+    Example: memfold predict model sales.csv --out forecast.csv; memfold predict model 'data/*.csv' --out scored/
     """
+    from memfold.bulk.driver import is_bulk, predict_files
     from memfold.files import check_file, write_file
     from memfold.tasks.parameters import keywords_of, parse_settings
 
-    if out is not None:
-        check_file(out)
+    if is_bulk(data or [], out, asked=jobs is not None or ray is not None or strict):
+        if draw is not None:
+            raise InputError("--draw: draws what is answered into one file, not into a folder")
+        return predict_files(model, data or [], Path(str(out)), jobs=jobs, ray=ray, strict=strict, settings=settings)
+    place = None if out is None else Path(out)
+    if place is not None:
+        check_file(place)
     task = load(model)
     if draw is not None:
         task.check_drawing(draw)
@@ -354,17 +424,18 @@ def predict(
         data or [], **parse_settings(keywords_of(task.answers), f"predict for {task.name}", settings)
     )
     if isinstance(answers, Iterator):
-        if out is None:
+        if place is None:
             for piece in answers:
                 answer(piece)
         else:
-            write_file(out, lambda aside: _write_text(aside, answers))
-        return
-    _check_table(out)
-    _write_table(answers, out)
+            write_file(place, lambda aside: _write_text(aside, answers))
+        return 0
+    _check_table(place)
+    _write_table(answers, place)
     if draw is not None:
         files = task.draw(data or [], answers, draw)
         say(f"{len(files):,} drawing{'' if len(files) == 1 else 's'} in {draw}")
+    return 0
 
 
 @app.command("forecast")

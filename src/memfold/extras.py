@@ -17,6 +17,8 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "vision": (*_COMMON, "pillow", "scikit-learn", "scipy", "faster-coco-eval"),
     "export": ("onnx", "onnxscript", "onnxruntime"),
     "serve": ("starlette", "uvicorn", "websockets", "prometheus-client"),
+    "ray": ("ray",),
+    "tune": ("optuna",),
 }
 
 # Which of them a task is in.

@@ -31,6 +31,7 @@ __all__ = [
     "read_json",
     "settle",
     "sha256",
+    "sweep",
     "write_file",
     "write_folder",
     "write_into",
@@ -146,7 +147,7 @@ def check_folder(path: Path, kind: FolderKind) -> None:
             _refuse_foreign(path, kind)
             _probe(path)
             settle(path)
-            _sweep(path, {*kind.names, _WRITING})
+            sweep(path, {*kind.names, _WRITING})
         else:
             nearest = next(p for p in path.absolute().parents if p.exists() or p.is_symlink())
             if not nearest.is_dir():
@@ -164,7 +165,7 @@ def write_file(path: Path, write: Callable[[Path], None]) -> None:
     """
     check_file(path)
     place = path.resolve()
-    _sweep(place.parent, {place.name})
+    sweep(place.parent, {place.name})
     aside = place.with_name(f".{place.name}.{os.getpid()}")
     try:
         aside.mkdir()
@@ -288,8 +289,8 @@ def _leftovers(folder: Path, names: Collection[str]) -> Iterator[Path]:
             yield file
 
 
-def _sweep(folder: Path, names: Collection[str]) -> None:
-    """Remove the leftovers of processes that are no more."""
+def sweep(folder: Path, names: Collection[str]) -> None:
+    """Remove what processes that are no more left of writing files by these names into a folder."""
     for file in list(_leftovers(folder, names)):
         if not _runs(int(file.suffix[1:])):
             if file.is_dir():

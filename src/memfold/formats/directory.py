@@ -28,6 +28,7 @@ FORMAT = 2  # 1 was memfold 0.1.0's, which wrote it as a name and a version
 EARLIER = "memfold-model"
 MOST_BYTES = 100_000_000  # of config.json; those of the known sets' models have some thousands
 WEIGHTS, CARD, CHECKPOINT = "model.safetensors", "README.md", "checkpoint.safetensors"
+TRIALS = "trials.csv"  # of the search that the model is from
 TOKENS, SOURCE, TARGET = "tokens.model", "source.model", "target.model"  # of sentencepiece
 TEXTS = "texts.txt"  # that a model of characters counts, a line each
 ENCODERS = (TOKENS, SOURCE, TARGET, TEXTS)
@@ -45,7 +46,7 @@ def _is_ours(config: Mapping[str, Any]) -> bool:
 
 
 MODEL = FolderKind(
-    "model", _is_ours, frozenset({CONFIG, WEIGHTS, CARD, CHECKPOINT, *ENCODERS, *PARTS}), unfinished=CHECKPOINT
+    "model", _is_ours, frozenset({CONFIG, WEIGHTS, CARD, CHECKPOINT, TRIALS, *ENCODERS, *PARTS}), unfinished=CHECKPOINT
 )
 
 

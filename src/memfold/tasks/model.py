@@ -44,7 +44,7 @@ from memfold.words import Words
 
 if TYPE_CHECKING:
     import polars as pl
-    from torch import nn
+    from torch import Tensor, nn
 
     from memfold.explain import Explanation
     from memfold.page import Section
@@ -559,11 +559,7 @@ class Task(ABC):
 
         limit = Budget.parse(budget or self.budget)
         self.check()
-        task = type(self)(**self.get_params())
-        task.progress = False
-        examples = task.read(parts.train)
-        train, valid = task.split(examples) if parts.valid is None else (examples, task.read(parts.valid))
-        data = FitData(examples, train, valid)
+        task, data = self._copy_with(parts)
         plan = task._take_plan(data, limit, given)
         ready = task.prepare(data)
         torch.manual_seed(task.seed)
@@ -576,6 +572,51 @@ class Task(ABC):
             "weights": f"{weights:,}",
             **training.rehearse(problem, settings),
         }
+
+    def trained(
+        self,
+        parts: Parts,
+        budget: str,
+        plan: Mapping[str, Any] | None = None,
+        weights: "Mapping[str, Tensor] | None" = None,
+    ) -> tuple[Self, FitData, Any]:
+        """A copy that is trained as `fit` does, for a search to compare by its ``training_.best_score``.
+
+        What follows the training is left out, which may take longer than it: before `finish` it gives no answers.
+
+        Args:
+            plan: what an earlier fit chose, in place of a new plan.
+            weights: of an earlier training with the same parameters, plan and data, in place of one.
+
+        Returns:
+            The copy, and what its `finish` takes.
+
+        Raises:
+            InputError: data or parameters that cannot be worked with.
+        """
+        from memfold.training import Result
+
+        limit = Budget.parse(budget)
+        self.check()
+        task, data = self._copy_with(parts)
+        task._take_plan(data, limit, plan)
+        if weights is None:
+            ready = task._train(data, limit, None, False)
+        else:
+            ready = task.prepare(data)
+            task.network_, task.training_ = task.network(), Result()
+            task.network_.load_state_dict(weights)
+            task.network_.eval()
+        del task.progress
+        return task, data, ready
+
+    def _copy_with(self, parts: Parts) -> tuple[Self, FitData]:
+        """A copy that is not fitted, and what a fit of it works on."""
+        task = type(self)(**self.get_params())
+        task.progress = False
+        examples = task.read(parts.train)
+        train, valid = task.split(examples) if parts.valid is None else (examples, task.read(parts.valid))
+        return task, FitData(examples, train, valid)
 
     def predict(self, data: Any) -> "pl.DataFrame":
         """Answers as `table` describes them.
