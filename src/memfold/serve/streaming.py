@@ -94,7 +94,8 @@ class Stream:
         self.batcher = version.batcher
         self.receive, self._send, self.acknowledges = receive, send, acknowledges
         self.session: Any = None
-        self.begun = self.last = time.monotonic()
+        self.begun = time.monotonic()
+        self.waiting_since: float | None = None  # for a message
         self.sending_since: float | None = None
         self.reason = ""
         self.task: asyncio.Task[Any] | None = None
@@ -155,7 +156,7 @@ class Stream:
         limits = self.streams.limits
         if self.sending_since is not None and now - self.sending_since > limits.unsent_seconds:
             return "slow reader"
-        if now - self.last > limits.idle_seconds:
+        if self.waiting_since is not None and now - self.waiting_since > limits.idle_seconds:
             return "idle"
         return "too old" if now - self.begun > limits.life_seconds else ""
 
@@ -172,10 +173,12 @@ class Stream:
 
     async def _go_along(self) -> None:
         while True:
+            self.waiting_since = time.monotonic()
             message = await self.receive()
+            self.waiting_since = None
             if message["type"] == "websocket.disconnect":
                 raise _EndedError("")
-            arrived = self.last = time.monotonic()
+            arrived = time.monotonic()
             text, block = message.get("text"), message.get("bytes")
             size = len(text or block or b"")
             self.streams.metrics.received.labels(self.version.name).inc(size)
