@@ -16,6 +16,9 @@ from memfold.serve.metrics import Metrics
 __all__ = ["MOST_ROWS", "Batcher"]
 
 MOST_ROWS = 256  # of a tick: so many streams wait for each other at most
+# Seconds from the beginning of a tick to that of the next, at least: what comes meanwhile goes together, for much less than
+# in ticks of its own. A message that comes after a pause waits for nobody.
+GATHERING = 0.01
 
 
 @dataclass
@@ -107,12 +110,15 @@ class Batcher:
         return await answered
 
     def _work(self) -> None:
+        begun = 0.0
         while True:
             with self._changed:
                 while not self._ready and not self._closed:
                     self._changed.wait()
                 if not self._ready:
                     return
+            time.sleep(max(0.0, begun + GATHERING - time.perf_counter()))
+            with self._changed:
                 messages, self._ready = self._ready[:MOST_ROWS], self._ready[MOST_ROWS:]
             begun = time.perf_counter()
             try:

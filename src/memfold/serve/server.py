@@ -60,7 +60,11 @@ def serve(
     Raises:
         InputError: a model that cannot be read, a host that takes tokens, a port that is taken.
     """
-    asyncio.run(_serve(models, host, port, tokens, key, watch, (certificate, private_key), limits or Limits()))
+    try:
+        from uvloop import run
+    except ImportError:
+        from asyncio import run
+    run(_serve(models, host, port, tokens, key, watch, (certificate, private_key), limits or Limits()))
 
 
 async def _serve(

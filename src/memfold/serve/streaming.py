@@ -100,6 +100,9 @@ class Stream:
         self.reason = ""
         self.task: asyncio.Task[Any] | None = None
         self._sending = asyncio.Lock()
+        metrics, name = streams.metrics, version.name
+        self._received, self._sound = metrics.received.labels(name), metrics.sound.labels(name)
+        self._wait = metrics.wait.labels(name)
         self._tells: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
@@ -181,7 +184,7 @@ class Stream:
             arrived = time.monotonic()
             text, block = message.get("text"), message.get("bytes")
             size = len(text or block or b"")
-            self.streams.metrics.received.labels(self.version.name).inc(size)
+            self._received.inc(size)
             if text is not None and text[:1] == "{" and (command := _command(text)):
                 await self._obey(*command)
                 continue
@@ -190,7 +193,7 @@ class Stream:
             answers = await self.batcher.push(self.session, self._inputs(text, block))
             if answers or self.acknowledges:
                 await self._write("\n".join(self._line(answer) for answer in answers))
-            self.streams.metrics.wait.labels(self.version.name).observe(time.monotonic() - arrived)
+            self._wait.observe(time.monotonic() - arrived)
 
     async def _obey(self, command: str, value: Any) -> None:
         """Do what a client asks for beside its inputs."""
@@ -233,7 +236,7 @@ class Stream:
             raise _EndedError("a message of another kind")
         if len(block) > 2 * rate * self.streams.limits.message_seconds:
             raise _EndedError("too much sound in a message")
-        self.streams.metrics.sound.labels(self.version.name).inc(len(block) / 2 / rate)
+        self._sound.inc(len(block) / 2 / rate)
         return [_samples(block)]
 
     def _line(self, answer: Any) -> str:
