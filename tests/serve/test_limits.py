@@ -329,6 +329,7 @@ def test_a_client_that_does_not_read_is_closed(small: Running) -> None:
             b"GET /v1/models/anomaly/stream HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n"
             b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
         )
+        assert b" 101 " in slow.recv(4096)
         for _ in range(8):
             slow.sendall(frame)
         until, page = time.monotonic() + 20, ""

@@ -133,6 +133,8 @@ class Batcher:
             unfinished = [one for one in messages if one.rest and one.session in self._open_sessions]
             with self._changed:
                 self._ready += unfinished
+            if unfinished:  # they have gathered already
+                begun = 0.0
             self._tell(_answer, [message for message in messages if not message.rest])
 
     def _tell(self, what: Callable[..., None], *arguments: Any) -> None:
