@@ -63,11 +63,12 @@ test: lint
 test-fast: $(VENV)/.dev
 	$(PYTEST) -m "not slow and not alone and not release" $(FAST)
 
-# About an hour and a half; MINUTES is for each soak. OpenVINO is for the example in C++, axe and wasmtime
-# for the explorer's page.
+# About two hours; MINUTES is for each soak. OpenVINO is for the example in C++, axe and wasmtime for the explorer's
+# page, schemathesis for the server.
 MINUTES ?= 15
 release-check: sanitize cross test
 	$(PIP) --no-deps openvino axe-core-python wasmtime
+	$(PIP) schemathesis
 	$(PYTEST) -m release
 	$(BIN)/python tests/faults.py --kills 100
 	for isa in v2 v3 v4 neon; do \
@@ -75,6 +76,7 @@ release-check: sanitize cross test
 		MEMFOLD_ISA=$$isa $(BIN)/python tests/nn/soak.py --minutes $(MINUTES) || exit 1; \
 	done
 	$(BIN)/python tests/engine/soak_busy.py --minutes $(MINUTES)
+	$(BIN)/python tests/serve/soak.py --minutes $(MINUTES)
 	$(BIN)/memfold demo
 
 # The wheel is built from the sdist, so that this is complete.

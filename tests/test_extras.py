@@ -38,6 +38,7 @@ OTHERS = {
     "pillow_heif",
     "onnx_ir",
     "platformdirs",
+    "uvloop",
 }
 
 

@@ -176,6 +176,8 @@ class FrameStream:
     def as_list(self, samples: list[float]) -> None:
         if len(samples) >= self.features.length:
             raise ValueError(f"{len(samples)} samples are held, which are a frame")
+        if any(not abs(sample) <= FULL for sample in samples):
+            raise ValueError("a sample is none of a sound")
         self.held = np.array(samples, np.float32)
 
     def push(self, block: NDArray[np.float32]) -> Frames:

@@ -16,8 +16,8 @@ from memfold.serve.metrics import Metrics
 __all__ = ["MOST_ROWS", "Batcher"]
 
 MOST_ROWS = 256  # of a tick: so many streams wait for each other at most
-# Seconds from the beginning of a tick to that of the next, at least: what comes meanwhile goes together, for much less than
-# in ticks of its own. A message that comes after a pause waits for nobody.
+# Seconds from the beginning of a tick to that of the next, at least: what comes meanwhile goes together, which costs
+# much less than ticks of its own. A message that comes after a pause waits for nobody.
 GATHERING = 0.01
 
 

@@ -60,10 +60,11 @@ def serve(
     Raises:
         InputError: a model that cannot be read, a host that takes tokens, a port that is taken.
     """
-    try:
-        from uvloop import run
-    except ImportError:
-        from asyncio import run
+    run = asyncio.run
+    with contextlib.suppress(ImportError):
+        import uvloop
+
+        run = uvloop.run  # type: ignore[assignment]
     run(_serve(models, host, port, tokens, key, watch, (certificate, private_key), limits or Limits()))
 
 

@@ -54,8 +54,8 @@ def test_the_worst_the_median_and_the_best_of_many_series_are_shown() -> None:
     errors = pl.DataFrame({"unique_id": [*"abcdefg"], "forecast": [3.0, 1.0, 7.0, 2.0, 5.0, 6.0, 4.0]})
     labels = {"c": "worst: c, MASE 7.00", "g": "median: g, MASE 4.00", "b": "best: b, MASE 1.00"}
     assert _shown_series(errors, errors, Words()) == labels
-    assert list(_shown_series(errors, errors[:5])) == ["c", "e", "a", "d", "b"]
-    assert _shown_series(errors, errors[:0]) == {"a": ""}
+    assert list(_shown_series(errors, errors[:5], Words())) == ["c", "e", "a", "d", "b"]
+    assert _shown_series(errors, errors[:0], Words()) == {"a": ""}
 
 
 def test_the_report_needs_nothing_from_elsewhere(page: Path) -> None:
@@ -64,7 +64,7 @@ def test_the_report_needs_nothing_from_elsewhere(page: Path) -> None:
     assert "<link" not in text.split("</style>")[0]
     assert STRANGE not in text
     headings = re.findall("<h[12]>(.*?)</h[12]>", text)
-    assert headings[:5] == ["Forecasts of shops.csv", "shops.csv", "The plan", "The forecasts", "Error by origin"]
+    assert headings[:5] == ["Forecasts of shops.csv", "Scores", "The plan", "The forecasts", "Error by origin"]
     assert headings[5:] == ["Error by step ahead", "Learning curve"]
     for name in ("worst: ", "median: ", "best: ", "AutoTheta", "coverage80"):
         assert name in text

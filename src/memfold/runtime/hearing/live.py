@@ -121,6 +121,8 @@ class HeldRows:
     def as_list(self, rows: list[Array]) -> None:
         if len(rows) > self.most:
             raise ValueError(f"{len(rows)} rows are held, {self.most} at most")
+        if any(row.dtype != np.float32 for row in rows):
+            raise ValueError("rows are not float32")
         self.rows = np.array(rows, np.float32).reshape(len(rows), self.rows.shape[1])
 
 
