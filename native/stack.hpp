@@ -89,7 +89,8 @@ class Stack {
         }
     }
 
-    // Copies one part of the state of one level, (n, H), of streams `first` to `first + n`, out of the stack or into it.
+    // Copies one part of the state of one level, (n, H), of streams `first` to `first + n`, out of the stack or into
+    // it.
     void get(size_t level, int part, int64_t first, int64_t n, Real* to) const {
         copy(levels_[level], part, first, n, to, nullptr);
     }

@@ -369,8 +369,8 @@ void test_steps_of_some(const Engine& engine, const Call<float>& below, const Ca
         stack.add(call->fold.layer, call->fold.options,
                   std::shared_ptr<void>(pack(engine, call->fold.layer, call->weights())));
     }
-    const std::vector<std::vector<int64_t>> turns{{2},    {0, 2}, {1, 0, 2}, {2}, {1, 2, 0}, {0, 1},
-                                                  {1, 0}, {1, 2}, {0, 1}};
+    const std::vector<std::vector<int64_t>> turns{{2},    {0, 2}, {1, 0, 2}, {2},   {1, 2, 0},
+                                                  {0, 1}, {1, 0}, {1, 2},    {0, 1}};
     std::vector<int64_t> seen(3);
     std::vector<float> x, y, whole(6 * 3 * 21);
     for (const auto& rows : turns) {

@@ -6,11 +6,13 @@
 // and pool_test under the thread sanitizer in a data race where the parts of a step are announced without release.
 //
 //     fuzz_engine CALLS [SEED]
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <limits>
+#include <numeric>
 #include <random>
 #include <thread>
 #include <vector>
@@ -247,6 +249,27 @@ struct Call {
     }
 };
 
+// A step of all streams in some calls, each of some of them in any order: what one call of all gives.
+template <typename Real>
+int64_t step_in_parts(Dice& dice, Stack<Real>& stack, const Real* x, int64_t x_row, Real* y, int64_t y_row) {
+    std::vector<int64_t> order(size_t(stack.streams()));
+    std::iota(order.begin(), order.end(), 0);
+    for (int64_t k = stack.streams() - 1; k > 0; --k) std::swap(order[size_t(k)], order[size_t(dice.up_to(k))]);
+    int64_t calls = 0;
+    for (int64_t from = 0, n; from < stack.streams(); from += n, ++calls) {
+        n = 1 + dice.up_to(stack.streams() - 1 - from);
+        Array<Real> given(size_t(n * stack.input())), found(size_t(n * stack.output()));
+        for (int64_t i = 0; i < n; ++i) {
+            std::copy_n(x + order[size_t(from + i)] * x_row, stack.input(), given.begin() + i * stack.input());
+        }
+        stack.step_rows(order.data() + from, n, given.data(), stack.input(), found.data(), stack.output());
+        for (int64_t i = 0; i < n; ++i) {
+            std::copy_n(found.begin() + i * stack.output(), stack.output(), y + order[size_t(from + i)] * y_row);
+        }
+    }
+    return calls;
+}
+
 // Layers and a head, one step after another; the lowest layer's outputs are those of a fold.
 template <typename Real>
 void test_stream(const Engine& engine, Dice& dice, bool large) {
@@ -291,16 +314,21 @@ void test_stream(const Engine& engine, Dice& dice, bool large) {
     bool undisturbed = true;
     for (int64_t t = 0; t < steps; ++t) {
         Array<Real> y(size_t((streams - 1) * y_row + inputs));
-        stack.step(x.data() + t * streams * row, row, y.data(), y_row);
-        ++calls;
+        const Real* const x_t = x.data() + t * streams * row;
+        if (dice.in(2)) {
+            stack.step(x_t, row, y.data(), y_row), ++calls;
+        } else {
+            calls += step_in_parts(dice, stack, x_t, row, y.data(), y_row);
+        }
         for (int64_t s = 0; s < streams; ++s) {
             whole.insert(whole.end(), y.begin() + s * y_row, y.begin() + s * y_row + inputs);
         }
         const size_t level = dice.random() % size_t(layers);
         const int part = int(dice.random() % size_t(cells[level].states));
-        Array<Real> state(size_t(streams * widths[level]));
-        if (dice.in(6)) stack.get(level, part, state.data()), ++calls;
-        if (dice.in(6)) stack.set(level, part, state.data()), ++calls, undisturbed = false;
+        const int64_t first = dice.up_to(streams - 1), some = 1 + dice.up_to(streams - 1 - first);
+        Array<Real> state(size_t(some * widths[level]));
+        if (dice.in(6)) stack.get(level, part, first, some, state.data()), ++calls;
+        if (dice.in(6)) stack.set(level, part, first, some, state.data()), ++calls, undisturbed = false;
         if (dice.in(6)) stack.reset(dice.up_to(streams - 1)), ++calls, undisturbed = false;
     }
     if (layers > 1 || head || !undisturbed) return;

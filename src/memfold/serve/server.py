@@ -64,7 +64,7 @@ def serve(
     with contextlib.suppress(ImportError):
         import uvloop
 
-        run = uvloop.run  # type: ignore[assignment]
+        run = uvloop.run
     run(_serve(models, host, port, tokens, key, watch, (certificate, private_key), limits or Limits()))
 
 
