@@ -260,14 +260,10 @@ def messages_for(pipeline: Pipeline[Any], k: int, count: int) -> list[bytes]:
     if not pipeline.hears:
         variables = len(pipeline.settings.variables)
         rows = np.sin(np.arange(count) / 5 + k)[:, None] + 0.1 * rng.standard_normal((count, variables))
-        dates = pipeline.settings.calendar
-        times = [
-            f"2030-01-{1 + i // 288:02d} {i // 12 % 24:02d}:{5 * (i % 12):02d}:00" if dates else str(i)
-            for i in range(count)
-        ]
-        return [
-            ",".join([time, *(f"{value:.4f}" for value in row)]).encode() for time, row in zip(times, rows, strict=True)
-        ]
+        start = np.datetime64("2030-01-01T00:00:00")
+        times = [str(start + 300 * i) if pipeline.settings.calendar else str(i) for i in range(count)]
+        lines = (",".join([time, *(f"{value:.4f}" for value in row)]) for time, row in zip(times, rows, strict=True))
+        return [line.encode() for line in lines]
     step = round(PACE * pipeline.rate)
     loud = 0.02 + 0.1 * (np.arange(count * step) // (3 * step) % 3 == 1)
     return [

@@ -15,7 +15,7 @@ class Limits:
         streams: that may be open at a time, of each model.
         streams_a_token: that may be open at a time with one token, where the token's line says nothing else.
         body_bytes: of a request.
-        message_bytes: of a stream's message.
+        message_bytes: of a stream's message, a state that is given back among them.
         message_seconds: of sound in a stream's message.
         requests: that are worked on or wait at a time.
         request_seconds: that an answer may take.
@@ -28,7 +28,7 @@ class Limits:
     streams: int = 1000
     streams_a_token: int = 200
     body_bytes: int = 20_000_000
-    message_bytes: int = 1_000_000
+    message_bytes: int = 4_000_000
     message_seconds: float = 10.0
     requests: int = 8
     request_seconds: float = 60.0

@@ -164,9 +164,12 @@ class Stream:
         return "too old" if now - self.begun > limits.life_seconds else ""
 
     def end(self, reason: str) -> None:
-        """Have the stream end for this reason."""
-        if not self.reason and self.task is not None:
-            self.reason = reason
+        """Have the stream end for this reason, once the message under way is answered, unless nobody reads the answer:
+        a state holds what was taken, so the answer to that must not be lost."""
+        if self.reason or self.task is None:
+            return
+        self.reason = reason
+        if self.waiting_since is not None or self.sending_since is not None:
             self.task.cancel()
 
     def tell_closing(self) -> None:
@@ -176,6 +179,8 @@ class Stream:
 
     async def _go_along(self) -> None:
         while True:
+            if self.reason:
+                raise _EndedError(self.reason)
             self.waiting_since = time.monotonic()
             message = await self.receive()
             self.waiting_since = None
@@ -222,8 +227,16 @@ class Stream:
             await self._say({"error": str(error)})
 
     async def _state(self) -> str:
+        """The signed state.
+
+        Raises:
+            InputError: the model has none, or it would be too long a message to be given back.
+        """
         state = await self.batcher.state(self.session)
-        return self.streams.signer.sign(state, self.caller.name, self.version.name)
+        signed = self.streams.signer.sign(state, self.caller.name, self.version.name)
+        if len(signed) + 20 > (most := self.streams.limits.message_bytes):
+            raise InputError(f"the state takes {len(signed):,} bytes, more than the {most:,} of a message")
+        return signed
 
     def _inputs(self, text: str | None, block: bytes | None) -> list[Any]:
         """What a message gives the session."""

@@ -21,11 +21,22 @@ class Tail:
     that part, as in peaks over threshold (Siffer et al. 2017, sec. 3, with a shape of 0).
     """
 
-    moves: ClassVar[tuple[str, ...]] = ("order", "sorted")
+    moves: ClassVar[tuple[str, ...]] = ("numbers",)
 
     def __init__(self) -> None:
         self.order: deque[float] = deque()
         self.sorted: list[float] = []
+
+    @property
+    def numbers(self) -> list[float]:
+        """The numbers in the order in which they were added, for a state."""
+        return list(self.order)
+
+    @numbers.setter
+    def numbers(self, numbers: list[float]) -> None:
+        if len(numbers) > KEPT_NUMBERS:
+            raise ValueError(f"{len(numbers)} numbers, {KEPT_NUMBERS} at most")
+        self.order, self.sorted = deque(numbers), sorted(numbers)
 
     def probability(self, number: float) -> float:
         """Of one at least as far out, both sides taken together; 1 as long as too few are known."""
