@@ -39,6 +39,7 @@ class Load:
         self.stops = self.is_stopping = False
         self.vanished = self.answered = self.states = self.closed = 0
         self.faults: list[str] = []
+        self.counting = threading.Lock()
         self.threads = [threading.Thread(target=self._client, args=(k,), daemon=True) for k in range(CLIENTS)]
         for thread in self.threads:
             thread.start()
@@ -74,10 +75,13 @@ class Load:
                 self.vanished += 1
 
     def _wait_for_state(self, socket: Any) -> None:
+        said: list[Any] = []
         with suppress(WebSocketException):
             while True:
-                self.states += any("state" in line for line in lines(socket.recv(timeout=60)) if isinstance(line, dict))
-        self.closed += socket.close_code == 1001
+                said += lines(socket.recv(timeout=60))
+        with self.counting:
+            self.states += any("state" in line for line in said if isinstance(line, dict))
+            self.closed += socket.close_code == 1001
 
 
 def kilobytes(process: int) -> int:
