@@ -101,7 +101,7 @@ def test_requests_that_nobody_wrote_are_answered_as_described(running: Running) 
         operation = result.ok()
 
         @hypothesis.given(case=operation.as_strategy())
-        @hypothesis.settings(max_examples=60, deadline=None, suppress_health_check=list(hypothesis.HealthCheck))
+        @hypothesis.settings(max_examples=300, deadline=None, suppress_health_check=list(hypothesis.HealthCheck))
         def call(case: Any) -> None:
             nonlocal count
             response = case.call(base_url=running.address)

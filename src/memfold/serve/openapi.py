@@ -35,9 +35,8 @@ def description(models: Sequence[str]) -> dict[str, Any]:
     Args:
         models: names of the models that there are.
     """
-    name = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}, "description": "of a model"}
-    if models:
-        name["examples"] = {model: {"value": model} for model in models}
+    names = {"type": "string", "enum": list(models)}
+    name = {"name": "name", "in": "path", "required": True, "schema": names, "description": "of a model"}
     kinds = sorted({kind for some in TAKES.values() for kind in some})
     bodies = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in kinds}
     bodies["application/json"] = {"schema": {"type": "object"}}
