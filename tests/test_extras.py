@@ -38,7 +38,6 @@ OTHERS = {
     "pillow_heif",
     "onnx_ir",
     "platformdirs",
-    "uvloop",
 }
 
 

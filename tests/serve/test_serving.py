@@ -149,6 +149,8 @@ def test_the_server_describes_itself(running: Running) -> None:
     assert status == 200
     assert "default-src 'none'" in headers["content-security-policy"]
     assert "<script src" in page
+    with running.stream("anomaly") as socket:
+        answers(socket, ["300,0.5"])
     metrics = running.ask("/metrics")[2]
     for name in ("open_streams", "ticks_total", "tick_rows_bucket", "message_seconds_bucket", "engine_seconds_total"):
         assert f"memfold_{name}" in metrics

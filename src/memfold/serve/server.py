@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import importlib
 import logging
 import signal
 import socket
@@ -13,6 +14,7 @@ import websockets  # noqa: F401  by which uvicorn takes streams; without it, it 
 
 from memfold.display import say
 from memfold.errors import InputError
+from memfold.extras import is_installed
 from memfold.serve.access import Access, Signer, read_tokens
 from memfold.serve.application import Server
 from memfold.serve.hosting import Hosted, named
@@ -60,11 +62,7 @@ def serve(
     Raises:
         InputError: a model that cannot be read, a host that takes tokens, a port that is taken.
     """
-    run = asyncio.run
-    with contextlib.suppress(ImportError):
-        import uvloop
-
-        run = uvloop.run
+    run = importlib.import_module("uvloop").run if is_installed("uvloop") else asyncio.run
     run(_serve(models, host, port, tokens, key, watch, (certificate, private_key), limits or Limits()))
 
 
