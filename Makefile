@@ -76,7 +76,7 @@ release-check: sanitize cross test
 		MEMFOLD_ISA=$$isa $(BIN)/python tests/nn/soak.py --minutes $(MINUTES) || exit 1; \
 	done
 	$(BIN)/python tests/engine/soak_busy.py --minutes $(MINUTES)
-	$(BIN)/python tests/serve/soak.py --minutes $(MINUTES)
+	$(BIN)/python tests/serve/soak_streams.py --minutes $(MINUTES)
 	$(BIN)/memfold demo
 
 # The wheel is built from the sdist, so that this is complete.

@@ -1,6 +1,6 @@
 """A server under load for as long as one likes: clients come, stay, vanish and do not read; memory must not grow.
 
-    python tests/serve/soak.py --minutes 30
+    python tests/serve/soak_streams.py --minutes 30
 
 In the end the server is stopped under load, and every stream that is open gets its state.
 """
