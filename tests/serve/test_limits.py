@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from memfold.errors import InputError
-from memfold.serve.access import Access, Caller, RefusedError, Signer, read_tokens
+from memfold.serve.access import Access, RefusedError, Signer, read_tokens
 from memfold.serve.batching import Batcher
 from memfold.serve.hosting import named
 from memfold.serve.limits import Limits
@@ -432,5 +432,19 @@ def test_a_fault_in_one_tick_is_told_to_those_in_it_and_the_next_goes_on() -> No
         waiting.cancel()
         batcher.close()
 
+        assert len(pool) == 0
+
     asyncio.run(go())
-    assert Caller().per_second is None
+
+
+def test_what_one_client_sends_ends_no_other_stream(small: Running) -> None:
+    """In one tick with it: numbers that no float holds, half a pair of surrogates, types that are none."""
+    wrong = ["300,1e160", '{"ds": 300, "y": 1%s}' % ("0" * 400), '{"ds": 1%s, "y": 1}' % ("0" * 400)]
+    wrong += ['{"ds": 300, "y": 1, "unique_id": "\\ud800"}', '{"ds": [], "y": {}}', "[[[[", "\x00,\x00"]
+    with small.stream("anomaly") as one, small.stream("anomaly") as other:
+        for k, line in enumerate(wrong):
+            one.send(line)
+            other.send(f"{300 + k},0.5")
+            assert lines(other.recv(timeout=20))[0]["y"] == 0.5
+            assert lines(one.recv(timeout=20))
+    assert not any("Traceback" in line for line in small.said)

@@ -4,7 +4,7 @@ import hashlib
 import importlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +25,7 @@ __all__ = [
     "Pool",
     "Session",
     "answers_alone",
+    "attempted",
     "load",
     "pipeline_class",
     "read_pipeline",
@@ -43,6 +44,7 @@ KINDS = {
 TO_JSON = json.JSONEncoder(ensure_ascii=False).encode
 
 S = TypeVar("S")
+T = TypeVar("T")
 
 
 class Session(ABC):
@@ -140,15 +142,17 @@ class Pool:
         session: Session = self.pipeline.open()
         return session
 
-    def push(self, sessions: Sequence[Session], given: Sequence[Any]) -> list[list[Any] | InputError]:
-        """Give each of some sessions, each once, an input; its answers, or what is wrong with the input."""
-        return [_pushed(session, one) for session, one in zip(sessions, given, strict=True)]
+    def push(self, sessions: Sequence[Session], given: Sequence[Any]) -> list[list[Any] | Exception]:
+        """Give each of some sessions, each once, an input; its answers, or the error that it alone raised: an
+        `InputError` where the input is wrong."""
+        return [attempted(session.push, one) for session, one in zip(sessions, given, strict=True)]
 
 
-def _pushed(session: Session, given: Any) -> list[Any] | InputError:
+def attempted(work: Callable[..., T], *given: Any) -> T | Exception:
+    """What some work of one session among many returns, or raises."""
     try:
-        return session.push(given)
-    except InputError as error:
+        return work(*given)
+    except Exception as error:
         return error
 
 

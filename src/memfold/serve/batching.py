@@ -1,4 +1,4 @@
-"""One thread for each model: it takes all that is ready at once, and nothing waits for anything else."""
+"""One thread for each model: it takes together what is ready of any stream, and nothing queues without a bound."""
 
 import asyncio
 import threading
@@ -27,6 +27,7 @@ class _Message:
     rest: deque[Any]  # inputs, which are taken one after another
     answered: "asyncio.Future[list[Any]]"
     answers: list[Any] = field(default_factory=list)
+    fault: Exception | None = None  # of ours, in this session alone
 
 
 class Batcher:
@@ -145,12 +146,20 @@ class Batcher:
         """Give each message's session one input."""
         answers = self.pool.push([one.session for one in messages], [one.rest.popleft() for one in messages])
         for message, answer in zip(messages, answers, strict=True):
-            message.answers += [answer] if isinstance(answer, InputError) else answer
+            if isinstance(answer, Exception) and not isinstance(answer, InputError):
+                message.rest.clear()
+                message.fault = answer
+            else:
+                message.answers += [answer] if isinstance(answer, InputError) else answer
 
 
 def _answer(messages: Sequence[_Message]) -> None:
     for message in messages:
-        if not message.answered.done():
+        if message.answered.done():
+            continue
+        if message.fault is not None:
+            _fail([message], message.fault)
+        else:
             message.answered.set_result(message.answers)
 
 

@@ -266,7 +266,8 @@ class Stream:
         async with self._sending:
             self.sending_since = time.monotonic()
             try:
-                await self._send({"type": "websocket.send", "text": text})
+                whole = text.encode("utf-8", "replace").decode()  # half a pair of surrogates cannot be sent
+                await self._send({"type": "websocket.send", "text": whole})
             except OSError:
                 raise _EndedError("") from None
             finally:
@@ -280,7 +281,7 @@ def _samples(block: bytes) -> NDArray[np.float32]:
 
 def _command(text: str) -> tuple[str, Any] | None:
     """``{"resume": STATE}``, ``{"state": true}`` or ``{"finish": true}``; None where a text is something else."""
-    if len(text) < 200 or text[:9] == '{"resume"':
+    if len(text) < 200 or '"resume"' in text[:40]:
         with suppress(ValueError, RecursionError):
             given = json.loads(text)
             if isinstance(given, dict) and len(given) == 1:

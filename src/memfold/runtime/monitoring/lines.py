@@ -108,7 +108,7 @@ class LineReader:
     def _number(self, row: dict[str, Any], variable: str) -> float:
         try:
             value = _float(row[variable])
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             raise self._error(f"no number for {variable!r} in it") from None
         if not math.isfinite(value):
             raise self._error(f"{variable!r} is not a finite number")
@@ -128,7 +128,7 @@ class LineReader:
                 return moment.replace(tzinfo=UTC).timestamp()
             moment_alone = self._plain(text)
             return self._as_written(text) if moment_alone is None else moment_alone.replace(tzinfo=UTC).timestamp()
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             kind = "a date such as 2014-07-01 00:30:00" if self.dates else "a number"
             raise self._error(f"{text!r} is not {kind}") from None
 

@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from memfold.errors import InputError
 from memfold.runtime.monitoring.cold import ColdStream
 from memfold.runtime.monitoring.features import Features, FeatureSize
 from memfold.runtime.monitoring.lasting import Lasting
@@ -19,6 +20,7 @@ from memfold.stream import Row, Stream
 
 __all__ = ["Judgement", "Monitor", "score_of"]
 
+GREATEST = 1e100  # value
 MOST_DIGITS = 20.0  # -log10 of a probability that scores 1
 BAND = 1.533  # of a t distribution with 4 degrees of freedom: 80 % lie within so many sigmas
 LEAST_LOG_SIGMA, MOST_LOG_SIGMA = -5.0, 4.0
@@ -100,7 +102,13 @@ class Monitor:
         return self._x
 
     def judge(self, time: float, values: Sequence[float], outputs: NDArray[np.float32]) -> Judgement:
-        """Judge the values at a time by what the network made of `features_at` of it, ``(2V,)``."""
+        """Judge the values at a time by what the network made of `features_at` of it, ``(2V,)``.
+
+        Raises:
+            InputError: a value whose square no float holds; nothing is changed then.
+        """
+        if any(abs(value) > GREATEST for value in values):
+            raise InputError(f"{max(values, key=abs):g} is too great to be judged; expected {GREATEST:g} at most")
         features, out = self.features, outputs.tolist()
         count = features.variables
         # Every variable alone: what was expected of it, and how unusual its value is.

@@ -11,7 +11,7 @@ from memfold.errors import InputError
 from memfold.runtime.monitoring.features import FeatureSize
 from memfold.runtime.monitoring.lines import LineReader, Reading
 from memfold.runtime.monitoring.monitor import Judgement, Monitor
-from memfold.runtime.pipeline import Pipeline, Pool, Session
+from memfold.runtime.pipeline import Pipeline, Pool, Session, attempted
 from memfold.runtime.state import packed, unpacked
 from memfold.runtime.weights import Weights
 from memfold.stream import Row, Stream
@@ -235,6 +235,16 @@ class WatchSession(Session):
             self._begin(str(name), self._history(str(name)))
 
 
+@dataclass(frozen=True)
+class _Begun:
+    """A reading whose features wait for the network."""
+
+    reading: Reading
+    monitor: Monitor
+    row: int
+    x: Any
+
+
 class WatchPool(Pool):
     """Many series, of many sessions, in the rows of one network."""
 
@@ -260,27 +270,28 @@ class WatchPool(Pool):
         self.stream.reset([row := self._rows.pop()])
         return Row(self.stream, row)
 
-    def push(self, sessions: Sequence[Any], given: Sequence[Any]) -> list[list[Any] | InputError]:
-        answers: list[list[Any] | InputError] = [[] for _ in sessions]
-        together: list[tuple[int, Reading, Monitor]] = []
-        for i, (session, one) in enumerate(zip(sessions, given, strict=True)):
-            try:
-                if (reading := session.read(one)) is None:
-                    continue
-                monitor = session.monitor(reading.name)
-            except InputError as error:
-                answers[i] = error
-                continue
-            if isinstance(monitor.stream, Row):
-                together.append((i, reading, monitor))
-            else:
-                answers[i] = [self.said(reading, monitor.step(reading.time, reading.values))]
+    def push(self, sessions: Sequence[Any], given: Sequence[Any]) -> list[list[Any] | Exception]:
+        answers = [attempted(self._before, session, one) for session, one in zip(sessions, given, strict=True)]
+        together = [(i, begun) for i, begun in enumerate(answers) if isinstance(begun, _Begun)]
         if together:
-            x = np.stack([monitor.features_at(reading.time) for _, reading, monitor in together])
-            outputs = self.stream.step_rows([monitor.stream.row for _, _, monitor in together], x)  # type: ignore[union-attr]
-            for (i, reading, monitor), y in zip(together, outputs, strict=True):
-                answers[i] = [self.said(reading, monitor.judge(reading.time, reading.values, y))]
-        return answers
+            x = np.stack([begun.x for _, begun in together])
+            outputs = self.stream.step_rows([begun.row for _, begun in together], x)
+            for (i, begun), y in zip(together, outputs, strict=True):
+                answers[i] = attempted(self._judged, begun, y)
+        return answers  # type: ignore[return-value]
+
+    def _before(self, session: WatchSession, given: Any) -> "list[Any] | _Begun":
+        """What the network is to be given of an input; the answers where it is not asked."""
+        if (reading := session.read(given)) is None:
+            return []
+        monitor = session.monitor(reading.name)
+        if isinstance(monitor.stream, Row):
+            return _Begun(reading, monitor, monitor.stream.row, monitor.features_at(reading.time))
+        return [self.said(reading, monitor.step(reading.time, reading.values))]
+
+    def _judged(self, begun: "_Begun", outputs: Any) -> list[Any]:
+        judgement = begun.monitor.judge(begun.reading.time, begun.reading.values, outputs)
+        return [self.said(begun.reading, judgement)]
 
     def said(self, reading: Reading, judgement: Judgement) -> dict[str, Any]:
         """A judgement of a reading as a line of JSON has it."""
