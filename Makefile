@@ -63,7 +63,7 @@ test: lint
 test-fast: $(VENV)/.dev
 	$(PYTEST) -m "not slow and not alone and not release" $(FAST)
 
-# About two hours; MINUTES is for each soak. OpenVINO is for the example in C++, axe and wasmtime for the explorer's
+# About an hour and a half, and MINUTES more for the server's soak; MINUTES is for each soak. OpenVINO is for the example in C++, axe and wasmtime for the explorer's
 # page, schemathesis for the server.
 MINUTES ?= 15
 release-check: sanitize cross test

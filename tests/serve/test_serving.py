@@ -66,6 +66,20 @@ def test_rows_and_texts_are_taken_as_json(running: Running) -> None:
     assert [row["text"] for row in answer["rows"]] == texts["texts"]
 
 
+def test_numbers_of_the_address_are_the_tasks_options(running: Running) -> None:
+    picture = input_of("detect").read_bytes()
+    few, many = (
+        len(running.ask(f"/v1/models/detect/predict?threshold={least}", picture)[2]["rows"]) for least in (0.4, 0.01)
+    )
+    assert 0 < few < many
+    status, _, answer = running.ask(
+        "/v1/models/generate/predict?length=3&seed=1", b"He", {"Content-Type": "text/plain"}
+    )
+    assert (status, answer["text"][:2]) == (200, "He")
+    for wrong in ("threshold=high", "gallery=/etc", "nothing=1"):
+        assert running.ask(f"/v1/models/detect/predict?{wrong}", picture)[0] == 400
+
+
 def recording(k: int) -> np.ndarray:
     """Sound of its own for every client, at 8 kHz."""
     return np.random.default_rng(k).normal(0, 0.1, 9000 + 500 * k).astype(np.float32)

@@ -50,10 +50,9 @@ class Streams:
     def __init__(self, limits: Limits, signer: Signer, metrics: Metrics) -> None:
         self.limits, self.signer, self.metrics = limits, signer, metrics
         self.open: set[Stream] = set()
-        self.closing: float | None = None  # by when streams must have ended, on the clock of the loop
 
     async def watch(self) -> None:
-        """Close what idles, what is too old, what does not read, and, once the server stops, all."""
+        """Close what idles, what is too old, and what does not read."""
         while True:
             await asyncio.sleep(PACE)
             now = time.monotonic()
@@ -63,13 +62,12 @@ class Streams:
 
     async def stop(self) -> None:
         """Tell all streams that the server stops, and give them the time that the limits say."""
-        self.closing = time.monotonic() + self.limits.grace_seconds
+        until = time.monotonic() + self.limits.grace_seconds
         for stream in list(self.open):
             stream.tell_closing()
-        while self.open and time.monotonic() < self.closing:
+        while self.open and time.monotonic() < until:
             await asyncio.sleep(0.05)
-        ending = list(self.open)
-        for stream in ending:
+        for stream in list(self.open):
             stream.end("the server stops")
         for _ in range(100):
             if not self.open:

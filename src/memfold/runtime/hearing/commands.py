@@ -120,7 +120,7 @@ class Commands(HearingPipeline[CommandSettings]):
 
     def events(self, blocks: Iterator[Samples]) -> Iterator[Event]:
         """The events in sound that still comes in, each as soon as it is certain."""
-        session = self.open()
+        session = self.session(self.listeners().open())
         for block in blocks:
             self.hear([session], [block])
             yield from session.events
@@ -134,9 +134,6 @@ class Commands(HearingPipeline[CommandSettings]):
 
     def session(self, listener: Listener) -> "CommandSession":
         return CommandSession(self, listener)
-
-    def open(self) -> "CommandSession":
-        return self.session(self.listeners().open())
 
     def answered(self, sessions: Sequence["CommandSession"], outputs: Sequence[Samples]) -> list[list[dict[str, Any]]]:
         """The commands that each session's outputs complete."""
