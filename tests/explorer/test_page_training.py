@@ -161,3 +161,35 @@ def test_gates_learn_to_add_over_fifty_steps_and_a_plain_rnn_does_not(page: Any)
     assert outcomes["rnn"] <= 2
     assert outcomes["gru"] >= 18
     assert outcomes["lstm"] >= 18
+
+
+def test_every_kind_of_cell_reads_the_same_text_and_their_scores_stand_side_by_side(page: Any) -> None:
+    page.fill("#corpus", TEXT)
+    page.evaluate("memfold.goTour(11)")
+    page.locator("[id='variants go']").click()
+    page.locator("#variants b").wait_for(timeout=60_000)
+    kinds = page.evaluate("memfold.comparison().trainings.map(({kind}) => kind)")
+    assert kinds == ["lstm", "coupled", "peephole", "gru", "rnn"]
+    assert page.evaluate("memfold.comparison().trainings.map(({losses}) => losses.length)") == [300] * 5
+    scores = page.evaluate("memfold.comparison().trainings.map(({scores}) => scores.at(-1).value)")
+    rows = page.locator("#variants tbody tr")
+    assert [float(row.locator("td").nth(2).inner_text()) for row in rows.all()] == pytest.approx(scores, abs=5e-4)
+    assert float(page.inner_text("#variants b")) == pytest.approx(min(scores), abs=5e-4)
+    assert max(scores) < 1.5  # the text says the same two lines again and again
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.locator("[id='variants go']").click()
+    page.locator("[id='variants go']").click()
+    assert "nothing is compared" in page.inner_text("#variants [role=status]")
+
+
+def test_kinds_of_cells_are_compared_on_a_column_of_numbers_too_and_on_too_little_not_at_all(page: Any) -> None:
+    page.fill("#corpus", "\n".join(str(round(100 + 40 * math.sin(k / 3))) for k in range(300)))
+    page.evaluate("memfold.goTour(11)")
+    page.locator("[id='variants go']").click()
+    page.locator("#variants b").wait_for(timeout=60_000)
+    assert "Who always says the number before has" in page.inner_text("#variants [role=status]")
+    page.evaluate("memfold.goTour(0)")
+    page.fill("#corpus", "short")
+    page.evaluate("memfold.goTour(11)")
+    page.locator("[id='variants go']").click()
+    assert "200 are the least" in page.inner_text("#variants [role=status]")

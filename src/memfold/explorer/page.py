@@ -33,6 +33,7 @@ SCRIPTS = (  # in the order in which they need one another
     "race.js",
     "flow.js",
     "tour.js",
+    "variants.js",
     "reading.js",
     "boot.js",
 )

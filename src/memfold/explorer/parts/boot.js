@@ -163,6 +163,6 @@ set({ ...asked, model: asked.model ?? now.model });
 // For tests, and for whoever opens the console.
 window.memfold = {
   now, set, hold, CELLS, Layer, Reader, Learner, find, FEATURES, wilson, overlap, verdict, random, unpacked,
-  data, Training, Racer, RACERS, flowOf, savedPage, goTour, stateOf, countsTo, differences, training: () => training, race: () => race,
+  data, Training, Racer, RACERS, flowOf, savedPage, goTour, stateOf, countsTo, differences, training: () => training, race: () => race, comparison: () => comparison,
   reader, reading: () => reading, free: () => free, counting: () => counting,
 };

@@ -76,10 +76,11 @@ function drawReading() {
         el("tbody", {}, ...EQUATIONS.map(([equation, code]) => el("tr", {}, el("td", {}, ...lowered(equation)), el("td", {}, el("code", {}, code)))))))),
     section("uses", text("reading uses text"), el("ul", {}, ...GUIDES.map((task) => el("li", {}, w(`use ${task}`), " ",
       data.guides ? el("a", { href: `${data.guides}${task}${now.language === "zh" ? ".zh-CN" : ""}.html` }, el("code", {}, `memfold fit ${task}`)) : el("code", {}, `memfold fit ${task}`))))),
-    section("variants", list(["peephole", "coupled", "gru", "both"].map((key) => w(`variant ${key}`))), text("reading variants text"), data.lesson ? go("see it", 10) : null),
+    section("variants", list(["peephole", "coupled", "gru", "both"].map((key) => w(`variant ${key}`))), text("reading variants text"), el("div", { id: "variants" }), data.lesson ? go("see it", 10) : null),
     section("questions", ...questions("question", 5)),
     section("wrong", text("reading wrong text"), ...questions("wrong", example ? 5 : 1, [4, 8, 6, 10, 7])),
     section("sources", list(SOURCES)));
+  drawVariants();
 }
 
 views.push(drawReading);
