@@ -448,6 +448,7 @@ def forecast_at_once(
     report: Annotated[
         Path | None, typer.Option(help="Page to write with the series and their forecasts, in HTML.")
     ] = None,
+    lang: PageLanguage = "en",
     settings: Annotated[
         list[str],
         typer.Option("--set", metavar="NAME=VALUE ...", help="How to read, such as season=24,168 or target=sales."),
@@ -467,18 +468,20 @@ def forecast_at_once(
     from memfold.files import check_file
     from memfold.pretrained.answering import forecast, forecast_series
     from memfold.tasks.parameters import keywords_of, parse_settings
+    from memfold.words import Words
 
     for file in (out, report):
         if file is not None:
             check_file(file)
     _check_table(out)
+    Words(lang)  # refuse another one before anything is read
     forecasts = forecast_series(data, horizon, **parse_settings(keywords_of(forecast), "forecast", settings))
     for note in forecasts.notes:
         say(note)
     if report is not None:
         from memfold.pretrained.report import write_report
 
-        write_report(report, forecasts)
+        write_report(report, forecasts, lang)
         say(f"the report is in {report}")
     _write_table(forecasts.written(), out)
 

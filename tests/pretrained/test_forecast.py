@@ -179,6 +179,28 @@ def test_the_command_writes_a_table_and_a_page(tmp_path: Path) -> None:
     assert "as given" in done.stderr
 
 
+def test_the_page_is_in_chinese_where_that_is_asked_for(tmp_path: Path) -> None:
+    source, page = tmp_path / "sales.csv", tmp_path / "page.html"
+    monthly().with_columns(promo=pl.lit(1)).write_csv(source)
+    done = run_here(
+        "forecast", str(source), "--horizon", "4", "--report", str(page), "--lang", "zh", "--set", "target=sold"
+    )
+    assert done.returncode == 0, done.stderr
+    text = page.read_text(encoding="utf-8")
+    for words in (
+        'lang="zh-CN"',
+        "sales.csv 的预测",
+        "季节周期 12 步（按日历）",
+        "未使用的列：&#x27;promo&#x27;",
+        "80 % 区间",
+    ):
+        assert words in text
+    assert "a season of 12 steps, by the calendar" in done.stderr
+    refused = run_here("forecast", str(source), "--horizon", "4", "--lang", "fr")
+    assert refused.returncode == 2
+    assert "en and zh" in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [

@@ -19,6 +19,7 @@ from memfold.runtime.forecasting.demand import intermittent
 from memfold.runtime.forecasting.forecasting import QUANTILES
 from memfold.runtime.forecasting.instant import CONTEXTS, InstantForecaster
 from memfold.tasks.forecast.seasons import calendar_seasons, periods_in
+from memfold.words import said
 
 __all__ = ["Forecasts", "checked_horizon", "forecast", "forecast_series", "given_seasons"]
 
@@ -121,10 +122,10 @@ def forecast_series(data: Any, horizon: int, season: Sequence[int] | int | None 
     notes = [*(f"{table.name}: {note}" for note in table.notes), assumed]
     used = {*table.titles, table.target}
     if unused := [column for column in (raw.frame.columns if raw else ()) if column not in used]:
-        notes.append(f"not used: {', '.join(map(repr, unused))}; fit forecast can, by --set past=, future= or static=")
+        notes.append(said("columns unused", columns=", ".join(map(repr, unused))))
     horizons = int((table.lengths // horizon).sum())
     if horizons >= WORTH_A_FIT:
-        notes.append(f"there are {horizons:,} horizons to learn from: a fit may do better, memfold fit forecast --help")
+        notes.append(said("worth a fit", horizons=horizons))
     return Forecasts(table, seasons, _frame(table, series, quantiles), tuple(notes))
 
 
@@ -174,25 +175,27 @@ def _seasons(table: SeriesTable, given: Sequence[int] | int | None) -> tuple[tup
     """
     if given is not None:
         chosen = given_seasons(given)
-        return chosen, _said([season for season in chosen if season > 1] or [1], "as given")
+        return chosen, _assumed([season for season in chosen if season > 1], "given")
     longest = int(table.lengths.max())
     of_calendar = [] if table.frame.schema[TIME].is_integer() else list(calendar_seasons(table.step))
     if of_calendar == [WEEK] and longest >= 2 * DAYS_OF_A_YEAR:
         of_calendar.append(DAYS_OF_A_YEAR)
     usable = [season for season in of_calendar if season <= min(longest, MOST_SEASON)]
     if usable:
-        return (usable[0], usable[1] if len(usable) > 1 else 1), _said(usable, "by the calendar")
+        return (usable[0], usable[1] if len(usable) > 1 else 1), _assumed(usable, "calendar")
     in_values = [season for season in periods_in([_filled(y) for y in table.values]) if season <= MOST_SEASON]
     if not in_values or in_values == [1]:
-        return (1, 1), "no season is assumed: the calendar has none here, and the values show none"
-    return (in_values[0], in_values[1] if len(in_values) > 1 else 1), _said(in_values, "found in the values")
+        return (1, 1), said("season none")
+    return (in_values[0], in_values[1] if len(in_values) > 1 else 1), _assumed(in_values, "values")
 
 
-def _said(seasons: Sequence[int], source: str) -> str:
-    if list(seasons) == [1]:
-        return f"no season is assumed, {source}"
-    word = "seasons" if len(seasons) > 1 else "a season"
-    return f"{word} of {' and '.join(f'{season:,}' for season in seasons)} steps, {source}"
+def _assumed(seasons: Sequence[int], source: str) -> str:
+    """A sentence about one or two seasons, or none, from a source: given, calendar or values."""
+    if not seasons:
+        return said("season none given")
+    if len(seasons) == 1:
+        return said(f"season {source}", season=seasons[0])
+    return said(f"seasons {source}", short=seasons[0], long=seasons[1])
 
 
 def _filled(y: Array) -> Array:

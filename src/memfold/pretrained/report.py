@@ -8,6 +8,7 @@ from memfold.data.tables import ID, TARGET, TIME
 from memfold.drawing import SERIES, Chart, Choice
 from memfold.page import ACTUAL, page_text, write_page
 from memfold.pretrained.answering import Forecasts
+from memfold.words import Words
 
 __all__ = ["write_report"]
 
@@ -17,35 +18,43 @@ MOST_SHOWN = 30
 LONGEST_NAME = 40
 
 
-def write_report(path: Path, forecasts: Forecasts) -> Path:
-    """Write the page; returns its path."""
+def write_report(path: Path, forecasts: Forecasts, lang: str = "en") -> Path:
+    """Write the page in a language, ``en`` or ``zh``; returns its path.
+
+    Raises:
+        InputError: another language.
+    """
+    words = Words(lang)
     names = forecasts.table.ids[:MOST_SHOWN]
     more = len(forecasts.table.ids) - len(names)
-    text = "The band should hold four of five values."
-    text += " Choose a series above the picture." if len(names) > 1 else ""
-    text += f" {more:,} more series are in the table of forecasts." if more else ""
-    title = f"Forecasts of {forecasts.table.name or 'the series'}"
-    footer = ". ".join(["Made at once by the forecaster that comes with memfold, without a fit", *forecasts.notes])
-    sections = [("The forecasts", text, _choice(forecasts, names))]
-    return write_page(path, page_text(title, [], sections, f"{footer}."))
+    text = words.joined(
+        words("instant band"),
+        words("instant choose") if len(names) > 1 else "",
+        words("instant more", more=more) if more else "",
+    )
+    title = words("title instant", data=forecasts.table.name or words("instant series"))
+    stop, end = ("。", "。") if lang == "zh" else (". ", ".")
+    footer = stop.join([words("instant made"), *map(words.of, forecasts.notes)]) + end
+    sections = [(words("instant heading"), text, _choice(forecasts, names, words))]
+    return write_page(path, page_text(title, [], sections, footer, language=lang))
 
 
-def _choice(forecasts: Forecasts, names: list[str]) -> Choice:
+def _choice(forecasts: Forecasts, names: list[str], words: Words) -> Choice:
     """A chart a series."""
     charts = {}
     for place, name in enumerate(names):
         short = _short(name)
-        charts[short if short not in charts else f"{short} ({place + 1})"] = _chart(forecasts, name)
-    return Choice(charts, "Series")
+        charts[short if short not in charts else f"{short} ({place + 1})"] = _chart(forecasts, name, words)
+    return Choice(charts, words("instant choice"))
 
 
-def _chart(forecasts: Forecasts, name: str) -> Chart:
+def _chart(forecasts: Forecasts, name: str, words: Words) -> Chart:
     ahead = forecasts.frame.filter(pl.col(ID) == name)
     before = forecasts.table.known.filter(pl.col(ID) == name).tail(max(HISTORY * ahead.height, LEAST_HISTORY))
     chart = Chart(_short(name))
-    chart.band(ahead[TIME].to_list(), ahead["lo80"].to_list(), ahead["hi80"].to_list(), "80 % interval")
-    chart.line(before[TIME].to_list(), before[TARGET].fill_nan(None).to_list(), "actual", ACTUAL)
-    return chart.line(ahead[TIME].to_list(), ahead["forecast"].to_list(), "forecast", SERIES[0])
+    chart.band(ahead[TIME].to_list(), ahead["lo80"].to_list(), ahead["hi80"].to_list(), words("interval"))
+    chart.line(before[TIME].to_list(), before[TARGET].fill_nan(None).to_list(), words("actual"), ACTUAL)
+    return chart.line(ahead[TIME].to_list(), ahead["forecast"].to_list(), words("median"), SERIES[0])
 
 
 def _short(name: str) -> str:

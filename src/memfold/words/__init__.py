@@ -7,13 +7,19 @@
 from typing import Any
 
 from memfold.errors import InputError
-from memfold.words import demo, evaluation, explanation, lab
+from memfold.words import demo, evaluation, explanation, instant, lab
 from memfold.words.names import NAMES
 
 __all__ = ["LANGUAGES", "NAMES", "TABLE", "Said", "Words", "said"]
 
 LANGUAGES = ("en", "zh")
-TABLE: dict[str, dict[str, str]] = {**explanation.TABLE, **evaluation.TABLE, **lab.TABLE, **demo.TABLE}
+TABLE: dict[str, dict[str, str]] = {
+    **explanation.TABLE,
+    **evaluation.TABLE,
+    **lab.TABLE,
+    **demo.TABLE,
+    **instant.TABLE,
+}
 
 
 class Said(str):
