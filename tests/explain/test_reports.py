@@ -25,7 +25,7 @@ from memfold.explain.attribution import inputs_of, integrated_gradients, substit
 from memfold.explain.explanation import Explanation, shares_of_inputs
 from memfold.tasks.model import Task
 from memfold.tasks.registry import TASKS, load, task_class
-from memfold.words import NAMES, TABLE, Words, demo, evaluation, explanation, lab
+from memfold.words import NAMES, TABLE, Words, demo, evaluation, explanation, instant, lab
 
 CHROMIUM = shutil.which("chromium")
 
@@ -57,7 +57,7 @@ def test_both_languages_have_every_entry_and_the_same_blanks() -> None:
         assert blanks[0] == blanks[1], key
         only_blanks = not re.search("[a-z]{3}", re.sub("{.*?}", "", texts["en"]))
         assert only_blanks or re.search("[\u4e00-\u9fff]", texts["zh"]), key
-    parts = [explanation.TABLE, evaluation.TABLE, lab.TABLE, demo.TABLE]
+    parts = [explanation.TABLE, evaluation.TABLE, lab.TABLE, demo.TABLE, instant.TABLE]
     assert len(TABLE) == sum(map(len, parts))  # no key twice
     for name, chinese in NAMES.items():
         assert re.search("[\u4e00-\u9fff]", chinese), name

@@ -192,7 +192,7 @@ def test_the_page_is_in_chinese_where_that_is_asked_for(tmp_path: Path) -> None:
         "sales.csv 的预测",
         "季节周期 12 步（按日历）",
         "未使用的列：&#x27;promo&#x27;",
-        "80 % 区间",
+        "80% 区间",
     ):
         assert words in text
     assert "a season of 12 steps, by the calendar" in done.stderr

@@ -71,10 +71,15 @@ def plan_table(report: "Report", words: Words) -> str:
     if not rows:
         return ""
     lines = "".join(
-        f'<tr><th scope="row">{escape(name)}</th><td>{escape(str(value))}</td></tr>' for name, value in rows.items()
+        f'<tr><th scope="row">{escape(name)}</th><td>{escape(_as_set(value))}</td></tr>' for name, value in rows.items()
     )
     heading = escape(words("the plan"))
     return f'<h2>{heading}</h2><div class="scroll" tabindex="0"><table class="plain">{lines}</table></div>'
+
+
+def _as_set(value: Any) -> str:
+    """A value as --set takes it, where that has a form of its own."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def learning_curve(training: Result | None, contest: Contest | None, words: Words) -> list[Section]:

@@ -4,6 +4,7 @@
 - `said`: a sentence in English for a terminal or for JSON, which a page can say in its own language.
 """
 
+from string import Formatter
 from typing import Any
 
 from memfold.errors import InputError
@@ -66,7 +67,9 @@ class Words:
 
     def __call__(self, key: str, **filled: Any) -> str:
         text = TABLE[key][self.language]
-        return text.format(**filled) if filled else text
+        if not filled:
+            return text
+        return _spaced(text, filled) if self.language == "zh" else text.format(**filled)
 
     def of(self, text: str) -> str:
         """What `said` gave, in this language, with what stands in its blanks; any other text as it is."""
@@ -88,3 +91,27 @@ class Words:
         ('最常见的类别', 'AutoTheta')
         """
         return NAMES.get(name, name) if self.language == "zh" else name
+
+
+def _spaced(text: str, filled: dict[str, Any]) -> str:
+    """A Chinese sentence with its blanks filled: a space stands where one ends in a Chinese character and the other in
+    a Latin letter or a digit.
+
+    >>> _spaced("胜出的是{name}：{score:.1f}", {"name": "Theta", "score": 0.25})
+    '胜出的是 Theta：0.2'
+    """
+    whole, formatter = "", Formatter()
+    for literal, blank, form, conversion in formatter.parse(text):
+        value = "" if blank is None else format(formatter.convert_field(filled[blank], conversion), form or "")
+        for part in (literal, value):
+            apart = whole and part and (_is_chinese(whole[-1]), _is_chinese(part[0])) in _MEETINGS
+            meets = apart and (whole[-1] + part[0]).isalnum()
+            whole += f" {part}" if meets else part
+    return whole
+
+
+_MEETINGS = ((True, False), (False, True))
+
+
+def _is_chinese(character: str) -> bool:
+    return "\u4e00" <= character <= "\u9fff"

@@ -94,7 +94,7 @@ TABLE: dict[str, dict[str, str]] = {
     },
     "labelled": {"en": "labelled", "zh": "标注的异常"},
     "numbered series": {"en": "series {number}", "zh": "序列 {number}"},
-    "expected": {"en": "expected, 80 %", "zh": "预期，80 %"},
+    "expected": {"en": "expected, 80 %", "zh": "预期，80%"},
     "alarms": {"en": "Alarms: {count}", "zh": "警报：{count} 次"},
     "alarms most": {
         "en": "The {shown} most unusual of {count} alarms",
@@ -115,7 +115,7 @@ TABLE: dict[str, dict[str, str]] = {
         "zh": "{all} 个回答中有 {wrong} 个错误；给真实类别的概率最低的排在最前。",
     },
     "no mistakes": {"en": "None of {all} answers is wrong.", "zh": "{all} 个回答全部正确。"},
-    "taken for": {"en": "{truth} taken for {answer} ({sure:.0f} %)", "zh": "{truth} 被判成 {answer}（{sure:.0f} %）"},
+    "taken for": {"en": "{truth} taken for {answer} ({sure:.0f} %)", "zh": "{truth} 被判成 {answer}（{sure:.0f}%）"},
     "so many classes": {"en": "{data}: {count} classes", "zh": "{data}：{count} 个类别"},
     "boxes in": {"en": "Boxes in {data}", "zh": "{data} 中的目标框"},
     "images": {"en": "images", "zh": "图像"},

@@ -111,7 +111,7 @@ TABLE: dict[str, dict[str, str]] = {
     },
     "seen": {"en": "what was seen", "zh": "已见数值"},
     "median": {"en": "forecast", "zh": "预测"},
-    "interval": {"en": "80 % interval", "zh": "80 % 区间"},
+    "interval": {"en": "80 % interval", "zh": "80% 区间"},
     "score forecast": {
         "en": "The score is the mean of the forecast's medians, in units of the window's scale.",
         "zh": "得分是预测中位数的均值，以窗口尺度为单位。",

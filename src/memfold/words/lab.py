@@ -63,13 +63,13 @@ TABLE: dict[str, dict[str, str]] = {
     "published reached": {
         "en": "Bai, Kolter & Koltun 2018, {order}, {cell}: {published} %; at least as good here, {accuracy:.2f} % "
         "after {epochs:.1f} epochs",
-        "zh": "Bai、Kolter 与 Koltun 2018，{order}，{cell}：{published} %；本次不低于此，{epochs:.1f} 轮后为 "
+        "zh": "Bai、Kolter 与 Koltun 2018，{order}，{cell}：{published}%；本次不低于此，{epochs:.1f} 轮后为 "
         "{accuracy:.2f} %",
     },
     "published not reached": {
         "en": "Bai, Kolter & Koltun 2018, {order}, {cell}: {published} %; NOT reached here, {accuracy:.2f} % after "
         "{epochs:.1f} epochs",
-        "zh": "Bai、Kolter 与 Koltun 2018，{order}，{cell}：{published} %；本次未达到，{epochs:.1f} 轮后为 "
+        "zh": "Bai、Kolter 与 Koltun 2018，{order}，{cell}：{published}%；本次未达到，{epochs:.1f} 轮后为 "
         "{accuracy:.2f} %",
     },
     "gradient smaller": {
