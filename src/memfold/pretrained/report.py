@@ -32,7 +32,7 @@ def write_report(path: Path, forecasts: Forecasts, lang: str = "en") -> Path:
         words("instant choose") if len(names) > 1 else "",
         words("instant more", more=more) if more else "",
     )
-    title = words("title instant", data=forecasts.table.name or words("instant series"))
+    title = words("title instant", data=Path(forecasts.table.name).name or words("instant series"))
     stop, end = ("。", "。") if lang == "zh" else (". ", ".")
     footer = stop.join([words("instant made"), *map(words.of, forecasts.notes)]) + end
     sections = [(words("instant heading"), text, _choice(forecasts, names, words))]

@@ -49,6 +49,6 @@ TABLE: dict[str, dict[str, str]] = {
     },
     "worth a fit": {
         "en": "there are {horizons:,} horizons to learn from: a fit may do better, memfold fit forecast --help",
-        "zh": "数据有 {horizons:,} 个预测步长可供学习，训练一个模型可能更好：memfold fit forecast --help",
+        "zh": "数据的长度是预测步数的 {horizons:,} 倍，训练一个模型可能更好：memfold fit forecast --help",
     },
 }
