@@ -17,9 +17,12 @@ from memfold.bench.peers import check_equal_work, peer_calls, version_of
 from memfold.data.datasets import SeriesSplit
 from memfold.data.tables import SeriesTable
 from memfold.errors import InputError
+from memfold.nn import LSTM
 from memfold.tasks import Forecaster
+from memfold.tasks.registry import TASKS
 
 busy = importlib.import_module("memfold.bench.busy")  # its function has the same name
+steps = importlib.import_module("memfold.bench.tasks")
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 SCORES = ["smape", "mase", "owa", "crps", "coverage80"]
 
@@ -272,3 +275,64 @@ def test_the_load_is_there_while_it_is_measured_and_gone_afterwards() -> None:
     with busy._under("all cores taken"):
         assert len(set(children.read_text().split()) - before) == busy.engine.cores()
     assert set(children.read_text().split()) <= before
+
+
+@pytest.fixture
+def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is timed does not count here: no pauses, few calls, and no peak to be found."""
+    monkeypatch.setattr(timing, "fma_peak", lambda threads: 1e9)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(steps, "BATCHES", 2)
+    monkeypatch.setattr(steps, "PARTS", 1)
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_a_layer_on_torch_is_called_as_ours(bidirectional: bool) -> None:
+    layer = LSTM(3, 4, 2, batch_first=True, bidirectional=bidirectional)
+    x, lengths = torch.randn(3, 6, 3), torch.tensor([6, 1, 4])
+    for given in (None, lengths):
+        y, (h, c) = layer(x, lengths=given)
+        on_torch, (h_torch, c_torch) = steps.OnTorch(layer)(x, lengths=given)
+        torch.testing.assert_close(on_torch, y)
+        torch.testing.assert_close(h_torch, h)
+        torch.testing.assert_close(c_torch, c)
+
+
+def check_tasks(names: list[str]) -> None:
+    result = bench.tasks(names, rounds=1)
+    assert [point["task"] for point in result["points"]] == names
+    for point in result["points"]:
+        peers = [name for name in ("torch", "torch_bfloat16") if f"{name}_ms" in point]
+        for peer in peers:
+            assert point[f"{peer}_ms"] == pytest.approx(point["memfold_ms"] * point[f"ratio_{peer}"])
+        assert point["ratio"] == min(point[f"ratio_{peer}"] for peer in peers)
+        assert 0 < point["layers_percent"] < 100
+        assert min(point[f"{part}_ms"] for part in ("forward", "backward", "update", "preparation")) > 0
+    assert result["least"] == min(point["ratio"] for point in result["points"])
+
+
+@pytest.mark.usefixtures("without_pauses")
+def test_a_step_of_a_task_is_timed_beside_the_same_network_on_torch() -> None:
+    check_tasks(["anomaly"])
+
+
+@pytest.mark.release
+@pytest.mark.usefixtures("without_pauses")
+@pytest.mark.parametrize("name", [name for name in TASKS if name != "anomaly"])
+def test_a_step_of_every_task_is_timed(name: str) -> None:
+    check_tasks([name])
+
+
+@pytest.mark.usefixtures("without_pauses")
+def test_a_network_that_computes_something_else_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = steps.with_torch_layers
+
+    def wrong(network: torch.nn.Module) -> torch.nn.Module:
+        copied: torch.nn.Module = right(network)
+        for weight in copied.parameters():
+            torch.nn.init.normal_(weight)
+        return copied
+
+    monkeypatch.setattr(steps, "with_torch_layers", wrong)
+    with pytest.raises(RuntimeError, match="anomaly: the loss is"):
+        bench.tasks(["anomaly"], rounds=1)

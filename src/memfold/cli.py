@@ -743,10 +743,13 @@ def export_model(
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="layers, stream, train, series or busy")],
+    name: Annotated[str, typer.Argument(help="layers, stream, train, series, busy or tasks")],
     budget: Annotated[
         str | None, typer.Option(help="series only: time to train for each model; 60s when not given.")
     ] = None,
+    compiled: Annotated[
+        bool, typer.Option("--compiled", help="tasks only: torch.nn's network compiled as well, some minutes more.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Time memfold beside the peers that are installed, in one run of some minutes; above a ratio of 1 it is faster.
@@ -754,7 +757,8 @@ def bench(
     layers and stream are inference, train is forward and backward and a whole training step. The peers are torch.nn and
     JAX, for inference also ONNX Runtime and Keras, for training loops in torch's operators, eager and compiled. series
     fits the forecaster and neuralforecast's LSTM to @m4-hourly in the same time, and scores both. busy times a layer
-    while other programs take the cores, beside the same on one thread and torch.nn.
+    while other programs take the cores, beside the same on one thread and torch.nn. tasks times a training step of
+    every task beside the same network on torch.nn, in float32 and in bfloat16.
 
     Example: memfold bench stream
     """
@@ -764,7 +768,10 @@ def bench(
         raise InputError(f"no benchmark {name!r}; there is {', '.join(BENCHMARKS)}")
     if budget is not None and name != "series":
         raise InputError(f"--budget: {name} trains no model; only series does")
-    results = BENCHMARKS[name](**({} if budget is None else {"budget": budget}))
+    if compiled and name != "tasks":
+        raise InputError(f"--compiled: {name} has no such peer; only tasks has")
+    options: dict[str, Any] = {} if budget is None else {"budget": budget}
+    results = BENCHMARKS[name](**options, **({"compiled": True} if compiled else {}))
     if as_json:
         print(json.dumps(results))
         return

@@ -7,8 +7,8 @@ It knows nothing of series, text or sound: a task describes itself as a `Problem
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,7 +26,7 @@ from memfold.trained import Result, Validation
 
 STOPPED_SECONDS = 5.0  # a step that takes longer with hardly any work done: somebody stopped the process
 
-__all__ = ["Budget", "Problem", "Result", "Settings", "Validation", "rehearse", "train"]
+__all__ = ["Begun", "Budget", "Problem", "Result", "Settings", "Validation", "rehearse", "train"]
 
 
 class Problem(ABC):
@@ -146,6 +146,29 @@ def train(
             loop.threads.restore()
     loop.keep_best()
     return loop.result
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A training before its first step.
+
+    Attributes:
+        make: the problem of another network of the same shapes, on the same data.
+        plan: what was chosen for it, in words.
+    """
+
+    problem: Problem
+    settings: Settings
+    make: Callable[[nn.Module], Problem]
+    plan: str = ""
+
+    def like(self, network: nn.Module) -> "Begun":
+        """The same training of another network."""
+        return replace(self, problem=self.make(network))
+
+    def loop(self) -> "_Loop":
+        """A loop that takes single steps, with an optimiser of its own."""
+        return _Loop(self.problem, self.settings, None, "", None)
 
 
 def rehearse(problem: Problem, settings: Settings, steps: int = 3) -> dict[str, str]:
@@ -299,7 +322,7 @@ class _Loop:
         return loss
 
     def take_step(self, batch: Any, rate: float) -> float:
-        # The loss, and its gradient with a bounded norm; a training that diverges stops here.
+        # A training that diverges stops here.
         self.model.train()
         loss = self.problem.loss(batch)
         value = loss.item()
@@ -307,18 +330,26 @@ class _Loop:
             raise _NonFiniteError(self.explain(f"the loss became {value}", rate))
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        self.update(rate, value)
+        self.loss_sum += value
+        self.loss_count += 1
+        return value
+
+    def update(self, rate: float, value: float = math.nan) -> None:
+        """Move the weights along their gradients, whose norm is bounded, and their running average after them.
+
+        Args:
+            rate: the learning rate at this moment.
+            value: of the loss, for the message where the gradient is not finite.
+        """
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm).item()
         if not math.isfinite(norm):
             raise _NonFiniteError(self.explain(f"the gradient's norm became {norm} at a loss of {value:.4g}", rate))
-        # Move the weights at this moment's learning rate, and their running average after them.
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.step()
         self.result.steps += 1
         self.update_average()
-        self.loss_sum += value
-        self.loss_count += 1
-        return value
 
     @torch.no_grad()
     def update_average(self) -> None:

@@ -19,6 +19,7 @@ from torch import nn
 from memfold import engine
 from memfold.bench.busy import busy
 from memfold.bench.peers import TimedCall, check_equal_work, peer_calls, version_of, without_gradient
+from memfold.bench.tasks import tasks
 from memfold.bench.timing import (
     GATES,
     GRID,
@@ -33,7 +34,7 @@ from memfold.bench.train import train
 from memfold.errors import InputError
 from memfold.nn import LSTM
 
-__all__ = ["BENCHMARKS", "busy", "layers", "stream", "train"]
+__all__ = ["BENCHMARKS", "busy", "layers", "stream", "tasks", "train"]
 
 YARDSTICKS = ("torch", "onnxruntime")  # the ratio of a point is to the faster of these
 
@@ -112,6 +113,7 @@ BENCHMARKS: dict[str, Callable[..., dict[str, Any]]] = {
     "train": train,
     "series": _series,
     "busy": busy,
+    "tasks": tasks,
 }
 
 

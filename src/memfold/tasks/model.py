@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from memfold.explain import Explanation
     from memfold.page import Section
     from memfold.tasks.estimator import Estimator
-    from memfold.training import Problem
+    from memfold.training import Begun, Problem
 
 __all__ = ["FitData", "Task", "one_source"]
 
@@ -553,6 +553,25 @@ class Task(ABC):
         Raises:
             InputError: data or parameters that cannot be worked with.
         """
+        from memfold import training
+
+        begun = self.begun(parts, budget, given)
+        weights = sum(weight.numel() for weight in begun.problem.model.parameters())
+        return {
+            **({"plan": begun.plan} if begun.plan else {}),
+            "weights": f"{weights:,}",
+            **training.rehearse(begun.problem, begun.settings),
+        }
+
+    def begun(self, parts: Parts, budget: str | None = None, given: Mapping[str, Any] | None = None) -> "Begun":
+        """A fit of a copy, before its first step.
+
+        Args:
+            given: a plan, in place of one that is made.
+
+        Raises:
+            InputError: data or parameters that cannot be worked with.
+        """
         import torch
 
         from memfold import training
@@ -563,15 +582,9 @@ class Task(ABC):
         plan = task._take_plan(data, limit, given)
         ready = task.prepare(data)
         torch.manual_seed(task.seed)
-        network = task.network()
-        problem = task.problem(network, ready)
-        settings = training.Settings(limit, lr=task.chosen.lr, patience=task.patience, **dict(task.loop))  # type: ignore[arg-type]
-        weights = sum(weight.numel() for weight in network.parameters())
-        return {
-            **({"plan": plan} if plan else {}),
-            "weights": f"{weights:,}",
-            **training.rehearse(problem, settings),
-        }
+        special: dict[str, Any] = dict(task.loop)
+        settings = training.Settings(limit, lr=task.chosen.lr, patience=task.patience, **special)
+        return training.Begun(task.problem(task.network(), ready), settings, lambda net: task.problem(net, ready), plan)
 
     def trained(
         self,

@@ -7,7 +7,7 @@ matrix for embedding and head.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -95,8 +95,7 @@ class LanguageModel(nn.Module):
     def recurrent(self) -> Iterator[LSTM]:
         """The layers, from the bottom up."""
         for layer in self.layers:
-            assert isinstance(layer, LSTM)
-            yield layer
+            yield cast(LSTM, layer)
 
     def _dropped(self, x: Tensor) -> Tensor:
         if not self.training or self.size.dropout == 0:

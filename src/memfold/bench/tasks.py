@@ -1,0 +1,189 @@
+"""A training step of each task beside the same network on torch.nn, on the same batches."""
+
+import copy
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from memfold.bench.examples import written
+from memfold.bench.peers import TOLERANCE, TimedCall
+from memfold.bench.timing import describe_machine, geometric_mean, medians, ratios_to_peers
+from memfold.display import say
+from memfold.nn.layer import Recurrent
+from memfold.nn.ops import clock
+from memfold.tasks.registry import TASKS, task_class
+from memfold.training import Begun, Problem
+
+__all__ = ["OnTorch", "tasks", "with_torch_layers"]
+
+BATCHES = 6  # that lie ready in memory, and are taken in turn
+BUDGET = "3m"  # that the plans are made for
+PARTS = 5  # steps over which the shares are taken
+
+
+def tasks(names: Sequence[str] = tuple(TASKS), rounds: int = 5, compiled: bool = False) -> dict[str, Any]:
+    """Time a training step of each task, with memfold's layers and with torch.nn's in their places.
+
+    The network, its first weights, the batches and the optimiser, fused AdamW with a bounded gradient and a running
+    average, are the same; ragged batches go through torch.nn packed, by `pack_padded_sequence`. Examples are made up,
+    of the size that people have; the sizes are those that the task's plan takes for them, and batches lie ready.
+
+    Args:
+        names: of tasks.
+        rounds: turns that each peer has.
+        compiled: try torch.compile on torch.nn's network too, which takes a minute or more for each task.
+
+    Returns:
+        ``machine``; ``points``, one a task: its ``weights``; milliseconds of a step for ``memfold``, for ``torch`` and
+        for ``torch_bfloat16``, under autocast and where the processor has it; the ratio of each to memfold's, and
+        ``ratio``, of the fastest; of memfold's step the milliseconds ``forward``, ``backward`` and of the ``update`` of
+        the weights, and the per cent that its layers take; and the milliseconds of the ``preparation`` of a batch,
+        which is in no other figure. ``ratio``, the geometric mean, and ``least``.
+
+    Raises:
+        RuntimeError: a network on torch.nn does not compute what memfold's does.
+    """
+    points = []
+    for name in names:
+        say(f"{name} ...")
+        points.append(_point(name, rounds, compiled))
+    ratios = [point["ratio"] for point in points]
+    return {
+        "machine": describe_machine(),
+        "points": points,
+        "ratio": geometric_mean(ratios),
+        "least": min(ratios),
+    }
+
+
+def _point(name: str, rounds: int, compiled: bool) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        path, parameters = written(name, Path(folder))
+        task = task_class(name)(**parameters)
+        ours = task.begun(task.parts([path]), BUDGET)
+        theirs = ours.like(with_torch_layers(ours.problem.model))
+        begun = time.perf_counter()
+        batches = list(islice(ours.problem.batches(0), BATCHES))
+        preparation = (time.perf_counter() - begun) / len(batches)
+        _check_equal_losses(name, ours.problem, theirs.problem, batches)
+        calls: dict[str, TimedCall] = {"memfold": _stepping(ours, batches), "torch": _stepping(theirs, batches)}
+        in_half = _stepping(theirs, batches, torch.bfloat16)
+        try:
+            in_half()
+            calls["torch_bfloat16"] = in_half
+        except RuntimeError as error:
+            say(f"{name}: torch.nn has no bfloat16 on this processor ({str(error).splitlines()[0][:80]})")
+        if compiled:
+            torch.compiler.reset()
+            network = with_torch_layers(ours.problem.model)
+            again = ours.like(network)
+            network.forward = torch.compile(network.forward, dynamic=True)
+            calls["torch_compiled"] = _stepping(again, batches)
+        taken = medians(calls, rounds)
+        ratios = ratios_to_peers(taken)
+        return {
+            "task": name,
+            "weights": sum(weight.numel() for weight in ours.problem.model.parameters()),
+            **{f"{peer}_ms": seconds * 1e3 for peer, seconds in taken.items()},
+            **ratios,
+            "ratio": min(ratios.values()),
+            **_shares(ours, batches),
+            "preparation_ms": preparation * 1e3,
+        }
+
+
+def _stepping(begun: "Begun", batches: Sequence[Any], dtype: torch.dtype | None = None) -> TimedCall:
+    """A call that makes one step with the next batch; with a type, under autocast."""
+    loop, following = begun.loop(), cycle(batches)
+
+    def run() -> float:
+        with torch.autocast("cpu", dtype, enabled=dtype is not None):
+            return loop.take_step(next(following), begun.settings.lr)
+
+    return run
+
+
+def _shares(begun: "Begun", batches: Sequence[Any]) -> dict[str, float]:
+    """Milliseconds of the parts of a step, and the per cent that the layers take of it."""
+    loop = begun.loop()
+    begun.problem.model.train()
+    spent = dict.fromkeys(("forward", "backward", "update"), 0.0)
+    in_layers = clock.seconds
+    for batch in islice(cycle(batches), PARTS):
+        loss = _timed(spent, "forward", partial(begun.problem.loss, batch))
+        loop.optimizer.zero_grad(set_to_none=True)
+        _timed(spent, "backward", loss.backward)
+        _timed(spent, "update", partial(loop.update, begun.settings.lr))
+    whole = sum(spent.values())
+    shares = {f"{part}_ms": seconds / PARTS * 1e3 for part, seconds in spent.items()}
+    return {**shares, "layers_percent": 100 * (clock.seconds - in_layers) / whole}
+
+
+def _timed(spent: dict[str, float], part: str, work: Callable[[], Any]) -> Any:
+    begun = time.perf_counter()
+    result = work()
+    spent[part] += time.perf_counter() - begun
+    return result
+
+
+@torch.no_grad()
+def _check_equal_losses(name: str, ours: "Problem", theirs: "Problem", batches: Sequence[Any]) -> None:
+    """Compare the losses of the batches, without dropout.
+
+    Raises:
+        RuntimeError: they differ.
+    """
+    for problem in (ours, theirs):
+        problem.model.eval()
+    for batch in batches:
+        torch.manual_seed(0)
+        expected = ours.loss(batch).item()
+        torch.manual_seed(0)
+        found = theirs.loss(batch).item()
+        if not abs(found - expected) <= TOLERANCE * max(1.0, abs(expected)):
+            raise RuntimeError(f"{name}: the loss is {found} on torch.nn and {expected} with memfold's layers")
+
+
+def with_torch_layers(network: nn.Module) -> nn.Module:
+    """A copy of a network whose recurrent layers are torch.nn's, with copies of the weights.
+
+    Raises:
+        ValueError: torch.nn has no such layer.
+    """
+    copied = copy.deepcopy(network)
+    for module in list(copied.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, Recurrent):
+                setattr(module, name, OnTorch(child))
+    return copied
+
+
+class OnTorch(nn.Module):
+    """A recurrent layer of torch.nn that is called as memfold's: ragged rows are packed, and padded again.
+
+    Args:
+        layer: whose weights it copies.
+    """
+
+    def __init__(self, layer: Recurrent) -> None:
+        super().__init__()
+        self.layer = layer.to_torch()
+        self.batch_first = layer.batch_first
+
+    def forward(self, x: Tensor, hx: Any = None, lengths: Tensor | None = None) -> tuple[Tensor, Any]:
+        if lengths is None:
+            y, state = self.layer(x, hx)
+            return y, state
+        steps = x.shape[1 if self.batch_first else 0]
+        counts = torch.as_tensor(lengths).clamp_min(1).cpu()  # it takes no empty rows
+        packed = pack_padded_sequence(x, counts, self.batch_first, enforce_sorted=False)
+        y, state = self.layer(packed, hx)
+        return pad_packed_sequence(y, self.batch_first, total_length=steps)[0], state
