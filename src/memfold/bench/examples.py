@@ -141,8 +141,8 @@ def _scenes(folder: Path, rng: Generator) -> tuple[str, dict[str, Any]]:
             x, y, width, height = (int(v) for v in rng.integers((0, 0, 40, 40), (200, 120, 120, 120)))
             box = {"id": len(boxes), "image_id": k, "category_id": 1, "bbox": [x, y, width, height]}
             boxes.append(box | {"area": width * height, "iscrowd": 0})
-    whole = {"images": images, "annotations": boxes, "categories": [{"id": 1, "name": "thing"}]}
-    (folder / "scenes.json").write_text(json.dumps(whole), encoding="utf-8")
+    scenes = {"images": images, "annotations": boxes, "categories": [{"id": 1, "name": "thing"}]}
+    (folder / "scenes.json").write_text(json.dumps(scenes), encoding="utf-8")
     return str(folder / "scenes.json"), {}
 
 

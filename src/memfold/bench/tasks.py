@@ -122,9 +122,9 @@ def _shares(begun: "Begun", batches: Sequence[Any]) -> dict[str, float]:
         loop.optimizer.zero_grad(set_to_none=True)
         _timed(spent, "backward", loss.backward)
         _timed(spent, "update", partial(loop.update, begun.settings.lr))
-    whole = sum(spent.values())
+    seconds_in_all = sum(spent.values())
     shares = {f"{part}_ms": seconds / PARTS * 1e3 for part, seconds in spent.items()}
-    return {**shares, "layers_percent": 100 * (clock.seconds - in_layers) / whole}
+    return {**shares, "layers_percent": 100 * (clock.seconds - in_layers) / seconds_in_all}
 
 
 def _timed(spent: dict[str, float], part: str, work: Callable[[], Any]) -> Any:
@@ -147,9 +147,9 @@ def _check_equal_losses(name: str, ours: "Problem", theirs: "Problem", batches: 
         torch.manual_seed(0)
         expected = ours.loss(batch).item()
         torch.manual_seed(0)
-        found = theirs.loss(batch).item()
-        if not abs(found - expected) <= TOLERANCE * max(1.0, abs(expected)):
-            raise RuntimeError(f"{name}: the loss is {found} on torch.nn and {expected} with memfold's layers")
+        on_torch = theirs.loss(batch).item()
+        if not abs(on_torch - expected) <= TOLERANCE * max(1.0, abs(expected)):
+            raise RuntimeError(f"{name}: the loss is {on_torch} on torch.nn and {expected} with memfold's layers")
 
 
 def with_torch_layers(network: nn.Module) -> nn.Module:

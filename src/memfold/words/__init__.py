@@ -100,14 +100,14 @@ def _spaced(text: str, filled: dict[str, Any]) -> str:
     >>> _spaced("胜出的是{name}：{score:.1f}", {"name": "Theta", "score": 0.25})
     '胜出的是 Theta：0.2'
     """
-    whole, formatter = "", Formatter()
+    sentence, formatter = "", Formatter()
     for literal, blank, form, conversion in formatter.parse(text):
         value = "" if blank is None else format(formatter.convert_field(filled[blank], conversion), form or "")
         for part in (literal, value):
-            apart = whole and part and (_is_chinese(whole[-1]), _is_chinese(part[0])) in _MEETINGS
-            meets = apart and (whole[-1] + part[0]).isalnum()
-            whole += f" {part}" if meets else part
-    return whole
+            apart = sentence and part and (_is_chinese(sentence[-1]), _is_chinese(part[0])) in _MEETINGS
+            meets = apart and (sentence[-1] + part[0]).isalnum()
+            sentence += f" {part}" if meets else part
+    return sentence
 
 
 _MEETINGS = ((True, False), (False, True))
