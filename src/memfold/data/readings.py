@@ -83,6 +83,7 @@ def read_readings(
     dates: str | None = None,
     decimal: Decimal | None = None,
     encoding: str | None = None,
+    sheet: str | None = None,
     plain: bool = False,
 ) -> list[Readings]:
     """Read series of readings.
@@ -96,6 +97,7 @@ def read_readings(
         dates, plain: as `memfold.data.times.read_times` takes them.
         decimal: as `memfold.data.numbers.read_numbers` takes it.
         encoding: of a text file; None finds it.
+        sheet: of a workbook; None takes the only one that holds anything.
 
     Raises:
         InputError: naming file, row and column of what cannot be read.
@@ -104,7 +106,7 @@ def read_readings(
     >>> read_readings(table)[0].windows
     ((2, 2),)
     """
-    raw = read_table(source, encoding)
+    raw = read_table(source, encoding, sheet=sheet)
     if raw.frame.height == 0:
         raise InputError(f"{raw.name}: holds no rows")
     named = {id, label or by_name(raw.frame.columns, LABEL_NAMES) or id, *values}

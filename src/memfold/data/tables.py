@@ -139,6 +139,7 @@ def read_series(
     dates: str | None = None,
     decimal: Decimal | None = None,
     encoding: str | None = None,
+    sheet: str | None = None,
 ) -> SeriesTable:
     """Read a long table of series.
 
@@ -154,6 +155,7 @@ def read_series(
         dates: as `memfold.data.times.read_times` takes it.
         decimal: as `memfold.data.numbers.read_numbers` takes it.
         encoding: of a text file; None finds it.
+        sheet: of a workbook; None takes the only one that holds anything.
 
     Raises:
         InputError: naming file, row and column of what cannot be read.
@@ -164,7 +166,7 @@ def read_series(
     """
     if isinstance(source, SeriesTable):
         return source
-    raw = read_table(source, encoding)
+    raw = read_table(source, encoding, sheet=sheet)
     name, notes = raw.name, list(raw.notes)
     if raw.frame.height == 0:
         raise InputError(f"{name}: holds no rows")

@@ -112,6 +112,7 @@ class AnomalyDetector(Task):
     )
     decimal: Literal[".", ","] | None = parameter(None, 'sign before a fraction, "." or ","; none looks at the numbers')
     encoding: str | None = parameter(None, "of text files; none looks at their bytes")
+    sheet: str | None = parameter(None, "of a workbook; when none, the only one that holds anything")
     label: str | None = parameter(
         None, "column that is 1 in an anomaly, to be scored with; none looks for label, anomaly ..."
     )
@@ -192,6 +193,7 @@ class AnomalyDetector(Task):
             dates=self.dates,
             decimal=self.decimal,
             encoding=self.encoding,
+            sheet=self.sheet,
             plain=hasattr(self, "calendar_") and not self.calendar_,
         )
 
@@ -459,7 +461,7 @@ class AnomalyDetector(Task):
 
     def _predict_file(self, data: Any) -> pl.DataFrame:
         """Every row of one table judged, beside all that it holds."""
-        given = read_table(data, self.encoding)
+        given = read_table(data, self.encoding, sheet=self.sheet)
         examples = self.read(given)
         judged = _written(self.predict(examples), examples)
         places = np.concatenate([one.rows for one in examples if one.rows is not None])

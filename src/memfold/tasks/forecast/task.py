@@ -138,6 +138,7 @@ class Forecaster(Task):
     )
     decimal: Literal[".", ","] | None = parameter(None, 'sign before a fraction, "." or ","; none looks at the numbers')
     encoding: str | None = parameter(None, "of text files; none looks at their bytes")
+    sheet: str | None = parameter(None, "of a workbook; when none, the only one that holds anything")
     missing: Literal["error", "interpolate"] = parameter(
         "error", 'what to do about values that are not there: "error" or "interpolate"'
     )
@@ -183,6 +184,7 @@ class Forecaster(Task):
             dates=self.dates,
             decimal=self.decimal,
             encoding=self.encoding,
+            sheet=self.sheet,
         )
 
     def labelled(self, X: Any, y: Any) -> SeriesTable:
@@ -559,7 +561,7 @@ class Forecaster(Task):
         if isinstance(data, SeriesTable):
             raw = data.frame if data.static is None else data.frame.join(data.static, on=ID, how="left")
         else:
-            read = read_table(data, self.encoding)
+            read = read_table(data, self.encoding, sheet=self.sheet)
             time = choose(read, self.time, "time", TIME_NAMES, holds_times, {self.id})
             raw = read.frame
             target = self.target or by_name(raw.columns, VALUE_NAMES) or TARGET
