@@ -79,6 +79,6 @@ def with_ahead(
     texts = [c for c in unlike if pl.String in (late.schema[c], frame.schema[c])]
     frame, late = (part.with_columns(pl.col(texts).cast(pl.String)) for part in (frame, late))
     whole = pl.concat([frame, late], how="diagonal_relaxed")
-    notes.append(f"{ahead.name}: {counted(late.height, 'row')} known ahead")
+    notes.append(f"{counted(late.height, 'row')} known ahead")
     places = [*(past.row(k) for k in range(past.frame.height)), *[0] * late.height]
     return Table(f"{past.name} and {ahead.name}", whole, tuple(notes), pl.Series(places), past.separator)
