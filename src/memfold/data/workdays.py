@@ -28,6 +28,7 @@ Days = NDArray[np.datetime64]
 MON_TO_FRI = "1111100"
 AHEAD = 10  # years after the last row whose holidays are kept
 _LEAST_WEEKS = 2  # in which a weekday is missing that is never there
+_LEAST_SHARE = 0.8  # of the workdays that have rows
 _MOST_OFF = 0.1  # of the workdays that may be days off, which are in no series
 _MOST_IN_A_ROW = 5
 
@@ -84,8 +85,10 @@ def step_of_weekdays(days: Days) -> str | None:
     there = np.zeros(7, bool)
     there[_weekday(days)] = True
     every = days_between(days[0], days[-1])
-    missing = np.bincount(_weekday(every), minlength=7)
-    if there.all() or there.sum() < 2 or missing[~there].min() < _LEAST_WEEKS:
+    comes = np.bincount(_weekday(every), minlength=7)  # how often a weekday comes
+    if there.all() or there.sum() < 2 or comes[~there].min() < _LEAST_WEEKS:
+        return None
+    if len(days) < _LEAST_SHARE * comes[there].sum():  # such as months that never begin on a Tuesday
         return None
     mask = "".join(str(int(one)) for one in there)
     return "1b" if mask == MON_TO_FRI else f"1b{mask}"
