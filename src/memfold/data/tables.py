@@ -212,8 +212,8 @@ def read_series(
     time = choose(raw, time, "time", TIME_NAMES, holds_times, named)
     is_wide = False
     if target is None and not (wanted or static or id in raw.frame.columns):
-        if found := as_long(raw, time, wide, decimal, ID, TARGET):
-            raw, said = found
+        if long := as_long(raw, time, wide, decimal, ID, TARGET):
+            raw, said = long
             is_wide, id, target = True, ID, TARGET
             notes = [*raw.notes, *said]
     elif wide:

@@ -220,12 +220,12 @@ def _texts(row: list[Any], typed: Sequence[int]) -> bool:
 
 def _typed_columns(rows: Sequence[list[Any]]) -> list[int]:
     """The columns in which most cells are numbers or dates."""
-    found = []
+    columns = []
     for column in range(max(map(len, rows), default=0)):
         cells = [row[column] for row in rows if column < len(row) and row[column] is not None]
         if cells and sum(not isinstance(cell, str) for cell in cells) > _TYPED * len(cells):
-            found.append(column)
-    return found
+            columns.append(column)
+    return columns
 
 
 def _of(row: list[Any], columns: Sequence[int]) -> list[Any]:

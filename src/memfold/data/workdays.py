@@ -174,16 +174,16 @@ def _named(country: str, years: Collection[int]) -> dict[date, str]:
     code, _, part = country.strip().partition("-")
     try:
         if code.upper() in holidays.list_supported_countries():
-            found = holidays.country_holidays(code.upper(), subdiv=part or None, years=years)
+            days = holidays.country_holidays(code.upper(), subdiv=part or None, years=years)
         else:
-            found = holidays.financial_holidays(code.upper(), years=years)
+            days = holidays.financial_holidays(code.upper(), years=years)
     except (NotImplementedError, KeyError, ValueError, AttributeError) as error:
         reason = " ".join(str(error).split())[:100]
         raise InputError(
             f"--set holidays={country}: the package holidays knows no such country, part or exchange ({reason}); "
             "expected a code such as US, CN, DE-BY or NYSE"
         ) from None
-    return {day: re.sub(r"\s*\(.*?\)", "", name).strip() for day, name in sorted(found.items())}
+    return {day: re.sub(r"\s*\(.*?\)", "", name).strip() for day, name in sorted(days.items())}
 
 
 def _weekday(days: Days) -> NDArray[np.int64]:

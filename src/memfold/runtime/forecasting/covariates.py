@@ -161,11 +161,11 @@ class Covariates:
 
     def unseen(self, columns: Mapping[str, Sequence[Any]]) -> dict[str, list[str]]:
         """The words in columns that were not seen in training, by the column."""
-        found = {}
+        result = {}
         for name, words in self.categories.items():
             if other := sorted(set(columns.get(name, ())) - {*words, "", None}):
-                found[name] = other
-        return found
+                result[name] = other
+        return result
 
     def _scaled(self, columns: Mapping[str, NDArray[Any]], names: Sequence[str], rows: int) -> Array:
         parts: list[NDArray[Any]] = []

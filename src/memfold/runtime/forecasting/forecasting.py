@@ -260,15 +260,16 @@ class Forecasting(Pipeline[ForecastSettings]):
             expected = times_from(times[0], self.settings.step, known + horizon, month_ends=month_ends)
         else:
             expected = self._workdays(times[:known], days, horizon)
-        wrong = np.flatnonzero(times != expected[: len(times)]) if len(times) <= len(expected) else np.array([0])
-        if len(wrong):
+        inside = min(len(times), len(expected))  # rows ahead may go further than is asked for
+        if (times[:inside] != expected[:inside]).any():
             raise InputError(
                 f"series {name!r}: its times are not {self.settings.step} apart, as those that the model was fitted to"
             )
         longer = {}
         for column, of in columns.items():
             is_words = column in self.settings.covariates.categories
-            longer[column] = np.concatenate([of, np.full(len(expected) - len(of), None if is_words else np.nan)])
+            rest = np.full(len(expected) - inside, None if is_words else np.nan)
+            longer[column] = np.concatenate([of[:inside], rest])
             asked = longer[column][known : known + steps]
             missing = any(value is None or value != value for value in asked)
             if column in self.settings.covariates.future and missing:
