@@ -395,10 +395,11 @@ def predict(
     """Write a model's answers to an input, or to each of many files.
 
     A forecaster gives what follows each series' last value (of @NAME: of its training part), with 80 % intervals, as
-    CSV or Parquet; a detector of anomalies the score of every reading; a generator goes on from a text; a classifier
-    gives labels and probabilities, of texts, images or spoken commands; a detector of objects the boxes in images; a
-    recogniser of faces says who is on pictures, with --set verify=true whether two show the same person; a translator
-    translates, a recogniser of speech writes down sound.
+    CSV or Parquet: what is known ahead may stand in a second file, --set horizon=48 quantiles=0.05,0.95 asks for other
+    steps and quantiles; a detector of anomalies the score of every reading; a generator goes on from a text; a
+    classifier gives labels and probabilities, of texts, images or spoken commands; a detector of objects the boxes in
+    images; a recogniser of faces says who is on pictures, with --set verify=true whether two show the same person; a
+    translator translates, a recogniser of speech writes down sound.
 
     With --out FOLDER/ every file is answered to by itself, and patterns such as 'data/*.parquet' are expanded. A line
     for each stands in _manifest.jsonl there; the same command again does what is missing. Where files could not be
@@ -461,7 +462,7 @@ def forecast_at_once(
     values; what was assumed is said. Columns beside names, times and values are not used: a fit can use them, and where
     there is much to learn from it may do better.
 
-    By --set: season, id, time, target, dates, decimal, encoding.
+    By --set: season, id, time, target, dates, decimal, encoding, sheet, wide, every, holidays.
 
     Example: memfold forecast sales.csv --horizon 14 --out forecast.csv
     """

@@ -15,6 +15,8 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "text": (*_COMMON, "sentencepiece", "sacrebleu", "scikit-learn", "scipy"),
     "audio": (*_COMMON, "soundfile", "soxr", "jiwer", "scikit-learn"),
     "vision": (*_COMMON, "pillow", "scikit-learn", "scipy", "faster-coco-eval"),
+    "excel": ("openpyxl",),
+    "holidays": ("holidays",),
     "export": ("onnx", "onnxscript", "onnxruntime"),
     "serve": ("starlette", "uvicorn", "websockets", "prometheus-client"),
     "ray": ("ray",),

@@ -1,6 +1,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -31,18 +32,34 @@ def test_labels_become_windows() -> None:
 @pytest.mark.parametrize(
     ("columns", "options", "what"),
     [
-        ({"ds": [1], "z": [1], "w": [2]}, {}, "no column for the values; it has 'ds', 'z', 'w'"),
+        ({"ds": [1], "z": ["a"], "w": ["b"]}, {}, "no column for the values; it has 'ds', 'z', 'w'"),
         ({"y": [1]}, {}, "no column for the time"),
         ({"ds": [1], "y": [1]}, {"values": ("z",)}, "no column 'z'"),
         ({"ds": [1], "y": [1]}, {"label": "bad"}, "no column 'bad'.*--set label=COLUMN"),
         ({"ds": [1, 2], "y": ["4", "x"]}, {}, "row 3, column 'y': 'x' is not a number"),
-        ({"ds": [1, 2], "y": [4, None]}, {}, "row 3, column 'y': empty"),
+        ({"ds": [1, 2], "y": pl.Series([None, None], dtype=pl.Float64)}, {}, "column 'y' holds no value"),
         ({"ds": [], "y": []}, {}, "holds no rows"),
     ],
 )
 def test_what_cannot_be_read_is_named(columns: dict[str, list[object]], options: dict[str, object], what: str) -> None:
     with pytest.raises(InputError, match=what):
         read_readings(pl.DataFrame(columns), **options)  # type: ignore[arg-type]
+
+
+def test_all_columns_of_numbers_are_watched_together_and_named() -> None:
+    columns = {"": [0, 1, 2], "ts": ["2024-01-01", "2024-01-02", "2024-01-03"], "s1": [1.5, None, 2], "s2": [3, 4, 5]}
+    (series,) = read_readings(pl.DataFrame({**columns, "state": ["a", "b", "a"], "plant_id": [7, 7, 7]}))
+    assert series.variables == ("s1", "s2")
+    assert np.isnan(series.values[1, 0])
+    assert series.notes[0] == "values are those of 's1', 's2', watched together; --set values=COLUMN,... names them"
+    assert series.notes[1] == "not read: 'plant_id', '', 'state'"
+    assert series.notes[-1] == "column 's1': 1 cell empty; the others of such rows are judged alone"
+
+
+def test_a_later_table_is_read_by_the_columns_of_an_earlier_one() -> None:
+    frame = pl.DataFrame({"ds": [1, 2], "a": [1.0, 2.0], "b": pl.Series([None, None], dtype=pl.Float64), "c": [5, 6]})
+    (series,) = read_readings(frame, before=("a", "b"))
+    assert series.variables == ("a", "b")
 
 
 def test_the_benchmark_is_read_with_its_windows(tmp_path: Path) -> None:

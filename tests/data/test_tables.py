@@ -184,7 +184,7 @@ FAR_TIMES = {
     "most rows close together": (
         "ds,y\n2019-12-31,1\n2020-01-31,1\n2020-02-29,1\n2020-03-31,1\n"
         "2020-03-31 00:00:00.000001,2\n2020-03-31 00:00:00.000002,2\n",
-        "most often 1us apart; with one at every 1us there would be 7,862,400,000,003 in place of 6; give rows",
+        "most often 1us apart; with one at every 1us there would be 7,862,400,000,003 in place of 6; --set every=",
     ),
     "the ends of 64 bits": (
         "ds,y\n-9223372036854775808,1\n9223372036854775807,2\n",

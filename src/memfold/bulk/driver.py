@@ -92,7 +92,7 @@ def predict_files(
             if any(p.name == "id" for p in parameters_of(kind)) and len(units) > 1:
                 parameters = config.get("parameters", {})
                 default = next(p.default for p in parameters_of(kind) if p.name == "id")
-                names = SeriesNames(parameters.get("id", default), parameters.get("encoding"))
+                names = SeriesNames(parameters.get("id", default), parameters.get("encoding"), parameters.get("sheet"))
                 _refuse_split_series(executor, units, names)
             work = Scoring(str(model.absolute()), fingerprint_of(model), str(out.absolute()), options)
             return _score(executor, units, work, manifest, strict)

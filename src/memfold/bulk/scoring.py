@@ -162,10 +162,12 @@ class SeriesNames:
     Attributes:
         column: that holds them.
         encoding: of text files; None finds it.
+        sheet: of workbooks; None takes the only one that holds anything.
     """
 
     column: str
     encoding: str | None = None
+    sheet: str | None = None
 
     def __call__(self, unit: Unit) -> Sequence[str]:
         """The names; none where the file has no such column, or cannot be read, which the scoring will say."""
@@ -179,7 +181,7 @@ class SeriesNames:
                     names = pl.read_parquet(file, columns=[self.column])[self.column]
             else:
                 with redirect_stderr(io.StringIO()):
-                    frame = read_table(unit.path, self.encoding).frame
+                    frame = read_table(unit.path, self.encoding, sheet=self.sheet).frame
                 if self.column not in frame.columns:
                     return ()
                 names = frame[self.column]

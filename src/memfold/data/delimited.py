@@ -15,7 +15,18 @@ import polars as pl
 
 from memfold.errors import InputError
 
-__all__ = ["MISSING", "Column", "Table", "called", "decoded", "read_delimited", "unpacked"]
+__all__ = [
+    "MISSING",
+    "SAMPLE",
+    "Column",
+    "Table",
+    "called",
+    "counted",
+    "decoded",
+    "read_delimited",
+    "refuse_twice",
+    "unpacked",
+]
 
 MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"]
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes", " ": "spaces"}
@@ -122,11 +133,11 @@ def read_delimited(
     if dialect.before:
         named = ", ".join(repr(line[:40]) for line in dialect.before[:_NAMED])
         more = ", ..." if len(dialect.before) > _NAMED else ""
-        notes.append(f"{_counted(len(dialect.before), 'line')} before the header left out: {named}{more}")
+        notes.append(f"{counted(len(dialect.before), 'line')} before the header left out: {named}{more}")
     titles, frame, rows = _parsed(path, content, dialect, missing, header)
     empty = frame.select(pl.all_horizontal(pl.all().is_null())).to_series()
     if empty.any() and frame.width > 1:  # in a single column an empty line is an empty value
-        notes.append(f"{_counted(int(empty.sum()), 'empty row')} left out")
+        notes.append(f"{counted(int(empty.sum()), 'empty row')} left out")
         frame, rows = frame.filter(~empty), rows.filter(~empty)
     unnamed = [
         c for c, given in zip(frame.columns, titles, strict=True) if not given and frame[c].null_count() == frame.height
@@ -367,7 +378,7 @@ def _parsed(
     if dialect.separator == " " and with_header:
         lines = [line.split() for line in content.split("\n") if line.strip()]
         header, body = lines[0], lines[1:]
-        _refuse_twice(path, header)
+        refuse_twice(path, header)
         wrong = next((n for n, fields in enumerate(body, 2 + skipped) if len(fields) != len(header)), None)
         if wrong is not None:
             raise InputError(f"{path}: row {wrong}: not {len(header)} fields separated by spaces, as the header has")
@@ -375,7 +386,7 @@ def _parsed(
         return header, frame, pl.int_range(2 + skipped, 2 + skipped + frame.height, eager=True)
     header = next(_reader(io.StringIO(content), dialect.separator, dialect.quoted))
     header = [name.strip() for name in header] if with_header else [""] * len(header)
-    _refuse_twice(path, header)
+    refuse_twice(path, header)
     options = {
         "infer_schema": False,
         "separator": dialect.separator,
@@ -410,7 +421,8 @@ def _unlike(header: Sequence[str]) -> list[str]:
     return [name or f"column {place}" for place, name in enumerate(header, 1)]
 
 
-def _refuse_twice(path: Path, header: Sequence[str]) -> None:
+def refuse_twice(path: Path, header: Sequence[str]) -> None:
+    """Refuse a header in which a column's name stands twice."""
     twice = [name for name, count in Counter(header).items() if name and count > 1]
     if twice:
         raise InputError(f"{path}: the header has the column {twice[0]!r} twice; give each its own name")
@@ -426,5 +438,10 @@ def _refuse_longer(path: Path, content: str, dialect: _Dialect, header: Sequence
         raise InputError(f"{path}: not readable as CSV ({error})") from None
 
 
-def _counted(count: int, what: str) -> str:
+def counted(count: int, what: str) -> str:
+    """So many of something.
+
+    >>> counted(1, "row"), counted(2, "row")
+    ('1 row', '2 rows')
+    """
     return f"{count} {what}" if count == 1 else f"{count} {what}s"

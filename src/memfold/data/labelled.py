@@ -134,7 +134,13 @@ def joined(parts: Sequence[LabelledTexts]) -> LabelledTexts:
 
 
 def read_labelled(
-    source: Any, *, text: str | None = None, label: str | None = None, encoding: str | None = None, labels: bool = True
+    source: Any,
+    *,
+    text: str | None = None,
+    label: str | None = None,
+    encoding: str | None = None,
+    sheet: str | None = None,
+    labels: bool = True,
 ) -> LabelledTexts:
     """Read texts with their labels.
 
@@ -144,6 +150,7 @@ def read_labelled(
         text: column with the texts; None looks for a common name, then for the only one that holds texts.
         label: column with the labels; None looks for a common name, then for the only one with few different values.
         encoding: of a file; None finds it.
+        sheet: of a workbook; None takes the only one that holds anything.
         labels: whether they are needed. Rows without a text or a label are then left out, and their number is said on
             standard error; else every row is kept, an empty text being "", and no label is read.
 
@@ -158,7 +165,7 @@ def read_labelled(
         return source
     if (plain := _plain_texts(source, encoding, labels, text)) is not None:
         return plain
-    table, worded, answered = _with_columns(source, text, label, encoding, labels)
+    table, worded, answered = _with_columns(source, text, label, encoding, sheet, labels)
     for note in table.notes:
         say(f"{table.name}: {note}")
     texts = _texts_in(table.column(worded))
@@ -241,10 +248,10 @@ def _order(label: str) -> tuple[float, str]:
 
 
 def _with_columns(
-    source: Any, text: str | None, label: str | None, encoding: str | None, labels: bool
+    source: Any, text: str | None, label: str | None, encoding: str | None, sheet: str | None, labels: bool
 ) -> tuple[Table, str, str | None]:
     """A table, its column with the texts and, where labels are wanted, that with them; the notes name them."""
-    table = read_table(source, encoding, missing=())
+    table = read_table(source, encoding, sheet=sheet, missing=())
     if table.frame.height == 0:
         raise InputError(f"{table.name}: holds no rows")
     answered = choose(table, label, "label", LABEL_NAMES, _holds_labels) if labels else None
@@ -252,7 +259,7 @@ def _with_columns(
     notes = list(table.notes)
     if table.separator and _is_example(table, worded, answered):
         columns = table.frame.columns
-        table = read_table(source, encoding, missing=(), header=False)
+        table = read_table(source, encoding, sheet=sheet, missing=(), header=False)
         worded = table.frame.columns[columns.index(worded)]
         answered = None if answered is None else table.frame.columns[columns.index(answered)]
         notes.append("the first row is taken for an example, as no row names the columns")

@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 HELD_OUT = 1000  # sentences, or a tenth where there are fewer
-TABLES = (".tsv", ".tab", ".csv", ".json", ".jsonl", ".ndjson", ".parquet")
+TABLES = (".tsv", ".tab", ".csv", ".json", ".jsonl", ".ndjson", ".parquet", ".xlsx", ".xlsm")
 # Names of columns with sentences: by language, or by what they are for.
 NAMES = frozenset(
     re.findall(
@@ -95,7 +95,11 @@ class ParallelText:
 
 
 def read_parallel(
-    paths: Sequence[str | Path], source: str | None = None, target: str | None = None, encoding: str | None = None
+    paths: Sequence[str | Path],
+    source: str | None = None,
+    target: str | None = None,
+    encoding: str | None = None,
+    sheet: str | None = None,
 ) -> ParallelText:
     """Read two files, a sentence a line, or tables with a column of sentences and one of translations.
 
@@ -105,6 +109,7 @@ def read_parallel(
         paths: the source's file and the translations', or one table or several.
         source, target: the table's columns; when None, the two that hold sentences.
         encoding: of text files; None finds it.
+        sheet: of workbooks; None takes the only one that holds anything.
 
     Raises:
         InputError: naming file and line: unequal numbers of lines, bytes that are no text, a column that is not there,
@@ -121,7 +126,7 @@ def read_parallel(
     parts, broken = [], []
     for path in paths:
         try:
-            parts.append(pairs_of_table(path, source, target, encoding))
+            parts.append(pairs_of_table(path, source, target, encoding, sheet))
         except InputError as error:
             broken.append(str(error))
     if broken and len(paths) == 1:
@@ -135,10 +140,14 @@ def read_parallel(
 
 
 def pairs_of_table(
-    data: Any, source: str | None = None, target: str | None = None, encoding: str | None = None
+    data: Any,
+    source: str | None = None,
+    target: str | None = None,
+    encoding: str | None = None,
+    sheet: str | None = None,
 ) -> ParallelText:
     """The pairs in a table: a file or a data frame; as `read_parallel` takes its columns."""
-    table = _table(data, source, target, encoding)
+    table = _table(data, source, target, encoding, sheet)
     for note in table.notes:
         say(f"{table.name}: {note}")
     left, right = _columns(table, source, target)
@@ -170,13 +179,15 @@ def pairs_of_texts(pairs: Sequence[Any]) -> ParallelText:
     return text
 
 
-def sentences_of_table(data: Any, source: str | None = None, encoding: str | None = None) -> tuple[Table, str]:
+def sentences_of_table(
+    data: Any, source: str | None = None, encoding: str | None = None, sheet: str | None = None
+) -> tuple[Table, str]:
     """A table, and its column with the sentences to translate.
 
     Raises:
         InputError: it cannot be read, or which column holds them is not certain.
     """
-    table = _table(data, source, None, encoding)
+    table = _table(data, source, None, encoding, sheet)
     columns = table.frame.columns
     if source in columns or len(columns) == 1:
         return table, source if source in columns else columns[0]
@@ -219,10 +230,11 @@ def _checked(text: ParallelText, name: str) -> ParallelText:
 # -- which columns hold the sentences ------------------------------------------------------------------------
 
 
-def _table(data: Any, source: str | None, target: str | None, encoding: str | None) -> Table:
+def _table(data: Any, source: str | None, target: str | None, encoding: str | None, sheet: str | None) -> Table:
     """A table, whose first row names the columns or is a pair like the others."""
-    if not isinstance(data, str | Path) or {s.lower() for s in Path(data).suffixes} & {".json", ".jsonl", ".parquet"}:
-        return read_table(data, encoding, missing=())
+    named = {".json", ".jsonl", ".parquet", ".xlsx", ".xlsm"}  # kinds whose columns have names
+    if not isinstance(data, str | Path) or {s.lower() for s in Path(data).suffixes} & named:
+        return read_table(data, encoding, sheet=sheet, missing=())
     content, _ = decoded(unpacked(Path(data)), str(data), encoding)
     lines = [line for line in content.split("\n", _SAMPLE)[:_SAMPLE] if line.strip()]
     tabs = 10 * sum("\t" in line for line in lines) > 9 * len(lines)  # a sentence has commas too

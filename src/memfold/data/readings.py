@@ -1,7 +1,7 @@
 """Readings of sensors and counters: rows of a time and one or more values, at any intervals, perhaps with labels."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 
 from memfold.data.columns import VALUE_NAMES, by_name, choose, holds_numbers, holds_times
 from memfold.data.datasets import find
+from memfold.data.delimited import Table, counted
 from memfold.data.numbers import Decimal, read_numbers
 from memfold.data.sources import read_table
 from memfold.data.tables import TIME, in_order, names_in, refuse_null
 from memfold.data.times import read_times
+from memfold.data.wide import is_counter, number_columns
 from memfold.data.written import AS_THEY_ARE, TIME_NAMES, Times
 from memfold.errors import InputError
 
@@ -35,7 +37,7 @@ class Readings:
         name: of the series.
         times: seconds since 1970 where they are dates, else the numbers given, (N,).
         dates: whether they are dates.
-        values: (N, V).
+        values: (N, V), NaN where a cell is missing.
         variables: their names.
         windows: first and last row of every labelled anomaly, in order; None without labels.
         rows: the place of each in the table that it was read from, (N,).
@@ -83,19 +85,23 @@ def read_readings(
     dates: str | None = None,
     decimal: Decimal | None = None,
     encoding: str | None = None,
+    sheet: str | None = None,
     plain: bool = False,
+    before: Sequence[str] = (),
 ) -> list[Readings]:
     """Read series of readings.
 
     Args:
         source: what `memfold.data.sources.read_table` takes: a path, or a data frame.
         time: column with dates or integers; None looks for ds, timestamp, time ..., then for one that holds dates.
-        values: columns with the values; none looks for y or value, then for the only other column of numbers.
+        values: columns with the values; none looks for y or value, then takes all other columns of numbers.
         label: column that is 1 in an anomaly and 0 elsewhere; None looks for label, anomaly ...
         id: column with the series' names; a table without it holds one series.
         dates, plain: as `memfold.data.times.read_times` takes them.
         decimal: as `memfold.data.numbers.read_numbers` takes it.
+        before: the columns that were read of an earlier table, which are taken where all of them are there.
         encoding: of a text file; None finds it.
+        sheet: of a workbook; None takes the only one that holds anything.
 
     Raises:
         InputError: naming file, row and column of what cannot be read.
@@ -104,14 +110,18 @@ def read_readings(
     >>> read_readings(table)[0].windows
     ((2, 2),)
     """
-    raw = read_table(source, encoding)
+    raw = read_table(source, encoding, sheet=sheet)
     if raw.frame.height == 0:
         raise InputError(f"{raw.name}: holds no rows")
     named = {id, label or by_name(raw.frame.columns, LABEL_NAMES) or id, *values}
     time = choose(raw, time, "time", TIME_NAMES, holds_times, named)
     columns = tuple(choose(raw, column, "values", ()) for column in values)
+    notes = list(raw.notes)
+    if not columns and before and set(before) <= set(raw.frame.columns):
+        columns = tuple(before)
     if not columns:
-        columns = (choose(raw, None, "values", VALUE_NAMES, holds_numbers, {*named, time}),)
+        columns, said = _variables(raw, {*named, time})
+        notes += said
     if label is not None:
         choose(raw, label, "label", ())
     label = label or by_name(raw.frame.columns, LABEL_NAMES)
@@ -119,15 +129,15 @@ def read_readings(
     names = names_in(raw.column(id)) if id in raw.frame.columns else pl.Series([Path(raw.name).stem] * height)
     refuse_null(raw.column(time))
     times, written = read_times(raw.column(time), dates, plain=plain)
-    notes = [*raw.notes, *([written.note] if written.note else [])]
+    notes += [written.note] if written.note else []
     read = {ID: names, TIME: times}
     for k, column in enumerate(columns):
         read[f"v{k}"], note = read_numbers(raw.column(column), decimal)
         notes += [note] if note else []
-        if read[f"v{k}"].null_count():
-            place = read[f"v{k}"].is_null().arg_max()
-            assert place is not None
-            raise InputError(f"{raw.column(column).cell(place)}: empty; leave such rows out")
+        if empty := read[f"v{k}"].null_count():
+            if empty == height and not before:
+                raise InputError(f"{raw.name}: column {column!r} holds no value")
+            notes.append(f"column {column!r}: {counted(empty, 'cell')} empty; the others of such rows are judged alone")
     if label:
         read["label"] = read_numbers(raw.column(label))[0].fill_null(0.0)
     frame = pl.DataFrame([column.alias(title) for title, column in read.items()]).with_row_index("row")
@@ -140,11 +150,32 @@ def read_readings(
         frame.with_columns(seconds).sort(TIME, maintain_order=True).group_by(ID, maintain_order=True)
     ):
         marked = _runs(part["label"].to_numpy() > 0) if label else None
-        matrix = part.select(f"v{k}" for k in range(len(columns))).to_numpy()
+        matrix = part.select(pl.col(f"v{k}").fill_null(float("nan")) for k in range(len(columns))).to_numpy()
         rows = part["row"].to_numpy().astype(np.int64)
         moments = part[TIME].to_numpy()
         result.append(Readings(str(series), moments, is_dates, matrix, columns, marked, rows, written, tuple(notes)))
     return result
+
+
+def _variables(raw: Table, taken: Collection[str]) -> tuple[tuple[str, ...], list[str]]:
+    """The columns with values where none is named, and what is to be said of that.
+
+    Raises:
+        InputError: there is none.
+    """
+    columns, others = number_columns(raw, taken)
+    ids = [c for c in columns if c.lower() == "id" or c.lower().endswith(("_id", " id"))]
+    counts = [c for c in columns if c not in ids and is_counter(read_numbers(raw.column(c))[0], c)]
+    columns = [c for c in columns if c not in {*ids, *counts}]
+    if len(columns) < 2 or by_name(raw.frame.columns, VALUE_NAMES):
+        return (choose(raw, None, "values", VALUE_NAMES, holds_numbers, {*taken, *ids, *counts}),), []
+    notes = [
+        f"values are those of {', '.join(map(repr, columns))}, watched together; --set values=COLUMN,... names them"
+    ]
+    unread = [*ids, *counts, *(c for c in others if raw.frame[c].null_count() < raw.frame.height)]
+    notes += [f"not read: {', '.join(map(repr, unread))}"] if unread else []
+    notes += ["a column of names of series is --set id=COLUMN"] if ids else []
+    return tuple(columns), notes
 
 
 def load_nab(folder: Path | None = None) -> list[Readings]:

@@ -1,4 +1,5 @@
-"""Tables from wherever people have them: text files of any dialect, JSON, Parquet, data frames, several files."""
+"""Tables from wherever people have them: text files of any dialect, JSON, Parquet, workbooks, data frames, several
+files."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -8,13 +9,14 @@ from typing import Any
 import narwhals as nw
 import polars as pl
 
+from memfold.data.containers import looks_like_text
 from memfold.data.delimited import MISSING, Table, called, decoded, read_delimited, unpacked
+from memfold.data.workbooks import READ, UNREAD, is_zip, read_workbook
 from memfold.errors import InputError
 
 __all__ = ["read_table"]
 
 JSON_LINES = (".jsonl", ".ndjson")
-WORKBOOKS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
 _DEEPEST = 20  # objects in objects
 
 
@@ -22,6 +24,7 @@ def read_table(
     source: Any,
     encoding: str | None = None,
     *,
+    sheet: str | None = None,
     quoted: bool | None = None,
     missing: Sequence[str] = MISSING,
     header: bool = True,
@@ -30,10 +33,11 @@ def read_table(
     """Read the rows and columns of a source.
 
     Args:
-        source: path of a file -- .csv, .tsv, .txt and the like in any dialect, .jsonl, .json, .parquet; .gz is unpacked
-            --, several paths of files with the same columns, or a data frame that narwhals knows (pandas, Polars,
-            PyArrow ...), whose index is a column where it has a name or holds times.
+        source: path of a file -- .csv, .tsv, .txt and the like in any dialect, .jsonl, .json, .parquet, .xlsx; .gz is
+            unpacked --, several paths of files with the same columns, or a data frame that narwhals knows (pandas,
+            Polars, PyArrow ...), whose index is a column where it has a name or holds times.
         encoding: of a text file; None finds it.
+        sheet: of a workbook, as `read_workbook` takes it.
         quoted, missing, header, separator: of a text file, as `read_delimited` takes them.
 
     Raises:
@@ -43,7 +47,7 @@ def read_table(
         return source
     options: dict[str, Any] = {"quoted": quoted, "missing": missing, "header": header, "separator": separator}
     if isinstance(source, list | tuple):
-        return _joined([read_table(part, encoding, **options) for part in source])
+        return _joined([read_table(part, encoding, sheet=sheet, **options) for part in source])
     if not isinstance(source, str | Path):
         return _of_a_frame(source)
     path = Path(source)
@@ -56,8 +60,12 @@ def read_table(
     endings = {suffix.lower() for suffix in path.suffixes[-2:]}
     if ".parquet" in endings:
         return _parquet(path)
-    if endings & set(WORKBOOKS):
-        raise InputError(f"{path}: a workbook; save the sheet as CSV (UTF-8) and give that file")
+    with path.open("rb") as file:
+        head = file.read(8)
+    if endings & set(READ) or is_zip(head):
+        return read_workbook(path, sheet, missing=missing, header=header)
+    if endings & set(UNREAD) and (not looks_like_text(head) or head.lstrip().startswith(b"<")):
+        raise InputError(f"{path}: a workbook of another kind than .xlsx; save it as such, or the sheet as CSV (UTF-8)")
     if endings & {".json", *JSON_LINES}:
         content, known = decoded(unpacked(path), str(path), encoding)
         read = _json_lines if endings & set(JSON_LINES) or _holds_lines(content) else _json

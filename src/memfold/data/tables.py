@@ -1,8 +1,9 @@
-"""Long tables of series -- one row a series and a time -- from CSV, Parquet or any data frame, checked cell by cell."""
+"""Tables of series -- one row a series and a time -- from CSV, Parquet, workbooks or any data frame, checked cell by
+cell."""
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cached_property
@@ -14,10 +15,23 @@ import polars as pl
 from numpy.typing import NDArray
 
 from memfold.data.columns import VALUE_NAMES, choose, holds_numbers, holds_times
-from memfold.data.delimited import MISSING, Column, Table
+from memfold.data.delimited import MISSING, Column, Table, counted
 from memfold.data.numbers import Decimal, read_numbers
+from memfold.data.resampling import evenly_spaced, every_near
 from memfold.data.sources import read_table
 from memfold.data.times import ZONES, follow_clock, read_times
+from memfold.data.wide import as_long
+from memfold.data.workdays import (
+    NONE_OFF,
+    DaysOff,
+    days_between,
+    days_off,
+    holidays_of,
+    listed,
+    next_workdays,
+    step_of_weekdays,
+    weekdays_of,
+)
 from memfold.data.written import AS_THEY_ARE, TIME_NAMES, Times
 from memfold.errors import InputError
 
@@ -40,10 +54,11 @@ class SeriesTable:
     """Many series on a regular grid of times.
 
     Attributes:
-        frame: columns ``unique_id`` (text), ``ds`` (Datetime or Int64), ``y`` (Float64) and the covariates (Float64),
-            sorted by series and time. ``y`` is null only in a series' last rows, which then carry known covariates
-            ahead; NaN where a value is missing and was to be kept so.
-        step: the time between two rows: a Polars interval such as ``30m`` or ``1mo``, or ``1`` for integer times.
+        frame: columns ``unique_id`` (text), ``ds`` (Datetime or Int64), ``y`` (Float64) and the covariates (Float64,
+            or String of words), sorted by series and time. ``y`` is null only in a series' last rows, which then carry
+            known covariates ahead; NaN where a value is missing and was to be kept so.
+        step: the time between two rows: a Polars interval such as ``30m`` or ``1mo``; ``1b`` from one workday to the
+            next, with a 1 or a 0 for each day of the week where these are not Monday to Friday; ``1`` for integers.
         covariates: names of the other columns.
         static: columns ``unique_id`` and those that are the same in all rows of a series, as text; a row a series.
         times: how the times were written.
@@ -52,6 +67,8 @@ class SeriesTable:
         name: of the file.
         target: what the column of values was called.
         month_ends: whether every time is on the last day of its month, and the step is of months or years.
+        off: the holidays that are known.
+        wide: whether the file has a column for each series.
     """
 
     frame: pl.DataFrame
@@ -64,6 +81,8 @@ class SeriesTable:
     name: str = ""
     target: str = TARGET
     month_ends: bool = False
+    off: DaysOff = NONE_OFF
+    wide: bool = False
 
     @cached_property
     def known(self) -> pl.DataFrame:
@@ -103,6 +122,10 @@ class SeriesTable:
     def times_after(self, rows: int) -> pl.DataFrame:
         """Columns ``unique_id`` and ``ds``: the next ``rows`` times of each series."""
         last = self.known.group_by(ID, maintain_order=True).agg(pl.col(TIME).last())
+        if (mask := weekdays_of(self.step)) is not None:
+            ahead_of = [next_workdays(day, rows, mask, self.off.closed_days) for day in last[TIME].to_numpy()]
+            moments = pl.Series(TIME, np.concatenate(ahead_of), dtype=pl.Datetime("us"))
+            return pl.DataFrame([last[ID].repeat_by(rows).explode(), moments])
         steps = pl.DataFrame({"k": np.arange(1, rows + 1)})
         grid = last.join(steps, how="cross")
         if grid.schema[TIME].is_integer():
@@ -123,6 +146,8 @@ def split_interval(step: str) -> tuple[int, str]:
     >>> split_interval("30m")
     (30, 'm')
     """
+    if weekdays_of(step) is not None:
+        return 1, "b"
     count = step.rstrip("abcdefghijklmnopqrstuvwxyz")
     return int(count), step[len(count) :]
 
@@ -139,8 +164,15 @@ def read_series(
     dates: str | None = None,
     decimal: Decimal | None = None,
     encoding: str | None = None,
+    sheet: str | None = None,
+    wide: bool | None = None,
+    every: str | None = None,
+    holidays: str | None = None,
+    step: str | None = None,
+    off: DaysOff | None = None,
+    words: Collection[str] | None = None,
 ) -> SeriesTable:
-    """Read a long table of series.
+    """Read a table of series.
 
     Args:
         source: what `memfold.data.sources.read_table` takes: a path, or a data frame (pandas, Polars, PyArrow ...).
@@ -149,11 +181,18 @@ def read_series(
         target: column with the values; None looks for y and value, then for the only other column of numbers.
         missing: what to do about a value or a row that is not there: stop and name it, interpolate linearly, or keep it
             as NaN.
-        covariates: further columns of numbers to read; None reads no other column.
+        covariates: further columns of numbers or words to read; None reads no other column.
         static: columns of numbers or texts that are the same in all rows of a series, where they are not empty.
         dates: as `memfold.data.times.read_times` takes it.
         decimal: as `memfold.data.numbers.read_numbers` takes it.
         encoding: of a text file; None finds it.
+        sheet: of a workbook; None takes the only one that holds anything.
+        wide: whether each column of numbers is a series; None looks, see `memfold.data.wide.as_long`.
+        every: the step to put uneven times on, see `memfold.data.resampling.evenly_spaced`.
+        holidays: whose are known ahead, and are no steps where the series have none on them; such as US, DE-BY, NYSE.
+        step: which there was before, where workdays were recognised or not; None looks.
+        off: the holidays as they were read before; in place of ``holidays``.
+        words: the covariates that hold words; None looks.
 
     Raises:
         InputError: naming file, row and column of what cannot be read.
@@ -164,13 +203,21 @@ def read_series(
     """
     if isinstance(source, SeriesTable):
         return source
-    raw = read_table(source, encoding)
+    raw = read_table(source, encoding, sheet=sheet)
     name, notes = raw.name, list(raw.notes)
     if raw.frame.height == 0:
         raise InputError(f"{name}: holds no rows")
     wanted = tuple(covariates or ())
     named = {c for c in (*wanted, *static, id) if c in raw.frame.columns}
     time = choose(raw, time, "time", TIME_NAMES, holds_times, named)
+    is_wide = False
+    if target is None and not (wanted or static or id in raw.frame.columns):
+        if long := as_long(raw, time, wide, decimal, ID, TARGET):
+            raw, said = long
+            is_wide, id, target = True, ID, TARGET
+            notes = [*raw.notes, *said]
+    elif wide:
+        raise InputError(f"{name}: --set wide=true reads every column as a series; leave out target, id and covariates")
     target = choose(raw, target, "target", VALUE_NAMES, holds_numbers, {*named, time})
     roles: dict[str, str] = {}
     others = (*((c, "covariates") for c in wanted), *((c, "static") for c in static))
@@ -194,8 +241,12 @@ def read_series(
     refuse_null(raw.column(time))
     times, how = read_times(raw.column(time), dates, even=_even(ids))
     read = {ID: ids, TIME: times}
-    for title, column in ((TARGET, target), *((c, c) for c in wanted)):
-        read[title], note = read_numbers(raw.column(column), decimal)
+    read[TARGET], note = read_numbers(raw.column(target), decimal)
+    notes += [note] if note else []
+    of_words = [c for c in wanted if (_are_words(raw.frame[c]) if words is None else c in words)]
+    for column in wanted:
+        at = raw.column(column)
+        read[column], note = read_words(at) if column in of_words else read_numbers(at, decimal)
         notes += [note] if note else []
     features = _static(pl.DataFrame([ids, *(raw.frame[c] for c in static)]), name) if static else None
     frame = pl.DataFrame([column.alias(title) for title, column in read.items()]).with_row_index("row")
@@ -203,13 +254,57 @@ def read_series(
         notes.append("rows that were not in the order of time were put into it")
     frame, how = _by_clock(frame, how)
     frame = frame.sort(ID, TIME)
+    forced = None
+    if every is not None:
+        numbers = [TARGET, *(c for c in wanted if c not in of_words)]
+        frame, forced, said = evenly_spaced(frame, every, numbers, of_words, name)
+        notes += said
     _refuse_duplicates(frame, raw)
-    step = _step(frame, name)
-    _refuse_far_times(frame, step, raw, time)
-    month_ends = _month_ends(frame[TIME], step)
-    frame = _fill(frame.drop("row"), step, month_ends, name, missing, wanted)
+    days = _days(frame) if forced is None and (step is None or weekdays_of(step)) else None
+    workdays = None if days is None else (step if step and weekdays_of(step) else step_of_weekdays(days))
+    its_step = forced or workdays or _step(frame, name)
+    mask = weekdays_of(its_step)
+    if off is None:
+        off = NONE_OFF if holidays is None else _holidays(frame, holidays, mask, name)
+        if off.country:
+            notes.append(_said_of(off, mask))
+    _refuse_far_times(frame, its_step, raw, time)
+    month_ends = _month_ends(frame[TIME], its_step)
+    grid = None
+    if mask is not None and days is not None:
+        grid, said = _workdays(days, mask, off, missing == "interpolate")
+        notes += said
+    rows = frame.height
+    how_missing = "interpolate" if every is not None and missing == "error" else missing
+    frame = _fill(frame.drop("row"), its_step, month_ends, name, how_missing, wanted, grid)
+    if every is not None and frame.height > rows:
+        filled = "left open" if missing == "keep" else "filled by straight lines"
+        notes.append(f"{counted(frame.height - rows, 'step')} without a reading {filled}")
     notes = [*([how.note] if how.note else []), *notes]
-    return SeriesTable(frame, step, wanted, features, how, (id, time), tuple(notes), name, target, month_ends)
+    titles = (id, time)
+    return SeriesTable(
+        frame, its_step, wanted, features, how, titles, tuple(notes), name, target, month_ends, off, is_wide
+    )
+
+
+def _are_words(column: pl.Series) -> bool:
+    """Whether a column holds words rather than numbers: less than half of its texts have a figure for a number."""
+    if column.dtype != pl.String:
+        return False
+    texts = column.drop_nulls().str.strip_chars().unique()
+    texts = texts.filter(texts != "")
+    return len(texts) > 0 and int(texts.str.contains(r"^[^\p{L}]*\d[^\p{L}]*$").sum()) < 0.5 * len(texts)
+
+
+def read_words(at: Column) -> tuple[pl.Series, str]:
+    """The words of a column, ``""`` where a cell is empty, and what is to be said of it."""
+    words = at.values.cast(pl.String).str.strip_chars().fill_null("")
+    truth = words.str.to_lowercase()
+    words = pl.select(pl.when(truth.is_in(["true", "false"])).then(truth).otherwise(words)).to_series()
+    empty = int((words == "").sum())
+    different = words.filter(words != "").n_unique()
+    note = f"{at.short}: {counted(different, 'word')}" + (f", none in {counted(empty, 'row')}" if empty else "")
+    return words, note
 
 
 def in_order(frame: pl.DataFrame) -> bool:
@@ -392,7 +487,7 @@ def _refuse_far_times(frame: pl.DataFrame, step: str, raw: Table, title: str) ->
     if gap["gap"] / shortest < grid / 2:
         raise InputError(
             f"{raw.name}: column {title!r}: rows are most often {step} apart; with one at every {step} there would be "
-            f"{grid:,.0f} in place of {frame.height:,}; give rows that are evenly apart"
+            f"{grid:,.0f} in place of {frame.height:,}; --set every={_suggested(frame)} puts them on even times"
         )
     odd, other, row = gap[TIME], gap["before"], gap["row"]
     if gap["earlier"] < gap["rows"] - gap["earlier"]:
@@ -409,6 +504,7 @@ def _least_length(step: str) -> float:
         return float(step)
     count, unit = split_interval(step)
     seconds = {"us": 1e-6, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800, "mo": 28 * 86_400, "y": 365 * 86_400}
+    seconds["b"] = seconds["d"]
     return count * seconds[unit] * 1e6
 
 
@@ -430,27 +526,96 @@ def _month_ends(times: pl.Series, step: str) -> bool:
     return bool((times == times.dt.month_end()).all())
 
 
+def _days(frame: pl.DataFrame) -> NDArray[np.datetime64] | None:
+    """The days with a row in any series, rising; None where a series has more than one in a day, or no dates."""
+    if frame.schema[TIME].is_integer():
+        return None
+    days = frame.select(ID, pl.col(TIME).dt.date().alias("day"))
+    if days.is_duplicated().any() or frame[TIME].dt.time().n_unique() > 1:
+        return None
+    return days["day"].unique().sort().to_numpy().astype("datetime64[D]")
+
+
+def _holidays(frame: pl.DataFrame, country: str, mask: str | None, name: str) -> DaysOff:
+    if frame.schema[TIME].is_integer():
+        raise InputError(f"{name}: --set holidays={country} takes times that are dates")
+    days = frame[TIME].dt.date().unique().sort().to_numpy().astype("datetime64[D]")
+    return holidays_of(country, days, mask)
+
+
+def _said_of(off: DaysOff, mask: str | None) -> str:
+    """What is known of holidays, in words."""
+    closed = f"; {len(off.closed):,} of them are no steps, as the series have none on such days" if mask else ""
+    return f"holidays of {off.country}: {len(off.holidays):,} days up to {off.until}{closed}"
+
+
+def _workdays(
+    days: NDArray[np.datetime64], mask: str, off: DaysOff, fill: bool
+) -> tuple[NDArray[np.datetime64], list[str]]:
+    """The days that every series has a row on, and what is to be said of them.
+
+    Args:
+        days: with a row in any series.
+        fill: whether workdays on which there is none, but for holidays, are to be filled.
+    """
+    named = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+    never = [day for day, there in zip(named, mask, strict=True) if there == "0"]
+    notes = [f"no row on any {', '.join(never[:-1])}{' or ' * (len(never) > 1)}{never[-1]}: steps are workdays"]
+    every = days_between(days[0], days[-1])
+    work = every[np.is_busday(every, mask)]
+    missing = days_off(days, mask)
+    open_days = np.setdiff1d(work, np.setdiff1d(off.closed_days, days))
+    if missing is None or fill:
+        return np.union1d(open_days, days), notes
+    without = np.setdiff1d(missing, off.holiday_days)
+    if len(without):
+        days_of = "a day" if len(without) == 1 else "days"
+        notes.append(
+            f"{counted(len(without), 'workday')} without a row taken for {days_of} off: {listed(without)}; "
+            "--set missing=interpolate fills them"
+        )
+        if not off.country:
+            notes[-1] += ", --set holidays=US (a country) knows those ahead"
+    return days, notes
+
+
 def _fill(
-    frame: pl.DataFrame, step: str, month_ends: bool, name: str, missing: str, covariates: Sequence[str]
+    frame: pl.DataFrame,
+    step: str,
+    month_ends: bool,
+    name: str,
+    missing: str,
+    covariates: Sequence[str],
+    days: NDArray[np.datetime64] | None = None,
 ) -> pl.DataFrame:
-    """The frame on its whole grid; what is not there is interpolated or refused."""
+    """The frame on its whole grid; what is not there is interpolated or refused.
+
+    Args:
+        days: of the grid, where it is one of workdays.
+    """
     ends = frame.group_by(ID, maintain_order=True).agg(
         pl.col(TIME).first().alias("first"), pl.col(TIME).last().alias("last")
     )
-    if frame.schema[TIME].is_integer():
+    if days is not None:
+        clock = frame[TIME].dt.time()[0]
+        all_days = pl.DataFrame({TIME: pl.Series(days).cast(pl.Date).dt.combine(clock).cast(pl.Datetime("us"))})
+        within = pl.col(TIME).is_between("first", "last")
+        grid = ends.join(all_days, how="cross").filter(within).select(ID, TIME)
+    elif frame.schema[TIME].is_integer():
         times = pl.int_ranges("first", pl.col("last") + 1, int(step))
     elif month_ends:
         months = pl.datetime_ranges(pl.col("first").dt.month_start(), pl.col("last").dt.month_start(), step)
         times = months.list.eval(pl.element().dt.month_end())
     else:
         times = pl.datetime_ranges("first", "last", step)
-    grid = ends.select(ID, times.alias(TIME)).explode(TIME)
+    if days is None:
+        grid = ends.select(ID, times.alias(TIME)).explode(TIME)
     astray = frame.join(grid, on=[ID, TIME], how="anti")
     if astray.height:
         row = astray.row(0, named=True)
         raise InputError(
             f"{name}: series {row[ID]!r}: {row[TIME]} is not a multiple of {step} after its first row; rows are most "
-            f"often {step} apart: round the times to that, or leave out the rows in between"
+            f"often {step} apart: --set every={_suggested(frame)} puts them on even times, merging those that meet"
         )
     full = grid.join(frame, on=[ID, TIME], how="left", maintain_order="left")
     known = pl.col(TARGET).is_not_null()
@@ -460,7 +625,7 @@ def _fill(
         full = full.filter(pl.col(TARGET).forward_fill().over(ID).is_not_null())  # nothing before the first value
         return full.with_columns(
             pl.col(TARGET).interpolate().over(ID),
-            *(pl.col(c).interpolate().forward_fill().backward_fill().over(ID) for c in covariates),
+            *(_filled(frame, c).forward_fill().backward_fill().over(ID) for c in covariates),
         )
     if missing == "keep":
         full = full.filter(pl.col(TARGET).forward_fill().over(ID).is_not_null())
@@ -476,3 +641,15 @@ def _fill(
             row = holes.row(0, named=True)
             raise InputError(f"{name}: series {row[ID]!r} has no {column!r} at {row[TIME]}; {hint}")
     return full
+
+
+def _filled(frame: pl.DataFrame, column: str) -> pl.Expr:
+    """A covariate with straight lines over what is missing; words stay until there is another one."""
+    return pl.col(column) if frame.schema[column] == pl.String else pl.col(column).interpolate()
+
+
+def _suggested(frame: pl.DataFrame) -> str:
+    """A usual interval near to the middle one of all gaps, for a message."""
+    gaps = frame.sort(ID, TIME).select(pl.col(TIME).diff().over(ID).alias("gap"))["gap"].drop_nulls()
+    middle = gaps.sort()[len(gaps) // 2]
+    return every_near(middle)

@@ -4,6 +4,7 @@ A generator of characters writes, a classifier of texts says the class of what i
 readings that it was given, a forecaster over a window of a series.
 """
 
+import math
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -140,7 +141,10 @@ def detector_page(pipeline: Watching, folder: Path, text: str | None) -> dict[st
         name = read[0].name if read else ""
         points = [(reading.time, reading.values) for reading in read if reading.name == name]
     else:
-        points = list(zip(its.history[0].times, its.history[0].values, strict=True)) if its.history else []
+        points = list(its.history[0].points()) if its.history else []
+    points = [
+        (time, values) for time, values in points if not any(map(math.isnan, values))
+    ]  # the page shows whole rows
     if len(points) < 3:
         raise InputError("--text: three readings are the least" if text else f"{folder}: give it readings by --text")
     features = Features(its.size, its.history[0].day if its.history else 0)

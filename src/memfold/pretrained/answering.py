@@ -65,6 +65,10 @@ def forecast(
     dates: str | None = None,
     decimal: Decimal | None = None,
     encoding: str | None = None,
+    sheet: str | None = None,
+    wide: bool | None = None,
+    every: str | None = None,
+    holidays: str | None = None,
 ) -> Any:
     """Forecast series at once, by an LSTM that was trained on synthetic series and comes with memfold.
 
@@ -80,6 +84,11 @@ def forecast(
         dates: how dates are written: day-first, month-first or a format such as %d.%m.%Y.
         decimal: the sign before a fraction, "." or ",".
         encoding: of text files.
+        sheet: of a workbook; None takes the only one that holds anything.
+        wide: whether each column of numbers is a series; None looks whether they are one quantity of several things.
+        every: step to put uneven times on, such as 10m, 1h or 1d.
+        holidays: country, part of one or exchange, such as US, DE-BY or NYSE, on whose holidays a series of workdays
+            has no step where it had none before.
 
     Returns:
         A frame of the kind that was given: the name and the time of each step, called and written as they were;
@@ -95,6 +104,7 @@ def forecast(
     [1.0, 5.0, 3.0, 2.0]
     """
     reading = {"id": id, "time": time, "target": target, "dates": dates, "decimal": decimal, "encoding": encoding}
+    reading |= {"sheet": sheet, "wide": wide, "every": every, "holidays": holidays}
     forecasts = forecast_series(data, horizon, season, **reading)
     for note in forecasts.notes:
         say(note)
@@ -108,7 +118,9 @@ def forecast_series(data: Any, horizon: int, season: Sequence[int] | int | None 
         InputError: as `forecast` does.
     """
     checked_horizon(horizon)
-    raw = None if isinstance(data, SeriesTable) else read_table(data, reading.get("encoding"))
+    raw = (
+        None if isinstance(data, SeriesTable) else read_table(data, reading.get("encoding"), sheet=reading.get("sheet"))
+    )
     table = read_series(data if raw is None else raw, missing="keep", **reading)
     numbers = len(table.ids) * horizon * len(QUANTILES)
     if numbers > MOST_NUMBERS:
@@ -121,7 +133,8 @@ def forecast_series(data: Any, horizon: int, season: Sequence[int] | int | None 
     quantiles = InstantForecaster.bundled().quantiles(series, horizon, [seasons] * len(series))
     notes = [*(f"{table.name}: {note}" for note in table.notes), assumed]
     used = {*table.titles, table.target}
-    if unused := [column for column in (raw.frame.columns if raw else ()) if column not in used]:
+    columns = raw.frame.columns if raw and not table.wide else ()
+    if unused := [column for column in columns if column not in used]:
         notes.append(said("columns unused", columns=", ".join(map(repr, unused))))
     horizons = int((table.lengths // horizon).sum())
     if horizons >= WORTH_A_FIT:

@@ -5,7 +5,7 @@ import importlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar, get_type_hints
@@ -241,6 +241,8 @@ class Pipeline(ABC, Generic[S]):
         hints = get_type_hints(cls.settings_type)
         values = {}
         for field in fields(cls.settings_type):
+            if field.name not in known and field.default is not MISSING:
+                continue
             if field.name not in known:
                 raise InputError(f"{weights.where}: its config.json has no {field.name!r}")
             check(known[field.name], hints[field.name], field.name)

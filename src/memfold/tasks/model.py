@@ -844,7 +844,11 @@ class Task(ABC):
     @classmethod
     def fitted_types(cls) -> dict[str, Any]:
         """The types of what fitting finds besides the weights, by name in ``config.json``."""
-        return {field.name.rstrip("_"): field.type for field in fields(cls) if field.metadata.get("stored")}
+        stored = [field for field in fields(cls) if field.metadata.get("stored")]
+        return {
+            field.name.rstrip("_"): field.type if field.metadata["absent"] is None else NotRequired[field.type]
+            for field in stored
+        }
 
     def fitted_files(self) -> dict[str, bytes]:
         """Files of the encoder that are kept beside the weights, by a name in `ENCODERS`."""
@@ -997,8 +1001,12 @@ class Task(ABC):
         check(config.get("weights"), int | None, "weights")
         vars(task)["_weight_count"] = config.get("weights")
         task.restore_files(read_files(path, config))
-        for name, hint in cls.fitted_types().items():
-            setattr(task, f"{name}_", decode(config["fitted"][name], hint))
+        for field in fields(cls):
+            if not field.metadata.get("stored"):
+                continue
+            name = field.name.rstrip("_")
+            there = name in config["fitted"]
+            setattr(task, field.name, decode(config["fitted"][name], field.type) if there else field.metadata["absent"])
         task.check_restored()
         return task
 

@@ -161,13 +161,14 @@ def learning_rate(default: float, meaning: str = "peak learning rate", *, kw_onl
     return parameter(default, meaning, above=0, search=search, kw_only=kw_only)
 
 
-def fitted(*, stored: bool = True, init: Literal[False] = False) -> Any:
+def fitted(*, stored: bool = True, absent: Any = None, init: Literal[False] = False) -> Any:
     """A field of a task's class that fitting finds.
 
     Args:
         stored: whether it goes into the model's ``config.json``; its type says how it is written and checked there.
+        absent: what it is in a model that was saved before there was such an entry; None refuses one without it.
     """
-    return dataclasses.field(init=init, metadata={"stored": stored})
+    return dataclasses.field(init=init, metadata={"stored": stored, "absent": absent})
 
 
 def parameters_of(task: type) -> list[Parameter]:

@@ -118,7 +118,7 @@ def test_a_series_that_was_not_learnt_does_not_go_on_from_another(fitted: Anomal
     [
         ("2024-01-26 00:00:00", "line 1: 1 fields; expected ds,y"),
         ("2024-01-26 00:00:00,high", "line 1: no number for 'y'"),
-        ("2024-01-26 00:00:00,nan", "'y' is not a finite number"),
+        ("2024-01-26 00:00:00,inf", "'y' is not a finite number"),
         ("yesterday,4", "'yesterday' is not a date such as"),
         ('{"y": 4}', "line 1: no time; expected ds or timestamp"),
         ('{"y": 4', "not readable as JSON"),

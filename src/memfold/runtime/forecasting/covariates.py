@@ -21,14 +21,16 @@ class Calendar:
     day: bool = False
     week: bool = False
     year: bool = False
+    holidays: tuple[str, ...] = ()  # days, as ISO texts
 
     @property
     def size(self) -> int:
         """The number of features."""
-        return 2 * self.day + 7 * self.week + 2 * self.year
+        return 2 * self.day + 7 * self.week + 2 * self.year + 3 * bool(self.holidays)
 
     def features(self, times: NDArray[Any]) -> Array:
-        """Sine and cosine of the time of day and of the year, the day of the week as one of seven, (N, F).
+        """Sine and cosine of the time of day and of the year, the day of the week as one of seven, and whether the day,
+        the next one and the last one are holidays, (N, F).
 
         Args:
             times: of NumPy's datetime64, or integers of a calendar without cycles, (N,).
@@ -46,6 +48,9 @@ class Calendar:
         if self.year:
             ordinal = (days - times.astype("datetime64[Y]").astype("datetime64[D]")).astype(int) + 1
             columns += _circle(ordinal / 365.25)
+        if self.holidays:
+            free = np.array(self.holidays, "datetime64[D]")
+            columns += [np.isin(days + later, free).astype(np.float32) for later in (0, 1, -1)]
         return np.stack(columns, -1).astype(np.float32)
 
 
@@ -105,7 +110,9 @@ class Covariates:
     Attributes:
         past: columns known up to now.
         future: columns known ahead.
-        scaling: mean and standard deviation of each.
+        scaling: mean and standard deviation of each that holds numbers.
+        categories: the words of each that holds words, as seen in training, in order; each is a 1 in its place, and a
+            word that was not seen, or none, has no 1.
         static: columns that are the same in all rows of a series.
     """
 
@@ -114,26 +121,36 @@ class Covariates:
     future: tuple[str, ...] = ()
     scaling: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     static: tuple[StaticColumn, ...] = ()
+    categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def past_size(self) -> int:
+        """The number of features that are known up to now, the calendar's aside."""
+        return sum(map(self._width, self.past))
 
     @property
     def known_size(self) -> int:
         """The number of features that are known ahead."""
-        return self.calendar.size + len(self.future)
+        return self.calendar.size + sum(map(self._width, self.future))
 
     @property
     def static_size(self) -> int:
         """The number of features that are the same throughout a series."""
         return sum(column.size for column in self.static)
 
-    def past_features(self, columns: Mapping[str, NDArray[np.float64]], rows: int) -> Array:
+    def _width(self, name: str) -> int:
+        """The features of a column."""
+        return len(self.categories[name]) if name in self.categories else 1
+
+    def past_features(self, columns: Mapping[str, NDArray[Any]], rows: int) -> Array:
         """The covariates known up to now, (N, F_past).
 
         Args:
-            columns: of numbers by name, (N,); what is not there is NaN.
+            columns: of numbers by name, (N,), what is not there being NaN; of words, what is not there being None.
         """
         return self._scaled(columns, self.past, rows)
 
-    def known_features(self, times: NDArray[Any], columns: Mapping[str, NDArray[np.float64]]) -> Array:
+    def known_features(self, times: NDArray[Any], columns: Mapping[str, NDArray[Any]]) -> Array:
         """The calendar and the covariates known ahead, (N, F_known)."""
         return np.concatenate([self.calendar.features(times), self._scaled(columns, self.future, len(times))], -1)
 
@@ -142,9 +159,21 @@ class Covariates:
         parts = [column.features(columns[column.name], names) for column in self.static]
         return np.concatenate(parts, -1) if parts else np.zeros((len(names), 0), np.float32)
 
-    def _scaled(self, columns: Mapping[str, NDArray[np.float64]], names: Sequence[str], rows: int) -> Array:
-        parts = []
+    def unseen(self, columns: Mapping[str, Sequence[Any]]) -> dict[str, list[str]]:
+        """The words in columns that were not seen in training, by the column."""
+        result = {}
+        for name, words in self.categories.items():
+            if other := sorted(set(columns.get(name, ())) - {*words, "", None}):
+                result[name] = other
+        return result
+
+    def _scaled(self, columns: Mapping[str, NDArray[Any]], names: Sequence[str], rows: int) -> Array:
+        parts: list[NDArray[Any]] = []
         for name in names:
+            if name in self.categories:
+                words = np.array(columns[name], object)
+                parts += [(words == word).astype(np.float32) for word in self.categories[name]]
+                continue
             mean, deviation = self.scaling[name]
             values = columns[name]
             parts.append((np.where(np.isnan(values), mean, values) - mean) / deviation)

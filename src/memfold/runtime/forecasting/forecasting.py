@@ -1,6 +1,7 @@
 """A forecaster of series that answers without torch."""
 
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -9,11 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from memfold.data.workdays import NONE_OFF, DaysOff, next_workdays, weekdays_of
 from memfold.errors import InputError, shown
 from memfold.runtime.forecasting.blend import LINEAR, PRETRAINED, Answer, Blend, Parts
 from memfold.runtime.forecasting.classical import classical_names
 from memfold.runtime.forecasting.covariates import Covariates
 from memfold.runtime.forecasting.demand import TSB
+from memfold.runtime.forecasting.further import checked_levels, checked_steps, further, quantile_names, quantiles_at
 from memfold.runtime.forecasting.network import EnsembleForecasts
 from memfold.runtime.forecasting.parts import HISTORY, Quantiles, parts_at
 from memfold.runtime.forecasting.size import LEVELS, NetworkSize, linear_shape, patch_of
@@ -52,6 +55,7 @@ class ForecastSettings:
     id: str
     time: str | None
     target: str | None
+    off: DaysOff = NONE_OFF
 
     def __post_init__(self) -> None:
         least = min(self.horizon, self.context, self.hidden_size, self.num_layers, self.members)
@@ -64,8 +68,10 @@ class ForecastSettings:
             if unknown or ALONE not in shares or min(shares.values()) < 0 or not 0.99 < sum(shares.values()) < 1.01:
                 raise InputError(f"the shares are not those of parts that the model has: {shown(sorted(shares))}")
         covariates = self.covariates
-        if covariates.scaling.keys() != {*covariates.past, *covariates.future}:
-            raise InputError("the columns that are scaled are not the covariates")
+        named = [*covariates.scaling, *covariates.categories]
+        if sorted(named) != sorted({*covariates.past, *covariates.future}):
+            raise InputError("the columns that are scaled, and those of words, are not the covariates")
+        _ = self.off.closed_days, np.array(covariates.calendar.holidays, "datetime64[D]")  # which no text else is
         scales = [deviation for _, deviation in covariates.scaling.values()]
         if min([*scales, *(column.deviation for column in covariates.static)], default=1.0) <= 0:
             raise InputError("a column's deviation is not above 0")
@@ -79,7 +85,7 @@ class ForecastSettings:
             self.horizon,
             patch_of(self.seasons),
             self.seasons,
-            len(covariates.past),
+            covariates.past_size,
             covariates.known_size,
             LEVELS,
             self.hidden_size,
@@ -139,7 +145,27 @@ class Forecasting(Pipeline[ForecastSettings]):
         )
         return Answer(quantiles, mean, forecast)
 
-    def answer(self, given: Mapping[str, Sequence[Any]]) -> dict[str, NDArray[Any]]:
+    def reaching(self, data: SeriesArrays, horizon: int) -> tuple[Answer, Parts]:
+        """As `forecasts`, of so many steps.
+
+        Args:
+            data: with rows for whole horizons of the fit after every series.
+        """
+        if horizon == self.settings.horizon:
+            return self.forecasts(data)
+        return further(self.forecasts, data, horizon, self.settings.horizon)
+
+    def rows_ahead(self, horizon: int) -> int:
+        """The rows after a series that so many steps take: whole horizons of the fit."""
+        return -(-horizon // self.settings.horizon) * self.settings.horizon
+
+    def answer(
+        self,
+        given: Mapping[str, Sequence[Any]],
+        *,
+        horizon: int | None = None,
+        quantiles: Sequence[float] | None = None,
+    ) -> dict[str, NDArray[Any]]:
         """Forecast the steps that follow each series' last value.
 
         Args:
@@ -147,28 +173,31 @@ class Forecasting(Pipeline[ForecastSettings]):
                 apart; values (``y`` likewise); where there are several series, their names (``unique_id``); and the
                 covariates. Times are whole numbers, or dates as ISO texts, as Python's or as NumPy's. Rows of
                 covariates that are known ahead have no value: None or NaN.
+            horizon: steps; those of the fit when None. More are forecast from its own forecasts.
+            quantiles: levels between 0 and 1; nine from 0.1 to 0.9 when None.
 
         Returns:
             Columns ``unique_id``, ``ds``, ``forecast`` (the median; of demand that comes now and then the mean),
-            ``mean``, ``lo80`` and ``hi80``, and the quantiles ``q10`` to ``q90``.
+            ``mean``, ``lo80`` and ``hi80``, and the quantiles, such as ``q10`` to ``q90``.
 
         Raises:
             InputError: a column or a value is missing, or the times are not as far apart as those in training.
         """
-        series = self._series(given)
-        arrays = self._arrays(series)
-        answer, _ = self.forecasts(arrays)
-        horizon = self.settings.horizon
-        quantiles = answer.quantiles.reshape(-1, len(QUANTILES))
-        columns = {name: quantiles[:, place] for place, name in enumerate(QUANTILES)}
+        levels = checked_levels(quantiles)
+        steps = checked_steps(horizon, self.settings.horizon, 1)
+        series = self._series(given, steps)
+        checked_steps(steps, self.settings.horizon, len(series))
+        answer, parts = self.reaching(self._arrays(series, self.rows_ahead(steps)), steps)
+        outer = answer.quantiles[..., [0, -1]].reshape(-1, 2)
+        chosen = quantiles_at(answer.quantiles, levels, parts.counts).reshape(-1, len(levels))
         return {
-            NAME: np.repeat([one.name for one in series], horizon),
-            TIME: np.concatenate([one.times[one.known : one.known + horizon] for one in series]),
+            NAME: np.repeat([one.name for one in series], steps),
+            TIME: np.concatenate([one.times[one.known : one.known + steps] for one in series]),
             "forecast": answer.point.ravel(),
             "mean": answer.mean.ravel(),
-            "lo80": columns["q10"],
-            "hi80": columns["q90"],
-            **columns,
+            "lo80": outer[:, 0],
+            "hi80": outer[:, 1],
+            **dict(zip(quantile_names(levels), chosen.T, strict=True)),
         }
 
     def open(self) -> Session:
@@ -176,13 +205,20 @@ class Forecasting(Pipeline[ForecastSettings]):
 
     # -- columns as arrays -----------------------------------------------------------------------------------
 
-    def _series(self, given: Mapping[str, Sequence[Any]]) -> "list[_Series]":
-        """The series in columns, in the order of their names, each with its times ahead."""
+    def _series(self, given: Mapping[str, Sequence[Any]], steps: int) -> "list[_Series]":
+        """The series in columns, in the order of their names, each with its times ahead, ``steps`` of which are asked
+        for."""
         its = self.settings
         times = _times(_column(given, its.time or TIME, TIME), self.integer_times)
         values = _numbers(_column(given, its.target or VALUE, VALUE), VALUE)
         wanted = [*its.covariates.past, *its.covariates.future]
-        columns = {name: _numbers(_column(given, name), name) for name in wanted}
+        columns = {
+            name: (_words if name in its.covariates.categories else _numbers)(_column(given, name), name)
+            for name in wanted
+        }
+        for column, words in its.covariates.unseen({name: of.tolist() for name, of in columns.items()}).items():
+            which = ", ".join(map(shown, words[:3]))
+            warnings.warn(f"column {column!r}: {which} not seen in the fit; as none of its words", stacklevel=3)
         static = {column.name: list(_column(given, column.name)) for column in its.covariates.static}
         name = its.id if its.id in given else NAME
         names = [str(one) for one in given[name]] if name in given else [VALUE] * len(times)
@@ -190,13 +226,14 @@ class Forecasting(Pipeline[ForecastSettings]):
         if len(lengths) > 1 or not len(times):
             raise InputError(f"columns of {', '.join(map(str, sorted(lengths)))} rows, expected as many in each")
         month_ends = _month_ends(times)
+        days = np.unique(times.astype("datetime64[D]")) if weekdays_of(its.step) else None
         result = []
         for one in sorted(set(names)):
             rows = np.flatnonzero(np.array(names) == one)
             rows = rows[np.argsort(times[rows], kind="stable")]
             its_columns = {column: of[rows] for column, of in columns.items()}
             texts = {column: of[rows[0]] for column, of in static.items()}
-            result.append(self._with_ahead(one, times[rows], month_ends, values[rows], its_columns, texts))
+            result.append(self._with_ahead(one, times[rows], month_ends, days, values[rows], its_columns, texts, steps))
         return result
 
     def _with_ahead(
@@ -204,12 +241,14 @@ class Forecasting(Pipeline[ForecastSettings]):
         name: str,
         times: NDArray[Any],
         month_ends: bool,
+        days: NDArray[Any] | None,
         values: NDArray[np.float64],
         columns: dict[str, Any],
         static: dict[str, Any],
+        steps: int,
     ) -> "_Series":
-        """A series whose times go on to the horizon."""
-        horizon = self.settings.horizon
+        """A series whose times go on over the rows ahead; ``days`` are those of all series, of workdays."""
+        horizon = self.rows_ahead(steps)
         there = np.flatnonzero(~np.isnan(values))
         if not len(there):
             raise InputError(f"series {name!r} has no value")
@@ -217,28 +256,44 @@ class Forecasting(Pipeline[ForecastSettings]):
         if np.isnan(values[:known]).any():
             row = int(np.flatnonzero(np.isnan(values[:known]))[0])
             raise InputError(f"series {name!r} has no value at {times[row]}, which is before its last one")
-        expected = times_from(times[0], self.settings.step, known + horizon, month_ends=month_ends)
-        wrong = np.flatnonzero(times != expected[: len(times)]) if len(times) <= len(expected) else np.array([0])
-        if len(wrong):
+        if days is None:
+            expected = times_from(times[0], self.settings.step, known + horizon, month_ends=month_ends)
+        else:
+            expected = self._workdays(times[:known], days, horizon)
+        inside = min(len(times), len(expected))  # rows ahead may go further than is asked for
+        if (times[:inside] != expected[:inside]).any():
             raise InputError(
                 f"series {name!r}: its times are not {self.settings.step} apart, as those that the model was fitted to"
             )
         longer = {}
         for column, of in columns.items():
-            longer[column] = np.concatenate([of, np.full(len(expected) - len(of), np.nan)])
-            if column in self.settings.covariates.future and np.isnan(longer[column][known:]).any():
+            is_words = column in self.settings.covariates.categories
+            rest = np.full(len(expected) - inside, None if is_words else np.nan)
+            longer[column] = np.concatenate([of[:inside], rest])
+            asked = longer[column][known : known + steps]
+            missing = any(value is None or value != value for value in asked)
+            if column in self.settings.covariates.future and missing:
                 raise InputError(
-                    f"series {name!r} has no {column!r} for the {horizon} steps to forecast; a covariate known ahead "
+                    f"series {name!r} has no {column!r} for the {steps} steps to forecast; a covariate known ahead "
                     "must be given for them, in rows without a value"
                 )
         return _Series(name, expected, values[:known], longer, static)
 
-    def _arrays(self, series: "list[_Series]") -> SeriesArrays:
+    def _workdays(self, times: NDArray[Any], days: NDArray[Any], horizon: int) -> NDArray[Any]:
+        """The times that a series of workdays should have: on the days of all series, and those ahead."""
+        mask, clock = weekdays_of(self.settings.step), times[0] - times[0].astype("datetime64[D]")
+        assert mask is not None
+        its_days = days[(days >= times[0]) & (days <= times[-1])] if clock == 0 else times.astype("datetime64[D]")
+        its_days = its_days[np.is_busday(its_days, mask)]
+        ahead = next_workdays(times[-1], horizon, mask, self.settings.off.closed_days)
+        return np.concatenate([its_days.astype("datetime64[us]") + clock, ahead])
+
+    def _arrays(self, series: "list[_Series]", horizon: int) -> SeriesArrays:
         covariates = self.settings.covariates
         times = np.concatenate([one.times for one in series])
         wanted = [*covariates.past, *covariates.future]
         columns = {name: np.concatenate([one.columns[name] for one in series]) for name in wanted}
-        filled = [np.concatenate([one.values, np.zeros(self.settings.horizon)]) for one in series]
+        filled = [np.concatenate([one.values, np.zeros(horizon)]) for one in series]
         lengths = np.array([one.known for one in series])
         texts = {column.name: [one.static[column.name] for one in series] for column in covariates.static}
         return SeriesArrays(
@@ -246,7 +301,7 @@ class Forecasting(Pipeline[ForecastSettings]):
             covariates.past_features(columns, len(times)),
             covariates.known_features(times, columns),
             covariates.static_features(texts, [one.name for one in series]),
-            np.cumsum(lengths + self.settings.horizon) - lengths - self.settings.horizon,
+            np.cumsum(lengths + horizon) - lengths - horizon,
             lengths,
         )
 
@@ -270,7 +325,7 @@ class _Series:
     name: str
     times: NDArray[Any]
     values: NDArray[np.float64]
-    columns: dict[str, NDArray[np.float64]]
+    columns: dict[str, NDArray[Any]]
     static: dict[str, Any]
 
     @property
@@ -344,6 +399,12 @@ def _date(value: Any) -> datetime:
     if isinstance(value, date):
         return datetime(value.year, value.month, value.day)
     return datetime.fromisoformat(value).replace(tzinfo=None)
+
+
+def _words(column: Sequence[Any], name: str) -> NDArray[Any]:
+    """Texts; None where a row has none, which of rows ahead says that it is not known."""
+    words = [None if value is None or value != value else str(value).strip() for value in column]
+    return np.array(words, object)
 
 
 def _numbers(column: Sequence[Any], name: str) -> NDArray[np.float64]:

@@ -38,16 +38,18 @@ class ColdStream:
         """
         features, count = self.features, len(self.pasts)
         out = np.zeros(2 * count, np.float32)
-        if not features.scales[0].points:
+        begun = [v for v, scale in enumerate(features.scales) if scale.points]
+        if not begun:
             return out
-        for past, scale, last in zip(self.pasts, features.scales, features.last, strict=True):
-            past.values.append(scale.outwards(last))
+        for v in begun:
+            self.pasts[v].values.append(features.scales[v].outwards(features.last[v]))
         day = features.cycle if 1 < features.cycle <= SEEN else 1
         week = day * DAY_AND_WEEK if 1 < day <= SEEN // DAY_AND_WEEK else 1
-        series = [np.array(past.values) for past in self.pasts]
-        quantiles = InstantForecaster.bundled().quantiles(series, 1, [(day, week)] * count)[:, 0]  # (V, Q)
-        for v, scale in enumerate(features.scales):
-            low, centre, high = (scale.inwards(float(quantiles[v, q])) for q in (0, quantiles.shape[1] // 2, -1))
+        series = [np.array(self.pasts[v].values) for v in begun]
+        quantiles = InstantForecaster.bundled().quantiles(series, 1, [(day, week)] * len(begun))[:, 0]  # (V, Q)
+        for v, its in zip(begun, quantiles, strict=True):
+            scale = features.scales[v]
+            low, centre, high = (scale.inwards(float(its[q])) for q in (0, len(its) // 2, -1))
             out[v], out[count + v] = centre, np.log(max(high - low, LEAST) / INTERVAL)
         return out
 

@@ -103,11 +103,21 @@ class Features:
         return row
 
     def add(self, values: Sequence[float]) -> list[float]:
-        """Take a point's values; returns them inwards, in the scales that held before them."""
+        """Take a point's values, NaN where one is missing; returns them inwards, in the scales that held before them.
+
+        In the place of a missing value the last one goes on, and tomorrow the one of a day before.
+        """
         seen = [scale.inwards(value) for scale, value in zip(self.scales, values, strict=True)]
+        before = self.last
         for scale, value in zip(self.scales, values, strict=True):
-            scale.add(value)
-        self.last = [scale.inwards(value) for scale, value in zip(self.scales, values, strict=True)]
+            if value == value:
+                scale.add(value)
+        self.last = [
+            scale.inwards(value) if value == value else last
+            for scale, value, last in zip(self.scales, values, before, strict=True)
+        ]
         if self.cycle:
-            self.day.append(list(values))
+            full = len(self.day) == self.cycle
+            usual = self.day[0] if full else [scale.level for scale in self.scales]
+            self.day.append([value if value == value else at for value, at in zip(values, usual, strict=True)])
         return seen

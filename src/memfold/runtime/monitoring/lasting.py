@@ -55,8 +55,15 @@ class Lasting:
         self.fault = self.fault_alone = 0.0
 
     def add(self, values: Sequence[float], errors: Sequence[float]) -> float:
-        """Take a point into account; its own distance, the sum of the three logarithms."""
-        moved = [movement.add(value) for movement, value in zip(self.movements, values, strict=True)]
+        """Take a point into account; its own distance, the sum of the three logarithms.
+
+        Args:
+            values: of which one at least is there; NaN where one is missing.
+        """
+        moved = [
+            movement.add(value) if value == value else math.nan
+            for movement, value in zip(self.movements, values, strict=True)
+        ]
         nats = [math.log1p(d) for d in self.reference.add([values, errors, moved]).tolist()]
         self.nats.append((sum(nats), nats[1]))
         mean, alone = (sum(column) / len(self.nats) for column in zip(*self.nats, strict=True))

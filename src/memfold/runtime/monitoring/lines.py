@@ -65,7 +65,7 @@ class LineReader:
         self.lines += 1
         text = line.strip() if isinstance(line, str) else ""
         if isinstance(line, Mapping):
-            row = dict(line)
+            row = _flat(line)
         elif not text:
             return None
         elif text.startswith("{"):
@@ -85,9 +85,13 @@ class LineReader:
         if key is None:
             raise self._error(f"no time; expected {' or '.join(self.times)}")
         shown: dict[str, Any] = {self.id: name} if name else {}
+        if not any(variable in row for variable in self.variables):
+            raise self._error(f"no number for {self.variables[0]!r} in it")
         values = [self._number(row, variable) for variable in self.variables]
         shown[key] = row[key]
-        shown.update(zip(self.variables, values, strict=True))
+        shown.update(
+            (name, None if math.isnan(value) else value) for name, value in zip(self.variables, values, strict=True)
+        )
         return Reading(name, self._time(row[key]), values, shown)
 
     def _fields(self, text: str) -> tuple[list[str], str]:
@@ -103,14 +107,18 @@ class LineReader:
         except (ValueError, RecursionError) as error:
             reason = "objects in objects, too deep" if isinstance(error, RecursionError) else error
             raise self._error(f"not readable as JSON ({reason})") from None
-        return dict(row)
+        return _flat(dict(row))
 
     def _number(self, row: dict[str, Any], variable: str) -> float:
+        """A value; NaN where it is missing: not there, null, or a text that says so."""
+        given = row.get(variable)
+        if given is None or (isinstance(given, str) and given.strip() in _MISSING):
+            return math.nan
         try:
-            value = _float(row[variable])
-        except (KeyError, TypeError, ValueError, OverflowError):
+            value = _float(given)
+        except (TypeError, ValueError, OverflowError):
             raise self._error(f"no number for {variable!r} in it") from None
-        if not math.isfinite(value):
+        if math.isinf(value):
             raise self._error(f"{variable!r} is not a finite number")
         return value
 
@@ -167,6 +175,21 @@ class LineReader:
 
 
 _ISO = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d{1,6})?)?)?")
+_MISSING = frozenset(["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"])  # as in a table
+_DEEPEST = 20  # objects in objects
+
+
+def _flat(row: Mapping[str, Any], prefix: str = "", depth: int = 0) -> dict[str, Any]:
+    """The fields of an object, those of objects in it by names such as ``d.temp``."""
+    fields: dict[str, Any] = {}
+    for key, value in row.items():
+        if isinstance(value, Mapping) and depth < _DEEPEST:
+            fields |= _flat(value, f"{prefix}{key}.", depth + 1)
+        else:
+            fields[f"{prefix}{key}"] = value
+    return fields
+
+
 _NUMBER = re.compile(r"\s*[-+]?([\d.]+(e[-+]?\d+)?|nan|inf|infinity)\s*", re.IGNORECASE)
 
 

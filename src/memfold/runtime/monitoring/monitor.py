@@ -38,7 +38,7 @@ class Judgement:
         probability: that a point as unusual comes by chance, by those before it.
         reason: what is least usual: ``spike`` (the error), ``shift`` (the mean error), ``level`` (the value), ``shape``
             (the course of the last blocks), ``stuck``, ``gap`` (in the times) or ``joint`` (all variables together).
-        variable: the least probable one.
+        variable: the least probable one; -1 where no value is there.
         sigmas: how far it is from what was expected.
         expected, low, high: of every variable, and the band in which 80 % should lie.
     """
@@ -104,6 +104,8 @@ class Monitor:
     def judge(self, time: float, values: Sequence[float], outputs: NDArray[np.float32]) -> Judgement:
         """Judge the values at a time by what the network made of `features_at` of it, ``(2V,)``.
 
+        A value that is missing is NaN: the point is judged by the others, of which each is then one of fewer.
+
         Raises:
             InputError: a value whose square no float holds; nothing is changed then.
         """
@@ -115,22 +117,28 @@ class Monitor:
         expected: list[float] = []
         low: list[float] = []
         high: list[float] = []
-        least, reason, furthest, variable, alone = 1.0, "", -1.0, 0, 1.0
+        least, reason, furthest, variable, alone = 1.0, "", 0.0, -1, 1.0
+        there = [value == value for value in values]
         for v, scale in enumerate(features.scales):
             centre = out[v]
             sigma = math.exp(min(max(out[count + v], LEAST_LOG_SIGMA), MOST_LOG_SIGMA))
             for bounds, place in ((expected, centre), (low, centre - BAND * sigma), (high, centre + BAND * sigma)):
                 bounds.append(scale.outwards(place))
+            if not there[v]:
+                continue
             probability, why = self.variables[v].judge(values[v], values[v] - expected[v])
             alone = min(alone, self.variables[v].error_chance)
-            if probability < least or v == 0:
+            if probability < least or variable < 0:
                 least, reason, variable = probability, why, v
                 furthest = abs(scale.inwards(values[v]) - centre) / sigma
         # All of them together, and the time.
-        chances = {reason: min(1.0, least * count)}
-        distance = self.lasting.add(values, [one.mean_error for one in self.variables])
-        if self.lasting.reference.is_settled:  # of zeros before it any distance would be unheard of
-            chances["joint"] = self.joint_tail.judge(distance)
+        chances: dict[str, float] = {}
+        known = sum(there)
+        if known:
+            chances[reason] = min(1.0, least * known)
+            distance = self.lasting.add(values, [one.mean_error for one in self.variables])
+            if self.lasting.reference.is_settled:  # of zeros before it any distance would be unheard of
+                chances["joint"] = self.joint_tail.judge(distance)
         chances["gap"] = self.gaps.judge(time)
         reason = min(chances, key=chances.__getitem__)
         probability = chances[reason]
@@ -144,7 +152,7 @@ class Monitor:
             score,
             self.news(score),
             self.lasting.fault,
-            score_of(min(1.0, alone * count)),
+            score_of(min(1.0, alone * max(known, 1))),
             self.lasting.fault_alone,
             probability,
             reason,

@@ -44,17 +44,24 @@ class Reference:
         return self.points > SETTLED
 
     def add(self, groups: Sequence[Sequence[float]]) -> Array:
-        """Take a point's numbers (K, V) into account.
+        """Take a point's numbers (K, V) into account; those of a variable count as missing where the first is NaN.
+
+        In the place of a missing number stands what the others let expect, so that the distance is that of the others.
 
         Returns:
-            Its squared distance from the points before it over V, of every group (K,): about 1 for a usual one.
+            Its squared distance from the points before it over the variables that are there, of every group (K,): about
+            1 for a usual one.
         """
         away = np.asarray(groups) - self.mean  # (K, V)
-        variables = away.shape[1]
+        there = ~np.isnan(away[0])
+        variables = int(there.sum())
         distance, weight = np.zeros(len(away)), 1.0
-        if self.points >= SETTLED:
-            if (self.points - SETTLED) % RENEWED == 0:
-                self.inverse = self._inverse()
+        settled = self.points >= SETTLED
+        if settled and (self.points - SETTLED) % RENEWED == 0:
+            self.inverse = self._inverse()
+        if variables < len(there):
+            away = self._expected(away, there, settled)
+        if settled:
             squares = np.maximum((away * (self.inverse @ away[..., None])[..., 0]).sum(1), 0.0)
             distance = squares / variables
             weight = min(1.0, (DEGREES + variables) / (DEGREES + float(squares.max())))
@@ -65,6 +72,16 @@ class Reference:
         self.covariance += rate * away[..., None] * away[..., None, :]
         self.covariance *= 1 - rate
         return distance
+
+    def _expected(self, away: Array, there: NDArray[np.bool_], settled: bool) -> Array:
+        """Distances from the mean, with those in place of missing numbers that the others let expect: the conditional
+        mean of a Gaussian."""
+        filled = np.where(there, away, 0.0)
+        if settled:
+            among = self.inverse[:, ~there][:, :, ~there]  # (K, M, M)
+            others = self.inverse[:, ~there][:, :, there] @ filled[:, there, None]  # (K, M, 1)
+            filled[:, ~there] = -np.linalg.solve(among, others)[..., 0]
+        return filled
 
     def _inverse(self) -> Array:
         variances = np.diagonal(self.covariance, axis1=1, axis2=2)

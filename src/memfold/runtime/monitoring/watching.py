@@ -1,6 +1,7 @@
 """A detector of unusual readings that answers without torch."""
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -33,7 +34,12 @@ class History:
     name: str
     day: int
     times: list[float]
-    values: list[list[float]]
+    values: list[list[float | None]]  # None where one is missing
+
+    def points(self) -> Iterator[tuple[float, list[float]]]:
+        """Its times and values, NaN where one is missing."""
+        for time, values in zip(self.times, self.values, strict=True):
+            yield time, [math.nan if value is None else value for value in values]
 
 
 @dataclass(frozen=True)
@@ -133,11 +139,11 @@ class Watching(Pipeline[WatchSettings]):
     def follow_history(self, monitor: Monitor, history: History) -> None:
         """Have a monitor that has seen nothing see the end of what the model was trained on."""
         if self.learning is not None or self.network is not None:  # what steps has a state of its own
-            for time, values in zip(history.times, history.values, strict=True):
+            for time, values in history.points():
                 monitor.step(time, values)
             return
         if history.name not in self._after_history:
-            for time, values in zip(history.times, history.values, strict=True):
+            for time, values in history.points():
                 monitor.step(time, values)
             self._after_history[history.name] = packed(monitor, self.fingerprint)
         else:
@@ -146,16 +152,15 @@ class Watching(Pipeline[WatchSettings]):
     def said(self, judgement: Judgement) -> dict[str, Any]:
         """A judgement as a line of JSON has it."""
         variable = judgement.variable
+        of = judgement.expected, judgement.low, judgement.high
+        numbers = [None] * 4 if variable < 0 else [_short(judgement.sigmas), *(_short(each[variable]) for each in of)]
         return {
             "score": round(judgement.score, 4),
             "alarm": self.is_alarm(judgement),
             "reason": judgement.reason,
             "fault": round(judgement.fault, 4),
-            "variable": self.settings.variables[variable],
-            "sigmas": _short(judgement.sigmas),
-            "expected": _short(judgement.expected[variable]),
-            "lo80": _short(judgement.low[variable]),
-            "hi80": _short(judgement.high[variable]),
+            "variable": None if variable < 0 else self.settings.variables[variable],
+            **dict(zip(("sigmas", "expected", "lo80", "hi80"), numbers, strict=True)),
         }
 
 
@@ -181,8 +186,8 @@ class WatchSession(Session):
         """Judge a reading.
 
         Args:
-            given: a line of CSV or JSON, the object of such a line, or a time and the values; seconds since 1970 where
-                times are dates.
+            given: a line of CSV or JSON, the object of such a line, or a time and the values, NaN where one is missing;
+                seconds since 1970 where times are dates.
 
         Returns:
             What ``memfold stream`` prints of it; nothing for a header or an empty line.
@@ -202,7 +207,7 @@ class WatchSession(Session):
         if not isinstance(given, tuple):
             return self.lines.read(given)
         time, values = given
-        return Reading("", float(time), [float(value) for value in values], {})
+        return Reading("", float(time), [math.nan if value is None else float(value) for value in values], {})
 
     def monitor(self, name: str) -> Monitor:
         """The monitor of a series."""

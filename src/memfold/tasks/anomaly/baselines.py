@@ -15,7 +15,7 @@ def windowed_gaussian(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """How far each value lies in a Gaussian over the (at most 6400) values before it: 0.5 in the middle, 1 far out.
 
     Args:
-        values: (N, V); of several variables the most unusual one counts.
+        values: (N, V); of several variables the most unusual one counts, of missing ones (NaN) none.
 
     Returns:
         Scores, (N,); the first one is 0.
@@ -24,13 +24,17 @@ def windowed_gaussian(values: NDArray[np.float64]) -> NDArray[np.float64]:
     end = np.arange(1, len(values))
     end -= np.maximum(end - WINDOW, 0) % MOVED
     begin = np.maximum(end - WINDOW, 0)
-    for column in values.T:
+    for given in values.T:
+        there = ~np.isnan(given)
+        if not there.any():
+            continue
+        column = _held(given, there)
         shifted = column - column[0]  # for the sums' digits
         sums, squares = (np.concatenate([[0.0], np.cumsum(shifted**power)]) for power in (1, 2))
         mean = (sums[end] - sums[begin]) / (end - begin)
         deviation = np.sqrt(np.maximum((squares[end] - squares[begin]) / (end - begin) - mean**2, 0.0))
         away = np.abs(shifted[1:] - mean) / np.where(deviation > 0, deviation, LEAST_DEVIATION)
-        scores[1:] = np.maximum(scores[1:], ndtr(away))
+        scores[1:] = np.maximum(scores[1:], np.where(there[1:], ndtr(away), 0.0))
     return scores
 
 
@@ -44,6 +48,8 @@ def mahalanobis(values: NDArray[np.float64], warm_up: int) -> NDArray[np.float64
     Returns:
         Scores, (N,), ``d / (d + V)`` of the squared distance ``d``: 0 in the middle, 1 infinitely far out.
     """
+    # A value that is missing counts as the last one that is not.
+    values = np.stack([_held(column, ~np.isnan(column)) for column in values.T], 1)
     usual = values[:warm_up] if warm_up > 1 else values
     deviation = usual.std(0)
     unit = np.where(deviation > 0, deviation, LEAST_DEVIATION)
@@ -52,6 +58,16 @@ def mahalanobis(values: NDArray[np.float64], warm_up: int) -> NDArray[np.float64
     squares = np.einsum("nv,nv->n", z, np.linalg.solve(covariance, z.T).T)
     scores: NDArray[np.float64] = squares / (squares + count)
     return scores
+
+
+def _held(column: NDArray[np.float64], there: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """A column in which the last value is held where one is missing, and 0 stands where there is none."""
+    if there.all():
+        return column
+    if not there.any():
+        return np.zeros_like(column)
+    place = np.maximum.accumulate(np.where(there, np.arange(len(column)), -1))
+    return column[np.where(place < 0, there.argmax(), place)]
 
 
 def limit_of_distance(variables: int, chance: float) -> float:

@@ -29,7 +29,11 @@ def cold_nats(size: FeatureSize, train: Sequence[Readings], valid: Sequence[Read
             out = stream.step(x).tolist()
             actual = features.add(values)
             if place >= first and place:
-                nats += [_nats(actual[v] - out[v], out[size.variables + v]) for v in range(size.variables)]
+                nats += [
+                    _nats(actual[v] - out[v], out[size.variables + v])
+                    for v in range(size.variables)
+                    if actual[v] == actual[v]
+                ]
     return float(np.mean(nats)) if nats else math.inf
 
 

@@ -29,12 +29,13 @@ def event_table(events: Sequence[tuple[Readings, int, Judgement]], variables: Se
     for series, row, judgement in sorted(most, key=lambda event: (event[0].name, event[1])):
         v = judgement.variable
         name = f"{variables[v]} " if len(variables) > 1 else ""
+        there = v >= 0  # whether the row has any value
         table.add_row(
             series.name,
             time_text(series.times[row], series.dates),
-            f"{name}{series.values[row, v]:.4g}",
-            f"{judgement.expected[v]:.4g} ({judgement.low[v]:.4g} to {judgement.high[v]:.4g})",
-            f"{judgement.sigmas:.1f}",
+            f"{name}{series.values[row, v]:.4g}" if there else "",
+            f"{judgement.expected[v]:.4g} ({judgement.low[v]:.4g} to {judgement.high[v]:.4g})" if there else "",
+            f"{judgement.sigmas:.1f}" if there else "",
             said(f"reason {judgement.reason}"),
             f"{judgement.score:.3f}",
         )

@@ -60,10 +60,22 @@ class WindowBatch:
 def error_loss(model: Predictor, batch: WindowBatch) -> Tensor:
     """The mean negative log-likelihood of a t distribution, but for a constant and each window's first steps."""
     centre, log_sigma = model(batch.x)
+    missing = batch.target.isnan()
+    if missing.any():
+        return _error_of_known(centre, log_sigma, batch.target, ~missing)
     error = (batch.target - centre) * torch.exp(-log_sigma)  # (T, B, V)
     nats = log_sigma + (DEGREES + 1) / 2 * torch.log1p(error**2 / DEGREES)  # (T, B, V)
     loss: Tensor = nats[min(SETTLE, len(nats) - 1) :].mean()
     return loss
+
+
+def _error_of_known(centre: Tensor, log_sigma: Tensor, target: Tensor, known: Tensor) -> Tensor:
+    """The loss of the values that are not missing."""
+    error = (torch.where(known, target, centre.detach()) - centre) * torch.exp(-log_sigma)  # (T, B, V)
+    nats = log_sigma + (DEGREES + 1) / 2 * torch.log1p(error**2 / DEGREES)  # (T, B, V)
+    first = min(SETTLE, len(nats) - 1)
+    counted = torch.where(known, nats, 0.0)[first:].sum()
+    return counted / known[first:].sum().clamp(min=1)
 
 
 class AnomalyProblem(Problem):

@@ -105,13 +105,14 @@ class AnomalyDetector(Task):
         None, "column with dates or integers; when none, ds, timestamp, time, date ..., or the one that holds dates"
     )
     values: Sequence[str] = parameter(
-        (), "columns with the values; when none, y or value, or the only other one with numbers"
+        (), "columns with the values; when none, y or value, or all other ones with numbers, watched together"
     )
     dates: str | None = parameter(
         None, "how dates are written: day-first, month-first or a format such as %d.%m.%Y; none looks at them"
     )
     decimal: Literal[".", ","] | None = parameter(None, 'sign before a fraction, "." or ","; none looks at the numbers')
     encoding: str | None = parameter(None, "of text files; none looks at their bytes")
+    sheet: str | None = parameter(None, "of a workbook; when none, the only one that holds anything")
     label: str | None = parameter(
         None, "column that is 1 in an anomaly, to be scored with; none looks for label, anomaly ..."
     )
@@ -192,6 +193,8 @@ class AnomalyDetector(Task):
             dates=self.dates,
             decimal=self.decimal,
             encoding=self.encoding,
+            sheet=self.sheet,
+            before=getattr(self, "variables_", ()) if not self.values else (),
             plain=hasattr(self, "calendar_") and not self.calendar_,
         )
 
@@ -427,8 +430,8 @@ class AnomalyDetector(Task):
             "alarm": [self.is_alarm(j) for j in judged],
             "reason": [j.reason for j in judged],
             "fault": [j.fault for j in judged],
-            "variable": [self.variables_[j.variable] for j in judged],
-            "sigmas": [j.sigmas for j in judged],
+            "variable": [None if j.variable < 0 else self.variables_[j.variable] for j in judged],
+            "sigmas": [None if j.variable < 0 else j.sigmas for j in judged],
         }
         for k, name in enumerate(self.variables_):
             columns |= {f"expected_{name}": [j.expected[k] for j in judged]}
@@ -459,7 +462,7 @@ class AnomalyDetector(Task):
 
     def _predict_file(self, data: Any) -> pl.DataFrame:
         """Every row of one table judged, beside all that it holds."""
-        given = read_table(data, self.encoding)
+        given = read_table(data, self.encoding, sheet=self.sheet)
         examples = self.read(given)
         judged = _written(self.predict(examples), examples)
         places = np.concatenate([one.rows for one in examples if one.rows is not None])
@@ -585,7 +588,7 @@ class AnomalyDetector(Task):
             return series, self.warm_rows(series)
         before = np.array(known.times)
         if series.times[0] > before[-1]:
-            values = np.concatenate([np.array(known.values), series.values])
+            values = np.concatenate([np.array(known.values, np.float64), series.values])
             moved = series.windows and tuple((a + len(before), b + len(before)) for a, b in series.windows)
             whole = replace(series, times=np.concatenate([before, series.times]), values=values, windows=moved)
             return whole, len(before)
@@ -609,7 +612,8 @@ def _written(judged: pl.DataFrame, examples: Sequence[Readings]) -> pl.DataFrame
 
 def _history(series: Readings) -> History:
     last = slice(-REMEMBERED_POINTS, None)
-    return History(series.name, series.day, series.times[last].tolist(), series.values[last].tolist())
+    values = [[None if value != value else value for value in row] for row in series.values[last].tolist()]
+    return History(series.name, series.day, series.times[last].tolist(), values)
 
 
 def _scored(series: Sequence[Readings], scores: Sequence[Array], skipped: Sequence[int]) -> list[Scored]:

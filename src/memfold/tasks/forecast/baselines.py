@@ -9,6 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from memfold.data.tables import FROM_END, ID, TARGET, TIME, SeriesTable
+from memfold.data.workdays import weekdays_of
 from memfold.runtime.forecasting.decomposition import is_seasonal, seasonal_indices, seasonal_naive_name
 
 __all__ = ["baseline_forecasts", "naive2"]
@@ -56,7 +57,7 @@ def baseline_forecasts(
     from statsforecast.models import AutoTheta, CrostonSBA, SeasonalNaive
 
     frame = table.known.select(ID, TIME, TARGET)
-    freq = int(table.step) if frame.schema[TIME].is_integer() else table.step
+    freq = int(table.step) if frame.schema[TIME].is_integer() else "1d" if weekdays_of(table.step) else table.step
     naives = [SeasonalNaive(s, alias=seasonal_naive_name(s, seasons)) for s in seasons]
     naive = StatsForecast([*naives, *([CrostonSBA()] if demand else [])], freq)
     recent = frame.filter(FROM_END < THETA_POINTS)

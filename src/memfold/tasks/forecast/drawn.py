@@ -19,8 +19,8 @@ HISTORY = 6  # horizons before the forecast
 
 def drawn(model: "Forecaster", inputs: Sequence[str], answers: pl.DataFrame) -> Iterator[tuple[str, bytes]]:
     """An SVG of every series: its name, and what it holds."""
-    table = model.read(model.parts(inputs).train if model.known_set(inputs) else list(inputs))
-    forecast = model.forecast_table(table)
+    table = model.read(model.given(inputs))
+    forecast = model.forecast_table(table, answers.height // len(table.ids))
     for name in table.ids:
         ahead = forecast.filter(pl.col(ID) == name)
         before = table.known.filter(pl.col(ID) == name).tail(HISTORY * ahead.height)

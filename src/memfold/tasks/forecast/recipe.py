@@ -135,11 +135,17 @@ def recipe(task: "Forecaster") -> Recipe:
     around: dict[str, Any] = {
         "window": {"context": size.context, "horizon": size.horizon, "step": task.step_, "quantiles": list(QUANTILES)},
         "history": {"most": HISTORY},
-        "calendar": {"day": calendar.day, "week": calendar.week, "year": calendar.year},
+        "calendar": {
+            "day": calendar.day,
+            "week": calendar.week,
+            "year": calendar.year,
+            "holidays": list(calendar.holidays),
+        },
         "covariates": {
             "past": list(covariates.past),
             "future": list(covariates.future),
             "scaling": {name: list(pair) for name, pair in covariates.scaling.items()},
+            "categories": {name: list(words) for name, words in covariates.categories.items()},
         },
         "static": [
             {"name": one.name, "mean": one.mean, "deviation": one.deviation, "categories": one.categories}

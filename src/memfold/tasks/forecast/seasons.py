@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memfold.data.tables import TIME, SeriesTable, split_interval
+from memfold.data.workdays import weekdays_of
 
 __all__ = ["calendar_seasons", "find_seasons", "periods_in"]
 
@@ -39,6 +40,8 @@ def calendar_seasons(step: str) -> tuple[int, ...]:
     >>> calendar_seasons("30m"), calendar_seasons("1mo"), calendar_seasons("1y")
     ((48, 336), (12,), ())
     """
+    if (mask := weekdays_of(step)) is not None:
+        return (mask.count("1"),)
     count, unit = split_interval(step)
     seconds = {"us": 1e-6, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
     if unit in seconds:

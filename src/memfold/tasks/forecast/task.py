@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -12,8 +13,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from memfold.budget import Budget
+from memfold.data.ahead import is_ahead, with_ahead
 from memfold.data.columns import VALUE_NAMES, by_name, choose, holds_times
 from memfold.data.datasets import DataSet
+from memfold.data.delimited import Table, counted
 from memfold.data.frames import like
 from memfold.data.sources import read_table
 from memfold.data.splits import TimeSplit, with_column
@@ -25,6 +28,7 @@ from memfold.data.tables import (
     read_series,
 )
 from memfold.data.times import read_times
+from memfold.data.workdays import NONE_OFF, DaysOff
 from memfold.data.written import TIME_NAMES
 from memfold.display import say
 from memfold.errors import InputError
@@ -32,6 +36,7 @@ from memfold.runtime.forecasting.blend import LINEAR, PRETRAINED, Answer
 from memfold.runtime.forecasting.blend import Parts as PartForecasts
 from memfold.runtime.forecasting.covariates import Covariates
 from memfold.runtime.forecasting.forecasting import QUANTILES, Forecasting
+from memfold.runtime.forecasting.further import checked_levels, checked_steps, quantile_names, quantiles_at
 from memfold.runtime.forecasting.size import LEVELS, NetworkSize, linear_shape, patch_of
 from memfold.runtime.recipe import Run
 from memfold.tasks.contest import ALONE, Contest
@@ -101,7 +106,9 @@ class Forecaster(Task):
     )
     past: Sequence[str] = parameter((), "columns with covariates that are known up to now only")
     future: Sequence[str] = parameter(
-        (), "columns with covariates that are known ahead; to forecast, give their rows with an empty target"
+        (),
+        "columns with covariates that are known ahead; to forecast, give their rows with an empty target, or in a file "
+        "of their own",
     )
     static: Sequence[str] = parameter(
         (),
@@ -138,8 +145,20 @@ class Forecaster(Task):
     )
     decimal: Literal[".", ","] | None = parameter(None, 'sign before a fraction, "." or ","; none looks at the numbers')
     encoding: str | None = parameter(None, "of text files; none looks at their bytes")
+    sheet: str | None = parameter(None, "of a workbook; when none, the only one that holds anything")
     missing: Literal["error", "interpolate"] = parameter(
         "error", 'what to do about values that are not there: "error" or "interpolate"'
+    )
+    wide: bool | None = parameter(
+        None, "whether each column of numbers is a series; none looks whether they are one quantity of several things"
+    )
+    every: str | None = parameter(
+        None, "step to put uneven times on, such as 10m, 1h, 1d or 1mo: the mean of readings that meet, gaps filled"
+    )
+    holidays: str | None = parameter(
+        None,
+        "country, part of one or exchange whose holidays are known, such as US, DE-BY or NYSE; on those on which a "
+        "series of workdays has no rows, none are forecast",
     )
 
     step_: str = fitted()
@@ -147,6 +166,8 @@ class Forecaster(Task):
     horizon_: int = fitted()
     context_: int = fitted()
     covariates_: Covariates = fitted()
+    off_: DaysOff = fitted(absent=NONE_OFF)
+    wide_: bool = fitted(absent=False)  # whether the table had a column for each series
     shares_: dict[str, float] = fitted()  # of the parts in the median
     mean_shares_: dict[str, float] = fitted()
     ends_: dict[str, int] = fitted()  # the last time of each series that the model was fitted to, in microseconds
@@ -183,7 +204,17 @@ class Forecaster(Task):
             dates=self.dates,
             decimal=self.decimal,
             encoding=self.encoding,
+            sheet=self.sheet,
+            every=self.every,
+            **self._as_fitted(),
         )
+
+    def _as_fitted(self) -> dict[str, Any]:
+        """How to read what a fit has found out about its table; by the parameters where there was no fit."""
+        if not hasattr(self, "covariates_"):
+            return {"wide": self.wide, "holidays": self.holidays}
+        wide = True if self.wide_ and self.target is None else self.wide
+        return {"wide": wide, "step": self.step_, "off": self.off_, "words": set(self.covariates_.categories)}
 
     def labelled(self, X: Any, y: Any) -> SeriesTable:
         """Rows without the target, and the target; as one table."""
@@ -265,6 +296,7 @@ class Forecaster(Task):
         self.step_ = data.train.step
         self.seasons_, self.horizon_ = self._seasons_and_horizon(data.train)
         self.context_ = self._context(self.seasons_, self.horizon_)
+        self.off_, self.wide_ = data.train.off, data.train.wide
         self.covariates_ = covariates_of(data.train, self.past, self.future, self.static)
         return self.arrays(data.train), None if data.valid is None else self.arrays(data.valid)
 
@@ -331,7 +363,7 @@ class Forecaster(Task):
             self.horizon_,
             patch_of(self.seasons_),
             self.seasons_,
-            len(self.past),
+            self.covariates_.past_size,
             self.covariates_.known_size,
             LEVELS,
             self.chosen.hidden_size,
@@ -360,11 +392,21 @@ class Forecaster(Task):
 
     # -- forecasting -----------------------------------------------------------------------------------------
 
-    def predict(self, data: Any) -> pl.DataFrame:
+    def predict(
+        self,
+        data: Any,
+        future: Any = None,
+        *,
+        horizon: int | None = None,
+        quantiles: Sequence[float] | None = None,
+    ) -> pl.DataFrame:
         """Forecast the steps that follow each series' last value.
 
         Args:
             data: one path or several, a data frame or a `SeriesTable`.
+            future: a path or a data frame with what is known of the time ahead, where it is not in ``data``.
+            horizon: steps; those of the fit when None. More are forecast from its own forecasts.
+            quantiles: levels between 0 and 1; nine from 0.1 to 0.9 when None.
 
         Returns:
             As `table` describes it; a frame of the kind that was given, with the columns of names and times called and
@@ -373,18 +415,53 @@ class Forecaster(Task):
         Raises:
             InputError: data that cannot be worked with.
         """
-        table = self.read(data)
-        forecast = self.forecast_table(table)
+        table = self.read(data if future is None else self._joined(read_table(data), [read_table(future)]))
+        self._say_new(table, horizon)
+        forecast = self.forecast_table(table, horizon, quantiles)
         name, time = table.titles
         written = forecast.with_columns(table.times.written(forecast[TIME]).alias(TIME))
         return like(written.rename({ID: name, TIME: time}), data)
 
-    def forecast_table(self, table: SeriesTable) -> pl.DataFrame:
-        """What `table` describes, of series that have been read."""
-        return self.table(table, self.forecasts(table)[0])
+    def forecast_table(
+        self, table: SeriesTable, horizon: int | None = None, quantiles: Sequence[float] | None = None
+    ) -> pl.DataFrame:
+        """What `table` describes, of series that have been read; ``horizon`` and ``quantiles`` are as for `predict`."""
+        levels = checked_levels(quantiles)
+        answer, parts = self.forecasts(table, horizon)
+        result = self.table(table, answer)
+        if quantiles is None:
+            return result
+        chosen = quantiles_at(answer.quantiles, levels, parts.counts).reshape(-1, len(levels))
+        columns = [pl.Series(name, chosen[:, k]) for k, name in enumerate(quantile_names(levels))]
+        return result.drop(QUANTILES).with_columns(columns)
 
-    def forecasts(self, table: SeriesTable) -> tuple[Answer, PartForecasts]:
+    def _say_new(self, table: SeriesTable, horizon: int | None) -> None:
+        """Say which series the model was not fitted to, which words it has not seen, and how far it goes on."""
+        new = [name for name in table.ids if name not in self.ends_]
+        if new and len(self.ends_) < MOST_ENDS and (len(self.ends_) > 1 or len(table.ids) > 1):
+            which = ", ".join(map(repr, new[:3])) + (", ..." if len(new) > 3 else "")
+            say(
+                f"{table.name}: new to the model, and forecast as the others: {which} "
+                f"({len(new):,} of {len(table.ids):,} series)"
+            )
+        columns = {name: table.frame[name].to_list() for name in self.covariates_.categories}
+        for column, words in self.covariates_.unseen(columns).items():
+            which = ", ".join(map(repr, words[:3])) + (", ..." if len(words) > 3 else "")
+            say(f"{table.name}: column {column!r}: {which} not seen in the fit; counts as none of its words")
+        last = table.times_after(1)[TIME].max()
+        if self.off_.country and isinstance(last, datetime) and last.year > self.off_.until:
+            say(f"holidays of {self.off_.country} are known up to {self.off_.until} alone; fit the model anew")
+        if horizon is not None and horizon > self.horizon_:
+            say(
+                f"the model was fitted to {counted(self.horizon_, 'step')}; those beyond, up to {horizon:,}, are "
+                "forecast from its own forecasts, with intervals that widen"
+            )
+
+    def forecasts(self, table: SeriesTable, horizon: int | None = None) -> tuple[Answer, PartForecasts]:
         """The answer to the steps that follow, and what each part makes of them; a row a series.
+
+        Args:
+            horizon: steps; those of the fit when None.
 
         Raises:
             InputError: the rows are not as far apart as those that the model was fitted to.
@@ -393,7 +470,8 @@ class Forecaster(Task):
             raise InputError(f"the rows are {table.step} apart, those the model was fitted to {self.step_}")
         pipeline: Any = self.pipeline
         forecasting: Forecasting = pipeline
-        return forecasting.forecasts(self.arrays(table, self.horizon_))
+        steps = checked_steps(horizon, self.horizon_, len(table.ids))
+        return forecasting.reaching(arrays_of(table, self.covariates_, forecasting.rows_ahead(steps), steps), steps)
 
     def put_parts(self, pipeline: Any, parts: Mapping[str, Run]) -> None:
         pipeline.exported = parts["model"]
@@ -404,7 +482,7 @@ class Forecaster(Task):
         ``q90``.
         """
         quantiles = answers.quantiles.reshape(-1, len(QUANTILES))
-        result = examples.times_after(self.horizon_).with_columns(
+        result = examples.times_after(answers.point.shape[1]).with_columns(
             pl.Series(MODEL, answers.point.ravel()),
             pl.Series(MEAN, answers.mean.ravel()),
             *(pl.Series(name, quantiles[:, i]) for i, name in enumerate(QUANTILES)),
@@ -413,9 +491,39 @@ class Forecaster(Task):
             ID, TIME, MODEL, MEAN, pl.col("q10").alias("lo80"), pl.col("q90").alias("hi80"), *QUANTILES
         )
 
-    def answers(self, inputs: Sequence[str]) -> pl.DataFrame:
+    def answers(
+        self, inputs: Sequence[str], *, horizon: int | None = None, quantiles: Sequence[float] | None = None
+    ) -> pl.DataFrame:
         self._require_inputs(inputs)
-        return self.predict(self.parts(inputs).train if self.known_set(inputs) else one_source(inputs))
+        return self.predict(self.given(inputs), horizon=horizon, quantiles=quantiles)
+
+    def given(self, inputs: Sequence[str]) -> Any:
+        """What inputs hold to forecast from: a known set, or files of the past and of what is known ahead.
+
+        Raises:
+            InputError: they cannot be read, or do not go together.
+        """
+        if self.known_set(inputs):
+            return self.parts(inputs).train
+        tables = [read_table(one, self.encoding, sheet=self.sheet) for one in inputs]
+        target = self.target or next((t for one in tables if (t := by_name(one.frame.columns, VALUE_NAMES))), None)
+        ahead = [is_ahead(one, target, self.future) for one in tables]
+        if all(ahead):
+            raise InputError(
+                f"{tables[0].name}: holds what is known ahead and no values to forecast from; give the past, too: "
+                "memfold predict MODEL PAST AHEAD"
+            )
+        past = [one for one, its in zip(tables, ahead, strict=True) if not its]
+        return self._joined(read_table(past), [one for one, its in zip(tables, ahead, strict=True) if its])
+
+    def _joined(self, past: Table, ahead: Sequence[Table]) -> Table:
+        """The rows of the past with those of the time ahead."""
+        for one in ahead:
+            if missing := [column for column in self.future if column not in one.frame.columns]:
+                raise InputError(f"{one.name}: no column {missing[0]!r}, which the model knows ahead")
+            target = self.target or by_name(past.frame.columns, VALUE_NAMES) or TARGET
+            past = with_ahead(past, one, self.future, id=self.id, time=self.time, target=target, dates=self.dates)
+        return past
 
     # -- scores ----------------------------------------------------------------------------------------------
 
@@ -559,7 +667,7 @@ class Forecaster(Task):
         if isinstance(data, SeriesTable):
             raw = data.frame if data.static is None else data.frame.join(data.static, on=ID, how="left")
         else:
-            read = read_table(data, self.encoding)
+            read = read_table(data, self.encoding, sheet=self.sheet)
             time = choose(read, self.time, "time", TIME_NAMES, holds_times, {self.id})
             raw = read.frame
             target = self.target or by_name(raw.columns, VALUE_NAMES) or TARGET
@@ -580,7 +688,11 @@ class Forecaster(Task):
         later = raw.select(before.columns).cast({TIME: before.schema[TIME]}).filter(rows["new"])
         whole = pl.concat([before, later], how="vertical_relaxed")
         covariates = (*self.past, *self.future)
-        return read_series(whole, missing=self.missing, covariates=covariates, static=self.static), rows
+        kept: dict[str, Any] = {"words": set(self.covariates_.categories), "step": self.step_, "off": self.off_}
+        table = read_series(
+            whole, missing=self.missing, covariates=covariates, static=self.static, every=self.every, **kept
+        )
+        return table, rows
 
 
 def _beside(parts: PartForecasts) -> list[pl.Series]:

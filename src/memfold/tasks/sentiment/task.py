@@ -72,6 +72,7 @@ class TextClassifier(Task):
     text: str | None = parameter(None, "column with the texts; none looks for text, sentence, review, content ...")
     label: str | None = parameter(None, "column with the labels; none looks for label, sentiment, class, target ...")
     encoding: str | None = parameter(None, "of the files: utf-8, latin-1, gb18030 ...; none looks at their bytes")
+    sheet: str | None = parameter(None, "of a workbook; when none, the only one that holds anything")
     merge_labels: bool = parameter(
         False, "whether labels that differ in case or in white space alone are one class, called as most of them are"
     )
@@ -135,7 +136,9 @@ class TextClassifier(Task):
         """
         if isinstance(data, list | tuple) and data and all(isinstance(item, Path) for item in data):
             return self.read_files(data)
-        return self._merged(read_labelled(data, text=self.text, label=self.label, encoding=self.encoding))
+        return self._merged(
+            read_labelled(data, text=self.text, label=self.label, encoding=self.encoding, sheet=self.sheet)
+        )
 
     def labelled(self, X: Any, y: Any) -> LabelledTexts:
         texts = self.inputs(X).texts
@@ -150,7 +153,7 @@ class TextClassifier(Task):
             data = [data]
         if isinstance(data, list | tuple) and data and all(isinstance(item, Path) for item in data):
             return joined(self.read_each(data, self.inputs))
-        return read_labelled(data, text=self.text, encoding=self.encoding, labels=False)
+        return read_labelled(data, text=self.text, encoding=self.encoding, sheet=self.sheet, labels=False)
 
     def read_files(self, paths: Sequence[Any]) -> LabelledTexts:
         return self._merged(joined(self.read_each(paths)))

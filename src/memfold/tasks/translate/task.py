@@ -75,6 +75,7 @@ class Translator(Task):
         None, "column with the translations; none takes the other one of the two; of @multi30k, the language"
     )
     encoding: str | None = parameter(None, "of the files: utf-8, latin-1, gb18030 ...; none looks at their bytes")
+    sheet: str | None = parameter(None, "of a workbook; when none, the only one that holds anything")
     source_units: Units | None = planned('"subword", or "character" for writing without spaces')
     target_units: Units | None = planned(
         "likewise of the translations; BLEU counts the characters of a target in characters"
@@ -123,7 +124,7 @@ class Translator(Task):
             return pairs_of_table(data, self.source, self.target)
         items = [data] if isinstance(data, str | Path) else list(data)
         if items and all(isinstance(item, Path) for item in items):
-            return read_parallel(items, self.source, self.target, self.encoding)
+            return read_parallel(items, self.source, self.target, self.encoding, self.sheet)
         return pairs_of_texts(items)
 
     def labelled(self, X: Any, y: Any) -> ParallelText:
@@ -141,12 +142,12 @@ class Translator(Task):
             InputError: a file that cannot be read, or a table of which no one column holds sentences.
         """
         if _is_table(data):
-            table, column = sentences_of_table(data, self.source, self.encoding)
+            table, column = sentences_of_table(data, self.source, self.encoding, self.sheet)
             return _texts_in(table.frame[column])
         return texts_of(data, lines=True, encoding=self.encoding)
 
     def read_files(self, paths: Sequence[str]) -> ParallelText:
-        return read_parallel(paths, self.source, self.target, self.encoding)
+        return read_parallel(paths, self.source, self.target, self.encoding, self.sheet)
 
     def summary(self, examples: ParallelText) -> dict[str, str]:
         read = {"pairs": f"{len(examples.source):,}"}
@@ -279,7 +280,7 @@ class Translator(Task):
         self.check_fitted()
         if not _is_table(data):
             return self.answer(self.inputs(data), beam=beam, length_penalty=length_penalty).texts
-        table, column = sentences_of_table(data, self.source, self.encoding)
+        table, column = sentences_of_table(data, self.source, self.encoding, self.sheet)
         translations = self.answer(_texts_in(table.frame[column]), beam=beam, length_penalty=length_penalty)
         answers = pl.DataFrame({"translation": translations.texts}, schema={"translation": pl.String})
         return beside(table.frame if isinstance(data, Path) else data, answers)
