@@ -56,6 +56,7 @@ from memfold.tasks.transcribe.choice import FEW, NO_LANGUAGE, chosen_weights
 from memfold.tasks.transcribe.choice import Heard as Validated
 from memfold.tasks.transcribe.hearing import Heard, Written, hear
 from memfold.tasks.transcribe.plan import Speech, plan
+from memfold.tasks.transcribe.times import Times, subtitles, table_in_time
 from memfold.words import Words, said
 
 if TYPE_CHECKING:
@@ -368,6 +369,22 @@ class SpeechRecognizer(RateOfRecordings, Task):
         """
         return with_given(examples.given, "audio", examples.audio, {"text": answers.texts})
 
+    def answers(self, inputs: Sequence[str], *, times: Times = "none") -> "pl.DataFrame | Iterator[str]":
+        """What ``memfold predict`` writes: a row a recording; with ``times`` a row a word or a phrase, or subtitles.
+
+        Args:
+            times: ``words`` or ``phrases`` give a row each, with its start and end in seconds; ``srt`` and ``vtt`` the
+                phrases of one recording as subtitles.
+        """
+        if times == "none":
+            return super().answers(inputs)
+        self._require_inputs(inputs)
+        heard = self.inputs(self.parts(inputs).test if self.known_set(inputs) else inputs)
+        written = self.answer(heard)
+        if times in ("words", "phrases"):
+            return table_in_time(self, heard, written, times == "phrases")
+        return subtitles(self, heard, written, times)
+
     def _log_p(self, frames: Sequence[NDArray[np.floating[Any]]]) -> list[NDArray[np.float32]]:
         return [self.recogniser.log_p(each) for each in frames]
 
@@ -465,9 +482,12 @@ class SpeechRecognizer(RateOfRecordings, Task):
 
     def details(self, examples: Heard, answers: Written, seconds: float) -> Sequence[Any]:
         from memfold.tasks.transcribe.report import mistake_tables
+        from memfold.tasks.transcribe.scores import counts_characters
 
         names = [short_name(file, number) for number, file in enumerate(examples.audio, 1)]
         tables = mistake_tables(examples.texts, answers.texts, names)
+        if counts_characters(examples.texts):
+            tables = [*tables, said("wer of characters")]
         if not self.causal:
             return tables
         cost = self._time_of_a_frame(examples.frames[0])
