@@ -31,7 +31,7 @@ sys.path.insert(0, str(HERE))
 import numpy as np  # noqa: E402
 
 from memfold.data.audio import listen, read_sound  # noqa: E402
-from memfold.data.boxes import read_boxes  # noqa: E402
+from memfold.data.box_files import read_boxes, read_splits  # noqa: E402
 from memfold.data.images import read_classes  # noqa: E402
 from memfold.data.incoming import incoming_lines  # noqa: E402
 from memfold.data.labelled import read_labelled  # noqa: E402
@@ -43,6 +43,15 @@ from memfold.errors import InputError  # noqa: E402
 from memfold.files import read_json, sha256  # noqa: E402
 from memfold.pretrained.streaming import ForecastStream  # noqa: E402
 from memfold.stream import Layer, Stream  # noqa: E402
+from tasks.detect.exports import (  # noqa: E402
+    write_cvat,
+    write_keras,
+    write_labelme,
+    write_open_images,
+    write_retinanet,
+    write_tf,
+    write_yolo,
+)
 from tasks.detect.scenes import coco_of, scenes, write_voc  # noqa: E402
 
 __all__ = ["READERS", "Reader", "changed", "tried"]
@@ -147,6 +156,28 @@ def _voc_seeds() -> tuple[bytes, ...]:
         return tuple(file.read_bytes() for file in sorted((Path(scratch) / "Annotations").iterdir()))
 
 
+def _yolo_scenes(folder: Path) -> None:
+    write_yolo(folder, SCENES)
+
+
+def _seeds_of(*writers: Callable[[Path, Any], Path]) -> tuple[bytes, ...]:
+    """The first file of boxes that each writes."""
+    contents = []
+    for write in writers:
+        with tempfile.TemporaryDirectory() as scratch:
+            path = write(Path(scratch), SCENES)
+            kinds = ("annotations.xml", "000.json", "labels/000.txt")
+            file = path if path.is_file() else next(path / kind for kind in kinds if (path / kind).is_file())
+            contents.append(file.read_bytes())
+    return tuple(contents)
+
+
+YAMLS = (
+    b"path: .\ntrain: images\nval: images\nnames: [disc, square]\n",
+    b"train: ../images\nval: images\nnc: 2\nnames:\n  0: disc\n  1: square\n",
+)
+
+
 def _stream() -> Stream:
     weights = {"weight_ih": np.ones((12, 2), np.float32), "weight_hh": np.ones((12, 3), np.float32)}
     return Stream([Layer("lstm", weights)])
@@ -219,6 +250,18 @@ READERS: dict[str, Reader] = {
         (b"<", b">", b"</object>", b"<object>", b"&amp;", b"&#0;", b"<!DOCTYPE a [<!ENTITY b 'c'>]>", b"&b;", b"nan",
          b"1e999", b"<!--", b"-->", b"<![CDATA["), _scenes,
     ),
+    "labelme": Reader("000.json", _seeds_of(write_labelme), read_boxes, (b"points", b"shape_type", *NUMBERS), _scenes),
+    "cvat": Reader(
+        "annotations.xml", _seeds_of(write_cvat), read_boxes, (b"<box ", b"<polygon ", b"xtl=", *NUMBERS), _scenes
+    ),
+    "boxes": Reader(
+        "boxes.csv", _seeds_of(write_tf, write_open_images, write_retinanet), read_boxes, TABLE_WORDS, _scenes
+    ),
+    "lines of boxes": Reader("annotations.txt", _seeds_of(write_keras), read_boxes, TABLE_WORDS, _scenes),
+    "yolo": Reader(
+        "labels/000.txt", _seeds_of(write_yolo), lambda path: read_boxes(path.parents[1]), NUMBERS, _yolo_scenes
+    ),
+    "yolo sets": Reader("data.yaml", YAMLS, read_splits, TABLE_WORDS, _yolo_scenes),
     "json": Reader("a.json", (json.dumps(coco_of(SCENES)).encode(),), read_json, TABLE_WORDS),
     "stream config": Reader("config.json", (STREAM["config.json"],), _run_stream, TABLE_WORDS, _stream_beside),
     "stream weights": Reader(

@@ -54,6 +54,8 @@ To add a cell: docs/engine.md, "A new cell"
 # How torch, the loader of libraries and others say that there is no memory left; they have no error of their own.
 NO_MEMORY = r"can't allocate memory|bad_alloc|out of memory|annot allocate memory|failed to map segment"
 
+SUBTITLES = (".srt", ".vtt")
+
 PageLanguage = Annotated[str, typer.Option(help="Language of the page: en or zh.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else.")]
 
@@ -399,7 +401,7 @@ def predict(
     steps and quantiles; a detector of anomalies the score of every reading; a generator goes on from a text; a
     classifier gives labels and probabilities, of texts, images or spoken commands; a detector of objects the boxes in
     images; a recogniser of faces says who is on pictures, with --set verify=true whether two show the same person; a
-    translator translates, a recogniser of speech writes down sound.
+    translator translates, a recogniser of speech writes down sound, into a file named .srt or .vtt as subtitles.
 
     With --out FOLDER/ every file is answered to by itself, and patterns such as 'data/*.parquet' are expanded. A line
     for each stands in _manifest.jsonl there; the same command again does what is missing. Where files could not be
@@ -421,9 +423,13 @@ def predict(
     task = load(model)
     if draw is not None:
         task.check_drawing(draw)
-    answers = task.answers(
-        data or [], **parse_settings(keywords_of(task.answers), f"predict for {task.name}", settings)
-    )
+    settable = keywords_of(task.answers)
+    options = parse_settings(settable, f"predict for {task.name}", settings)
+    if place is not None and place.suffix.lower() in SUBTITLES:
+        if "times" not in settable:
+            raise InputError(f"{place}: subtitles are of speech; a {task.name} model writes none")
+        options["times"] = place.suffix.lower()[1:]
+    answers = task.answers(data or [], **options)
     if isinstance(answers, Iterator):
         if place is None:
             for piece in answers:

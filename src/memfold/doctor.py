@@ -29,7 +29,7 @@ ANSWER_BY: dict[str, tuple[str, ...]] = {
     "command": (*_TABLES, "soundfile", "soxr"),
     "transcribe": (*_TABLES, "soundfile", "soxr", "jiwer"),
     "classify": (*_TABLES, "torch", "pillow", "scikit-learn", "scipy"),
-    "detect": (*_TABLES, "torch", "pillow"),
+    "detect": (*_TABLES, "torch", "pillow", "pyyaml"),
     "faces": (*_TABLES, "torch", "pillow", "scikit-learn", "scipy"),
 }
 

@@ -14,7 +14,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "series": (*_COMMON, "statsforecast", "utilsforecast", "scipy"),
     "text": (*_COMMON, "sentencepiece", "sacrebleu", "scikit-learn", "scipy"),
     "audio": (*_COMMON, "soundfile", "soxr", "jiwer", "scikit-learn"),
-    "vision": (*_COMMON, "pillow", "scikit-learn", "scipy", "faster-coco-eval"),
+    "vision": (*_COMMON, "pillow", "pyyaml", "scikit-learn", "scipy", "faster-coco-eval"),
     "excel": ("openpyxl",),
     "holidays": ("holidays",),
     "export": ("onnx", "onnxscript", "onnxruntime"),
@@ -33,6 +33,7 @@ TASKS_OF: dict[str, tuple[str, ...]] = {
 
 _IMPORTED_AS = {
     "pillow": "PIL",
+    "pyyaml": "yaml",
     "scikit-learn": "sklearn",
     "faster-coco-eval": "faster_coco_eval",
     "prometheus-client": "prometheus_client",

@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from memfold.data.boxes import BoxedImages, joined, read_boxes, read_splits, unboxed
+from memfold.data.box_files import read_boxes, read_splits, unboxed
+from memfold.data.boxes import BoxedImages, joined
 from memfold.errors import InputError
 from tasks.detect.scenes import Scene, coco_of, scenes, voc_object, write_coco, write_voc
 
@@ -278,7 +279,7 @@ def test_an_entry_that_is_for_no_image_is_left_out_and_named(
         ("[" * 100_000, "not readable as JSON"),
         ('{"images": ' + "9" * 10_000 + "}", "not readable as JSON"),
         ('{"images": [1], "annotations": [], "categories": []}', "is no COCO file"),
-        ('{"shapes": [], "imagePath": "a.png"}', "labelme's files, not read: export it as COCO"),
+        ('{"shapes": [], "imagePath": "a.png"}', r"its image a\.png is not in "),
     ],
 )
 def test_json_that_is_no_coco_file_is_one_line(tmp_path: Path, text: str, message: str) -> None:
@@ -488,22 +489,6 @@ def test_folders_of_an_export_are_the_parts_of_a_split(made: list[Scene], tmp_pa
     assert read_splits(tmp_path / "none") == {}
 
 
-def test_formats_that_are_not_read_are_named_with_the_remedy(tmp_path: Path) -> None:
-    for name, file, text in (
-        ("yolo", "labels/train/a.txt", "0 0.5 0.5 0.1 0.1"),
-        ("keras", "train.txt", "a.jpg 1,2,3,4,0"),
-        ("table", "boxes.csv", "file,xmin,ymin,xmax,ymax"),
-        ("labelme", "a.json", '{"shapes": [], "imagePath": "a.png"}'),
-    ):
-        path = tmp_path / name / file
-        path.parent.mkdir(parents=True)
-        path.write_text(text)
-        Image.new("RGB", (9, 9)).save(tmp_path / name / "a.png")
-        (tmp_path / name / "b.json").write_text(text) if name == "labelme" else None
-        with pytest.raises(InputError, match="not read: export it as COCO"):
-            read_boxes(tmp_path / name)
-
-
 def test_images_without_a_word_on_boxes_are_counted(
     made: list[Scene], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -543,10 +528,10 @@ def test_what_holds_no_boxes_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("x,y\n")
     for path, message in (
         ("none", "none: no such file or folder"),
-        ("empty", "empty: holds no boxes: neither XML nor JSON"),
+        ("empty", "empty: holds no boxes; expected a file or a folder of COCO, Pascal VOC, YOLO"),
         ("a.json", r"a\.json, line 2: not readable as JSON"),
         ("list.json", r"list\.json: is no COCO file"),
-        ("a.csv", r"a\.csv: expected a COCO file that ends in \.json"),
+        ("a.csv", r"a\.csv: is no table of boxes; expected columns such as filename,class,xmin"),
         ("", "holds several JSON files: name one of them"),
     ):
         with pytest.raises(InputError, match=message):

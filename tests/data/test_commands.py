@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from memfold.data.command_lists import parts_by_lists
 from memfold.data.commands import (
     Excerpt,
     Recordings,
@@ -167,6 +168,29 @@ def test_folders_of_a_split_are_no_commands(tmp_path):
     flat = split_at(made(tmp_path / "flat", "train/a_1.wav", "test/a_2.wav"), "{label}_{index}")
     assert list(flat) == ["train", "test"]
     assert split_at(tmp_path / "flat", "{speaker}/{label}_{index}") == {}
+
+
+def test_speech_commands_lists_are_followed(tmp_path, capsys):
+    names = [f"{label}/{speaker}_nohash_0.wav" for label in ("no", "yes") for speaker in ("ann", "bob", "cat")]
+    made(tmp_path, *names, "_background_noise_/hum.wav")
+    whole = read_commands(tmp_path)
+    assert parts_by_lists(whole, tmp_path) == {}
+    (tmp_path / "validation_list.txt").write_text("no/ann_nohash_0.wav\r\nyes/ann_nohash_0.wav\r\n")
+    (tmp_path / "testing_list.txt").write_text("no/bob_nohash_0.wav\nyes/bob_nohash_0.wav\nyes/eve_nohash_0.wav\n")
+    parts = parts_by_lists(whole, tmp_path)
+    assert {part: its.speakers for part, its in parts.items()} == {
+        "train": ["cat"] * 2,
+        "valid": ["ann"] * 2,
+        "test": ["bob"] * 2,
+    }
+    assert [len(its.background) for its in parts.values()] == [1, 0, 0]
+    assert "1 of 3 recordings are not there: yes/eve_nohash_0.wav" in capsys.readouterr().err
+    (tmp_path / "testing_list.txt").write_text("no/ann_nohash_0.wav\n")
+    with pytest.raises(InputError, match=r"both lists name .*no/ann_nohash_0\.wav; a recording is in one part"):
+        parts_by_lists(whole, tmp_path)
+    (tmp_path / "testing_list.txt").write_text("\n".join(names[1:3] + names[4:]))
+    with pytest.raises(InputError, match="name every recording, and none is left to train on"):
+        parts_by_lists(whole, tmp_path)
 
 
 def test_parts_without_background_have_a_share_of_that_to_train_on():

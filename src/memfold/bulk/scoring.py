@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Scored", "Scoring", "SeriesNames", "Unit", "is_done", "names_of"]
 
 TABLES = (".csv", ".parquet")  # that answers are written as
+SUBTITLES = ("srt", "vtt")
 SAME = ("size", "sha256", "model", "settings")  # of an input, in two lines of the manifest
 
 
@@ -102,7 +103,9 @@ class Scoring:
         """Have the answers written; what the manifest says of them, or the error."""
         try:
             answers = task.answers([unit.path], **self.settings)
-            place = Path(self.out) / output_name(unit.name, text=isinstance(answers, Iterator))
+            kind = str(self.settings.get("times", ""))
+            ending = f".{kind}" if kind in SUBTITLES else ".txt"
+            place = Path(self.out) / output_name(unit.name, text=isinstance(answers, Iterator), ending=ending)
             if isinstance(answers, Iterator):
                 rows = _write_text(place, answers)
             else:
@@ -128,20 +131,24 @@ def is_done(earlier: Mapping[str, Any], line: Mapping[str, Any], out: Path) -> b
         return False
 
 
-def output_name(name: str, *, text: bool) -> str:
+def output_name(name: str, *, text: bool, ending: str = ".txt") -> str:
     """The name of a file with answers: that of the input where it fits what is written.
+
+    Args:
+        ending: of a text.
 
     >>> output_name("a.parquet", text=False), output_name("a.png", text=False), output_name("a.txt", text=True)
     ('a.parquet', 'a.png.csv', 'a.txt')
     """
     if text:
-        return name if Path(name).suffix == ".txt" else f"{name}.txt"
+        return name if Path(name).suffix == ending else f"{name}{ending}"
     return name if Path(name).suffix in TABLES else f"{name}.csv"
 
 
 def names_of(name: str) -> set[str]:
     """The names that answers to a file of this name may have."""
-    return {output_name(name, text=text) for text in (False, True)}
+    endings = (".txt", *(f".{kind}" for kind in SUBTITLES))
+    return {output_name(name, text=False), *(output_name(name, text=True, ending=ending) for ending in endings)}
 
 
 def _write_text(place: Path, pieces: Iterator[str]) -> int:

@@ -215,7 +215,7 @@ DATASETS = {
             "detect",
             "364 pictures of blood, boxes of three kinds of cells; get it from github.com/Shenggan/BCCD_Dataset",
             "MIT",
-            "memfold.data.boxes:load_bccd",
+            "memfold.data.box_files:load_bccd",
         ),
         DataSet(
             "mnist",

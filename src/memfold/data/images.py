@@ -20,6 +20,7 @@ from memfold.data.folders import files_below, is_file, is_folder, labelled_folde
 from memfold.data.folds import held_out_rows
 from memfold.data.labels import listed, plural_of
 from memfold.data.picture_copies import fingerprint, kept_together
+from memfold.data.picture_lists import PictureList, pictures_listed
 from memfold.data.pictures import (
     FOREIGN,
     SUFFIXES,
@@ -34,6 +35,7 @@ from memfold.data.pictures import (
 )
 from memfold.data.tones import COVERED, COVERED_BESIDE, Deep, Tones, bytes_of, tones_of
 from memfold.data.unreadable import leave_out
+from memfold.display import say
 from memfold.errors import InputError
 
 __all__ = ["Images", "joined", "load_mnist", "load_orl", "native_side", "read_classes", "read_images"]
@@ -179,23 +181,39 @@ def joined(parts: Sequence[Images]) -> Images:
 # -- folders -------------------------------------------------------------------------------------------------
 
 
-def read_classes(source: str | Path, size: int | None, channels: int | None = None, what: str = "class") -> Images:
+def read_classes(
+    source: str | Path | PictureList, size: int | None, channels: int | None = None, what: str = "class"
+) -> Images:
     """Read labelled images.
 
     Args:
-        source: a folder with a folder for each class, or a file of images in the idx format, packed by gzip or not,
-            beside which the file of labels lies (``train-images-idx3-ubyte.gz``, ``train-labels-idx1-ubyte.gz``).
+        source: a folder with a folder for each class; a table of files and classes, or a folder with one; or a file of
+            images in the idx format, packed by gzip or not, beside which the file of labels lies
+            (``train-images-idx3-ubyte.gz``, ``train-labels-idx1-ubyte.gz``).
         size, channels: as :func:`read_images` takes them.
         what: a folder stands for, for errors.
 
     Raises:
         InputError: naming the folders without a class or the classes without an image, or the file that does not fit.
     """
+    if isinstance(source, PictureList):
+        for note in source.notes:
+            say(f"{source.name}: {note}")
+        images, kept = read_images(source.files, size, channels, source.name)
+        return replace(images, labels=[source.labels[row] for row in kept])
     root = path_of(source)
+    if is_file(root) and IDX_IMAGES in root.name:
+        return _read_idx(root, size, channels)
+    if lists := pictures_listed(root):
+        parts = list(lists.values())
+        files, labels = ([value for part in parts for value in getattr(part, name)] for name in ("files", "labels"))
+        every = PictureList(str(root), files, labels, tuple(note for part in parts for note in part.notes))
+        return read_classes(every, size, channels, what)
     if is_file(root):
-        if IDX_IMAGES in root.name:
-            return _read_idx(root, size, channels)
-        raise InputError(f"{root}: expected a folder with a folder for each {what}, or a file named *{IDX_IMAGES}.gz")
+        raise InputError(
+            f"{root}: expected a folder with a folder for each {what}, a table of files and labels (.csv), or a file "
+            f"named *{IDX_IMAGES}.gz"
+        )
     if not is_folder(root):
         raise InputError(f"{root}: no such folder")
     if idx := sorted(path.name for path in root.iterdir() if IDX_IMAGES in path.name):
@@ -218,11 +236,11 @@ def _no_classes(root: Path, what: str) -> str:
     """What a folder without classes is taken for, and what to do."""
     expected = f"expected a folder for each {what}, with its images"
     directly = [path for path in root.iterdir() if is_file(path)]
-    tables = [path.name for path in directly if path.suffix.lower() in (".csv", ".tsv", ".json", ".txt")]
+    tables = [path.name for path in directly if path.suffix.lower() in (".csv", ".tsv", ".json", ".txt", ".xlsx")]
     if tables and any(path.suffix.lower() in SUFFIXES for path in directly):
         return (
-            f"{expected}; {tables[0]} is not read: sort the images into folders by it, or in Python give files and "
-            "labels, fit(files, labels)"
+            f"{expected}, or a table with the columns file and label; {tables[0]} is none: sort the images into "
+            "folders by it, or in Python give files and labels, fit(files, labels)"
         )
     if foreign := [path for path in files_below(root, FOREIGN) if path.parent != root]:
         return f"holds no images that can be read; {foreign[0]} is {FOREIGN[foreign[0].suffix.lower()]}"

@@ -157,7 +157,7 @@ def _are_labels(labels: pl.Series, separator: str) -> bool:
 
 def _several(at: Column, rows: int, example: str) -> InputError:
     return InputError(
-        f"{at}: {rows:,} row{'s' * (rows != 1)} with several labels, such as {example}; a text has one class here: "
+        f"{at}: {rows:,} row{'s' * (rows != 1)} with several labels, such as {example}; each has one class here: "
         "keep one label a row, or fit a model for each label with yes and no"
     )
 

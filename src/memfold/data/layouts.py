@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from memfold.display import say
 from memfold.errors import InputError
 
-__all__ = ["Form", "Layout", "Rows", "corners_of", "form_of"]
+__all__ = ["Form", "Layout", "Rows", "corners_of", "form_of", "refuse_middles"]
 
 Layout = Literal["auto", "xywh", "xyxy"]  # left, top, width, height; or left, top, right, bottom
 SLACK = 0.05  # of shares beyond 0 and 1
@@ -82,6 +82,27 @@ def form_of(rows: Rows, name: str, layout: str = "auto", usual: str = "") -> For
         f"{name}: the boxes can be read in two ways, as left, top, width, height (xywh) and as left, top, right, "
         "bottom (xyxy); say which: --set boxes=xywh|xyxy"
     )
+
+
+def refuse_middles(rows: Rows, name: str) -> None:
+    """Refuse numbers called x, y, width and height that fit as the middles of boxes alone, not as their corners.
+
+    Raises:
+        InputError: a tenth of the boxes would reach beyond their picture by their corners, and none by their middles.
+    """
+    if not len(rows.numbers):
+        return
+    high = rows.numbers.max()
+    sides = np.ones_like(rows.sizes) if high <= 1 + SLACK and not rows.whole else rows.sizes
+    slack = REACH * sides
+    place, extent = rows.numbers[:, :2], rows.numbers[:, 2:]
+    beyond = (place + extent > sides + slack).any(1).mean()
+    around = ((place - extent / 2 < -slack) | (place + extent / 2 > sides + slack)).any(1).mean()
+    if beyond > RARE and around == 0:
+        raise InputError(
+            f"{name}: as upper left corners, x and y let {beyond:.0%} of the boxes reach beyond their picture, and as "
+            "middles none; call the columns cx and cy if that is what they are"
+        )
 
 
 def _are_shares(rows: Rows, name: str) -> bool:

@@ -4,7 +4,7 @@ import csv
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any, Self
 
 import numpy as np
@@ -19,7 +19,7 @@ from memfold.data.texts import read_lines
 from memfold.display import say
 from memfold.errors import InputError
 
-__all__ = ["Utterances", "is_manifest", "joined", "load_mboshi", "read_manifest", "read_manifests"]
+__all__ = ["Utterances", "files_of_corpus", "is_manifest", "joined", "load_mboshi", "read_manifest", "read_manifests"]
 
 AUDIO_NAMES = (
     "audio", "audio_filepath", "path", "file", "wav", "audio.path", "audio_path", "filename", "file_name", "wav_path"
@@ -27,7 +27,7 @@ AUDIO_NAMES = (
 TEXT_NAMES = ("text", "sentence", "transcript", "transcription", "wrd")
 SPEAKER_NAMES = ("speaker", "speaker_id", "spk_id", "spk", "client_id")
 TABLES = {".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".txt", ".gz"}
-BESIDE = "clips"  # a folder that Common Voice keeps its recordings in
+BESIDE = ("clips", "wavs", "wav", "audio")  # folders beside a manifest that recordings are in, as Common Voice's
 EXAMPLE = (
     'expected a table with a header such as audio,text, or lines such as {"audio": "a/1.wav", "text": "good morning"}'
 )
@@ -148,16 +148,18 @@ def read_manifests(paths: Sequence[str | Path]) -> Utterances:
     return joined([read_manifest(path) for path in paths])
 
 
-def read_manifest(source: Any, *, texts: bool = True) -> Utterances:
+def read_manifest(source: Any, *, texts: bool = True, quiet: bool = False) -> Utterances:
     """Read a manifest: a table of files and texts, of any dialect, such as lines of JSON.
 
     The column of files is called audio, audio_filepath, path, file or wav, that of texts text, sentence, transcript,
-    transcription or wrd, that of speakers speaker, speaker_id, spk_id, spk or client_id. A relative path starts at the
-    manifest's folder. Rows without a file or a text are left out, and named on standard error.
+    transcription or wrd, that of speakers speaker, speaker_id, spk_id, spk or client_id. Without a header the column of
+    files is that whose first value has the ending of one, and that of texts the only other one. A relative path starts
+    at the manifest's folder. Rows without a file or a text are left out, and named on standard error.
 
     Args:
         source: a file that `read_table` reads, or a data frame.
         texts: whether there must be texts.
+        quiet: to look whether it is a manifest, saying nothing.
 
     Raises:
         InputError: naming the manifest: it is none, has no such columns, or no row is complete.
@@ -169,12 +171,18 @@ def read_manifest(source: Any, *, texts: bool = True) -> Utterances:
     table = read_table(source)
     audio = _texts_of(table.frame, AUDIO_NAMES)
     written = _texts_of(table.frame, TEXT_NAMES)
+    if audio is None and table.separator in tuple(",;\t|") and _names_a_recording(table.frame.columns):
+        table = read_table(source, header=False)
+        titles = _without_header(table.frame)
+        audio, written = (None if title is None else _texts_of(table.frame, [title]) for title in titles)
+        if not quiet and written is not None:
+            say(f"{table.name}: has no header; files are in {titles[0]}, texts in {titles[1]}")
     has = ", ".join(map(repr, table.frame.columns)) or "nothing"
     if audio is None:
         raise InputError(f"{table.name}: no column of recordings, such as 'audio'; it has {has}; {EXAMPLE}")
     if written is None and texts:
         raise InputError(f"{table.name}: no column of texts, such as 'text'; it has {has}; {EXAMPLE}")
-    for note in table.notes:
+    for note in () if quiet else table.notes:
         say(f"{table.name}: {note}")
     said = [" ".join(text.split()) for text in written] if written else [""] * len(audio)
     keep = [row for row, path in enumerate(audio) if path and (said[row] or not texts)]
@@ -186,7 +194,8 @@ def read_manifest(source: Any, *, texts: bool = True) -> Utterances:
         ) + (", ..." if len(gone) > NAMED else "")
         if not keep:
             raise InputError(f"{table.name}: no row names a recording{' and its text' * texts}: row {named}")
-        say(f"{table.name}: {len(gone)} of {len(audio)} rows are left out: row {named}")
+        if not quiet:
+            say(f"{table.name}: {len(gone)} of {len(audio)} rows are left out: row {named}")
     if not keep:
         raise InputError(f"{table.name}: names no recordings")
     speakers = _texts_of(table.frame, SPEAKER_NAMES) or []
@@ -217,13 +226,42 @@ def _texts_of(frame: pl.DataFrame, names: Sequence[str]) -> list[str] | None:
     return values
 
 
+def _names_a_recording(values: Sequence[Any]) -> bool:
+    return any(PureWindowsPath(str(value).strip()).suffix.lower() in SUFFIXES for value in values)
+
+
+def _without_header(frame: pl.DataFrame) -> tuple[str | None, str | None]:
+    """The columns of files and of texts; None where there is none, or where several may be it."""
+    audio = next((title for title in frame.columns if _names_a_recording(frame[title].head(1).to_list())), None)
+    others = [title for title in frame.columns if title != audio]
+    worded = [title for title in others if any(" " in str(value or "").strip() for value in frame[title].head(20))]
+    return audio, others[0] if len(others) == 1 else worded[0] if len(worded) == 1 else None
+
+
 def _resolved(folder: Path, path: str) -> Path:
-    file = folder / path
-    beside = folder / BESIDE / path
+    return files_of_corpus(folder, path, BESIDE) or folder / path
+
+
+def files_of_corpus(folder: Path, written: str, beside: Sequence[str]) -> Path | None:
+    """The recording that a list in a folder means: by its path, or by its name there or in one of the folders beside.
+
+    A name without an ending is that of any recording.
+
+    Args:
+        written: a path, of whatever system.
+        beside: names of folders.
+    """
+    plain = written.strip().replace("\\", "/")
+    name = PureWindowsPath(plain).name
+    places = [folder, *(folder / each for each in beside)]
     try:
-        return beside if not file.is_file() and beside.is_file() else file
+        candidates = [folder / written, *(place / each for place in places for each in (plain, name))]
+        if PureWindowsPath(name).suffix.lower() not in SUFFIXES:
+            endings = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".WAV", ".FLAC", ".MP3", ".m4a")
+            candidates += [place / f"{each}{end}" for place in places for each in (plain, name) for end in endings]
+        return next((file for file in candidates if file.is_file()), None)
     except (OSError, ValueError):  # a name that no file can have
-        return file
+        return None
 
 
 def load_mboshi() -> tuple[Utterances, Utterances]:

@@ -218,6 +218,10 @@ TABLE: dict[str, dict[str, str]] = {
     "nothing written": {"en": "nothing", "zh": "（无）"},
     "space": {"en": "space", "zh": "空格"},
     "characters taken": {"en": "Characters taken for others", "zh": "被误认的字符"},
+    "wer of characters": {
+        "en": "wer: of scripts without spaces, such as Chinese, every character counts as a word",
+        "zh": "wer：中文等不用空格的文字，每个字算一个词",
+    },
     "stream cost": {
         "en": "network: {cost:.0f} µs of one core for each frame of 10 ms of a stream",
         "zh": "网络：流式处理时，每 10 毫秒一帧占用单核 {cost:.0f} 微秒",

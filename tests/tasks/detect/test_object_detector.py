@@ -19,7 +19,7 @@ from torch.nn.utils import parameters_to_vector
 
 import memfold
 from memfold.cli import run
-from memfold.data.boxes import read_boxes
+from memfold.data.box_files import read_boxes
 from memfold.errors import InputError
 from memfold.tasks import ObjectDetector
 from memfold.tasks.detect.baselines import MEAN_BOX

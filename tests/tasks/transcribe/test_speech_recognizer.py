@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import subprocess
 import sys
 
@@ -12,6 +13,7 @@ import soundfile
 import torch
 
 import memfold
+from command_line import run_here
 from memfold.data.audio import read_audio
 from memfold.data.speech import read_manifests
 from memfold.errors import InputError
@@ -22,6 +24,7 @@ from memfold.tasks.transcribe.augment import Surroundings
 from memfold.tasks.transcribe.batches import Recordings, SpeechProblem, log_probabilities, stretch
 from memfold.tasks.transcribe.network import AcousticNetwork, AcousticSize
 from memfold.tasks.transcribe.report import confusions
+from memfold.tasks.transcribe.scores import counts_characters, error_rates
 
 RATE = 8000
 PITCH = {"a": 400, "b": 800, "c": 1400, "ü": 2400}
@@ -72,6 +75,48 @@ def test_what_is_said_is_written(model, manifest):
     assert report.metrics["cer"] < 0.1
     assert report.metrics["cer"] < report.baselines["one text for all"]["cer"]
     assert report.metrics["real_time_factor"] < 1
+
+
+def test_words_and_phrases_have_their_times(model, manifest, tmp_path):
+    rng = np.random.default_rng(5)
+    pause = np.zeros(int(1.5 * RATE), np.float32)
+    soundfile.write(tmp_path / "a.wav", np.concatenate([spoken("ab c", rng), pause, spoken("cba", rng)]), RATE)
+    (text,) = model.predict([str(tmp_path / "a.wav")])["text"]
+    words = model.answers([str(tmp_path / "a.wav")], times="words")
+    assert words.columns == ["audio", "start", "end", "text"]
+    assert words["text"].to_list() == text.split()
+    starts, ends = words["start"].to_list(), words["end"].to_list()
+    assert all(start < end for start, end in zip(starts, ends, strict=True))
+    assert starts == sorted(starts)
+    assert ends[-1] <= soundfile.info(tmp_path / "a.wav").duration
+    phrases = model.answers([str(tmp_path / "a.wav")], times="phrases")
+    assert " ".join(phrases["text"]) == text
+    assert phrases.height >= 2
+    srt = "".join(model.answers([str(tmp_path / "a.wav")], times="srt"))
+    assert re.match(r"1\n00:00:0\d,\d{3} --> 00:00:0\d,\d{3}\n\S", srt)
+    assert srt.count(" --> ") == phrases.height
+    assert "".join(model.answers([str(tmp_path / "a.wav")], times="vtt")).startswith("WEBVTT\n\n1\n00:00:0")
+    with pytest.raises(
+        InputError, match=r"120 recordings, but subtitles are of one; give --out FOLDER/ --set times=srt"
+    ):
+        model.answers([str(manifest)], times="srt")
+    # The same by the command line, in one file and in one for each recording.
+    model.save(tmp_path / "model")
+    assert (
+        run_here(
+            "predict", str(tmp_path / "model"), str(tmp_path / "a.wav"), "--out", str(tmp_path / "a.srt")
+        ).returncode
+        == 0
+    )
+    assert (tmp_path / "a.srt").read_text() == srt
+    assert run_here(*predict, f"{tmp_path}/subs/", "--jobs", "1", "--set", "times=vtt").returncode == 0
+    assert (tmp_path / "subs" / "a.wav.vtt").read_text().startswith("WEBVTT")
+
+
+def test_every_character_of_chinese_counts_as_a_word():
+    assert error_rates(["早上 好", "ok 好"], ["早上好", "ok 号"])["wer"] == 1 / 5
+    assert counts_characters(["ok 好"])
+    assert not counts_characters(["good morning"])
 
 
 def test_a_stream_writes_what_is_written_of_the_whole_recording(model, manifest):

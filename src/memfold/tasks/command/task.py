@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from memfold.budget import Budget
 from memfold.data.audio import Source, listen, read_audio
+from memfold.data.command_lists import parts_by_lists
 from memfold.data.commands import (
     BACKGROUND,
     OTHER,
@@ -269,7 +270,8 @@ class CommandRecognizer(RateOfRecordings, Task):
                 if part == "train" and folder != Path(path) and is_folder(Path(path) / BACKGROUND):
                     beside = background_of(Path(path) / BACKGROUND)
                     recordings = replace(recordings, background=(*recordings.background, *beside))
-                read.setdefault(part, []).append(recordings)
+                for its, some in (parts_by_lists(recordings, folder) or {part: recordings}).items():
+                    read.setdefault(its, []).append(some)
         return parts_with_background({part: joined(read[part]) for part in PARTS if part in read})
 
     @staticmethod

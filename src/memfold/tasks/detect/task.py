@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 
 from memfold.budget import Budget
-from memfold.data.boxes import BoxedImages, boxed, joined, read_boxes, read_splits, unboxed
+from memfold.data.box_files import boxed, read_boxes, read_splits, unboxed
+from memfold.data.boxes import BoxedImages, joined
 from memfold.data.folders import KEPT_APART, say_parts
 from memfold.data.labels import counted
 from memfold.data.picture_copies import remembered, say_copies, say_trained_on

@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from memfold.budget import Budget
 from memfold.data.audio import listen
 from memfold.data.features import SHIFT, LogMel
+from memfold.data.folders import KEPT_APART, say_parts
 from memfold.data.frames import like
 from memfold.data.recording_copies import KEY, content_keys, say_copies, say_trained_on
 from memfold.data.sound_notes import noting
 from memfold.data.speech import Utterances, joined, read_manifest
+from memfold.data.transcripts import parts_at
 from memfold.display import say
 from memfold.errors import InputError
 from memfold.formats.directory import TEXTS
@@ -37,7 +39,7 @@ from memfold.tasks.contest import ALONE, ANSWER, Contest
 from memfold.tasks.model import FitData, Task
 from memfold.tasks.parameters import Search, fitted, parameter, planned
 from memfold.tasks.planning import Plan, seconds_of
-from memfold.tasks.report import Metric
+from memfold.tasks.report import Metric, Parts
 from memfold.tasks.speech.rates import MOST, RateOfRecordings
 from memfold.tasks.speech.recordings import (
     check_features,
@@ -54,6 +56,7 @@ from memfold.tasks.transcribe.choice import FEW, NO_LANGUAGE, chosen_weights
 from memfold.tasks.transcribe.choice import Heard as Validated
 from memfold.tasks.transcribe.hearing import Heard, Written, hear
 from memfold.tasks.transcribe.plan import Speech, plan
+from memfold.tasks.transcribe.times import Times, subtitles, table_in_time
 from memfold.words import Words, said
 
 if TYPE_CHECKING:
@@ -131,7 +134,7 @@ class SpeechRecognizer(RateOfRecordings, Task):
             return data
         if not isinstance(data, Utterances):
             one = isinstance(data, str | Path) or hasattr(data, "columns")
-            data = joined([read_manifest(part) for part in ([data] if one else data)])
+            data = joined([self._read_one(part) for part in ([data] if one else data)])
         trained = self.__sklearn_is_fitted__()
         if not trained:
             self.find_rate(data.audio)
@@ -166,7 +169,44 @@ class SpeechRecognizer(RateOfRecordings, Task):
         return like(table, data) if isinstance(table, pl.DataFrame) else table
 
     def read_files(self, paths: Sequence[str]) -> Utterances:
-        return joined([read_manifest(path) for path in paths])
+        return joined([self._read_one(path) for path in paths])
+
+    def own_parts(self, data: Sequence[str]) -> Parts:
+        parts = parts_at(Path(data[0])) if len(data) == 1 else {}
+        if "train" not in parts or len(parts) < 2:
+            return super().own_parts(data)
+        read = {part: self._readable(reader()) for part, reader in parts.items()}
+        say_parts(data[0], {part: len(utterances) for part, utterances in read.items()}, "recordings")
+        if "test" not in read:
+            say(f"{data[0]}: there is no part to score; that to validate on is scored instead")
+            read["test"] = read.pop("valid")
+        if read["train"].speakers:
+            self._say_speakers(read["train"], read["test"])
+        return Parts(read["train"], read["test"], read.get("valid"))
+
+    def _read_one(self, data: Any) -> Utterances:
+        """A manifest, a data frame, or a folder.
+
+        Of a folder that holds the parts of a split, a fitted model reads what is to be scored, and a fit the others.
+        """
+        parts = parts_at(Path(data)) if isinstance(data, str | Path) else {}
+        if "" in parts or not parts:
+            return parts[""]() if parts else read_manifest(data)
+        if self.__sklearn_is_fitted__():
+            part = next(part for part in ("test", "valid", "train") if part in parts)
+            utterances = parts[part]()
+            say_parts(str(data), {"test": len(utterances)}, f"of the part {part}, recordings")
+            return utterances
+        apart = KEPT_APART if parts.pop("test", None) else ""
+        if not parts:
+            raise InputError(f"{data}: a split without a part to train on")
+        read = {part: reader() for part, reader in parts.items()}
+        say_parts(str(data), {part: len(utterances) for part, utterances in read.items()}, "recordings", apart)
+        return joined(list(read.values()))
+
+    @staticmethod
+    def _readable(utterances: Utterances) -> Utterances:
+        return utterances.take(readable_rows(utterances.audio))
 
     def summary(self, examples: Utterances) -> dict[str, str]:
         characters = sum(map(len, examples.texts))
@@ -329,6 +369,22 @@ class SpeechRecognizer(RateOfRecordings, Task):
         """
         return with_given(examples.given, "audio", examples.audio, {"text": answers.texts})
 
+    def answers(self, inputs: Sequence[str], *, times: Times = "none") -> "pl.DataFrame | Iterator[str]":
+        """What ``memfold predict`` writes: a row a recording; with ``times`` a row a word or a phrase, or subtitles.
+
+        Args:
+            times: ``words`` or ``phrases`` give a row each, with its start and end in seconds; ``srt`` and ``vtt`` the
+                phrases of one recording as subtitles.
+        """
+        if times == "none":
+            return super().answers(inputs)
+        self._require_inputs(inputs)
+        heard = self.inputs(self.parts(inputs).test if self.known_set(inputs) else inputs)
+        written = self.answer(heard)
+        if times in ("words", "phrases"):
+            return table_in_time(self, heard, written, times == "phrases")
+        return subtitles(self, heard, written, times)
+
     def _log_p(self, frames: Sequence[NDArray[np.floating[Any]]]) -> list[NDArray[np.float32]]:
         return [self.recogniser.log_p(each) for each in frames]
 
@@ -426,9 +482,12 @@ class SpeechRecognizer(RateOfRecordings, Task):
 
     def details(self, examples: Heard, answers: Written, seconds: float) -> Sequence[Any]:
         from memfold.tasks.transcribe.report import mistake_tables
+        from memfold.tasks.transcribe.scores import counts_characters
 
         names = [short_name(file, number) for number, file in enumerate(examples.audio, 1)]
         tables = mistake_tables(examples.texts, answers.texts, names)
+        if counts_characters(examples.texts):
+            tables = [*tables, said("wer of characters")]
         if not self.causal:
             return tables
         cost = self._time_of_a_frame(examples.frames[0])

@@ -12,6 +12,7 @@ from memfold.data.folders import KEPT_APART, PARTS, is_folder, say_parts, split_
 from memfold.data.images import Images, joined, read_classes, read_images
 from memfold.data.labels import counted, numbers_of
 from memfold.data.picture_copies import remembered, say_copies, say_trained_on
+from memfold.data.picture_lists import PictureList, pictures_listed
 from memfold.data.pictures import SUFFIXES, path_of, pictures_at, several
 from memfold.data.tones import Tones, words_of
 from memfold.display import say
@@ -100,7 +101,7 @@ class ImageTask(Task):
         if self.__sklearn_is_fitted__():
             part = next(part for part in ("test", "valid", "train") if part in split)
             images = read_classes(split[part], self._read_size, self._colours, self.shows)
-            say_parts(str(data), {"test": len(images)}, f"of {split[part].name}, images")
+            say_parts(str(data), {"test": len(images)}, f"of {Path(split[part].name).name}, images")
             return self._as_trained(images)
         parts = {
             part: read_classes(folder, self._read_size, None, self.shows)
@@ -171,8 +172,10 @@ class ImageTask(Task):
         test = parts["test"]
         say_copies(test.files, test.prints, seen.files, seen.prints, "images to score")
 
-    def _split_at(self, path: Path) -> dict[str, Path]:
-        """The folders that are the parts of a split; none where a path is something else."""
+    def _split_at(self, path: Path) -> Mapping[str, Path | PictureList]:
+        """The folders, or the rows of a table, that are the parts of a split; none where a path is something else."""
+        if lists := pictures_listed(path):
+            return {} if "" in lists else lists
         return split_folders(path, SUFFIXES, "images", self.shows) if is_folder(path) else {}
 
     def _as_trained(self, images: Images) -> Images:
