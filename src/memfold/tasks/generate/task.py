@@ -28,6 +28,7 @@ from memfold.runtime.ngram import NGram
 from memfold.runtime.recipe import Run
 from memfold.runtime.writing.mixture import Mixture, best_share
 from memfold.runtime.writing.network import PartNetwork
+from memfold.runtime.writing.pieces import with_pieces
 from memfold.runtime.writing.vocabulary import Characters, Subwords, Tokens, Vocabulary
 from memfold.runtime.writing.writing import Writing
 from memfold.tasks.contest import ALONE, ANSWER, Contest
@@ -173,15 +174,17 @@ class TextGenerator(Task):
 
     def prepare(self, data: FitData) -> tuple[Tokens, Tokens]:
         if self.tokens == "characters":
-            self.characters_ = Characters.of(data.train).characters
+            self.characters_ = "".join(sorted(self.grown("characters_", Characters.of(data.train).characters)))
         else:
             self.characters_ = None
             self.subwords_ = Subwords.of(data.train, self.vocabulary_size).model
+            if self.begun is not None:
+                self.subwords_ = with_pieces(self.begun.model.subwords_, self.subwords_)
         train = self.vocabulary_.encode(data.train)
         valid = self.vocabulary_.encode(data.valid)
         if len(valid) < LEAST_TOKENS:
             raise InputError(f"the text has {len(data.whole)} characters: too few to train and to validate on")
-        self.seen_ = str(Seen.of([*_lines(data.whole), *_lines(data.valid)]))
+        self.seen_ = self.also_seen(Seen.of([*_lines(data.whole), *_lines(data.valid)]))
         self.counts_ = np.bincount(train, minlength=self.vocabulary_.size).tolist()
         return train, valid
 
@@ -228,9 +231,13 @@ class TextGenerator(Task):
         train, valid = ready
         column = nats_carried(self.network_.eval(), torch.from_numpy(valid)[:, None])
         ngram = NGram.fitted(train, self.vocabulary_.size)
+        kept = NGram.of(self.vocabulary_.encode(data.whole), self.vocabulary_.size, ngram.order)
+        if self.begun is not None and not self.begun.rehearses:
+            from memfold.tasks.generate.update import better
+
+            ngram, kept = better(self, ngram, kept, valid)
         by_network, by_ngram = column[:, 0].double().numpy(), ngram.nats(valid[None])[0]
         self.share_ = best_share(by_network, by_ngram)
-        kept = NGram.of(self.vocabulary_.encode(data.whole), self.vocabulary_.size, ngram.order)
         self.grams_ = kept.sizes
         self.network_.ngram = StoredNGram.of(kept)
         # Score all three on the validation part, as `scores` does.
