@@ -29,6 +29,7 @@ from memfold.runtime.recipe import Run
 from memfold.runtime.writing.mixture import Mixture, best_share
 from memfold.runtime.writing.network import PartNetwork
 from memfold.runtime.writing.pieces import with_pieces
+from memfold.runtime.writing.samples import unescaped
 from memfold.runtime.writing.vocabulary import Characters, Subwords, Tokens, Vocabulary
 from memfold.runtime.writing.writing import Writing
 from memfold.tasks.contest import ALONE, ANSWER, Contest
@@ -279,6 +280,7 @@ class TextGenerator(Task):
         top_k: int | None = None,
         top_p: float | None = None,
         seed: int | None = None,
+        stop: str | None = None,
     ) -> Iterator[str]:
         """Write on from a prompt, piece by piece.
 
@@ -289,11 +291,30 @@ class TextGenerator(Task):
             top_k: draw from so many of the likeliest tokens only.
             top_p: draw from the likeliest tokens that make up this much of the probability.
             seed: of the draws; the model's own when None.
+            stop: a string before which to end, even if fewer tokens are written.
 
         Raises:
             InputError: not fitted, or an option out of its range.
         """
-        return self.writing.written(prompt, length, temperature, top_k, top_p, seed)
+        return self.writing.written(prompt, length, temperature, top_k, top_p, seed, stop)
+
+    def samples(self, prompt: str = "", samples: int = 3, seed: int | None = None, **options: Any) -> pl.DataFrame:
+        """Write on from a prompt several times, each with draws of its own.
+
+        Args:
+            samples: how many.
+            seed: of all of them; the model's own when None. The first one is what `generate` writes with it.
+            options: of `generate`.
+
+        Returns:
+            Columns ``prompt``, ``sample``, numbered from 1, and ``text``, what follows the prompt.
+
+        Raises:
+            InputError: not fitted, or an option out of its range.
+        """
+        texts = self.writing.samples(prompt, samples, seed, **options)
+        numbers = list(range(1, len(texts) + 1))
+        return pl.DataFrame({"prompt": [prompt] * len(texts), "sample": numbers, "text": texts})
 
     def put_parts(self, pipeline: Any, parts: Mapping[str, Run]) -> None:
         pipeline.network = PartNetwork(parts["model"], self.num_layers, self.chosen.hidden_size)
@@ -314,12 +335,23 @@ class TextGenerator(Task):
         top_k: int | None = None,
         top_p: float | None = None,
         seed: int | None = None,
-    ) -> Iterator[str]:
-        """What follows the files' text and the prompt, both of which come first."""
+        stop: str | None = None,
+        samples: int | None = None,
+    ) -> pl.DataFrame | Iterator[str]:
+        """What follows the files' text and the prompt, both of which come first.
+
+        Args:
+            stop: as of `generate`, with ``\\n`` for a line's end.
+            samples: how many texts to write, as a table that numbers them; None writes one, as text.
+        """
         if inputs and names_set(inputs[0]):
             raise InputError(f"{inputs[0]}: a generator goes on from files and --set prompt=TEXT, not from a data set")
         given = (self.read_files(inputs) if inputs else "") + prompt
-        return chain([given], self.generate(given, length, temperature, top_k, top_p, seed), ["\n"])
+        drawn: dict[str, Any] = {"length": length, "temperature": temperature, "top_k": top_k, "top_p": top_p}
+        drawn |= {"seed": seed, "stop": unescaped(stop)}
+        if samples is not None:
+            return self.samples(given, samples, **drawn)
+        return chain([given], self.generate(given, **drawn), ["\n"])
 
     def respond(self, line: str) -> Iterator[str]:
         return chain([line], self.generate(line))
