@@ -33,7 +33,7 @@ FLOORS = (
     ("cli",),
     ("__main__",),
 )
-SHARED_BY_TASKS = {"vision", "speech"}  # folders of tasks that are no tasks
+SHARED_BY_TASKS = {"vision", "speech", "updating"}  # folders of tasks that are no tasks
 
 TORCH_FREE = ("cells", "cli", "data.datasets", "engine", "files", "stream", "tasks.registry")
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from memfold.runtime.pipeline import Pipeline
     from memfold.tasks.report import Report
+    from memfold.tasks.updating.outcome import Outcome
 
 __all__ = ["app", "run"]
 
@@ -230,6 +231,12 @@ def fit(
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the initial weights, the order of the data and dropout.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the unfinished training in --out.")] = False,
+    earlier: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", metavar="DIR", help="Go on from the weights of this model; classes and vocabulary may grow."
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a finished model in --out.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what was read, the plan and what a fit would take, and stop.")
@@ -247,6 +254,10 @@ def fit(
     Held out are the test part that a data set has itself, or else the last horizon of each series, what follows a
     detector's warm-up, the end of a text, a tenth of the examples or of their speakers.
 
+    With --from DIR the training goes on from that model. Its old data is given again where it still is (--set old=PATH
+    says where, old=none leaves it out), what it reads is scaled as before (unless --set rescale=true), and both models
+    are scored on what was held out of the old data and of the new.
+
     Example: memfold fit forecast sales.csv --out model --budget 3m --set horizon=14
     """
     from memfold.budget import Budget
@@ -254,8 +265,17 @@ def fit(
     from memfold.tasks.members import members_setting
     from memfold.tasks.parameters import parameters_of, parse_settings
     from memfold.tasks.planning import read_plan
+    from memfold.tasks.updating.command import Update, run_update
 
     kind = task_class(task)
+    if earlier is not None:
+        if plan is not None:
+            raise InputError(f"--plan: with --from the plan is that of {earlier}; leave --plan out")
+        settings = settings if members is None else [*settings, members_setting(task, members, settings)]
+        asked = Update(task, data, earlier, out, budget, valid, settings, seed, resume, overwrite, dry_run)
+        code, report, compared = run_update(asked)
+        _print_update(report, compared, as_json)
+        return code
     given = None if plan is None else read_plan(plan)
     settable = {p.name: p.hint for p in parameters_of(kind) if p.name != "seed"}
     if members is not None:
@@ -274,6 +294,7 @@ def fit(
         return 0
     model.fit(parts.train, budget=budget, valid=held_out, out=out, resume=resume, overwrite=overwrite, plan=given)
     command = shlex.join(["memfold", *sys.argv[1:]])
+    model.note_data(data, parts.test)
     model.save(out, command=command)  # before the scoring, which may be interrupted
     if model.training_.stopped not in ("budget", "patience"):
         say(f"memfold: {model.training_.message}; the model is in {out}")
@@ -936,6 +957,19 @@ def _write_table(answers: "pl.DataFrame", out: Path | None) -> None:
 def _write_text(path: Path, pieces: Iterator[str]) -> None:
     with open(path, "w", encoding="utf-8") as file:
         file.writelines(pieces)
+
+
+def _print_update(report: "Report | None", compared: "Outcome | None", as_json: bool) -> None:
+    """The scores of an update beside the baselines, and before and after."""
+    if compared is None:
+        return
+    if as_json:
+        print(json.dumps({**({} if report is None else report.as_json()), "from": compared.as_json()}))
+        return
+    if report is not None:
+        _print(report, as_json=False)
+    if rows := compared.rows():
+        Terminal().print(score_table(rows, f"went on from {compared.model}", compared.better))
 
 
 def _print(report: "Report", as_json: bool) -> None:

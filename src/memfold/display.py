@@ -130,7 +130,8 @@ class Display:
         if self.live:
             self.bar.update(self.task, score=text)
         else:
-            say(f"  {_clock(row.seconds)}  step {row.step}  epoch {row.epoch + 1}  loss {row.train_loss:.4f}  {text}")
+            loss = f"loss {row.train_loss:.4f}" if row.step else "as it begins"
+            say(f"  {_clock(row.seconds)}  step {row.step}  epoch {row.epoch + 1}  {loss}  {text}")
 
 
 def score_table(

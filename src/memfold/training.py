@@ -84,6 +84,7 @@ class Settings:
         validations: how often to validate, evenly over the budget.
         every: steps from one validation to the next, and one at the end, instead of that.
         patience: stop after so many validations without a better one; None never stops early.
+        from_start: validate before the first step, so that the weights that it starts from are among those to keep.
         checkpoint_seconds: write a checkpoint at least this often, and at every validation.
     """
 
@@ -97,6 +98,7 @@ class Settings:
     validations: int = 20
     every: int | None = None
     patience: int | None = None
+    from_start: bool = False
     checkpoint_seconds: float = 30.0
 
 
@@ -154,13 +156,11 @@ class Begun:
 
     Attributes:
         make: the problem of another network of the same shapes, on the same data.
-        plan: what was chosen for it, in words.
     """
 
     problem: Problem
     settings: Settings
     make: Callable[[nn.Module], Problem]
-    plan: str = ""
 
     def like(self, network: nn.Module) -> "Begun":
         """The same training of another network."""
@@ -271,6 +271,8 @@ class _Loop:
     # -- the loop ------------------------------------------------------------------------------------------------------
 
     def run(self) -> None:
+        if self.settings.from_start and self.result.steps == 0:
+            self.validate()
         for batch in self.batches():
             if self.done():
                 break
@@ -389,9 +391,11 @@ class _Loop:
         else:
             self.since_best += 1
         # Add a point to the curve, and start the mean of the training loss anew.
-        row = Validation(result.steps, self.epoch, self.elapsed(), self.loss_sum / max(self.loss_count, 1), score)
+        loss = self.loss_sum / self.loss_count if self.loss_count else math.nan
+        row = Validation(result.steps, self.epoch, self.elapsed(), loss, score)
         self.loss_sum, self.loss_count = 0.0, 0
-        result.curve.append(row)
+        if result.steps:
+            result.curve.append(row)
         self.validation_seconds = max(self.validation_seconds, time.monotonic() - begun)
         if self.progress:
             self.progress.validated(row, self.problem.metric, better)

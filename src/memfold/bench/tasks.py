@@ -68,7 +68,7 @@ def _point(name: str, rounds: int, compiled: bool) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         path, parameters = written(name, Path(folder))
         task = task_class(name)(**parameters)
-        ours = task.begun(task.parts([path]), BUDGET)
+        ours = task.before_training(task.parts([path]), BUDGET)
         theirs = ours.like(with_torch_layers(ours.problem.model))
         begun = time.perf_counter()
         batches = list(islice(ours.problem.batches(0), BATCHES))

@@ -46,6 +46,13 @@ class Seen:
         hashes = np.unique(_hashes([key for key in map(same_text, texts) if key]))
         return cls(hashes) if len(hashes) <= most else cls(hashes[:most], int(hashes[most]))
 
+    def with_those_of(self, other: "Seen", most: int = MOST) -> "Seen":
+        """The texts of both."""
+        limit = min((one.limit for one in (self, other) if one.limit is not None), default=None)
+        hashes = np.union1d(self.hashes, other.hashes)
+        hashes = hashes if limit is None else hashes[hashes < np.uint64(limit)]
+        return Seen(hashes, limit) if len(hashes) <= most else Seen(hashes[:most], int(hashes[most]))
+
     def among(self, texts: Sequence[str]) -> tuple[int, int]:
         """How many texts are in the set, and how many were looked up: all, where none was left out."""
         hashes = _hashes([key for key in map(same_text, texts) if key])

@@ -52,7 +52,8 @@ def predicted(version: Version, body: bytes, kind: str, options: Mapping[str, st
     family = next(extra for extra, names in TASKS_OF.items() if task.name in names)
     suffix = _suffix(body, kind, family)
     # A text might be the name of a file of the server.
-    allowed = {n: hint for n, hint in keywords_of(task.answers).items() if "str" not in str(hint) or n == "prompt"}
+    texts = ("prompt", "stop")  # which are none
+    allowed = {n: hint for n, hint in keywords_of(task.answers).items() if "str" not in str(hint) or n in texts}
     settings = parse_settings(allowed, f"a request to a {task.name} model", [f"{k}={v}" for k, v in options.items()])
     with tempfile.TemporaryDirectory(prefix="memfold-") as folder:
         if kind == "application/json":

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, NotRequired, Self, da
 from memfold.budget import Budget
 from memfold.data.datasets import DataSet, known_set
 from memfold.data.hashing import digest
+from memfold.data.seen import Seen
 from memfold.data.unreadable import leave_out
 from memfold.display import say
 from memfold.errors import InputError, NotFittedError, shown
@@ -36,9 +37,12 @@ from memfold.runtime.recipe import Recipe, Run
 from memfold.runtime.weights import Weights
 from memfold.system import locked
 from memfold.tasks.contest import Contest
+from memfold.tasks.fit_data import FitData
 from memfold.tasks.parameters import describe, fitted, learning_rate, parameter, parameters_of
 from memfold.tasks.planning import Plan, checked_plan, speed_for
 from memfold.tasks.report import Metric, Parts, Report
+from memfold.tasks.updating.kept import Kept, kept_rows, kept_sources
+from memfold.tasks.updating.origin import Origin
 from memfold.trained import Result
 from memfold.words import Words
 
@@ -55,7 +59,7 @@ __all__ = ["FitData", "Task", "one_source"]
 
 # Of config.json.
 KEYS = {"format", "files", "task", "runtime", "memfold", "torch", "parameters", "plan"}
-KEYS |= {"contest", "training", "fitted", "weights"}
+KEYS |= {"contest", "training", "fitted", "weights", "data"}
 UNREADABLE = (LookupError, TypeError, ValueError, RuntimeError, ArithmeticError, AttributeError, MemoryError)
 
 
@@ -68,23 +72,6 @@ def one_source(data: Sequence[str]) -> str:
     if len(data) != 1:
         raise InputError(f"{len(data)} files given; this task reads one")
     return data[0]
-
-
-@dataclass(frozen=True)
-class FitData:
-    """What a fit works on, as the task reads it.
-
-    Attributes:
-        whole: all that was given to train on.
-        train: what the network is trained on; without ``valid``, a part of the whole.
-        valid: what it is validated on.
-        progress: whether what is done is said on standard error.
-    """
-
-    whole: Any
-    train: Any
-    valid: Any
-    progress: bool = False
 
 
 @dataclass_transform(eq_default=False, field_specifiers=(fitted,))
@@ -122,6 +109,7 @@ class Task(ABC):
     recalls: ClassVar[bool] = False
     runtime: ClassVar[str] = ""
 
+    begun: ClassVar[Origin | None] = None  # of a fit that goes on from a model, where it goes on from; set on its copy
     progress = False  # whether reading shows how far it is; a fit sets it on its copy
     _stored: ClassVar[Weights | None] = None  # the arrays of a loaded model, until its network is made of them
 
@@ -139,6 +127,7 @@ class Task(ABC):
 
     plan_: dict[str, Any] = fitted(stored=False)
     contest_: Contest | None = fitted(stored=False)
+    kept_: Kept = fitted(stored=False)
     network_: Any = fitted(stored=False)
     training_: Result = fitted(stored=False)
 
@@ -456,18 +445,48 @@ class Task(ABC):
         else:
             train = examples
             held_out = task._examples(*(valid if y is not None else (valid, None)))
-        # Train the network, then find what needs a trained one, such as thresholds and baselines.
-        data = FitData(examples, train, held_out, progress)
+        task.carry_out(FitData(examples, train, held_out, progress), limit, place, resume, overwrite, plan)
+        self.become(task)
+        return self
+
+    def carry_out(
+        self,
+        data: FitData,
+        limit: Budget,
+        place: Path | None = None,
+        resume: bool = False,
+        overwrite: bool = False,
+        plan: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Train the network, then find what needs a trained one, such as thresholds and baselines; as `fit` says."""
         with _alone_in(place, resume, overwrite):
             begun = _plan_in(place) if resume and place is not None else None
-            task._take_plan(data, limit, plan if begun is None else begun)
-            ready = task._train(data, limit, place, resume)
-        task.contest_ = task.finish(data, ready)
-        vars(task).pop("pipeline", None)  # one of a model that was not finished
-        if progress and task.contest_ is not None:
-            say(str(task.contest_))
-        del task.progress
-        self._become(task)
+            if self.begun is None:
+                self._take_plan(data, limit, plan if begun is None else begun)
+            ready = self._train(data, limit, place, resume)
+        self.contest_ = self.finish(data, ready)
+        vars(self).pop("pipeline", None)  # one of a model that was not finished
+        self.kept_ = kept_rows(self, data)
+        if data.progress and self.contest_ is not None:
+            say(str(self.contest_))
+
+    def update(self, X: Any, y: Any = None, *, budget: str | None = None, progress: bool = True) -> Self:
+        """Go on from the weights of this model with new data. It stays as it was until the end, as in `fit`.
+
+        Classes and vocabulary may grow; what the network reads is scaled as before. What an earlier fit held out is
+        held out again where it is among the new data. Where the model knows where its old data is, and it is still
+        there, that is given again beside the new.
+
+        Args:
+            X, y, budget, progress: as for `fit`.
+
+        Raises:
+            InputError: not fitted yet, or data that cannot be worked with.
+        """
+        from memfold.tasks.updating.course import update
+
+        task: Any = update(self, X, y, budget or self.budget, progress)
+        self.become(task)
         return self
 
     def _take_plan(self, data: FitData, budget: Budget, given: Mapping[str, Any] | None) -> str:
@@ -489,7 +508,7 @@ class Task(ABC):
             say(f"plan: {plan}")
         return str(plan)
 
-    def _become(self, task: Self) -> None:
+    def become(self, task: Self) -> None:
         """Take what another one of the class holds, and forget what an earlier fit found.
 
         What others have put here stays, as scikit-learn's searches put something beside the fields.
@@ -498,6 +517,29 @@ class Task(ABC):
             if hasattr(type(self), name) or name in {field.name for field in fields(self)}:
                 delattr(self, name)
         vars(self).update(vars(task))
+        for name in ("progress", "begun"):
+            vars(self).pop(name, None)
+
+    def updating(self) -> ModuleType | None:
+        """The module ``update`` beside the task's class: what an update must know of it; None where it has none."""
+        try:
+            return self._beside("update", "updated")
+        except InputError:
+            return None
+
+    def note_data(self, sources: Sequence[str], test: Any) -> None:
+        """Keep in mind where the data is that the model was fitted to, and what was held out to be scored."""
+        self.kept_ = kept_sources(self, sources, test)
+
+    def grown(self, name: str, fresh: Sequence[Any]) -> list[Any]:
+        """What a fit finds in its data, such as classes; of one that goes on from a model, after what that found."""
+        old = [] if self.begun is None else list(getattr(self.begun.model, name))
+        known = set(old)
+        return [*old, *(entry for entry in fresh if entry not in known)]
+
+    def also_seen(self, seen: Seen) -> str:
+        """The hashes of what a fit has seen, with those of the model that it goes on from."""
+        return str(seen if self.begun is None else seen.with_those_of(Seen.parse(getattr(self.begun.model, "seen_"))))  # noqa: B009
 
     def _examples(self, X: Any, y: Any) -> Any:
         return self.read(X) if y is None else self.labelled(X, y)
@@ -517,12 +559,18 @@ class Task(ABC):
         problem = self.problem(network, ready)
         # The settings of the loop, and what a checkpoint must agree on to be resumed.
         special: dict[str, Any] = dict(self.loop)
-        settings = training.Settings(limit, lr=self.chosen.lr, patience=self.patience, **special)
+        lr, patience = self.chosen.lr, self.patience
+        if self.begun is not None:
+            self.begun.start(self, network)
+            lr, patience = self.begun.pace(self)
+            special["from_start"] = True
+        settings = training.Settings(limit, lr=lr, patience=patience, **special)
         identity = {
             "parameters": encode(self.get_params()),
             "plan": encode(self.plan_),
             "budget": str(limit),
             "data": digest(ready),
+            **({} if self.begun is None else {"from": self.begun.mark}),
         }
         text = json.dumps({"task": self.name, **identity}, sort_keys=True)
         self.network_ = network
@@ -553,38 +601,42 @@ class Task(ABC):
         Raises:
             InputError: data or parameters that cannot be worked with.
         """
-        from memfold import training
-
-        begun = self.begun(parts, budget, given)
-        weights = sum(weight.numel() for weight in begun.problem.model.parameters())
-        return {
-            **({"plan": begun.plan} if begun.plan else {}),
-            "weights": f"{weights:,}",
-            **training.rehearse(begun.problem, begun.settings),
-        }
-
-    def begun(self, parts: Parts, budget: str | None = None, given: Mapping[str, Any] | None = None) -> "Begun":
-        """A fit of a copy, before its first step.
-
-        Args:
-            given: a plan, in place of one that is made.
-
-        Raises:
-            InputError: data or parameters that cannot be worked with.
-        """
-        import torch
-
-        from memfold import training
-
         limit = Budget.parse(budget or self.budget)
         self.check()
         task, data = self._copy_with(parts)
         plan = task._take_plan(data, limit, given)
-        ready = task.prepare(data)
-        torch.manual_seed(task.seed)
-        special: dict[str, Any] = dict(task.loop)
-        settings = training.Settings(limit, lr=task.chosen.lr, patience=task.patience, **special)
-        return training.Begun(task.problem(task.network(), ready), settings, lambda net: task.problem(net, ready), plan)
+        return {**({"plan": plan} if plan else {}), **task.rehearsed(data, limit)}
+
+    def rehearsed(self, data: FitData, limit: Budget) -> dict[str, str]:
+        """Of a task with a plan, which is changed by it, what `rehearse` says after that."""
+        from memfold import training
+
+        first = self._before_training(data, limit)
+        weights = sum(weight.numel() for weight in first.problem.model.parameters())
+        return {"weights": f"{weights:,}", **training.rehearse(first.problem, first.settings)}
+
+    def before_training(self, parts: Parts, budget: str | None = None) -> "Begun":
+        """A fit of a copy, before its first step.
+
+        Raises:
+            InputError: data or parameters that cannot be worked with.
+        """
+        limit = Budget.parse(budget or self.budget)
+        self.check()
+        task, data = self._copy_with(parts)
+        task._take_plan(data, limit, None)
+        return task._before_training(data, limit)
+
+    def _before_training(self, data: FitData, limit: Budget) -> "Begun":
+        import torch
+
+        from memfold import training
+
+        ready = self.prepare(data)
+        torch.manual_seed(self.seed)
+        special: dict[str, Any] = dict(self.loop)
+        settings = training.Settings(limit, lr=self.chosen.lr, patience=self.patience, **special)
+        return training.Begun(self.problem(self.network(), ready), settings, lambda net: self.problem(net, ready))
 
     def trained(
         self,
@@ -899,6 +951,7 @@ class Task(ABC):
             "training": encode(there.get("training_")),
             "fitted": {name: encode(there[f"{name}_"]) for name in self.fitted_types() if f"{name}_" in there},
             "weights": self.parameter_count,
+            **({"data": encode(there["kept_"])} if "kept_" in there else {}),
         }
 
     @classmethod
@@ -998,6 +1051,8 @@ class Task(ABC):
         task.contest_ = decode(config.get("contest"), Contest | None)
         check(config.get("training"), Result | None, "training")
         task.training_ = decode(config.get("training"), Result | None) or Result()
+        check(config.get("data"), Kept | None, "data")
+        task.kept_ = decode(config.get("data"), Kept | None) or Kept()
         check(config.get("weights"), int | None, "weights")
         vars(task)["_weight_count"] = config.get("weights")
         task.restore_files(read_files(path, config))

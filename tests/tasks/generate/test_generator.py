@@ -135,6 +135,37 @@ def test_the_same_seed_writes_the_same_and_another_one_else(fitted: TextGenerato
     assert written(1) == written(1) != written(2)
 
 
+def test_several_samples_are_numbered_and_their_seed_gives_them_again(fitted: TextGenerator) -> None:
+    table = fitted.samples("the", samples=3, seed=5, length=30)
+    assert table.columns == ["prompt", "sample", "text"]
+    assert table["sample"].to_list() == [1, 2, 3]
+    assert table["text"][0] == "".join(fitted.generate("the", length=30, seed=5))
+    assert table["text"].n_unique() == 3
+    assert fitted.samples("the", samples=3, seed=5, length=30).equals(table)
+    with pytest.raises(InputError, match=r"^samples must be from 1 to 10,000, got 0"):
+        fitted.samples(samples=0)
+
+
+def test_a_stop_string_ends_a_text_and_is_left_out(fitted: TextGenerator) -> None:
+    whole = "".join(fitted.generate("the", length=60, seed=1))
+    stop = whole[20:23]
+    ended = "".join(fitted.generate("the", length=60, seed=1, stop=stop))
+    assert ended == whole[: whole.index(stop)]
+    assert "".join(fitted.generate("the", length=60, seed=1, stop="\0never")) == whole
+    with pytest.raises(InputError, match=r"^stop must be at least one character"):
+        fitted.generate("the", stop="")
+
+
+def test_the_command_numbers_samples_and_reads_a_line_end_in_stop(fitted: TextGenerator, tmp_path: Path) -> None:
+    fitted.save(tmp_path / "m")
+    options = ["--set", "samples=2", "length=40", "seed=3", r"stop=\n"]
+    done = run_here("predict", str(tmp_path / "m"), "--set", "prompt=the", *options)
+    assert done.returncode == 0, done.stderr
+    table = pl.read_csv(done.stdout.encode())
+    assert table["sample"].to_list() == [1, 2]
+    assert not any("\n" in str(text) for text in table["text"])
+
+
 def test_a_sample_with_brackets_is_shown_as_it_is(fitted: TextGenerator, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TextGenerator, "generate", lambda self, length: iter("a [/b] [red]c"))
     console = Console(width=80)

@@ -36,7 +36,7 @@ class Sampler:
         top_k: int | None = None,
         top_p: float | None = None,
         banned: Sequence[int] = (),
-        seed: int = 0,
+        seed: int | Sequence[int] = 0,
         mixture: Mixture | None = None,
     ) -> None:
         if not temperature >= 0:

@@ -1,6 +1,6 @@
 """A generator of text that answers without torch."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, islice
@@ -17,6 +17,7 @@ from memfold.runtime.pipeline import Pipeline, Session
 from memfold.runtime.weights import Weights
 from memfold.runtime.writing.mixture import Mixture
 from memfold.runtime.writing.network import EngineReader, TokenNetwork
+from memfold.runtime.writing.samples import MOST_SAMPLES, seed_of, until
 from memfold.runtime.writing.sampling import Sampler
 from memfold.runtime.writing.vocabulary import Characters, Subwords, Tokens, Vocabulary
 from memfold.stream import Stream
@@ -101,9 +102,26 @@ class Writing(Pipeline[WriteSettings]):
         top_k: int | None = None,
         top_p: float | None = None,
         seed: int | None = None,
+        stop: str | None = None,
     ) -> str:
         """What follows a text, as `written` gives it in pieces."""
-        return "".join(self.written(given, length, temperature, top_k, top_p, seed))
+        return "".join(self.written(given, length, temperature, top_k, top_p, seed, stop))
+
+    def samples(self, given: str, count: int, seed: int | None = None, **options: Any) -> list[str]:
+        """Several texts that follow one, each from draws of its own; the first is what `answer` gives.
+
+        Args:
+            seed: of all of them; the model's own when None.
+            options: of `written`.
+
+        Raises:
+            InputError: an option out of its range.
+        """
+        if not 1 <= count <= MOST_SAMPLES:
+            raise InputError(f"samples must be from 1 to {MOST_SAMPLES:,}, got {count}")
+        chosen = self.settings.seed if seed is None else seed
+        each = (seed_of(sample, chosen) for sample in range(1, count + 1))
+        return ["".join(self.written(given, seed=one, **options)) for one in each]
 
     def written(
         self,
@@ -112,7 +130,8 @@ class Writing(Pipeline[WriteSettings]):
         temperature: float = TEMPERATURE,
         top_k: int | None = None,
         top_p: float | None = None,
-        seed: int | None = None,
+        seed: int | Sequence[int] | None = None,
+        stop: str | None = None,
     ) -> Iterator[str]:
         """Write on from a prompt, piece by piece.
 
@@ -123,6 +142,7 @@ class Writing(Pipeline[WriteSettings]):
             top_k: draw from so many of the likeliest tokens only.
             top_p: draw from the likeliest tokens that make up this much of the probability.
             seed: of the draws; the model's own when None.
+            stop: a string before which to end, even if fewer tokens are written.
 
         Raises:
             InputError: an option out of its range.
@@ -139,7 +159,7 @@ class Writing(Pipeline[WriteSettings]):
             mixture=self.mixture,
         )
         start = self.vocabulary.encode(prompt or self.beginning())
-        return self.vocabulary.pieces(islice(sampler.tokens(start), length))
+        return until(self.vocabulary.pieces(islice(sampler.tokens(start), length)), stop)
 
     def beginning(self) -> str:
         """What to write on from when nothing is given: a line's end, or else the commonest token."""

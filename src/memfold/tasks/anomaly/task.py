@@ -297,6 +297,9 @@ class AnomalyDetector(Task):
 
     def finish(self, data: FitData, ready: Any) -> Contest | None:
         self.history_ = [_history(one) for one in data.whole]
+        if self.begun is not None:
+            before = {one.name: one for one in self.begun.model.history_}
+            self.history_ = list({**before, **{one.name: one for one in self.history_}}.values())
         self.network_.eval()
         self.cold_ = bool(self.chosen.pretrained) and not self.online and self._starts_cold(data, ready)
         if data.valid is not None and any(one.windows for one in data.valid):

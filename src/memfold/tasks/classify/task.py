@@ -97,8 +97,9 @@ class ImageClassifier(ImageTask):
         return plan(facts, seconds_of(budget, self.budget), speed, self.size, self.stem_stride)
 
     def prepare(self, data: FitData) -> Any:
-        data.whole.require(1)
-        self.classes_ = data.whole.classes
+        if self.begun is None:
+            data.whole.require(1)
+        self.classes_ = self.grown("classes_", data.whole.classes)
         data = self.trained_on(data)
         return [self.tensors(part, self._numbers(part)) for part in (data.train, data.valid)]
 
@@ -123,14 +124,24 @@ class ImageClassifier(ImageTask):
         (train, numbers), (valid, truth) = ((part.pixels, self._numbers(part)) for part in (data.train, data.valid))
         # Compare on the validation part what was fitted to the training part.
         kernel, choice = KernelMachine.fit(train, numbers, len(self.classes_))
+        carried = False
+        if self.begun is not None and not self.begun.rehearses:
+            from memfold.tasks.classify.update import better
+
+            kernel, carried = better(self.begun.model, kernel, valid, truth, len(self.classes_))
         alone, plain = self._network_log_probabilities(valid), kernel.log_probabilities(valid)
         self.blend_ = best_blend(alone, plain, truth)
         neighbours = PrincipalNeighbours.fit(train, numbers, AXES, NEAREST)
         answers = {ANSWER: self.blend_.of(alone, plain), ALONE: alone, KERNEL: plain, PCA: neighbours.answers(valid)}
         # Keep those that are fitted to the whole.
         whole = data.whole.pixels, self._numbers(data.whole)
-        self.network_.baseline = PrincipalNeighbours.fit(*whole, AXES, NEAREST)
-        self.network_.kernel, _ = KernelMachine.fit(*whole, len(self.classes_), choice)
+        if self.begun is not None and not self.begun.rehearses:
+            from memfold.tasks.classify.update import neighbours as beside
+
+            self.network_.baseline = beside(self.begun.model, *whole)
+        else:
+            self.network_.baseline = PrincipalNeighbours.fit(*whole, AXES, NEAREST)
+        self.network_.kernel = kernel if carried else KernelMachine.fit(*whole, len(self.classes_), choice)[0]
         self.baseline_, self.kernel_ = self.network_.baseline.shape(), self.network_.kernel.shape()
         scores = {name: class_scores(truth, answer)["accuracy"] for name, answer in answers.items()}
         share = self.blend_.share

@@ -301,15 +301,17 @@ class CommandRecognizer(RateOfRecordings, Task):
         return Plan({"rate": self.sound_rate}, seen)
 
     def prepare(self, data: FitData) -> Any:
-        data.whole.require()
-        self.commands_ = data.whole.classes
-        self.speakers_ = sorted({*data.train.speakers, *data.valid.speakers} - {""})
+        if self.begun is None:
+            data.whole.require()
+        self.commands_ = self.grown("commands_", data.whole.classes)
+        self.speakers_ = sorted(self.grown("speakers_", sorted({*data.train.speakers, *data.valid.speakers} - {""})))
         say_trained_on(data.valid.paths, data.valid.keys, set(data.train.keys))
-        self.heard_ = "".join(dict.fromkeys([*data.train.keys, *data.valid.keys]))
+        before = () if self.begun is None else sorted(_keys_in(self.begun.model.heard_))
+        self.heard_ = "".join(dict.fromkeys([*before, *data.train.keys, *data.valid.keys]))
         background = hear_background(data.train.background, self.features, noted=True)
         kept = hear_background(data.valid.background, self.features)
-        self.other_ = len(background) > 0
-        if self.other_:
+        self.other_ = len(background) > 0 or (self.begun is not None and self.begun.model.other_)
+        if len(background):
             say_background(background, kept)
         train, valid = ((part.frames, self._numbers(part)) for part in (data.train, data.valid))
         return train, valid, background, kept
@@ -334,7 +336,7 @@ class CommandRecognizer(RateOfRecordings, Task):
 
         train, valid, background, _ = ready
         network.front.normalise_by(train[0])
-        noise = [*made_noise(self.features), *([background] if self.other_ else [])]
+        noise = [*made_noise(self.features), *([background] if len(background) else [])]
         window = self._steps(self.window)
         return CommandProblem(network, train, valid, noise, background, window, self.batch_size, self.seed)
 
@@ -344,7 +346,13 @@ class CommandRecognizer(RateOfRecordings, Task):
         (_, train), (_, valid), _, background = ready
         self._set_threshold(data.valid.frames, background)
         # How much the baseline has in the answer is found with one that knows the training part alone.
-        baseline = CepstralRegression.fit(data.train.statistics, train, len(self.commands_))
+        whole = len(set(train.tolist())) == len(self.commands_)  # whether every command is there, in an update
+        baseline = CepstralRegression.fit(data.train.statistics, train, len(self.commands_)) if whole else None
+        carried = False
+        if baseline is None or (self.begun is not None and not self.begun.rehearses):
+            from memfold.tasks.command.update import better
+
+            baseline, carried = better(self, baseline, data.valid, self._numbers(data.valid))
         # One that knows the recordings of one place too well has a small share: they are heard elsewhere as well.
         some = data.valid.take(range(0, len(valid), -(-len(valid) // MOST_TO_BLEND)))
         valid = self._numbers(some)
@@ -358,7 +366,8 @@ class CommandRecognizer(RateOfRecordings, Task):
         # The one that answers afterwards is fitted to all.
         statistics = np.concatenate([data.train.statistics, data.valid.statistics])
         numbers = np.concatenate([train, self._numbers(data.valid)])
-        self.network_.baseline = CepstralRegression.fit(statistics, numbers, len(self.commands_))
+        count = len(self.commands_)
+        self.network_.baseline = baseline if carried else CepstralRegression.fit(statistics, numbers, count)
         share = self.blend_.share
         shares = {ALONE: share, MFCC: 1 - share} if share < 1 else {}
         return Contest("accuracy", "higher", scores, shares, {MFCC: cross_entropy(other, valid)})
@@ -385,6 +394,9 @@ class CommandRecognizer(RateOfRecordings, Task):
 
     def _set_threshold(self, valid: Sequence[NDArray[np.float16]], background: NDArray[np.float16]) -> None:
         """Allow so many false alarms in held-out background or, without any, in noise and around the commands."""
+        if not len(background) and self.begun is not None and self.begun.model.other_:
+            self.threshold_ = self.begun.model.threshold_  # which was set by background that is not there now
+            return
         model = self._network_alone()
         if len(background):
             rows = [(ratios, 0) for ratios in self._smoothed([background], model)]

@@ -15,6 +15,7 @@ from memfold.data.folders import KEPT_APART, say_parts
 from memfold.data.labels import counted
 from memfold.data.picture_copies import remembered, say_copies, say_trained_on
 from memfold.data.pictures import path_of, pictures_at, several
+from memfold.data.seen import Seen
 from memfold.data.tones import Tones, words_of
 from memfold.display import say
 from memfold.errors import InputError
@@ -232,10 +233,25 @@ class ObjectDetector(Task):
         train = data.train.without_difficult()
         if left := sum(map(len, data.train.labels)) - sum(map(len, train.labels)):
             say(f"{left} {'box' if left == 1 else 'boxes'} marked as difficult: not trained on")
-        self.classes_ = train.classes
+        self.classes_ = self.grown("classes_", train.classes)
         self.read_size_ = max(train.pixels[0].shape)
-        self.baseline_, self.common_ = mean_boxes(train, self.classes_), common_boxes(train, self.classes_)
+        self._find_fixed_boxes(train)
         return [pictures_of(self._as_trained(part), self.classes_) for part in (train, data.valid)]
+
+    def _find_fixed_boxes(self, train: BoxedImages) -> None:
+        """What to beat; of classes that an update has no box of, what the earlier model has."""
+        present = [number for number, label in enumerate(self.classes_) if label in set(train.classes)]
+        boxes = [fixed(train, train.classes) for fixed in (mean_boxes, common_boxes)]
+        if self.begun is not None:
+            from memfold.tasks.detect.update import carried
+
+            its = self.begun.model
+            self.read_size_, self.layout_ = its.read_size_, its.layout_
+            self.tones_ = {**self.tones_, **its.tones_}
+            numbers = [self.classes_.index(label) for label in train.classes]
+            boxes = [replace(fixed, labels=[numbers[label] for label in fixed.labels]) for fixed in boxes]
+            boxes = [carried(*pair, present) for pair in zip(boxes, (its.baseline_, its.common_), strict=True)]
+        self.baseline_, self.common_ = boxes
 
     def network(self) -> "DetectorNetwork":
         from memfold.tasks.detect.network import DetectorNetwork, DetectorSize
@@ -256,7 +272,7 @@ class ObjectDetector(Task):
         from memfold.tasks.detect.training import find_boxes, true_boxes
 
         whole, held_out = (self._as_trained(part) for part in (data.whole, data.valid))
-        self.seen_ = remembered([*whole.prints, *held_out.prints])
+        self.seen_ = self.also_seen(Seen.parse(remembered([*whole.prints, *held_out.prints])))
         _, valid = ready
         truth, alone, count = (
             [true_boxes(picture) for picture in valid],
@@ -267,12 +283,20 @@ class ObjectDetector(Task):
         self.share_ = best_share(truth, alone, common, count)
         answer = [blended(*pair, self.share_) for pair in zip(alone, common, strict=True)]
         self.thresholds_ = best_thresholds(*judged(truth, answer), count).tolist()
+        self._keep_thresholds({label for labels in held_out.labels for label in labels})
         mean = [self.baseline_.of(size) for size in held_out.sizes]
         answers = {ANSWER: answer, ALONE: alone, COMMON_BOX: common, MEAN_BOX: mean}
         scores = {name: precision_of(truth, boxes, count).map50 for name, boxes in answers.items()}
         shares = {"network": self.share_, COMMON_BOX: round(1 - self.share_, 3)}
         on_curve = {name: 1 - scores[name] for name in (COMMON_BOX, MEAN_BOX)}
         return Contest("map50", "higher", scores, shares, on_curve)
+
+    def _keep_thresholds(self, there: set[str]) -> None:
+        """In an update the earlier model's, of classes that are not among what is validated on."""
+        if self.begun is not None:
+            for number, threshold in enumerate(self.begun.model.thresholds_):
+                if self.classes_[number] not in there:
+                    self.thresholds_[number] = threshold
 
     # -- answering -------------------------------------------------------------------------------------------
 

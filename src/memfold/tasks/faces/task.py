@@ -121,8 +121,9 @@ class FaceRecognizer(ImageTask):
     # -- training --------------------------------------------------------------------------------------------
 
     def prepare(self, data: FitData) -> Any:
-        data.whole.require(1, self.shows)
-        self.people_ = data.whole.classes
+        if self.begun is None:
+            data.whole.require(1, self.shows)
+        self.people_ = self.grown("people_", data.whole.classes)
         data = self.trained_on(data)
         return [self.tensors(part, self._numbers(part)) for part in (data.train, data.valid)]
 
@@ -255,6 +256,10 @@ class FaceRecognizer(ImageTask):
         """
         readable = self.inputs(images)
         return self._enrol(replace(readable, labels=[name] * len(readable.files)))
+
+    def with_images(self, images: Images) -> Self:
+        """Add labelled images to the gallery; the network stays as it is."""
+        return self._enrol(images)
 
     def _enrol(self, images: Images) -> Self:
         import torch

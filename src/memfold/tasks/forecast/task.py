@@ -297,8 +297,16 @@ class Forecaster(Task):
         self.seasons_, self.horizon_ = self._seasons_and_horizon(data.train)
         self.context_ = self._context(self.seasons_, self.horizon_)
         self.off_, self.wide_ = data.train.off, data.train.wide
-        self.covariates_ = covariates_of(data.train, self.past, self.future, self.static)
+        self.covariates_ = self._covariates(data.train)
         return self.arrays(data.train), None if data.valid is None else self.arrays(data.valid)
+
+    def _covariates(self, table: SeriesTable) -> Covariates:
+        if self.begun is None:
+            return covariates_of(table, self.past, self.future, self.static)
+        from memfold.tasks.forecast.update import covariates
+
+        self.context_ = self.begun.model.context_
+        return covariates(self, table)
 
     def network(self) -> "Ensemble":
         from memfold.tasks.forecast.network import Ensemble

@@ -28,6 +28,8 @@ from memfold.runtime.ngram import NGram
 from memfold.runtime.recipe import Run
 from memfold.runtime.writing.mixture import Mixture, best_share
 from memfold.runtime.writing.network import PartNetwork
+from memfold.runtime.writing.pieces import with_pieces
+from memfold.runtime.writing.samples import unescaped
 from memfold.runtime.writing.vocabulary import Characters, Subwords, Tokens, Vocabulary
 from memfold.runtime.writing.writing import Writing
 from memfold.tasks.contest import ALONE, ANSWER, Contest
@@ -173,15 +175,17 @@ class TextGenerator(Task):
 
     def prepare(self, data: FitData) -> tuple[Tokens, Tokens]:
         if self.tokens == "characters":
-            self.characters_ = Characters.of(data.train).characters
+            self.characters_ = "".join(sorted(self.grown("characters_", Characters.of(data.train).characters)))
         else:
             self.characters_ = None
             self.subwords_ = Subwords.of(data.train, self.vocabulary_size).model
+            if self.begun is not None:
+                self.subwords_ = with_pieces(self.begun.model.subwords_, self.subwords_)
         train = self.vocabulary_.encode(data.train)
         valid = self.vocabulary_.encode(data.valid)
         if len(valid) < LEAST_TOKENS:
             raise InputError(f"the text has {len(data.whole)} characters: too few to train and to validate on")
-        self.seen_ = str(Seen.of([*_lines(data.whole), *_lines(data.valid)]))
+        self.seen_ = self.also_seen(Seen.of([*_lines(data.whole), *_lines(data.valid)]))
         self.counts_ = np.bincount(train, minlength=self.vocabulary_.size).tolist()
         return train, valid
 
@@ -228,9 +232,13 @@ class TextGenerator(Task):
         train, valid = ready
         column = nats_carried(self.network_.eval(), torch.from_numpy(valid)[:, None])
         ngram = NGram.fitted(train, self.vocabulary_.size)
+        kept = NGram.of(self.vocabulary_.encode(data.whole), self.vocabulary_.size, ngram.order)
+        if self.begun is not None and not self.begun.rehearses:
+            from memfold.tasks.generate.update import better
+
+            ngram, kept = better(self, ngram, kept, valid)
         by_network, by_ngram = column[:, 0].double().numpy(), ngram.nats(valid[None])[0]
         self.share_ = best_share(by_network, by_ngram)
-        kept = NGram.of(self.vocabulary_.encode(data.whole), self.vocabulary_.size, ngram.order)
         self.grams_ = kept.sizes
         self.network_.ngram = StoredNGram.of(kept)
         # Score all three on the validation part, as `scores` does.
@@ -272,6 +280,7 @@ class TextGenerator(Task):
         top_k: int | None = None,
         top_p: float | None = None,
         seed: int | None = None,
+        stop: str | None = None,
     ) -> Iterator[str]:
         """Write on from a prompt, piece by piece.
 
@@ -282,11 +291,30 @@ class TextGenerator(Task):
             top_k: draw from so many of the likeliest tokens only.
             top_p: draw from the likeliest tokens that make up this much of the probability.
             seed: of the draws; the model's own when None.
+            stop: a string before which to end, even if fewer tokens are written.
 
         Raises:
             InputError: not fitted, or an option out of its range.
         """
-        return self.writing.written(prompt, length, temperature, top_k, top_p, seed)
+        return self.writing.written(prompt, length, temperature, top_k, top_p, seed, stop)
+
+    def samples(self, prompt: str = "", samples: int = 3, seed: int | None = None, **options: Any) -> pl.DataFrame:
+        """Write on from a prompt several times, each with draws of its own.
+
+        Args:
+            samples: how many.
+            seed: of all of them; the model's own when None. The first one is what `generate` writes with it.
+            options: of `generate`.
+
+        Returns:
+            Columns ``prompt``, ``sample``, numbered from 1, and ``text``, what follows the prompt.
+
+        Raises:
+            InputError: not fitted, or an option out of its range.
+        """
+        texts = self.writing.samples(prompt, samples, seed, **options)
+        numbers = list(range(1, len(texts) + 1))
+        return pl.DataFrame({"prompt": [prompt] * len(texts), "sample": numbers, "text": texts})
 
     def put_parts(self, pipeline: Any, parts: Mapping[str, Run]) -> None:
         pipeline.network = PartNetwork(parts["model"], self.num_layers, self.chosen.hidden_size)
@@ -307,12 +335,23 @@ class TextGenerator(Task):
         top_k: int | None = None,
         top_p: float | None = None,
         seed: int | None = None,
-    ) -> Iterator[str]:
-        """What follows the files' text and the prompt, both of which come first."""
+        stop: str | None = None,
+        samples: int | None = None,
+    ) -> pl.DataFrame | Iterator[str]:
+        """What follows the files' text and the prompt, both of which come first.
+
+        Args:
+            stop: as of `generate`, with ``\\n`` for a line's end.
+            samples: how many texts to write, as a table that numbers them; None writes one, as text.
+        """
         if inputs and names_set(inputs[0]):
             raise InputError(f"{inputs[0]}: a generator goes on from files and --set prompt=TEXT, not from a data set")
         given = (self.read_files(inputs) if inputs else "") + prompt
-        return chain([given], self.generate(given, length, temperature, top_k, top_p, seed), ["\n"])
+        drawn: dict[str, Any] = {"length": length, "temperature": temperature, "top_k": top_k, "top_p": top_p}
+        drawn |= {"seed": seed, "stop": unescaped(stop)}
+        if samples is not None:
+            return self.samples(given, samples, **drawn)
+        return chain([given], self.generate(given, **drawn), ["\n"])
 
     def respond(self, line: str) -> Iterator[str]:
         return chain([line], self.generate(line))

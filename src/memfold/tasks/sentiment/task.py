@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from memfold.page import Section
+    from memfold.tasks.sentiment.baselines import LinearModels
     from memfold.tasks.sentiment.encoding import EncodedTexts, Encoder
     from memfold.tasks.sentiment.folds import Folds
     from memfold.tasks.sentiment.network import ClassifyProblem, Ensemble
@@ -204,17 +205,22 @@ class TextClassifier(Task):
         from memfold.tasks.sentiment.encoding import Encoder
         from memfold.tasks.sentiment.vectors import read_vectors
 
-        data.whole.require(1)
-        self.classes_ = data.whole.classes
+        if self.begun is None:
+            data.whole.require(1)
+        self.classes_ = self.grown("classes_", data.whole.classes)
         if data.progress:
             self._say_classes(data.whole)
-        self.seen_ = str(Seen.of([*data.whole.texts, *data.valid.texts]))
-        vectors = read_vectors(self.vectors, data.train.texts) if self.vectors else {}
+        self.seen_ = self.also_seen(Seen.of([*data.whole.texts, *data.valid.texts]))
+        vectors = read_vectors(self.vectors, data.train.texts) if self.vectors and self.begun is None else {}
         encoder = Encoder.of(data.train.texts, MIN_COUNT, self.chosen.max_length, frozenset(vectors))
-        self.vocabulary_, self.buckets_ = encoder.vocabulary, encoder.buckets
+        self.vocabulary_ = self.grown("vocabulary_", encoder.vocabulary)
+        self.buckets_ = encoder.buckets
         self.width_ = len(next(iter(vectors.values()))) if vectors else self.chosen.embedding_size
+        if self.begun is not None:
+            self.buckets_, self.width_ = self.begun.model.buckets_, self.begun.model.width_
         neighbours = 0.0 if counted_by_character(data.train.texts) else NEIGHBOURS
-        folds = self._folds(data.train) if self.chosen.folds > 1 else None
+        # After an update every member has learned from the old texts: it leaves none of them out.
+        folds = self._folds(data.train) if self.chosen.folds > 1 and self.begun is None else None
         return self._encoded(data.train), self._encoded(data.valid), neighbours, vectors, folds
 
     def _folds(self, examples: LabelledTexts) -> "Folds | None":
@@ -267,7 +273,8 @@ class TextClassifier(Task):
         given = data.train.texts, train.labels.numpy(), by_character
         labels = valid.labels.numpy()
         network = log_probabilities(self.network_, valid, len(self.classes_))
-        linear = LinearModels.fit(*given).log_probabilities(data.valid.texts)
+        models, carried = self._linear_models(data, by_character)
+        linear = models.log_probabilities(data.valid.texts)
         if folds is not None:  # the training texts too, each as it is answered by what left it out
             rows = folds.covered
             labels = np.concatenate([labels, train.labels.numpy()[rows]])
@@ -279,7 +286,8 @@ class TextClassifier(Task):
         self.blend_ = best_blend(network, ngrams, labels)
         # What answers later is fitted to all texts.
         numbers = self._numbers(data.whole)
-        models = LinearModels.fit(data.whole.texts, numbers, by_character)
+        if not carried:
+            models = LinearModels.fit(data.whole.texts, numbers, by_character)
         self.network_.ngrams, self.network_.baseline = models.ngrams, models.standard
         self.ngrams_, self.baseline_ = models.ngrams.size, models.standard.size
         self.majority_ = int(np.bincount(numbers).argmax())
@@ -294,6 +302,22 @@ class TextClassifier(Task):
         shares = {ALONE: 1 - self.blend_.share, NGRAMS: self.blend_.share}
         on_curve = {name: cross_entropy(log_p, labels) for name, log_p in ((NGRAMS, ngrams), (TFIDF, standard))}
         return Contest("accuracy", "higher", scores, shares, on_curve)
+
+    def _linear_models(self, data: FitData, by_character: bool) -> "tuple[LinearModels, bool]":
+        """Both linear models of the training texts, or in an update without the old texts the earlier ones where those
+        say more of the validation part; and whether they are the earlier ones."""
+        from memfold.tasks.sentiment.baselines import LinearModels
+
+        numbers = self._numbers(data.train)
+        fresh = None
+        if self.begun is None or len(np.unique(numbers)) == len(self.classes_):
+            fresh = LinearModels.fit(data.train.texts, numbers, by_character)
+        if fresh is not None and (self.begun is None or self.begun.rehearses):
+            return fresh, False
+        from memfold.tasks.sentiment.update import better
+
+        models = better(self, fresh, data.valid.texts, self._numbers(data.valid))
+        return models, models is not fresh
 
     def complete(self, network: "Ensemble") -> None:
         from memfold.tasks.sentiment.baselines import NgramRegression

@@ -265,7 +265,20 @@ class SpeechRecognizer(RateOfRecordings, Task):
         self.alphabet_ = Alphabet.of(data.train.texts)
         self.texts_ = data.train.texts
         self.longest_ = SHIFT * max(map(len, data.train.frames))
+        if self.begun is not None:
+            self._take_over(self.begun.model, self.begun.rehearses)
         return self._recordings(data.train, "train on"), self._recordings(data.valid, "validate on")
+
+    def _take_over(self, before: "SpeechRecognizer", rehearses: bool) -> None:
+        """In an update also what the earlier model knows; its texts where they are not given again."""
+        mine, its = self.alphabet_.characters, before.alphabet_.characters
+        self.alphabet_ = Alphabet(its + "".join(character for character in mine if character not in its))
+        self.speakers_ = sorted({*self.speakers_, *before.speakers_})
+        heard = before.heard_ + self.heard_
+        self.heard_ = "".join(dict.fromkeys(heard[begin : begin + KEY] for begin in range(0, len(heard), KEY)))
+        self.longest_ = max(self.longest_, before.longest_)
+        if not rehearses:
+            self.texts_ = [*before.texts_, *self.texts_]
 
     def network(self) -> "AcousticNetwork":
         from memfold.tasks.transcribe.network import AcousticNetwork, AcousticSize

@@ -6,7 +6,9 @@ from typing import Literal
 
 from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 
-__all__ = ["BEGIN", "END", "UNKNOWN", "SentencePieceProcessor", "Units", "learn_subwords"]
+from memfold.runtime.writing.pieces import with_pieces
+
+__all__ = ["BEGIN", "END", "UNKNOWN", "SentencePieceProcessor", "Units", "learn_subwords", "with_pieces_of"]
 
 UNKNOWN, BEGIN, END = 0, 1, 2  # ids in every vocabulary
 Units = Literal["subword", "character"]
@@ -39,3 +41,9 @@ def learn_subwords(sentences: Iterable[str], size: int, units: Units, *, generat
         minloglevel=2,
     )
     return SentencePieceProcessor(model_proto=model.getvalue())
+
+
+def with_pieces_of(before: SentencePieceProcessor, fresh: SentencePieceProcessor) -> SentencePieceProcessor:
+    """What an earlier model cuts as before, and what holds characters that are new to it."""
+    pieces = with_pieces(before.serialized_model_proto(), fresh.serialized_model_proto())
+    return SentencePieceProcessor(model_proto=pieces)

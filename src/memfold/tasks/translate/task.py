@@ -32,7 +32,7 @@ from memfold.tasks.translate.answers import NEAREST, Alignment, Translations, bl
 from memfold.tasks.translate.memory import NEVER, TranslationMemory, best_threshold
 from memfold.tasks.translate.part import PartTranslation
 from memfold.tasks.translate.search import Searched, beam_search, padded
-from memfold.tasks.translate.subwords import SentencePieceProcessor, Units, learn_subwords
+from memfold.tasks.translate.subwords import SentencePieceProcessor, Units, learn_subwords, with_pieces_of
 from memfold.words import Words, said
 
 if TYPE_CHECKING:
@@ -178,9 +178,14 @@ class Translator(Task):
             say(f"{skipped:,} pair{'s' * (skipped > 1)} left out: a side is empty")
         train, vocabulary = data.train, self.chosen.vocabulary
         self.by_character_ = self.chosen.target_units == "character" or rules.without_spaces(train.target)
-        self.seen_ = str(Seen.of([*data.whole.source, *data.valid.source]))
+        self.seen_ = self.also_seen(Seen.of([*data.whole.source, *data.valid.source]))
         self.source_subwords_ = learn_subwords(train.source, vocabulary, self.chosen.source_units, generated=False)
         self.target_subwords_ = learn_subwords(train.target, vocabulary, self.chosen.target_units, generated=True)
+        if self.begun is not None:
+            its = self.begun.model
+            self.by_character_ = its.by_character_
+            self.source_subwords_ = with_pieces_of(its.source_subwords_, self.source_subwords_)
+            self.target_subwords_ = with_pieces_of(its.target_subwords_, self.target_subwords_)
         return train, data.valid
 
     def network(self) -> "TranslationNetwork":
@@ -206,11 +211,12 @@ class Translator(Task):
     def finish(self, data: FitData, ready: tuple[ParallelText, ParallelText]) -> Contest:
         """Let the translations of similar sentences answer where that is better on the validation part."""
         from memfold.tasks.translate.scores import translation_scores
+        from memfold.tasks.translate.update import with_earlier
 
         train, valid = ready
         sentences, references = valid.references()
         sentences, references = sentences[:COMPARED], references[:COMPARED]
-        alone, matches = self._translated(sentences), TranslationMemory.of(train).matches(sentences)
+        alone, matches = self._translated(sentences), TranslationMemory.of(with_earlier(self, train)).matches(sentences)
 
         def score(texts: list[str]) -> float:
             return translation_scores(texts, references, self.by_character_)["bleu"]
@@ -218,7 +224,7 @@ class Translator(Task):
         self.threshold_ = best_threshold(lambda threshold: score(blended(alone, matches, threshold)))
         self.memory_bytes_ = 0
         if self.threshold_ < NEVER:
-            packed = TranslationMemory.of(data.whole).packed()
+            packed = TranslationMemory.of(with_earlier(self, data.whole)).packed()
             self.memory_bytes_ = len(packed)
             self.complete(self.network_)
             self.network_.memory.numpy()[:] = packed

@@ -14,6 +14,7 @@ from memfold.data.labels import counted, numbers_of
 from memfold.data.picture_copies import remembered, say_copies, say_trained_on
 from memfold.data.picture_lists import PictureList, pictures_listed
 from memfold.data.pictures import SUFFIXES, path_of, pictures_at, several
+from memfold.data.seen import Seen
 from memfold.data.tones import Tones, words_of
 from memfold.display import say
 from memfold.errors import InputError
@@ -71,7 +72,7 @@ class ImageTask(Task):
 
     def remember(self, data: FitData) -> None:
         """Keep hashes of the images, for an evaluation to notice them."""
-        self.seen_ = remembered([*data.whole.prints, *data.valid.prints])
+        self.seen_ = self.also_seen(Seen.parse(remembered([*data.whole.prints, *data.valid.prints])))
 
     def examine(self, examples: Images) -> None:
         say_trained_on(examples.name, examples.prints, self.seen_)
@@ -189,6 +190,10 @@ class ImageTask(Task):
         self.colours_, side = data.whole.pixels.shape[1:3]
         self.read_size_ = self.size or side
         self.tones_ = data.train.tones()
+        if self.begun is not None:
+            its = self.begun.model
+            self.colours_, self.read_size_ = its.colours_, its.read_size_
+            self.tones_ = {**self.tones_, **its.tones_}
         if self.tones_:
             say(f"images of more than 8 bits, scaled here and in predicting: {words_of(self.tones_)}")
         train, valid = data.train, data.valid
