@@ -155,8 +155,8 @@ TABLE: dict[str, dict[str, str]] = {
     },
     "nearest faces": {"en": "Nearest faces", "zh": "最相似的人脸"},
     "nearest faces text": {
-        "en": "Here the scored pictures are compared with each other; rank1 compares them with the gallery. For {right} "
-        "of {all} the most similar other one shows the same person. From a similarity of {threshold:.3f} on, somebody "
+        "en": "Here the scored pictures are compared with each other; rank1 compares them with the gallery. For "
+        "{right} of {all} the most similar other one shows the same person. From a similarity of {threshold:.3f} on, somebody "
         "is known.",
         "zh": "这里是评测图像之间互相比较，而 rank1 是与人脸库比较。{all} 幅中有 {right} 幅的最相似图像是同一个人。"
         "相似度达到 {threshold:.3f} 即认为是已知的人。",

@@ -498,7 +498,7 @@ class SpeechRecognizer(RateOfRecordings, Task):
         from memfold.tasks.transcribe.scores import counts_characters
 
         names = [short_name(file, number) for number, file in enumerate(examples.audio, 1)]
-        tables = mistake_tables(examples.texts, answers.texts, names)
+        tables: list[Any] = [*mistake_tables(examples.texts, answers.texts, names)]
         if counts_characters(examples.texts):
             tables = [*tables, said("wer of characters")]
         if not self.causal:
