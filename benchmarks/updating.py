@@ -36,10 +36,10 @@ SERIES = 100  # of @m4-hourly
 
 def speakers(folder: Path) -> None:
     for file in sorted((find("fsdd") / "recordings").glob("*.wav")):
-        _, speaker, index = file.stem.split("_")
+        digit, speaker, index = file.stem.split("_")
         part = ("new" if speaker == ADDED else "old") + ("_test" if int(index) < TESTED else "")
-        (folder / part).mkdir(exist_ok=True)
-        (folder / part / file.name).symlink_to(file.resolve())
+        (folder / part / digit).mkdir(parents=True, exist_ok=True)
+        (folder / part / digit / f"{speaker}{index}.wav").symlink_to(file.resolve())
 
 
 def halves(folder: Path) -> None:
@@ -65,8 +65,8 @@ def weeks(folder: Path) -> None:
 
 # By set: the task, what makes its files, the files' ending, the settings and the first of the scores.
 CASES: dict[str, tuple[str, Callable[[Path], None], str, list[str], str]] = {
-    "fsdd": ("command", speakers, "", ["pattern={label}_{speaker}_{index}"], "accuracy"),
-    "sst2": ("sentiment", halves, ".csv", [], "accuracy"),
+    "fsdd": ("command", speakers, "", [], "accuracy"),
+    "sst2": ("sentiment", halves, ".csv", ["members=1"], "accuracy"),
     "m4-hourly": ("forecast", weeks, ".csv", ["horizon=48", "seasons=24,168"], "smape"),
 }
 

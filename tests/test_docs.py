@@ -16,6 +16,7 @@ from memfold.cli import app, spread_settings
 from memfold.pretrained.answering import forecast
 from memfold.tasks.parameters import keywords_of, parameters_of, parse_settings
 from memfold.tasks.registry import TASKS, task_class
+from memfold.tasks.updating.command import OWN
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted(
@@ -140,7 +141,8 @@ def check_command(words: list[str]) -> None:
     name, arguments = parsed(words)
     if name == "fit":
         task = arguments["task"]
-        settable = {p.name: p.hint for p in parameters_of(task_class(task))}
+        settable: dict[str, Any] = {p.name: p.hint for p in parameters_of(task_class(task))}
+        settable |= {} if arguments["earlier"] is None else OWN
         parse_settings(settable, task, arguments["settings"])
     if "budget" in arguments and arguments["budget"] is not None:
         Budget.parse(arguments["budget"])

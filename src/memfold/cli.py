@@ -262,6 +262,7 @@ def fit(
     """
     from memfold.budget import Budget
     from memfold.formats.directory import check_place
+    from memfold.tasks.contest import ANSWER
     from memfold.tasks.members import members_setting
     from memfold.tasks.parameters import parameters_of, parse_settings
     from memfold.tasks.planning import read_plan
@@ -302,8 +303,12 @@ def fit(
     say("scoring beside the baselines ...")
     report = model.evaluate(parts.test, " ".join(data), **parts.scoring)
     report.seconds = time.monotonic() - begun
+    report.advice = model.advice(parts.train, report)
     model.save(out, report, command)
     _print(report, as_json)
+    if report.winner in (None, ANSWER):  # else it is said already
+        for line in report.advice:
+            say(line)
     say(f"the model is in {out}; {model.next_command(out, data)}")
     return 0
 

@@ -36,7 +36,8 @@ from memfold.runtime.pipeline import Pipeline, pipeline_class
 from memfold.runtime.recipe import Recipe, Run
 from memfold.runtime.weights import Weights
 from memfold.system import locked
-from memfold.tasks.contest import Contest
+from memfold.tasks.advice import advice, better_baseline, rarest_of
+from memfold.tasks.contest import ALONE, ANSWER, Contest
 from memfold.tasks.fit_data import FitData
 from memfold.tasks.parameters import describe, fitted, learning_rate, parameter, parameters_of
 from memfold.tasks.planning import Plan, checked_plan, speed_for
@@ -44,7 +45,7 @@ from memfold.tasks.report import Metric, Parts, Report
 from memfold.tasks.updating.kept import Kept, kept_rows, kept_sources
 from memfold.tasks.updating.origin import Origin
 from memfold.trained import Result
-from memfold.words import Words
+from memfold.words import Said, Words
 
 if TYPE_CHECKING:
     import polars as pl
@@ -469,6 +470,8 @@ class Task(ABC):
         self.kept_ = kept_rows(self, data)
         if data.progress and self.contest_ is not None:
             say(str(self.contest_))
+            for line in self.advice(data.train):
+                say(line)
 
     def update(self, X: Any, y: Any = None, *, budget: str | None = None, progress: bool = True) -> Self:
         """Go on from the weights of this model with new data. It stays as it was until the end, as in `fit`.
@@ -519,6 +522,17 @@ class Task(ABC):
         vars(self).update(vars(task))
         for name in ("progress", "begun"):
             vars(self).pop(name, None)
+
+    def advice(self, train: Any = None, report: Report | None = None) -> list[Said]:
+        """What to try where a baseline is better than the model; nothing where none is.
+
+        Args:
+            train: what it was trained on, where that is known.
+            report: on what was held out; without one, it is the validation part that counts.
+        """
+        scores = {} if report is None else {ANSWER: report.metrics, **report.baselines}
+        rival = better_baseline(vars(self).get("contest_"), self.metrics[0], scores)
+        return advice(self.training_, rival, rarest_of(train)) if rival and rival != ALONE else []
 
     def updating(self) -> ModuleType | None:
         """The module ``update`` beside the task's class: what an update must know of it; None where it has none."""

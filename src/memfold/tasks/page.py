@@ -12,8 +12,9 @@ from rich.table import Table
 
 from memfold.drawing import SERIES, Chart, Heat, Look
 from memfold.page import Section, page_text, scores_table, write_page
+from memfold.tasks.advice import advice
 from memfold.tasks.confusion import ConfusionTable
-from memfold.tasks.contest import ANSWER, Contest
+from memfold.tasks.contest import ALONE, ANSWER, Contest
 from memfold.trained import Result
 from memfold.words import Words
 
@@ -107,6 +108,9 @@ def learning_curve(training: Result | None, contest: Contest | None, words: Word
         scores = {"ours": contest.scores[ANSWER], "theirs": contest.scores[contest.rival]}
         named = {"metric": contest.metric, "other": words.name(contest.rival)}
         text = words.joined(text, words(verdict, **named, **scores))
+        if verdict == "curve lost" and contest.winner != ALONE:
+            ways = [words.of(line) for line in advice(training, contest.winner)[1:]]
+            text = words.joined(text, words("advice on page", ways=words("between ways").join(ways)))
     return [(words("learning curve"), text, chart)]
 
 

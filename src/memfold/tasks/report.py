@@ -33,6 +33,7 @@ class Report:
         better: of a metric, which way is better.
         plan: what the fit chose by looking at the data and the machine, by parameter.
         winner: who scored best on the validation part; None where nothing was compared there.
+        advice: what to try where a baseline is better, in sentences.
         language: in which a notebook shows it, ``en`` or ``zh``.
     """
 
@@ -48,6 +49,7 @@ class Report:
     better: Mapping[str, str] = field(default_factory=dict)
     plan: Mapping[str, Any] = field(default_factory=dict)
     winner: str | None = None
+    advice: Sequence[str] = ()
     language: str = "en"
 
     def _repr_html_(self) -> str:
@@ -76,6 +78,7 @@ class Report:
             "parameters": self.parameters,
             "plan": dict(self.plan),
             "winner": self.winner,
+            **({"advice": list(self.advice)} if self.advice else {}),
             "memfold": version("memfold"),
             "torch": _torch_version(),
             **({"signatures": dict(self.signatures)} if self.signatures else {}),

@@ -279,6 +279,7 @@ class _Search:
             name = " ".join(trial.data)
             reports[trial.number] = fitted[trial.number].evaluate(parts.test, name, **parts.scoring)
         self.tuned.report, self.tuned.default = reports[self.tuned.best], reports[0]
+        fitted[self.tuned.best].note_data(self.first.data, parts_for(self.first).test)
         fitted[self.tuned.best].save(self.out, self.tuned.report, self.command)
         return True
 

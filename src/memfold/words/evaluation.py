@@ -31,6 +31,37 @@ TABLE: dict[str, dict[str, str]] = {
         "en": "On the validation part {other} won, with {metric} {theirs:.4g} against {ours:.4g} of the whole model.",
         "zh": "在验证集上胜出的是“{other}”：{metric} 为 {theirs:.4g}，而整个模型为 {ours:.4g}。",
     },
+    "advice lost": {
+        "en": "{name} is better than the model here; what to try:",
+        "zh": "这里“{name}”比模型更好；可以这样试：",
+    },
+    "advice on page": {"en": "What to try: {ways}.", "zh": "可以这样试：{ways}。"},
+    "between ways": {"en": "; ", "zh": "；"},
+    "advice longer": {
+        "en": "the validation score was still getting better when the budget ended ({steps:,} steps, {passes} passes "
+        "over the data): a longer one, such as --budget {budget}",
+        "zh": "预算用完时验证得分仍在变好（共 {steps:,} 步，数据过了 {passes} 遍）：加长预算，例如 --budget {budget}",
+    },
+    "advice by heart": {
+        "en": "the training loss went on falling after step {best:,} of {steps:,}, where the validation score was "
+        "best: the network learns its examples by heart; more data helps most, then more dropout or a smaller network",
+        "zh": "验证得分在第 {best:,} 步（共 {steps:,} 步）最好，此后训练损失仍在下降：网络在死记样本；"
+        "最有用的是更多数据，其次是加大 dropout 或缩小网络",
+    },
+    "advice few passes": {
+        "en": "the budget was enough for {passes} passes over the data alone: a longer one, such as --budget {budget}, "
+        "or a smaller network",
+        "zh": "预算只够把数据过 {passes} 遍：加长预算，例如 --budget {budget}，或者缩小网络",
+    },
+    "advice few examples": {
+        "en": "the rarest class, {label!r}, has {count} examples to train on: more of each class, of which a network "
+        "needs more than a baseline does",
+        "zh": "最少的一类 {label!r} 只有 {count} 个训练样本：给每一类更多样本，网络比基线需要得更多",
+    },
+    "advice size": {
+        "en": "neither the budget nor the data stands out as too small: another size, such as memfold tune finds it",
+        "zh": "看不出预算或数据明显不足：换一种规模，例如用 memfold tune 搜索",
+    },
     "training loss": {"en": "training loss", "zh": "训练损失"},
     "training loss apart": {"en": "training loss, right axis", "zh": "训练损失（右轴）"},
     "scores": {"en": "Scores", "zh": "得分"},
@@ -156,8 +187,8 @@ TABLE: dict[str, dict[str, str]] = {
     "nearest faces": {"en": "Nearest faces", "zh": "最相似的人脸"},
     "nearest faces text": {
         "en": "Here the scored pictures are compared with each other; rank1 compares them with the gallery. For "
-        "{right} of {all} the most similar other one shows the same person. From a similarity of {threshold:.3f} on, somebody "
-        "is known.",
+        "{right} of {all} the most similar other one shows the same person. From a similarity of {threshold:.3f} on, "
+        "somebody is known.",
         "zh": "这里是评测图像之间互相比较，而 rank1 是与人脸库比较。{all} 幅中有 {right} 幅的最相似图像是同一个人。"
         "相似度达到 {threshold:.3f} 即认为是已知的人。",
     },

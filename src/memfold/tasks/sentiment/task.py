@@ -207,7 +207,7 @@ class TextClassifier(Task):
 
         if self.begun is None:
             data.whole.require(1)
-        self.classes_ = self.grown("classes_", data.whole.classes)
+        self.classes_ = self.grown("classes_", self._new_classes(data.whole.classes))
         if data.progress:
             self._say_classes(data.whole)
         self.seen_ = self.also_seen(Seen.of([*data.whole.texts, *data.valid.texts]))
@@ -222,6 +222,13 @@ class TextClassifier(Task):
         # After an update every member has learned from the old texts: it leaves none of them out.
         folds = self._folds(data.train) if self.chosen.folds > 1 and self.begun is None else None
         return self._encoded(data.train), self._encoded(data.valid), neighbours, vectors, folds
+
+    def _new_classes(self, classes: list[str]) -> list[str]:
+        """Those of an update that are no other spelling of the earlier model's, where spellings are one class."""
+        if self.begun is None or not self.merge_labels:
+            return classes
+        known = {same_label(label) for label in self.begun.model.classes_}
+        return [label for label in classes if same_label(label) not in known]
 
     def _folds(self, examples: LabelledTexts) -> "Folds | None":
         """Which texts some members leave out: none of a class that would be left out whole; None for no text."""

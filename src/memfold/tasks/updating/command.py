@@ -23,7 +23,7 @@ from memfold.tasks.updating.rows import every_tenth
 if TYPE_CHECKING:
     from memfold.tasks.model import Task
 
-__all__ = ["FREE", "Update", "run_update"]
+__all__ = ["FREE", "OWN", "Update", "run_update"]
 
 # Parameters that an update may change: how it trains, and how it reads a file. The others made the network, or what it
 # reads, and stay as the model has them.
