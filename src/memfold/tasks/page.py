@@ -56,7 +56,8 @@ def write_evaluation(
 def evaluation_title(report: "Report", words: Words) -> str:
     """The task, and the data where they have a name."""
     title = words.name(report.task)
-    return words("evaluated", task=title, data=words.of(report.data)) if report.data else title
+    data = Path(report.data).name if Path(report.data).is_absolute() else words.of(report.data)
+    return words("evaluated", task=title, data=data) if report.data else title
 
 
 def report_scores(report: "Report", words: Words, heading: str = "") -> str:

@@ -115,6 +115,10 @@ TABLE: dict[str, dict[str, str]] = {
     "steps ahead": {"en": "steps ahead", "zh": "提前步数"},
     # -- anomaly
     "watched": {"en": "Expected and actual", "zh": "预期与实际"},
+    "watched skipped": {
+        "en": "The {skipped:,} points before them, from which what is usual is learned, are not counted.",
+        "zh": "在它们之前的 {skipped:,} 个点用来了解正常情况，不计入。",
+    },
     "watched text": {
         "en": "{points:,} points, {alarms:,} of them alarms. The band should hold four of five points.",
         "zh": "共 {points:,} 个点，其中 {alarms:,} 个触发警报。带状区间应包含五分之四的点。",

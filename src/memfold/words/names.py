@@ -59,7 +59,7 @@ NAMES = {
     "series": "序列",
     "time": "时间",
     "value": "数值",
-    "expected (80 %)": "预期（80 %）",
+    "expected (80 %)": "预期（80%）",
     "sigmas": "σ 数",
     "reason": "原因",
     "score": "得分",

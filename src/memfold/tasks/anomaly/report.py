@@ -32,8 +32,11 @@ def judged_section(detector: "AnomalyDetector", series: list[Readings], answers:
             chart.spans(begin, end, words("labelled"))
         name = one.name or words("numbered series", number=place + 1)
         charts[name if name not in charts else f"{name} ({place + 1})"] = chart
-    alarms = sum(int(alarm.sum()) for alarm in answers.alarms)
-    text = words("watched text", points=sum(len(one.times) for one in series), alarms=alarms)
+    alarms = sum(int(alarm[skip:].sum()) for alarm, skip in zip(answers.alarms, answers.skipped, strict=True))
+    skipped = sum(answers.skipped)
+    text = words("watched text", points=sum(len(one.times) for one in series) - skipped, alarms=alarms)
+    if skipped:
+        text = words.joined(text, words("watched skipped", skipped=skipped))
     some = words("watched some", shown=MOST_SHOWN, all=len(series)) if len(series) > MOST_SHOWN else ""
     return words("watched"), words.joined(text, some), Choice(charts, words("choose series"))
 
