@@ -243,6 +243,17 @@ def test_what_is_known_ahead_may_stand_in_a_file_of_its_own(tmp_path: Path) -> N
     assert any("1 row at times of the past left out" in note for note in table.notes)
 
 
+def test_a_table_of_values_under_any_name_is_no_table_ahead(tmp_path: Path) -> None:
+    rows = "Tag,Umsatz,promo\n2024-01-01,5.5,0\n2024-01-02,6,1\n"
+    past, later = past_and_ahead(tmp_path, rows, "Tag,promo\n2024-01-03,1\n")
+    assert not is_ahead(past, None, ["promo"])
+    assert is_ahead(later, None, ["promo"])
+    table = read_series(
+        with_ahead(past, later, ["promo"], id="unique_id", time=None, target="y", dates=None), covariates=["promo"]
+    )
+    assert (table.target, table.ahead.height) == ("Umsatz", 1)
+
+
 def test_rows_ahead_without_a_name_hold_for_each_series(tmp_path: Path) -> None:
     rows = "unique_id,ds,y,promo\n" + "".join(f"{name},2024-01-0{k},{k},0\n" for name in "ab" for k in (1, 2))
     past, later = past_and_ahead(tmp_path, rows, "ds,promo\n2024-01-03,1\n")

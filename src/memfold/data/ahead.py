@@ -1,10 +1,10 @@
 """What is known of the time ahead, in a table of its own, below the rows of the past."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import polars as pl
 
-from memfold.data.columns import by_name, choose, holds_times
+from memfold.data.columns import by_name, choose, holds_numbers, holds_times
 from memfold.data.delimited import Table, counted
 from memfold.data.times import read_times
 from memfold.data.written import TIME_NAMES
@@ -13,17 +13,20 @@ from memfold.errors import InputError
 __all__ = ["is_ahead", "with_ahead"]
 
 
-def is_ahead(table: Table, target: str | None, future: Sequence[str]) -> bool:
+def is_ahead(table: Table, target: str | None, future: Sequence[str], others: Collection[str] = ()) -> bool:
     """Whether a table tells of the time ahead alone: it has the columns that are known ahead, and no values.
 
     Args:
-        target: the column of values; None where the past does not name it either.
+        target: the column of values; None where no name says it, then any column of numbers that is nothing else.
         future: the columns that are known ahead.
+        others: further columns that hold no values.
     """
     if not future or not set(future) <= set(table.frame.columns):
         return False
     if target is None:
-        return by_name(table.frame.columns, ("y", "value")) is None
+        rest = [table.column(c) for c in table.frame.columns if c not in {*future, *others}]
+        dated = [at.title for at in rest if by_name([at.title], TIME_NAMES) or holds_times(at)]
+        return not any(holds_numbers(at) for at in rest if at.title not in dated)
     return target not in table.frame.columns or table.frame[target].null_count() == table.frame.height
 
 

@@ -103,16 +103,9 @@ def forecast(
     >>> memfold.forecast(table, horizon=4)["forecast"].round(0).to_list()
     [1.0, 5.0, 3.0, 2.0]
     """
-    reading: dict[str, Any] = {
-        "id": id,
-        "time": time,
-        "target": target,
-        "dates": dates,
-        "decimal": decimal,
-        "encoding": encoding,
-    }
-    reading |= {"sheet": sheet, "wide": wide, "every": every, "holidays": holidays}
-    forecasts = forecast_series(data, horizon, season, **reading)
+    columns = {"id": id, "time": time, "target": target, "sheet": sheet, "wide": wide}
+    written = {"dates": dates, "decimal": decimal, "encoding": encoding, "every": every, "holidays": holidays}
+    forecasts = forecast_series(data, horizon, season, **columns, **written)
     for note in forecasts.notes:
         say(note)
     return like(forecasts.written(), data)

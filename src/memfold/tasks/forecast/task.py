@@ -515,7 +515,8 @@ class Forecaster(Task):
             return self.parts(inputs).train
         tables = [read_table(one, self.encoding, sheet=self.sheet) for one in inputs]
         target = self.target or next((t for one in tables if (t := by_name(one.frame.columns, VALUE_NAMES))), None)
-        ahead = [is_ahead(one, target, self.future) for one in tables]
+        others = {*self.past, *self.static, self.id, *([self.time] if self.time else [])}
+        ahead = [is_ahead(one, target, self.future, others) for one in tables]
         if all(ahead):
             raise InputError(
                 f"{tables[0].name}: holds what is known ahead and no values to forecast from; give the past, too: "
