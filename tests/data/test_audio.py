@@ -1,13 +1,16 @@
 """Sound: whatever file it comes in, and as it comes."""
 
 import io
+import shutil
 import struct
+import subprocess
 import wave
 
 import numpy as np
 import pytest
 import soundfile
 
+from memfold.data import ffmpeg
 from memfold.data.audio import Waveform, listen, read_audio, read_sound
 from memfold.data.features import LogMel
 from memfold.data.sound_notes import SoundNotes, noting
@@ -211,22 +214,84 @@ def test_a_recording_of_many_hours_is_refused_before_it_is_read(tmp_path):
         read_audio(tmp_path / "long.flac", RATE)
 
 
-def test_a_file_is_known_by_its_content_and_not_by_its_name(tmp_path, tone):
+def test_a_file_is_known_by_its_content_and_not_by_its_name(tmp_path, tone, monkeypatch):
     (tmp_path / "lost.caf").write_bytes(b"caff\0\1\0\0" + bytes(100))
     with pytest.raises(InputError, match=r"lost.caf: not readable as audio .*; if others play it: ffmpeg -i "):
         read_audio(tmp_path / "lost.caf", RATE)
     soundfile.write(tmp_path / "a.flac", tone, RATE)
     (tmp_path / "a.flac").rename(tmp_path / "flac.wav")
     assert np.abs(read_audio(tmp_path / "flac.wav", RATE) - tone).max() < 1e-4
+    monkeypatch.setattr(ffmpeg, "ffmpeg", lambda: None)
     (tmp_path / "voice memo.wav").write_bytes(b"\0\0\0\x1cftypM4A \0\0\2\0" + bytes(100))
     with pytest.raises(
         InputError,
-        match=r"voice memo.wav: a file of MPEG-4 .*which is not read; convert it: ffmpeg -i '.*voice memo.wav' ",
+        match=r"memo.wav: a file of MPEG-4 .*which is not read without ffmpeg, .*; convert it: ffmpeg -i '.*memo.wav' ",
     ):
         read_audio(tmp_path / "voice memo.wav", RATE)
     (tmp_path / "a.raw").write_bytes((tone * 32767).astype("<i2").tobytes())
     with pytest.raises(InputError, match=r"a.raw: samples without a header.*ffmpeg -f s16le -ar 16000 -ac 1 -i"):
         read_audio(tmp_path / "a.raw", RATE)
+
+
+# -- what ffmpeg reads -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
+@pytest.mark.parametrize(
+    ("name", "codec"), [("a.m4a", "aac"), ("a.mp4", "aac"), ("a.webm", "libopus"), ("a.mkv", "flac")]
+)
+def test_ffmpeg_reads_what_libsndfile_does_not(tmp_path, tone, name, codec):
+    soundfile.write(tmp_path / "a.wav", np.stack([tone, tone], 1), RATE)
+    command = ["ffmpeg", "-v", "error", "-i", tmp_path / "a.wav", "-c:a", codec, tmp_path / name]
+    subprocess.run(command, check=True)
+    (tmp_path / name).rename(tmp_path / "- voice; memo 早.wav")  # which its content tells
+    sound = read_sound(tmp_path / "- voice; memo 早.wav", RATE)
+    assert sound.channels == 2
+    assert not sound.cut
+    assert abs(len(sound.samples) - len(tone)) < 2500  # a coder's own frames
+    middle = sound.samples[2000:10_000]
+    assert np.abs(np.fft.rfft(middle)).argmax() * RATE / len(middle) == pytest.approx(440, abs=2)
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
+def test_what_ffmpeg_cannot_read_is_one_line_and_no_playlist_is_followed(tmp_path, tone, monkeypatch):
+    soundfile.write(tmp_path / "a.wav", tone, RATE)
+    picture = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "color=c=blue:s=32x32:d=0.2", tmp_path / "seen.mp4"]
+    subprocess.run(picture, check=True)
+    head = b"\0\0\0\x1cftypM4A \0\0\2\0"
+    (tmp_path / "damaged.m4a").write_bytes(head + bytes(100))
+    playlist = b"#EXTM3U\n#EXTINF:1,\nfile://" + str(tmp_path / "a.wav").encode() + b"\n#EXT-X-ENDLIST\n"
+    (tmp_path / "list.m4a").write_bytes(playlist)
+    (tmp_path / "hidden.m4a").write_bytes(head + playlist)
+    (tmp_path / "concat.mkv").write_bytes(b"\x1a\x45\xdf\xa3ffconcat version 1.0\nfile a.wav\n")
+    for name, message in (
+        ("seen.mp4", "seen.mp4: holds no sound$"),
+        ("damaged.m4a", r"damaged.m4a: not readable as audio \(ffmpeg: "),
+        ("list.m4a", r"list.m4a: not readable as audio \(a text: '#EXTM3U'\)"),
+        ("hidden.m4a", r"hidden.m4a: not readable as audio \(ffmpeg: "),
+        ("concat.mkv", r"concat.mkv: not readable as audio \(ffmpeg: "),
+    ):
+        with pytest.raises(InputError, match=message) as error:
+            read_sound(tmp_path / name, RATE)
+        assert "\n" not in str(error.value)
+    monkeypatch.setattr(ffmpeg, "MOST_WAIT", 0)
+    subprocess.run(["ffmpeg", "-v", "error", "-i", tmp_path / "a.wav", tmp_path / "b.m4a"], check=True)
+    with pytest.raises(InputError, match="ffmpeg took longer"):
+        read_sound(tmp_path / "b.m4a", RATE)
+
+
+def test_one_channel_can_be_taken(tone):
+    call = Waveform.of(np.stack([tone, 0.1 * tone[::-1]], 1), RATE, "call")
+    for channel, expected in (("left", tone), ("0", tone), ("right", 0.1 * tone[::-1]), ("1", 0.1 * tone[::-1])):
+        sound = read_sound(call, RATE, channel=channel)
+        np.testing.assert_array_equal(sound.samples, expected.astype(np.float32))
+        assert sound.channels == 1
+    with pytest.raises(InputError, match="call: has 2 channels; channel 2 was asked for, the first being 0"):
+        read_sound(call, RATE, channel="2")
+    with pytest.raises(InputError, match="one: has 1 channel; channel 1 was asked for"):
+        read_sound(Waveform.of(tone, RATE, "one"), RATE, channel="right")
+    with pytest.raises(InputError, match="channel must be mean, left, right or a number from 0, got 'both'"):
+        read_sound(call, RATE, channel="both")
 
 
 # -- what is said of recordings --------------------------------------------------------------------------------
@@ -263,9 +328,12 @@ def test_channels_and_silence_are_said(tone):
         "quiet": quiet,
         "tone": tone,
     }
-    several, cancelled, silent = lines_of(RATE, *((name, samples, RATE) for name, samples in recordings.items()))
-    assert several == "3 of 6 recordings (both, left, opposite): several channels, which are averaged"
-    assert cancelled.startswith("1 of 6 recordings (opposite): channels that cancel each other out; keep one: ffmpeg")
+    lines = lines_of(RATE, *((name, samples, RATE) for name, samples in recordings.items()))
+    several, apart, cancelled, silent = lines
+    assert several == "2 of 6 recordings (both, opposite): several channels, which are averaged"
+    assert apart.startswith("1 of 6 recordings (left): channels that differ much")
+    assert apart.endswith("take one: --set channel=left or right")
+    assert cancelled.startswith("1 of 6 recordings (opposite): channels that cancel each other out; keep one: --set")
     assert silent == "1 of 6 recordings (silence): silence only"
     assert lines_of(RATE, ("silence", silence, RATE)) == ["silence: silence only"]
 

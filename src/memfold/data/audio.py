@@ -12,16 +12,19 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
+from memfold.data import ffmpeg
 from memfold.data.containers import HEAD, OTHER_SUFFIXES, WAV, Container, container_of, looks_like_text
-from memfold.data.wav import WavHeader, check_rate, wav_header
+from memfold.data.wav import MOST_CHANNELS, WavHeader, check_rate, wav_header
 from memfold.errors import InputError, shown
 
 __all__ = [
+    "MEAN",
     "READ_SUFFIXES",
     "SUFFIXES",
     "Sound",
     "Source",
     "Waveform",
+    "channel_of",
     "check_sound",
     "head_of",
     "listen",
@@ -36,11 +39,14 @@ READ_SUFFIXES = {f".{name.lower()}" for name in soundfile.available_formats()} |
 SUFFIXES = READ_SUFFIXES | OTHER_SUFFIXES  # of the latter, each is named with what to do
 BLOCK = 0.1  # seconds that are taken from an input at once
 FRAMES = 1 << 14  # that are taken from a file at once
+LONG = 600  # seconds of a recording whose length is not known before, from which on it is said
 MOST_SECONDS, MOST_SAMPLES = 3 * 3600, 1 << 29  # of a recording, at the rate that is wanted
 TEXT = 256  # bytes of an input that show whether it is a text
 MOST_BYTES = 256 << 20  # of a file on standard input that must end before it is read
 LOUDEST = 100.0  # 40 dB above full scale
 SILENT = 4 / 2**15  # between the least and the greatest sample: a silence that was dithered
+APART = 0.75  # of the channels' power, below which their mean has so little left that they differ much
+MEAN, SIDES = "mean", {"left": 0, "right": 1}  # which channel is taken
 CANCELLED = 0.01  # of the channels' power that is left in their mean
 INPUT = "standard input"
 # of an array's type -> what full scale is in it, and what silence
@@ -105,6 +111,7 @@ class Sound:
         cut: the file is shorter than its header says.
         silent: nothing is heard in it.
         cancelled: the channels are opposites, of whose mean next to nothing is left.
+        apart: the channels that were averaged differ much, as those of the two sides of a call do.
     """
 
     samples: Samples
@@ -113,6 +120,28 @@ class Sound:
     cut: bool = False
     silent: bool = False
     cancelled: bool = False
+    apart: bool = False
+
+
+def channel_of(text: str) -> int | None:
+    """The channel that is taken, the first being 0; None for the mean of all.
+
+    Args:
+        text: ``mean``, ``left``, ``right``, or a number.
+
+    Raises:
+        InputError: something else.
+
+    >>> channel_of("mean"), channel_of("right"), channel_of("0")
+    (None, 1, 0)
+    """
+    if text == MEAN:
+        return None
+    if text in SIDES:
+        return SIDES[text]
+    if not text.isdecimal() or int(text) >= MOST_CHANNELS:
+        raise InputError(f"channel must be mean, left, right or a number from 0, got {shown(text)}")
+    return int(text)
 
 
 def read_audio(source: str | Source | BinaryIO, rate: int, name: str = "") -> Samples:
@@ -121,15 +150,20 @@ def read_audio(source: str | Source | BinaryIO, rate: int, name: str = "") -> Sa
 
 
 def read_sound(
-    source: str | Source | BinaryIO, rate: int, name: str = "", before: Callable[[float], None] | None = None
+    source: str | Source | BinaryIO,
+    rate: int,
+    name: str = "",
+    before: Callable[[float], None] | None = None,
+    channel: str = MEAN,
 ) -> Sound:
-    """Read a recording; several channels are averaged, another rate is resampled.
+    """Read a recording; several channels are averaged, or one of them is taken; another rate is resampled.
 
     Args:
         source: a file of any kind that libsndfile reads (WAV, FLAC, Ogg, Opus, MP3, AIFF ...), an open one, or samples.
         rate: samples a second that are wanted.
         name: what to call an open file in errors.
         before: is called with the seconds that it lasts, before it is read.
+        channel: as `channel_of` takes it.
 
     Raises:
         InputError: naming the file that is missing, of a kind that is not read, unreadable, empty, too long, or holds
@@ -137,16 +171,18 @@ def read_sound(
     """
     name = name or str(source)
     if isinstance(source, Waveform):
-        take = _Taking(name, source.rate, rate)
+        take = _Taking(name, source.rate, rate, channel)
         take.begin(len(source.samples), before)
         for start in range(0, len(source.samples), FRAMES):
             take.add(source.samples[start : start + FRAMES])
         return take.sound(False)
+    if (container := _for_ffmpeg(source, name)) is not None:
+        return _through_ffmpeg(Path(source), container, rate, before, channel)  # type: ignore[arg-type]
     cut = _checked(source, name)
     try:
         with soundfile.SoundFile(source) as file:
             check_rate(file.samplerate, name)
-            take = _Taking(name, file.samplerate, rate)
+            take = _Taking(name, file.samplerate, rate, channel)
             take.begin(file.frames, before)
             promised, taken = file.frames, 0
             try:
@@ -171,6 +207,8 @@ def check_sound(source: Source) -> None:
     if isinstance(source, Waveform):
         return
     name = str(source)
+    if _for_ffmpeg(source, name) is not None:
+        return
     _checked(source, name)
     try:
         with soundfile.SoundFile(source) as file:
@@ -179,6 +217,42 @@ def check_sound(source: Source) -> None:
                 raise InputError(f"{name}: holds no samples")
     except (soundfile.LibsndfileError, OSError, TypeError) as error:
         raise _unreadable(source, name, error) from None
+
+
+def _for_ffmpeg(source: str | Path | BinaryIO, name: str) -> Container | None:
+    """The kind of a file that ffmpeg is to read: one that libsndfile does not, where ffmpeg is there."""
+    if not isinstance(source, str | Path):
+        return None
+    container = container_of(head_of(source, name))
+    if container is None or not ffmpeg.reads(container):
+        return None
+    if container.read:  # an Ogg file may hold other codecs than Vorbis and Opus
+        try:
+            soundfile.info(source)
+        except (soundfile.LibsndfileError, OSError, TypeError):
+            return container
+        return None
+    return container
+
+
+def _through_ffmpeg(
+    path: Path, container: Container, rate: int, before: Callable[[float], None] | None, channel: str
+) -> Sound:
+    """The whole sound of a file, as ffmpeg decodes it."""
+    most = min(MOST_SECONDS, MOST_SAMPLES // rate)
+    with ffmpeg.sound_through_ffmpeg(path, container, most + 1) as decoding:
+        header = decoding.header
+        take = _Taking(str(path), header.rate, rate, channel)
+        taken = 0
+        while block := decoding.samples.read(FRAMES * header.frame):
+            part = header.samples(block)
+            if taken < LONG * header.rate <= taken + len(part) and before is not None:
+                before(float(LONG + 1))
+            taken += len(part)
+            if taken > most * header.rate:
+                take.begin(taken)  # which refuses it
+            take.add(part)
+    return take.sound(decoding.faulty)
 
 
 def _checked(source: str | Path | BinaryIO, name: str) -> bool:
@@ -254,7 +328,8 @@ def refuse_no_sound(head: bytes, name: str) -> None:
         )
     if container is not None and not container.read:
         remedy = f"; convert it: {_conversion(name)}" if container.sound else ""
-        raise InputError(f"{name}: {_kind(container)}, which is not read{remedy}")
+        without = " without ffmpeg, which is not installed" if container.name in ffmpeg.DEMUXERS else ""
+        raise InputError(f"{name}: {_kind(container)}, which is not read{without}{remedy}")
 
 
 def _kind(container: Container) -> str:
@@ -303,8 +378,9 @@ def _is_cut(header: WavHeader, source: str | Path | BinaryIO) -> bool:
 class _Taking:
     """A recording that is read block by block: averaged, checked, resampled."""
 
-    def __init__(self, name: str, file_rate: int, rate: int) -> None:
+    def __init__(self, name: str, file_rate: int, rate: int, channel: str = MEAN) -> None:
         self.name, self.rate, self.wanted = name, file_rate, rate
+        self.channel = channel_of(channel)
         self.resampler = None if file_rate == rate else soxr.ResampleStream(file_rate, rate, 1, dtype="float32")
         self.blocks: list[Samples] = []
         self.channels = 0
@@ -333,16 +409,26 @@ class _Taking:
                 f"{self.name}: holds samples of up to {peak:.3g}; expected floats between -1 and 1 (divide 16-bit "
                 "numbers by 32768)"
             )
-        mono: Samples = block.mean(1, dtype=np.float32)
         self.channels = block.shape[1]
+        mono = self._one(block)
         self.least = min(self.least, float(mono.min(initial=np.inf)))
         self.greatest = max(self.greatest, float(mono.max(initial=-np.inf)))
-        if self.channels > 1:
+        if self.channels > 1 and self.channel is None:
             self.power += float(np.square(block, dtype=np.float64).sum()) / self.channels
             self.mono_power += float(np.square(mono, dtype=np.float64).sum())
         samples = mono if self.resampler is None else self.resampler.resample_chunk(mono)
         self.blocks.append(samples)
         return samples
+
+    def _one(self, block: Samples) -> Samples:
+        """The mean of the channels, or the one that is taken."""
+        if self.channel is None:
+            mean: Samples = block.mean(1, dtype=np.float32)
+            return mean
+        if self.channel >= self.channels:
+            there = "1 channel" if self.channels == 1 else f"{self.channels} channels"
+            raise InputError(f"{self.name}: has {there}; channel {self.channel} was asked for, the first being 0")
+        return np.ascontiguousarray(block[:, self.channel])
 
     def finish(self) -> Samples:
         """The samples that only the end completes."""
@@ -368,7 +454,9 @@ class _Taking:
         """What is known of the recording by now."""
         cancelled = self.channels > 1 and self.power > 0 and self.mono_power < CANCELLED / self.channels * self.power
         silent = self.greatest - self.least <= SILENT and not cancelled
-        return Sound(samples, self.rate, self.channels, cut, silent, cancelled)
+        apart = self.channels > 1 and not cancelled and self.power > 0 and self.mono_power < APART * self.power
+        channels = self.channels if self.channel is None else 1
+        return Sound(samples, self.rate, channels, cut, silent, cancelled, apart)
 
 
 # -- a running input -----------------------------------------------------------------------------------------

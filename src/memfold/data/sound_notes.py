@@ -26,6 +26,7 @@ class SoundNotes:
         self.rates = Counter[int]()
         self.low: list[tuple[int, str]] = []
         self.several: list[str] = []
+        self.apart: list[str] = []
         self.cancelled: list[str] = []
         self.silent: list[str] = []
         self.cut: list[str] = []
@@ -36,7 +37,8 @@ class SoundNotes:
         if sound.rate * UPSAMPLED < self.rate:
             self.low.append((sound.rate, name))
         for names, applies in (
-            (self.several, sound.channels > 1),
+            (self.several, sound.channels > 1 and not sound.apart),
+            (self.apart, sound.apart),
             (self.cancelled, sound.cancelled),
             (self.silent, sound.silent),
             (self.cut, sound.cut),
@@ -67,8 +69,14 @@ class SoundNotes:
         for names, what in (
             (self.several, "several channels, which are averaged"),
             (
+                self.apart,
+                "channels that differ much, as the sides of a call do, and are averaged; take one: --set channel=left "
+                "or right",
+            ),
+            (
                 self.cancelled,
-                "channels that cancel each other out; keep one: ffmpeg -i FILE -af 'pan=mono|c0=c0' ONE.wav",
+                "channels that cancel each other out; keep one: --set channel=left, or "
+                "ffmpeg -i FILE -af 'pan=mono|c0=c0' ONE.wav",
             ),
             (self.silent, "silence only"),
             (self.cut, "cut off, shorter than the header says; what is there is read"),

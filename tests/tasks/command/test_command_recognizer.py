@@ -19,6 +19,7 @@ from sklearn.linear_model import LogisticRegression
 import memfold
 from command_line import run_here
 from memfold.cli import run
+from memfold.data import ffmpeg
 from memfold.data.commands import read_commands
 from memfold.errors import InputError
 from memfold.runtime.hearing.cepstra import cepstral_statistics
@@ -320,8 +321,9 @@ def test_all_labels_that_cannot_be_used_are_named_at_once(fitted: CommandRecogni
 
 
 def test_m4a_in_a_folder_is_named_with_the_remedy_and_not_dropped(
-    fitted: CommandRecognizer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    fitted: CommandRecognizer, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(ffmpeg, "ffmpeg", lambda: None)
     write_commands(tmp_path, 1)
     for name in ("up/memo.m4a", "flat/voice.aac", "notes.txt"):
         (tmp_path / name).write_bytes(b"\0\0\0\x1cftypM4A \0\0\2\0" + bytes(100))

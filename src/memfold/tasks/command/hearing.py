@@ -7,6 +7,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from memfold.data.audio import MEAN
 from memfold.data.commands import Excerpt, Recordings
 from memfold.data.features import LogMel
 from memfold.data.recording_copies import frame_keys
@@ -50,6 +51,7 @@ def hear(
     show: bool = False,
     fitting: bool = False,
     changed: Callable[[Array], Array] | None = None,
+    channel: str = MEAN,
 ) -> Heard:
     """Read the files; those that cannot be read are left out, and named on standard error.
 
@@ -57,12 +59,15 @@ def hear(
         show: whether to show a progress bar.
         fitting: whether they are to train on.
         changed: what is made of the samples before they are heard; then nothing is said of the files.
+        channel: that is taken of several.
 
     Raises:
         InputError: none of them can be read.
     """
     places, frames, statistics = [], [], []
-    for place, samples in read_sounds(recordings.paths, features.rate, show, fitting=fitting, noted=changed is None):
+    noted = changed is None
+    sounds = read_sounds(recordings.paths, features.rate, show, fitting=fitting, noted=noted, channel=channel)
+    for place, samples in sounds:
         places.append(place)
         samples = samples if changed is None else changed(samples)
         frames.append(floored(features.of(samples)).astype(np.float16))
@@ -72,7 +77,7 @@ def hear(
     return Heard(*known, frames, np.stack(statistics), features.rate, held=kept.held)
 
 
-def hear_elsewhere(recordings: Recordings, features: LogMel, seed: int) -> Heard:
+def hear_elsewhere(recordings: Recordings, features: LogMel, seed: int, channel: str = MEAN) -> Heard:
     """As `hear`, with half a second of silence around each, and noise 20 dB below it."""
     rng = np.random.default_rng(seed)
     quiet = np.zeros(round(AROUND * features.rate), np.float32)
@@ -82,7 +87,7 @@ def hear_elsewhere(recordings: Recordings, features: LogMel, seed: int) -> Heard
         noise = np.sqrt(np.square(samples).mean()) * 10 ** (-LOUDER / 20) * rng.standard_normal(len(longer))
         return np.asarray(longer + noise, np.float32)
 
-    return hear(recordings, features, changed=changed)
+    return hear(recordings, features, changed=changed, channel=channel)
 
 
 def hear_background(excerpts: Sequence[Excerpt], features: LogMel, noted: bool = False) -> NDArray[np.float16]:

@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from memfold.budget import Budget
-from memfold.data.audio import Source, listen, read_audio
+from memfold.data.audio import Source, channel_of, listen, read_audio
 from memfold.data.command_lists import parts_by_lists
 from memfold.data.commands import (
     BACKGROUND,
@@ -112,6 +112,9 @@ class CommandRecognizer(RateOfRecordings, Task):
     )
     fold: int = parameter(0, "which tenth of your own data is held out", least=0, most=10**6)
     rate: int | None = planned("samples a second that recordings are resampled to", least=4000, most=768_000)
+    channel: str = parameter(
+        "mean", "of recordings with several channels: their ``mean``, ``left``, ``right``, or a number from 0"
+    )
     bins: int = parameter(40, "mel bands", least=3, most=1000, search=(20, 40, 80))
     channels: int = parameter(64, "channels of the convolutions", least=1, search=Search(16, 128, log=True))
     convolutions: int = parameter(
@@ -141,6 +144,7 @@ class CommandRecognizer(RateOfRecordings, Task):
         if self.window > self.refractory:
             raise InputError(f"window must be at most refractory, got {self.window} and {self.refractory} seconds")
         check_features(LogMel(self.rate or MOST, self.bins))
+        channel_of(self.channel)
 
     # -- reading ---------------------------------------------------------------------------------------------
 
@@ -186,7 +190,7 @@ class CommandRecognizer(RateOfRecordings, Task):
         else:
             inputs = inputs_of(data, self.sound_rate)
             recordings = Recordings.without_labels("the recordings", inputs.sources, inputs.given)
-        return hear(recordings, self.features, self.progress)
+        return hear(recordings, self.features, self.progress, channel=self.channel)
 
     def predict(self, data: Any) -> Any:
         """As of every task, in a frame of the kind that was given."""
@@ -283,7 +287,7 @@ class CommandRecognizer(RateOfRecordings, Task):
         trained = self.__sklearn_is_fitted__()
         if not trained:
             self.find_rate(recordings.paths)
-        heard = hear(recordings, self.features, self.progress, fitting=not trained)
+        heard = hear(recordings, self.features, self.progress, fitting=not trained, channel=self.channel)
         if trained:
             say_trained_on(heard.paths, heard.keys, _keys_in(self.heard_))
             if shared := sorted(set(heard.speakers) & set(self.speakers_)):
@@ -356,7 +360,7 @@ class CommandRecognizer(RateOfRecordings, Task):
         # One that knows the recordings of one place too well has a small share: they are heard elsewhere as well.
         some = data.valid.take(range(0, len(valid), -(-len(valid) // MOST_TO_BLEND)))
         valid = self._numbers(some)
-        both = (some, hear_elsewhere(some, self.features, self.seed))
+        both = (some, hear_elsewhere(some, self.features, self.seed, self.channel))
         networks = [self._network_alone().heard(heard.frames).log_p for heard in both]
         others = [baseline.log_probabilities(heard.statistics) for heard in both]
         self.blend_ = Blend.of(np.concatenate(networks), np.concatenate(others), np.tile(valid, 2))
@@ -429,7 +433,9 @@ class CommandRecognizer(RateOfRecordings, Task):
 
     def _samples(self, examples: Heard) -> Iterator[Samples]:
         """The sound of recordings that were heard, read once more."""
-        return (samples for _, samples in read_sounds(examples.paths, self.sound_rate, noted=False))
+        return (
+            samples for _, samples in read_sounds(examples.paths, self.sound_rate, noted=False, channel=self.channel)
+        )
 
     def put_parts(self, pipeline: Any, parts: Mapping[str, Run]) -> None:
         if "step" in parts:

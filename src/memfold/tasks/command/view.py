@@ -25,7 +25,7 @@ MOST_LINES = 8  # commands that are drawn, the likeliest ones
 
 def view(model: CommandRecognizer, source: str, words: Words) -> Explanation:
     """A recording as a recogniser of commands hears it."""
-    sound = read_sound(Path(source), model.sound_rate)
+    sound = read_sound(Path(source), model.sound_rate, channel=model.channel)
     notes = SoundNotes(model.sound_rate)
     notes.add(source, sound)
     notes.say()

@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 from rich.progress import track
 
-from memfold.data.audio import Source, Waveform, check_sound, path_of, read_sound
+from memfold.data.audio import MEAN, Source, Waveform, check_sound, path_of, read_sound
 from memfold.data.commands import audio_files
 from memfold.data.features import LENGTH, LogMel
 from memfold.data.sound_notes import SoundNotes
@@ -146,7 +146,13 @@ def labelled_files(X: Any, y: Any, rate: int) -> tuple[list[Source], list[str]]:
 
 
 def read_sounds(
-    sources: Sequence[Source], rate: int, show: bool = False, *, fitting: bool = False, noted: bool = True
+    sources: Sequence[Source],
+    rate: int,
+    show: bool = False,
+    *,
+    fitting: bool = False,
+    noted: bool = True,
+    channel: str = MEAN,
 ) -> Iterator[tuple[int, Samples]]:
     """The sound of recordings, each with its place among them.
 
@@ -158,6 +164,7 @@ def read_sounds(
         show: whether to show a progress bar.
         fitting: whether they are to train on.
         noted: whether to say what is worth knowing; not of files that are read a second time.
+        channel: of several that is taken, as `memfold.data.audio.channel_of` has it.
 
     Raises:
         InputError: none of them can be read.
@@ -166,7 +173,7 @@ def read_sounds(
     notes = SoundNotes(rate, fitting)
     for place, source in enumerate(followed(sources, "reading", show)):
         try:
-            sound = read_sound(source, rate, before=partial(_say_long, source, rate))
+            sound = read_sound(source, rate, before=partial(_say_long, source, rate), channel=channel)
             if len(sound.samples) < round(LENGTH * rate):
                 raise InputError(f"{source}: shorter than {1000 * LENGTH:.0f} ms")
         except InputError as error:

@@ -8,6 +8,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from memfold.data.audio import MEAN
 from memfold.data.features import LogMel
 from memfold.data.recording_copies import frame_keys
 from memfold.data.speech import Utterances
@@ -54,19 +55,22 @@ class Written:
     real_time_factor: float | None = None
 
 
-def hear(utterances: Utterances, features: LogMel, show: bool = False, fitting: bool = False) -> Heard:
+def hear(
+    utterances: Utterances, features: LogMel, show: bool = False, fitting: bool = False, channel: str = MEAN
+) -> Heard:
     """Read the files; those that cannot be read are left out, and named on standard error.
 
     Args:
         show: whether to show a progress bar.
         fitting: whether they are to train on.
+        channel: that is taken of several.
 
     Raises:
         InputError: none of them can be read.
     """
     started = time.perf_counter()
     places, frames = [], []
-    for place, samples in read_sounds(utterances.audio, features.rate, show, fitting=fitting):
+    for place, samples in read_sounds(utterances.audio, features.rate, show, fitting=fitting, channel=channel):
         places.append(place)
         frames.append(features.of(samples).astype(np.float16))
     kept = utterances.take(places)

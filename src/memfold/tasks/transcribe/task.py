@@ -1,19 +1,20 @@
 """The SpeechRecognizer: fit an acoustic model to recordings and their texts, write what is said, score the edits."""
 
+import copy
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Self
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from memfold.budget import Budget
-from memfold.data.audio import listen
+from memfold.data.audio import channel_of, listen
 from memfold.data.features import SHIFT, LogMel
 from memfold.data.folders import KEPT_APART, say_parts
 from memfold.data.frames import like
@@ -84,6 +85,9 @@ class SpeechRecognizer(RateOfRecordings, Task):
     runtime = "transcriber"
 
     rate: int | None = planned("samples a second that recordings are resampled to", least=1, most=768_000)
+    channel: str = parameter(
+        "mean", "of recordings with several channels: their ``mean``, ``left``, ``right``, or a number from 0"
+    )
     bins: int = parameter(80, "mel bands", least=4, most=1000, search=(40, 80))
     stacked: int | None = planned(
         "frames that make a step of the LSTMs; there are 100 a second", least=1, search=(2, 3, 4)
@@ -121,6 +125,7 @@ class SpeechRecognizer(RateOfRecordings, Task):
     def check(self) -> None:
         super().check()
         check_features(LogMel(self.rate or MOST, self.bins))
+        channel_of(self.channel)
 
     # -- reading ---------------------------------------------------------------------------------------------
 
@@ -138,7 +143,7 @@ class SpeechRecognizer(RateOfRecordings, Task):
         trained = self.__sklearn_is_fitted__()
         if not trained:
             self.find_rate(data.audio)
-        heard = hear(data, self.features, self.progress, fitting=not trained)
+        heard = hear(data, self.features, self.progress, fitting=not trained, channel=self.channel)
         if trained and any(heard.texts):
             keys = self.heard_
             say_trained_on(heard.audio, heard.keys, {keys[begin : begin + KEY] for begin in range(0, len(keys), KEY)})
@@ -382,13 +387,18 @@ class SpeechRecognizer(RateOfRecordings, Task):
         """
         return with_given(examples.given, "audio", examples.audio, {"text": answers.texts})
 
-    def answers(self, inputs: Sequence[str], *, times: Times = "none") -> "pl.DataFrame | Iterator[str]":
+    def answers(
+        self, inputs: Sequence[str], *, times: Times = "none", channel: str | None = None
+    ) -> "pl.DataFrame | Iterator[str]":
         """What ``memfold predict`` writes: a row a recording; with ``times`` a row a word or a phrase, or subtitles.
 
         Args:
             times: ``words`` or ``phrases`` give a row each, with its start and end in seconds; ``srt`` and ``vtt`` the
                 phrases of one recording as subtitles.
+            channel: in place of the parameter.
         """
+        if channel is not None:
+            return self._with_channel(channel).answers(inputs, times=times)
         if times == "none":
             return super().answers(inputs)
         self._require_inputs(inputs)
@@ -397,6 +407,13 @@ class SpeechRecognizer(RateOfRecordings, Task):
         if times in ("words", "phrases"):
             return table_in_time(self, heard, written, times == "phrases")
         return subtitles(self, heard, written, times)
+
+    def _with_channel(self, channel: str) -> Self:
+        """A copy that takes another channel of recordings."""
+        channel_of(channel)
+        other = copy.copy(self)
+        other.channel = channel
+        return other
 
     def _log_p(self, frames: Sequence[NDArray[np.floating[Any]]]) -> list[NDArray[np.float32]]:
         return [self.recogniser.log_p(each) for each in frames]
@@ -417,7 +434,9 @@ class SpeechRecognizer(RateOfRecordings, Task):
         """As `_log_p`, of the sound, which is read once more."""
         from memfold.tasks.transcribe.exported import of_sound, of_sound_in_parts
 
-        sounds = (samples for _, samples in read_sounds(examples.audio, self.sound_rate, noted=False))
+        sounds = (
+            samples for _, samples in read_sounds(examples.audio, self.sound_rate, noted=False, channel=self.channel)
+        )
         if self.causal:
             return of_sound(model, sounds)
         return of_sound_in_parts(
@@ -498,9 +517,8 @@ class SpeechRecognizer(RateOfRecordings, Task):
         from memfold.tasks.transcribe.scores import counts_characters
 
         names = [short_name(file, number) for number, file in enumerate(examples.audio, 1)]
-        tables: list[Any] = [*mistake_tables(examples.texts, answers.texts, names)]
-        if counts_characters(examples.texts):
-            tables = [*tables, said("wer of characters")]
+        notes = [said("wer of characters")] if counts_characters(examples.texts) else []
+        tables = [*mistake_tables(examples.texts, answers.texts, names), *notes]
         if not self.causal:
             return tables
         cost = self._time_of_a_frame(examples.frames[0])
