@@ -102,6 +102,12 @@ def test_a_table_of_few_days_or_of_all_weekdays_has_no_workdays() -> None:
     assert read_series(daily(date(2024, 1, 1), date(2024, 2, 5))).step == "1d"
 
 
+def test_a_row_on_another_day_than_those_of_the_fit_is_refused() -> None:
+    frame = daily(date(2024, 1, 1), date(2024, 2, 2), lambda day: day.weekday() > 4 and day != date(2024, 1, 20))
+    with pytest.raises(InputError, match="has a row on 2024-01-20, and the model was fitted to workdays"):
+        read_series(frame, step="1b")
+
+
 def test_every_makes_days_of_workdays() -> None:
     frame = daily(date(2024, 1, 1), date(2024, 2, 2), lambda day: day.weekday() > 4)
     table = read_series(frame, every="1d")

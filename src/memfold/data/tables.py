@@ -272,7 +272,7 @@ def read_series(
     month_ends = _month_ends(frame[TIME], its_step)
     grid = None
     if mask is not None and days is not None:
-        grid, said = _workdays(days, mask, off, missing == "interpolate")
+        grid, said = _workdays(days, mask, off, missing == "interpolate", name)
         notes += said
     rows = frame.height
     how_missing = "interpolate" if every is not None and missing == "error" else missing
@@ -550,17 +550,26 @@ def _said_of(off: DaysOff, mask: str | None) -> str:
 
 
 def _workdays(
-    days: NDArray[np.datetime64], mask: str, off: DaysOff, fill: bool
+    days: NDArray[np.datetime64], mask: str, off: DaysOff, fill: bool, name: str
 ) -> tuple[NDArray[np.datetime64], list[str]]:
     """The days that every series has a row on, and what is to be said of them.
 
     Args:
         days: with a row in any series.
         fill: whether workdays on which there is none, but for holidays, are to be filled.
+        name: of the file.
+
+    Raises:
+        InputError: a row on a day that is no workday.
     """
     named = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
     never = [day for day, there in zip(named, mask, strict=True) if there == "0"]
     notes = [f"no row on any {', '.join(never[:-1])}{' or ' * (len(never) > 1)}{never[-1]}: steps are workdays"]
+    if len(beside := days[~np.is_busday(days, mask)]):
+        raise InputError(
+            f"{name}: has a row on {listed(beside)}, and the model was fitted to workdays, with none on any "
+            f"{', '.join(never)}; leave such rows out, or fit a model to all days"
+        )
     every = days_between(days[0], days[-1])
     work = every[np.is_busday(every, mask)]
     missing = days_off(days, mask)

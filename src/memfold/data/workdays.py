@@ -20,6 +20,7 @@ __all__ = [
     "holidays_of",
     "listed",
     "next_workdays",
+    "step_in_words",
     "step_of_weekdays",
     "weekdays_of",
 ]
@@ -72,6 +73,15 @@ def weekdays_of(step: str) -> str | None:
     match = re.fullmatch(r"1b([01]{7})?", step)
     mask = match and (match[1] or MON_TO_FRI)
     return mask if mask and "1" in mask else None
+
+
+def step_in_words(step: str) -> str:
+    """A step for a message.
+
+    >>> step_in_words("1b"), step_in_words("30m")
+    ('a workday', '30m')
+    """
+    return "a workday" if weekdays_of(step) else step
 
 
 def step_of_weekdays(days: Days) -> str | None:

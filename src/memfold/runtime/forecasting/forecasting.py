@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from memfold.data.workdays import NONE_OFF, DaysOff, next_workdays, weekdays_of
+from memfold.data.workdays import NONE_OFF, DaysOff, next_workdays, step_in_words, weekdays_of
 from memfold.errors import InputError, shown
 from memfold.runtime.forecasting.blend import LINEAR, PRETRAINED, Answer, Blend, Parts
 from memfold.runtime.forecasting.classical import classical_names
@@ -262,9 +262,8 @@ class Forecasting(Pipeline[ForecastSettings]):
             expected = self._workdays(times[:known], days, horizon)
         inside = min(len(times), len(expected))  # rows ahead may go further than is asked for
         if (times[:inside] != expected[:inside]).any():
-            raise InputError(
-                f"series {name!r}: its times are not {self.settings.step} apart, as those that the model was fitted to"
-            )
+            apart = step_in_words(self.settings.step)
+            raise InputError(f"series {name!r}: its times are not {apart} apart, as those that the model was fitted to")
         longer = {}
         for column, of in columns.items():
             is_words = column in self.settings.covariates.categories

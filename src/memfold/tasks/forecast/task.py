@@ -28,7 +28,7 @@ from memfold.data.tables import (
     read_series,
 )
 from memfold.data.times import read_times
-from memfold.data.workdays import NONE_OFF, DaysOff
+from memfold.data.workdays import NONE_OFF, DaysOff, step_in_words
 from memfold.data.written import TIME_NAMES
 from memfold.display import say
 from memfold.errors import InputError
@@ -259,9 +259,10 @@ class Forecaster(Task):
         series = f"{len(examples.ids):,} series" if len(examples.ids) > 1 else "1 series"
         lengths = examples.lengths
         span = f"{lengths.min():,}" if lengths.min() == lengths.max() else f"{lengths.min():,} to {lengths.max():,}"
+        apart = step_in_words(examples.step).removeprefix("a ")
         read = {
             "rows": f"{known.height:,} in {series} of {span} rows",
-            "times": f"{examples.titles[1]}, from {first} to {last}, every {examples.step}",
+            "times": f"{examples.titles[1]}, from {first} to {last}, every {apart}",
         }
         if examples.times.zone and not examples.times.clock:
             read["zone"] = examples.times.zone
@@ -475,7 +476,8 @@ class Forecaster(Task):
             InputError: the rows are not as far apart as those that the model was fitted to.
         """
         if table.step != self.step_:
-            raise InputError(f"the rows are {table.step} apart, those the model was fitted to {self.step_}")
+            here, fitted_to = step_in_words(table.step), step_in_words(self.step_)
+            raise InputError(f"the rows are {here} apart, those the model was fitted to {fitted_to}")
         pipeline: Any = self.pipeline
         forecasting: Forecasting = pipeline
         steps = checked_steps(horizon, self.horizon_, len(table.ids))
