@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 import torch
 from PIL import Image
@@ -19,6 +20,7 @@ from memfold.cli import run
 from memfold.data.images import Images, read_classes
 from memfold.errors import InputError
 from memfold.tasks import ImageClassifier
+from memfold.tasks.classes import with_none
 from memfold.tasks.classify.network import ClassifyNetwork, ClassifyProblem
 from memfold.tasks.classify.report import Judged
 from memfold.tasks.classify.task import PCA
@@ -49,6 +51,17 @@ def test_it_learns_shapes_wherever_they_are(fitted: ImageClassifier, tmp_path: P
     assert set(report.baselines[PCA]) == {"accuracy", "macro_f1"}
     assert report.metrics["accuracy"] > 90 > report.baselines[PCA]["accuracy"]
     assert any("images a second" in str(item) for item in report.shown)
+
+
+def test_an_answer_that_is_not_sure_is_none_of_these_where_that_is_asked_for(
+    fitted: ImageClassifier, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers = pl.DataFrame({"label": ["a", "b", None], "p_a": [0.9, 0.4, None], "p_b": [0.1, 0.6, None]})
+    assert with_none(answers, ["a", "b"], 0.7)["label"].to_list() == ["a", "none of these", None]
+    assert capsys.readouterr().err == "1 of 3 answers are less probable than 0.7: none of these\n"
+    assert fitted.answers([str(folder / "disc" / "0.png")], none=0.4)["label"].to_list() == ["disc"]  # type: ignore
+    with pytest.raises(InputError, match=r"probability above that of chance, 0\.33, and below 1, got 0\.2"):
+        fitted.answers([str(folder)], none=0.2)
 
 
 def test_answers_are_a_table_of_files_labels_and_probabilities(fitted: ImageClassifier, folder: Path) -> None:

@@ -1,7 +1,7 @@
 """The ImageClassifier: fit a Sequencer to labelled images, predict the class of others, score beside the baseline."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from memfold.budget import Budget
 from memfold.data.images import Images
 from memfold.data.labels import numbers_of
-from memfold.tasks.classes import CLASS_METRICS, class_columns, class_scores
+from memfold.tasks.classes import CLASS_METRICS, class_columns, class_scores, with_none
 from memfold.tasks.classify.blend import Answers, Blend, best_blend
 from memfold.tasks.classify.plan import Facts, folds_of, plan
 from memfold.tasks.contest import ALONE, ANSWER, Contest, cross_entropy
@@ -198,6 +198,15 @@ class ImageClassifier(ImageTask):
     def answer(self, examples: Images) -> Answers:
         """The probability of every class, by the whole model and by its network alone."""
         return self._answers(examples.pixels)
+
+    def answers(self, inputs: Sequence[str], *, none: float | None = None) -> "pl.DataFrame | Iterator[str]":
+        """What ``memfold predict`` writes.
+
+        Args:
+            none: a probability; where no class has it, the label is "none of these".
+        """
+        table = super().answers(inputs)
+        return with_none(table, self.classes_, none) if isinstance(table, pl.DataFrame) else table
 
     def table(self, examples: Images, answers: Answers) -> pl.DataFrame:
         """Columns ``file``, ``label`` and, for every class, ``p_`` and its name: the probability.

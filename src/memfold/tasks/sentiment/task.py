@@ -22,7 +22,7 @@ from memfold.runtime.texts.labelling import Labelling
 from memfold.runtime.texts.ngrams import RegressionSize, counted_by_character
 from memfold.runtime.texts.part import PartLabelling
 from memfold.runtime.texts.tokens import tokens
-from memfold.tasks.classes import CLASS_METRICS, class_columns, class_scores
+from memfold.tasks.classes import CLASS_METRICS, class_columns, class_scores, with_none
 from memfold.tasks.contest import ALONE, ANSWER, Contest, cross_entropy
 from memfold.tasks.model import FitData, Task
 from memfold.tasks.parameters import Search, fitted, learning_rate, parameter, parameters_of, planned
@@ -410,12 +410,18 @@ class TextClassifier(Task):
         is_frame = not isinstance(data, str | Path | list | tuple | LabelledTexts)
         return beside(data if is_frame else inputs.given, answers.drop("text"))
 
-    def answers(self, inputs: Sequence[str]) -> "pl.DataFrame | Iterator[str]":
+    def answers(self, inputs: Sequence[str], *, none: float | None = None) -> "pl.DataFrame | Iterator[str]":
+        """What ``memfold predict`` writes.
+
+        Args:
+            none: a probability; where no class has it, the label is "none of these".
+        """
         if self.known_set(inputs) or not inputs:
-            return super().answers(inputs)
+            table = super().answers(inputs)
+            return with_none(table, self.classes_, none) if isinstance(table, pl.DataFrame) else table
         parts = self.read_each(inputs, self.inputs)
         answers: list[pl.DataFrame] = [self.predict(part) for part in parts]
-        return pl.concat(answers, how="diagonal_relaxed")
+        return with_none(pl.concat(answers, how="diagonal_relaxed"), self.classes_, none)
 
     def respond(self, line: str) -> Iterator[str]:
         for piece in self.labelling.open().printed(line):
