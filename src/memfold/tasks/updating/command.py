@@ -111,6 +111,7 @@ def _finished(
     if scored is not None:
         report = task.evaluate(scored.test, " ".join(asked.data), **scored.scoring)
         report.seconds = time.monotonic() - begun
+        report.advice = task.advice(ready.data.train, report)
     task.save(out, report, command)
     for line in compared.said():
         say(line)
