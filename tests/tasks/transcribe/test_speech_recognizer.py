@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -26,6 +27,7 @@ from memfold.tasks.transcribe.batches import Recordings, SpeechProblem, log_prob
 from memfold.tasks.transcribe.network import AcousticNetwork, AcousticSize
 from memfold.tasks.transcribe.report import confusions
 from memfold.tasks.transcribe.scores import counts_characters, error_rates
+from memfold.tasks.transcribe.times import subtitles, table_in_time
 
 RATE = 8000
 PITCH = {"a": 400, "b": 800, "c": 1400, "ü": 2400}
@@ -99,6 +101,12 @@ def test_words_and_phrases_have_their_times(model, manifest, tmp_path):
     assert "".join(model.answers([str(tmp_path / "a.wav")], times="vtt")).startswith("WEBVTT\n\n1\n00:00:0")
     with pytest.raises(InputError, match=r"120 recordings, but subtitles are of one; give --out FOLDER/ --set times"):
         model.answers([str(manifest)], times="srt")
+    soundfile.write(tmp_path / "quiet.wav", np.zeros(RATE, np.float32), RATE)
+    quiet = model.answer(model.inputs([str(tmp_path / "quiet.wav")]))
+    nothing = replace(quiet, texts=[""])  # whatever it hears there
+    heard = model.inputs([str(tmp_path / "quiet.wav")])
+    assert "".join(subtitles(model, heard, nothing, "srt")) == ""
+    assert table_in_time(model, heard, nothing, whole=False).height == 0
     # The same by the command line, in one file and in one for each recording.
     model.save(tmp_path / "model")
     predict = ["predict", str(tmp_path / "model"), str(tmp_path / "a.wav"), "--out"]

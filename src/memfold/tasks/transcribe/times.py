@@ -105,7 +105,7 @@ def subtitles(model: "SpeechRecognizer", heard: "Heard", written: "Written", kin
     starts = [phrase.begin for phrase in phrases[1:]]
     shown = [
         Phrase(phrase.text, phrase.begin, max(phrase.end, min(phrase.begin + LEAST, start)))
-        for phrase, start in zip(phrases, [*starts, float("inf")], strict=True)
+        for phrase, start in zip(phrases, [*starts, float("inf")], strict=False)
     ]
     return _written(shown, kind)
 
