@@ -350,13 +350,14 @@ class CommandRecognizer(RateOfRecordings, Task):
         (_, train), (_, valid), _, background = ready
         self._set_threshold(data.valid.frames, background)
         # How much the baseline has in the answer is found with one that knows the training part alone.
-        whole = len(set(train.tolist())) == len(self.commands_)  # whether every command is there, in an update
-        baseline = CepstralRegression.fit(data.train.statistics, train, len(self.commands_)) if whole else None
-        carried = False
-        if baseline is None or (self.begun is not None and not self.begun.rehearses):
-            from memfold.tasks.command.update import better
+        lacks = len(set(train.tolist())) < len(self.commands_)  # a command that the earlier model knows
+        keeps = self.begun is not None and (lacks or not self.begun.rehearses)
+        if keeps:
+            from memfold.tasks.command.update import carried
 
-            baseline, carried = better(self, baseline, data.valid, self._numbers(data.valid))
+            baseline = carried(self)
+        else:
+            baseline = CepstralRegression.fit(data.train.statistics, train, len(self.commands_))
         # One that knows the recordings of one place too well has a small share: they are heard elsewhere as well.
         some = data.valid.take(range(0, len(valid), -(-len(valid) // MOST_TO_BLEND)))
         valid = self._numbers(some)
@@ -371,7 +372,7 @@ class CommandRecognizer(RateOfRecordings, Task):
         statistics = np.concatenate([data.train.statistics, data.valid.statistics])
         numbers = np.concatenate([train, self._numbers(data.valid)])
         count = len(self.commands_)
-        self.network_.baseline = baseline if carried else CepstralRegression.fit(statistics, numbers, count)
+        self.network_.baseline = baseline if keeps else CepstralRegression.fit(statistics, numbers, count)
         share = self.blend_.share
         shares = {ALONE: share, MFCC: 1 - share} if share < 1 else {}
         return Contest("accuracy", "higher", scores, shares, {MFCC: cross_entropy(other, valid)})

@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from memfold.data.commands import Recordings, split_background
 from memfold.data.commands import joined as of_all
@@ -14,13 +13,12 @@ from memfold.runtime.hearing.cepstra import STATISTICS
 from memfold.tasks.command.baselines import CepstralRegression
 from memfold.tasks.command.hearing import Heard
 from memfold.tasks.command.report import Answers
-from memfold.tasks.contest import cross_entropy
 from memfold.tasks.updating.padding import with_columns
 
 if TYPE_CHECKING:
     from memfold.tasks.command.task import CommandRecognizer
 
-__all__ = ["SCALING", "answers", "better", "joined", "keys", "places", "take", "tidied"]
+__all__ = ["SCALING", "answers", "carried", "joined", "keys", "places", "take", "tidied"]
 
 SCALING = ("front.mean", "front.scale")
 NEVER = 10.0  # nats by which a command that was never heard is less likely
@@ -77,24 +75,15 @@ def answers(task: "CommandRecognizer", before: "CommandRecognizer", examples: He
     return Answers(np.concatenate([grown, columns[:, count:]], 1))
 
 
-def better(
-    task: "CommandRecognizer", fresh: CepstralRegression | None, valid: Heard, truth: NDArray[np.int64]
-) -> tuple[CepstralRegression, bool]:
-    """The earlier baseline or that of the new recordings, whichever says more of the validation part; and whether it is
-    the earlier one.
-
-    Args:
-        fresh: None where the new recordings lack a command.
-    """
+def carried(task: "CommandRecognizer") -> CepstralRegression:
+    """The earlier baseline, with commands that it never answers: fitted to the new recordings alone it would know these
+    better, and the others no more (of @fsdd with a speaker added 82 % of the old recordings in place of 98)."""
     assert task.begun is not None
     old: CepstralRegression = task.begun.model.network_.baseline
-    carried = CepstralRegression(STATISTICS, len(task.commands_))
-    carried.mean.copy_(old.mean)
-    carried.scale.copy_(old.scale)
-    carried.weight[: len(old.weight)] = old.weight
-    carried.bias.fill_(float(old.bias.min()) - NEVER)
-    carried.bias[: len(old.bias)] = old.bias
-    if fresh is None:
-        return carried, True
-    losses = [cross_entropy(model.log_probabilities(valid.statistics), truth) for model in (carried, fresh)]
-    return (carried, True) if losses[0] < losses[1] else (fresh, False)
+    model = CepstralRegression(STATISTICS, len(task.commands_))
+    model.mean.copy_(old.mean)
+    model.scale.copy_(old.scale)
+    model.weight[: len(old.weight)] = old.weight
+    model.bias.fill_(float(old.bias.min()) - NEVER)
+    model.bias[: len(old.bias)] = old.bias
+    return model
