@@ -50,6 +50,7 @@ def tab_of(browser: Any, width: int, home: str, complaints: list[str]) -> Any:
     return tab
 
 
+@pytest.mark.release
 def test_every_page_opens_without_an_error_and_fits(
     browser: Any, site: Path, address: str, complaints: list[str]
 ) -> None:

@@ -160,7 +160,7 @@ def test_weights_in_one_direction_only_are_named(alone: tuple[str, ...], ends: t
         engine.fold("lstm", call.x, call.weights)
 
 
-@pytest.mark.slow
+@pytest.mark.release
 @pytest.mark.parametrize("isa", ["v2", "v3", "v4", "neon"])
 def test_every_instruction_set_of_this_machine_passes_these_tests(isa: str) -> None:
     if isa == engine.isa():

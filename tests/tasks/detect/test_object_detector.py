@@ -114,6 +114,7 @@ def test_an_image_has_its_boxes_whatever_others_are_beside_it(fitted: ObjectDete
         np.testing.assert_allclose(alone[:, 2:].to_numpy(), beside[:, 2:].to_numpy(), atol=1e-3)
 
 
+@pytest.mark.release
 def test_sequences_of_boxes_are_learnt_saved_and_loaded(folder: Path, tmp_path: Path, call: Callable[..., str]) -> None:
     data, model = write_coco(tmp_path / "new", scenes(16, seed=5)), str(tmp_path / "m")
     sets = [word for name, value in {**SMALL, "head": "sequence"}.items() for word in ("--set", f"{name}={value}")]
