@@ -13,6 +13,7 @@ __all__ = ["VALUE_NAMES", "by_name", "choose", "holds_numbers", "holds_times"]
 
 VALUE_NAMES = ("y", "value")
 _SAMPLE = 200  # values that are looked at
+LEAST_ACROSS = 3  # columns that are called by times, of a table that has a row a series
 
 
 def by_name(columns: Collection[str], common: Sequence[str]) -> str | None:
@@ -50,9 +51,21 @@ def choose(
             if holds in (holds_times, holds_numbers):
                 _refuse_data_for_header(table, holding[0], holds)
             return holding[0]
+    if option == "time" and given is None:
+        _refuse_times_across(table)
     wanted = f"no column {given!r}" if given else f"no column for the {option}"
     has = ", ".join(map(repr, columns))
     raise InputError(f"{table.name}: {wanted}; it has {has} (name the right one with --set {option}=COLUMN)")
+
+
+def _refuse_times_across(table: Table) -> None:
+    """Refuse a table whose columns are the times, a row a series, and say what to do."""
+    titles = [title for title in table.frame.columns if holds_times(Column(table.name, title, pl.Series([title])))]
+    if len(titles) >= LEAST_ACROSS:
+        raise InputError(
+            f"{table.name}: {len(titles)} columns are called by times, from {titles[0]!r} to {titles[-1]!r}: a row a "
+            "series; turn the table, so that a row is a time and a column a series"
+        )
 
 
 def _refuse_data_for_header(table: Table, title: str, holds: Callable[[Column], bool]) -> None:
