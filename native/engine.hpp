@@ -59,7 +59,8 @@ struct Strided {
     T* data;
     int64_t time, batch;
 
-    T* at(int64_t t, int64_t b) const { return data + t * time + b * batch; }
+    // Always inline: a definition of its own, compiled for one instruction set, could be linked for another.
+    __attribute__((always_inline)) T* at(int64_t t, int64_t b) const { return data + t * time + b * batch; }
 };
 
 // What belongs to one direction of a fold.
