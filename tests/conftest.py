@@ -12,9 +12,14 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from memfold import engine
+
+# A busy machine is no fault of what is tested.
+hypothesis.settings.register_profile("memfold", deadline=None)
+hypothesis.settings.load_profile("memfold")
 
 # The tests of the engine and the cells run where there is no torch too, on a wheel that stands alone.
 HAS_TORCH = importlib.util.find_spec("torch") is not None

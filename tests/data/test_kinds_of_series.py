@@ -278,5 +278,5 @@ def test_rows_that_are_not_ahead_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("months", [("2023-01", "2023-02", "2023-03"), ("01.01.2023", "01.02.2023", "01.03.2023")])
 def test_a_row_a_series_is_refused_with_what_to_do(tmp_path: Path, months: tuple[str, ...]) -> None:
     (tmp_path / "across.csv").write_text(f"product,{','.join(months)}\nbolt,3,4,5\nnut,8,9,7\n")
-    with pytest.raises(InputError, match="3 columns are called by times, .* a row a series; turn the table"):
+    with pytest.raises(InputError, match=r"3 columns are called by times, .* a row a series; turn the table"):
         read_series(tmp_path / "across.csv")
