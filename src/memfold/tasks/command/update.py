@@ -77,7 +77,7 @@ def answers(task: "CommandRecognizer", before: "CommandRecognizer", examples: He
 
 def carried(task: "CommandRecognizer") -> CepstralRegression:
     """The earlier baseline, with commands that it never answers: fitted to the new recordings alone it would know these
-    better, and the others no more (of @fsdd with a speaker added 82 % of the old recordings in place of 98)."""
+    better, and the others no more."""
     assert task.begun is not None
     old: CepstralRegression = task.begun.model.network_.baseline
     model = CepstralRegression(STATISTICS, len(task.commands_))
