@@ -1,5 +1,6 @@
 """Readings at uneven times put on even ones."""
 
+import math
 import re
 from datetime import timedelta
 from typing import Any
@@ -74,9 +75,9 @@ def _on_grid(frame: pl.DataFrame, size: int, nearest: bool, unit: str) -> pl.Exp
     origin = _MONDAY * 10**6 if unit == "w" else 0
     shift = 0
     if nearest:  # the offset that most readings are near to, on a circle of one step
-        turns = (frame[TIME].cast(pl.Int64) - origin) % size / size * (2 * 3.141592653589793)
+        turns = (frame[TIME].cast(pl.Int64) - origin) % size / size * math.tau
         angle = float(pl.select(pl.arctan2(pl.lit(turns.sin().mean()), pl.lit(turns.cos().mean()))).item())
-        share = angle / (2 * 3.141592653589793)
+        share = angle / math.tau
         shift = round(round(share * 60) / 60 * size)  # a minute of an hour, a second of a minute
     half = size // 2 if nearest else 0
     grid = (at - origin - shift + half) // size * size + origin + shift

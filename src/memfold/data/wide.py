@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from memfold.data.columns import VALUE_NAMES, by_name, holds_numbers
-from memfold.data.delimited import Table, counted
+from memfold.data.delimited import Table
 from memfold.data.numbers import Decimal, read_numbers
 from memfold.errors import InputError
 
@@ -68,7 +68,7 @@ def as_long(
     whole = pl.concat(parts)
     shown = ", ".join(map(repr, columns[:_NAMED])) + (", ..." if len(columns) > _NAMED else "")
     unread = [*counters, *texts]
-    notes = [f"a column each read as {counted(len(columns), 'series').replace('seriess', 'series')}: {shown}"]
+    notes = [f"a column each read as {len(columns):,} series: {shown}"]
     if wide is None:
         notes[0] += "; --set target=COLUMN takes one alone"
     notes += [f"not read: {', '.join(map(repr, unread))}"] if unread else []

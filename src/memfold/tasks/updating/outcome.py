@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,6 @@ class Outcome:
         old, new: before and after, on what was held out of the old data and of the new; None where there is nothing
             to score.
         missing: why the old data is not scored.
-        better: of a metric, which way is better.
         rehearsed: whether the old data was given again.
         stayed: whether no weights of the training were better on the validation part than those it began with.
     """
@@ -39,7 +38,11 @@ class Outcome:
     missing: str = ""
     rehearsed: bool = False
     stayed: bool = False
-    better: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def better(self) -> dict[str, str]:
+        """Of a metric, which way is better."""
+        return {metric.name: metric.better for metric in self.metrics}
 
     def as_json(self) -> dict[str, Any]:
         """What ``--json`` has under "from"."""
@@ -105,11 +108,10 @@ def outcome(ready: Arranged, before: "Task", model: Path) -> Outcome:
     missing = "; ".join(reasons)
     if ready.old is None:
         missing = ready.missing or "no old data is known or given"
-    better = {metric.name: metric.better for metric in ready.task.metrics}
     training = ready.task.training_
     rehearsed = ready.task.begun is not None and ready.task.begun.rehearses
     stayed = training.steps > 0 and training.best_step == 0
-    return Outcome(str(model), pairs[0], pairs[1], ready.task.metrics, missing, rehearsed, stayed, better)
+    return Outcome(str(model), pairs[0], pairs[1], ready.task.metrics, missing, rehearsed, stayed)
 
 
 def _pair(task: "Task", before: "Task", part: Parts) -> tuple[Scores, Scores]:
