@@ -12,6 +12,7 @@ import openpyxl
 import polars as pl
 import pytest
 
+from memfold.data import workbooks
 from memfold.data.labelled import read_labelled
 from memfold.data.parallel import pairs_of_table
 from memfold.data.readings import read_readings
@@ -159,3 +160,13 @@ def test_several_workbooks_of_one_form_are_one_table(tmp_path: Path) -> None:
     second = workbook(tmp_path, {"S": [SALES[0], *SALES[3:]]}, "b.xlsx")
     assert read_table([first, second]).frame.height == 5
     assert isinstance(read_table(first).frame.schema["date"], pl.Date)
+
+
+def test_a_sheet_with_cells_far_to_the_right_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    book = openpyxl.Workbook()
+    for row in range(1, 4):
+        book.active.cell(row, 500, 1.0)
+    book.save(tmp_path / "far.xlsx")
+    monkeypatch.setattr(workbooks, "MOST_CELLS", 1000)
+    with pytest.raises(InputError, match="sheet 'Sheet' has more than 1,000 cells"):
+        workbooks.read_workbook(tmp_path / "far.xlsx")

@@ -23,7 +23,8 @@ __all__ = ["READ", "UNREAD", "is_zip", "read_workbook"]
 READ = (".xlsx", ".xlsm")
 UNREAD = (".xls", ".xlsb", ".ods", ".numbers")
 _OLD = b"\xd0\xcf\x11\xe0"  # how a workbook begins that is of an old kind, or has a password
-_MOST_BYTES = 4 << 30  # unpacked
+_MOST_BYTES = 1 << 30  # unpacked
+MOST_CELLS = 50_000_000  # of a sheet, empty ones before the last of a row too
 _TYPED = 0.5  # of a column's last cells are numbers or dates: then all below its title are
 _NAMED = 3  # rows and kinds of errors that are named
 
@@ -120,14 +121,17 @@ def _opened(path: Path, *, values: bool) -> Iterator[Any]:
 def _sheets(path: Path) -> list[_Sheet]:
     """The sheets that are shown, with their cells."""
     with _opened(path, values=True) as book:
-        return [_read(sheet) for sheet in book.worksheets if sheet.sheet_state == "visible"]
+        return [_read(path, sheet) for sheet in book.worksheets if sheet.sheet_state == "visible"]
 
 
-def _read(sheet: Any) -> _Sheet:
+def _read(path: Path, sheet: Any) -> _Sheet:
     sheet.reset_dimensions()  # which some programs write wrongly
     errors: Counter[str] = Counter()
     rows = []
+    count = 0
     for cells in sheet.iter_rows():
+        if (count := count + len(cells)) > MOST_CELLS:
+            raise InputError(f"{path}: sheet {sheet.title!r} has more than {MOST_CELLS:,} cells; save it as CSV")
         row = [_value(cell, errors) for cell in cells]
         while row and row[-1] is None:
             row.pop()
