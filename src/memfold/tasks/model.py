@@ -560,25 +560,13 @@ class Task(ABC):
 
     def _train(self, data: FitData, limit: Budget, out: Path | None, resume: bool) -> Any:
         """Run the loop with its display, its checkpoint in the folder ``out``; returns what `prepare` made."""
-        import torch
-
         from memfold import training
         from memfold.display import Display
 
         checkpoint = None if out is None else out / CHECKPOINT
-        # Find what the network's shapes depend on, then draw its first weights from the seed.
-        ready = self.prepare(data)
-        torch.manual_seed(self.seed)
-        network = self.network()
-        problem = self.problem(network, ready)
-        # The settings of the loop, and what a checkpoint must agree on to be resumed.
-        special: dict[str, Any] = dict(self.loop)
-        lr, patience = self.chosen.lr, self.patience
-        if self.begun is not None:
-            self.begun.start(self, network)
-            lr, patience = self.begun.pace(self)
-            special["from_start"] = True
-        settings = training.Settings(limit, lr=lr, patience=patience, **special)
+        ready, first = self._before_training(data, limit)
+        problem, settings = first.problem, first.settings
+        # What a checkpoint must agree on to be resumed.
         identity = {
             "parameters": encode(self.get_params()),
             "plan": encode(self.plan_),
@@ -587,7 +575,7 @@ class Task(ABC):
             **({} if self.begun is None else {"from": self.begun.mark}),
         }
         text = json.dumps({"task": self.name, **identity}, sort_keys=True)
-        self.network_ = network
+        self.network_ = problem.model
         options: dict[str, Any] = {"checkpoint": checkpoint, "resume": resume, "identity": text}
         # Train, with a display or without.
         if data.progress:
@@ -625,7 +613,7 @@ class Task(ABC):
         """Of a task with a plan, which is changed by it, what `rehearse` says after that."""
         from memfold import training
 
-        first = self._before_training(data, limit)
+        _, first = self._before_training(data, limit)
         weights = sum(weight.numel() for weight in first.problem.model.parameters())
         return {"weights": f"{weights:,}", **training.rehearse(first.problem, first.settings)}
 
@@ -639,18 +627,28 @@ class Task(ABC):
         self.check()
         task, data = self._copy_with(parts)
         task._take_plan(data, limit, None)
-        return task._before_training(data, limit)
+        return task._before_training(data, limit)[1]
 
-    def _before_training(self, data: FitData, limit: Budget) -> "Begun":
+    def _before_training(self, data: FitData, limit: Budget) -> tuple[Any, "Begun"]:
+        """What `prepare` made, and a training of a network that is made for it."""
         import torch
 
         from memfold import training
 
+        # Find what the network's shapes depend on, then draw its first weights from the seed.
         ready = self.prepare(data)
         torch.manual_seed(self.seed)
+        network = self.network()
+        problem = self.problem(network, ready)
+        # The settings of the loop; a fit that goes on from a model has its weights, and a pace of its own.
         special: dict[str, Any] = dict(self.loop)
-        settings = training.Settings(limit, lr=self.chosen.lr, patience=self.patience, **special)
-        return training.Begun(self.problem(self.network(), ready), settings, lambda net: self.problem(net, ready))
+        lr, patience = self.chosen.lr, self.patience
+        if self.begun is not None:
+            self.begun.start(self, network)
+            lr, patience = self.begun.pace(self)
+            special["from_start"] = True
+        settings = training.Settings(limit, lr=lr, patience=patience, **special)
+        return ready, training.Begun(problem, settings, lambda other: self.problem(other, ready))
 
     def trained(
         self,
