@@ -40,6 +40,12 @@ NAMES: dict[str, tuple[str, ...]] = {
     "difficult": ("difficult", "isdifficult"),
     "part": ("split", "subset", "set", "partition", "part"),
 }  # fmt: skip
+KINDS = {  # of boxes, by the columns that they take
+    "corners": ("left", "top", "right", "bottom"),
+    "middles": ("middle across", "middle down", "box width", "box height"),
+    "sides": ("x", "y", "box width", "box height"),
+    "box": ("box",),
+}
 HEADERLESS = {  # by how many columns there are, and which names an image
     (6, 0): ("file", "left", "top", "right", "bottom", "label"),  # RetinaNet
     (8, 5): ("label", "x", "y", "box width", "box height", "file", "width", "height"),  # makesense.ai
@@ -56,7 +62,7 @@ class Columns:
 
     Attributes:
         titles: by what a column holds.
-        corners: whether there are left, top, right and bottom, or middles and sides, or x, y and sides, or one column.
+        kind: one of `KINDS`.
     """
 
     titles: Mapping[str, str]
@@ -73,13 +79,7 @@ class Columns:
             chosen |= {what: plain[name] for what, name in (("right", "x1"), ("bottom", "y1")) if name in plain}
         elif chosen.get("left") == chosen.get("right"):
             chosen.pop("right", None)
-        kinds = {
-            "corners": ("left", "top", "right", "bottom"),
-            "middles": ("middle across", "middle down", "box width", "box height"),
-            "sides": ("x", "y", "box width", "box height"),
-            "box": ("box",),
-        }
-        kind = next((kind for kind, needed in kinds.items() if set(needed) <= chosen.keys()), "")
+        kind = next((kind for kind, needed in KINDS.items() if set(needed) <= chosen.keys()), "")
         if not kind or "file" not in chosen:
             return None
         if kind in ("middles", "sides"):  # in which width and height are the box's
@@ -114,15 +114,13 @@ def _header_of(file: Path) -> tuple[Columns, bool] | None:
 
 
 def _first_line(file: Path) -> tuple[list[str] | None, list[str]]:
+    head = b""
     try:
         with open(file, "rb") as opened:
             head = opened.read(1 << 16)
         text, _ = decoded(head if head[:2] != b"\x1f\x8b" else unpacked(file)[: 1 << 16], str(file))
     except (OSError, ValueError):  # InputError is one: cut within a character, or no text
-        try:
-            text = head.decode("utf-8", "replace")
-        except UnboundLocalError:
-            return None, []
+        text = head.decode("utf-8", "replace")
     line = next((line for line in text.splitlines() if line.strip()), "")
     separator = max(",;\t|", key=line.count)
     fields = next(csv.reader([line], delimiter=separator), [])
@@ -255,12 +253,7 @@ class _Rows:
         """The four numbers of a box as they are written."""
         if self.columns.kind == "box":
             return re.split(r"[\s,;]+", self._value("box", place).strip("[](){} ")) if self._value("box", place) else []
-        kinds = {
-            "corners": ("left", "top", "right", "bottom"),
-            "middles": ("middle across", "middle down", "box width", "box height"),
-            "sides": ("x", "y", "box width", "box height"),
-        }
-        return [self._value(what, place) for what in kinds[self.columns.kind]]
+        return [self._value(what, place) for what in KINDS[self.columns.kind]]
 
 
 def _descriptions(file: Path) -> dict[str, str]:
