@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from memfold.runtime.forecasting.candidates import CANDIDATES, PATCH, Scale, candidates, facts
 
 STEPS = 8 * PATCH
+ZERO = np.array([[-10.0]])  # in deviations: all values lie above it
 
 
 def made(seed: int, missing: float, season: int, long: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -23,7 +24,7 @@ def made(seed: int, missing: float, season: int, long: int) -> tuple[np.ndarray,
 @given(seed=st.integers(0, 50), missing=st.sampled_from([0.0, 0.3, 0.95]), season=st.integers(1, 40))
 def test_a_seasonal_naive_is_the_last_value_seen_whole_seasons_before(seed: int, missing: float, season: int) -> None:
     z, seen, seasons = made(seed, missing, season, 1)
-    its = candidates(z, seen, seasons)
+    its = candidates(z, seen, seasons, ZERO)
     for step in range(STEPS):
         end = (step // PATCH + 1) * PATCH  # nothing after it is known
         target = step + PATCH
@@ -47,9 +48,24 @@ def test_no_candidate_knows_what_comes_after_its_patch(seed: int, at: int) -> No
     changed, known = z.copy(), seen.copy()
     changed[0, at:], known[0, at:] = 9, True
     first = at // PATCH * PATCH  # the patch of the change may show it
-    one, other = candidates(z, seen, seasons), candidates(changed, known, seasons)
+    one, other = candidates(z, seen, seasons, ZERO), candidates(changed, known, seasons, ZERO)
     assert np.array_equal(one.values[..., :first], other.values[..., :first])
     assert np.array_equal(one.known[..., :first], other.known[..., :first])
+    assert np.array_equal(one.record[..., : first // PATCH], other.record[..., : first // PATCH])
+
+
+def test_a_record_is_how_far_off_each_candidate_was_in_the_patches_before() -> None:
+    z, seen, seasons = made(3, 0.2, 7, 28)
+    its = candidates(z, seen, seasons, ZERO)
+    for patch in range(2, STEPS // PATCH):
+        total, count = np.zeros(CANDIDATES), 0.0
+        for earlier in range(1, patch + 1):
+            for step in range(earlier * PATCH, (earlier + 1) * PATCH):
+                if seen[0, step] and seen[0, : step + 1].sum() > PATCH:
+                    weight = 0.8 ** (patch - earlier)
+                    total += weight * np.abs(its.values[0, :, step - PATCH] - z[0, step])
+                    count += weight
+        assert np.allclose(its.record[0, :CANDIDATES, patch], np.log(total / count + 1e-3) / 3, atol=1e-5)
 
 
 @pytest.mark.parametrize(("season", "long"), [(4, 1), (4, 28), (7, 1), (5, 10)])
@@ -59,7 +75,7 @@ def test_series_that_repeat_are_forecast_exactly(season: int, long: int) -> None
     y = np.tile(profile, 40)[None, :STEPS].astype(np.float32)
     seen = np.ones_like(y, bool)
     seen[:, -2 * PATCH :] = False
-    its = candidates(np.where(seen, y, 0), seen, np.array([[season, long]]))
+    its = candidates(np.where(seen, y, 0), seen, np.array([[season, long]]), ZERO)
     place = 2 * int(long > 1)  # the naive of the season that it repeats after
     early = STEPS - 3 * PATCH
     assert np.allclose(its.values[0, place, early : early + PATCH], y[0, early + PATCH : early + 2 * PATCH])
@@ -85,4 +101,4 @@ def test_facts_do_not_depend_on_what_is_not_seen() -> None:
     z, seen, seasons = made(0, 0.4, 7, 28)
     other = np.where(seen, z, 0).astype(np.float32)
     assert np.array_equal(facts(z, seen, seasons), facts(other, seen, seasons))
-    assert candidates(z, seen, seasons).values.shape == (1, CANDIDATES, STEPS)
+    assert candidates(z, seen, seasons, ZERO).values.shape == (1, CANDIDATES, STEPS)

@@ -116,11 +116,13 @@ def test_numpy_answers_as_the_network_that_was_trained() -> None:
     seen[:, -2 * PATCH :] = False
     z = np.where(seen, rng.normal(size=seen.shape), 0).astype(np.float32)
     seasons = np.array([[7, 28], [12, 1], [1, 1]])
-    its = candidates(z, seen, seasons)
-    inputs = (z, seen.astype(np.float32), its.values, its.known, facts(z, seen, seasons), unit(z, seen, seasons))
+    zero = np.array([[-3.0], [0.0], [5.0]])
+    its = candidates(z, seen, seasons, zero)
+    same = (facts(z, seen, seasons), unit(z, seen, seasons))
+    inputs = (z, seen.astype(np.float32), its.values, its.known, its.record, *same)
     with torch.inference_mode():
         theirs = network(*map(torch.from_numpy, inputs)).numpy()
-    ours = InstantForecaster.bundled()._network(z, seen, seasons, 0)
+    ours = InstantForecaster.bundled()._network(z, seen, seasons, zero, 0)
     assert np.allclose(ours, theirs[:, :-1].reshape(3, -1, 9), atol=2e-5)
 
 

@@ -30,7 +30,7 @@ class InstantNetwork(nn.Module):
         self.weights = nn.Linear(hidden_size, PATCH * CANDIDATES)
 
     def forward(
-        self, z: Tensor, seen: Tensor, candidates: Tensor, known: Tensor, facts: Tensor, unit: Tensor
+        self, z: Tensor, seen: Tensor, candidates: Tensor, known: Tensor, record: Tensor, facts: Tensor, unit: Tensor
     ) -> Tensor:
         """Forecast the patch after every patch.
 
@@ -39,6 +39,7 @@ class InstantNetwork(nn.Module):
             seen: 1 where a value is known, (B, L).
             candidates: (B, C, L).
             known: (B, S, L).
+            record: (B, RECORD, L / PATCH).
             facts: (B, FACTS).
             unit: of what is added to the candidates, (B, 1).
 
@@ -49,7 +50,7 @@ class InstantNetwork(nn.Module):
         rows = torch.cat([z[:, None], seen[:, None], candidates[:, :-1], known], 1)  # (B, R, L)
         patches = rows.reshape(*rows.shape[:2], -1, PATCH).transpose(1, 2).flatten(2)  # (B, L / PATCH, R * PATCH)
         same = facts[:, None].expand(-1, patches.shape[1], -1)
-        h = self.read(torch.cat([patches, same], -1))
+        h = self.read(torch.cat([patches, record.transpose(1, 2), same], -1))
         for layer, norm in zip(self.layers, self.norms, strict=True):
             h = h + layer(norm(h))[0]
         h = self.head(h)

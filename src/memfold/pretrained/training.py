@@ -26,14 +26,14 @@ from memfold.runtime.forecasting.size import LEVELS
 STEPS = 1024  # of a series that is trained on, its future included
 BATCHES = {256: 128, 512: 64, 1024: 32}  # series in a batch by their steps
 OFTEN = (0.25, 0.35, 0.4)  # each of these
-POOL, DRAWN, EVERY = 12_288, 512, 24  # series kept, series made at once, batches between
+POOL, DRAWN, EVERY = 12_288, 512, 48  # series kept, series made at once, batches between
 LEAST_SEEN = 3
 LEAST_ERROR = 0.1  # deviations
 MOST_AHEAD = 24  # patches
 HIDDEN_SIZE, NUM_LAYERS = 256, 2
 LEARNING_RATE, WARM_UP = 2e-3, 300
 AVERAGED = 0.999
-REPORT, SAVE = 200, 1000
+REPORT, SAVE = 200, 500
 
 
 @dataclass(frozen=True)
@@ -79,13 +79,13 @@ def examples(rng: np.random.Generator, batch: Batch) -> Examples:
     seen[:, most - LEAST_SEEN : most] |= ~seen.any(1)[:, None]
     scale = Scale.of(values, seen)
     z = scale.apply(values, seen)
-    candidate = candidates(z, seen, seasons)
+    candidate = candidates(z, seen, seasons, scale.zero)
     truth = scale.apply(values, np.ones_like(seen))
     weight = _weights(truth, seen, begun, most, length)
     changes = unit(z, seen, seasons)
     weight *= (scale.deviation > 0) / (LEAST_ERROR + changes)  # errors count by how much the series changes
     same = (facts(z, seen, seasons), changes)
-    inputs = (z, seen.astype(np.float32), candidate.values, candidate.known, *same)
+    inputs = (z, seen.astype(np.float32), candidate.values, candidate.known, candidate.record, *same)
     target = truth[:, PATCH:].reshape(count, -1, PATCH)
     return Examples(
         tuple(map(torch.from_numpy, inputs)),
@@ -148,7 +148,7 @@ class Pool:
 def main(
     out: Annotated[Path, typer.Option(help="Folder of the checkpoint, the log and the weights.")],
     seed: Annotated[int, typer.Option(help="Of the weights and of the series.")] = 0,
-    steps: Annotated[int, typer.Option(help="Batches.")] = 16_000,
+    steps: Annotated[int, typer.Option(help="Batches.")] = 10_000,
     stop_after: Annotated[float, typer.Option(help="Stop after so many minutes; the same command goes on.")] = math.inf,
 ) -> None:
     """Train the bundled forecaster; the folder then holds its weights as float16."""

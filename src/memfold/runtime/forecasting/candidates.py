@@ -9,7 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CANDIDATES", "FACTS", "PATCH", "READ", "Candidates", "Scale", "candidates", "facts", "unit"]
+from memfold.runtime.forecasting.means import RunningMeans
+from memfold.runtime.forecasting.smoothing import KINDS, smoothed
+
+__all__ = ["CANDIDATES", "FACTS", "PATCH", "READ", "RECORD", "Candidates", "Scale", "candidates", "facts", "unit"]
 
 Floats = NDArray[np.float32]
 Array = NDArray[np.float64]
@@ -17,15 +20,19 @@ Integers = NDArray[np.int64]
 
 PATCH = 16  # steps that are read, and forecast, at once
 SEASONS = 2
-CANDIDATES = 2 * SEASONS + 5  # two a season, three of both, the last value, and the mean of all
+CANDIDATES = 2 * SEASONS + 3 + KINDS + 2  # two a season, three of both, smoothed, the last value, the mean of all
 CYCLES = 8  # seasons back that are looked at
 FADING = 0.75  # weight of a season beside the one after it, in a mean over seasons
 LEAST_LEVEL = 4  # steps whose mean is a level
 BOUND = 20.0  # of what the network reads, in deviations
 FACTS = 6
 LEAST_UNIT = 1e-4  # deviations
-# What the network reads of a patch: values, which are seen, all candidates but the mean, which seasons are known.
-READ = PATCH * (1 + CANDIDATES + SEASONS) + FACTS
+RECORD = CANDIDATES + KINDS
+FORGETTING = 0.8  # weight of what a candidate missed a patch by, beside that of the next patch
+LEAST_MISS = 1e-3  # deviations
+# What the network reads of a patch: values, which are seen, all candidates but the mean, which seasons are known, and
+# how far off every candidate was before.
+READ = PATCH * (1 + CANDIDATES + SEASONS) + RECORD + FACTS
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,12 @@ class Scale:
         away = np.where(seen, values - mean, 0.0)
         deviation = np.sqrt((away**2).sum(1, keepdims=True) / count)
         return cls(mean, np.where(deviation > 1e-9 * np.abs(mean), deviation, 0.0))
+
+    @property
+    def zero(self) -> Array:
+        """Where 0 is in deviations from the mean, (N, 1)."""
+        result: Array = -self.mean / np.where(self.deviation > 0, self.deviation, np.inf)
+        return result
 
     def apply(self, values: Array, seen: NDArray[np.bool_]) -> Floats:
         """The series in deviations from their means, 0 where nothing is seen, (N, L)."""
@@ -63,19 +76,23 @@ class Candidates:
     Attributes:
         values: of each step of series, what is forecast for the step a patch later, float32, (N, C, L).
         known: whether a season reaches back to a value that was seen, float32, (N, S, L).
+        record: by how much each candidate, and each way of smoothing a step ahead, missed what followed so far: a third
+            of the logarithm, in deviations, 0 where that is not known, float32, (N, RECORD, L / PATCH).
     """
 
     values: Floats
     known: Floats
+    record: Floats
 
 
-def candidates(z: Floats, seen: NDArray[np.bool_], seasons: Integers) -> Candidates:
-    """The forecasts that a seasonal naive and a seasonal mean would give at the end of each patch.
+def candidates(z: Floats, seen: NDArray[np.bool_], seasons: Integers, zero: Array) -> Candidates:
+    """The forecasts that seasonal naives, seasonal means and exponential smoothing would give at the end of each patch.
 
     Args:
         z: scaled series, (N, L), L a multiple of `PATCH`.
         seen: which values are known, (N, L).
         seasons: steps of each series' seasons, (N, S).
+        zero: where 0 is in the units of ``z``, (N, 1).
     """
     count, steps = z.shape
     place = np.arange(steps)
@@ -83,7 +100,7 @@ def candidates(z: Floats, seen: NDArray[np.bool_], seasons: Integers) -> Candida
     end = np.repeat(latest, PATCH, axis=1)  # the last value seen by the end of each step's own patch, (N, L)
     rows = np.arange(count)[:, None]
     last = np.where(end >= 0, z[rows, end], 0.0)
-    means = _Means.of(z, seen)
+    means = RunningMeans.of(z, seen)
     target = place + PATCH
     values = np.zeros((count, CANDIDATES, steps), np.float32)
     known = np.zeros((count, SEASONS, steps), np.float32)
@@ -97,39 +114,27 @@ def candidates(z: Floats, seen: NDArray[np.bool_], seasons: Integers) -> Candida
     values[:, 2 * SEASONS] = values[:, 0] + change
     values[:, 2 * SEASONS + 1] = path
     values[:, 2 * SEASONS + 2] = np.median(values[:, [0, 2 * SEASONS, 2 * SEASONS + 1]], 1)
+    smooth = smoothed(z, seen, seasons[:, :1], zero, PATCH)
+    values[:, 2 * SEASONS + 3 : -2] = smooth.values
     values[:, -2] = last
-    return Candidates(values, known)
+    misses = np.concatenate([_misses(z, seen, values), smooth.errors], 1)
+    record = np.where(np.isfinite(misses), np.log(np.nan_to_num(misses) + LEAST_MISS) / 3, 0.0)
+    return Candidates(values, known, record.astype(np.float32))
 
 
-@dataclass(frozen=True)
-class _Means:
-    """Series, their running sums and counts, (N, L + 1) each, by which the mean of any stretch is at hand."""
-
-    z: Floats
-    seen: NDArray[np.bool_]
-    total: Array
-    number: Array
-
-    @classmethod
-    def of(cls, z: Floats, seen: NDArray[np.bool_]) -> "_Means":
-        total, number = (np.zeros((len(z), z.shape[1] + 1)) for _ in range(2))
-        np.cumsum(z, 1, dtype=np.float64, out=total[:, 1:])
-        np.cumsum(seen, 1, dtype=np.float64, out=number[:, 1:])
-        return cls(z, seen, total, number)
-
-    def between(self, begin: Integers, stop: Integers) -> Array:
-        """The mean of what is seen of ``[begin, stop)``, 0 where that is nothing."""
-        steps = self.z.shape[1]
-        rows = np.arange(len(self.z))[:, None]
-        begin, stop = begin.clip(0, steps), stop.clip(0, steps)
-        count = np.maximum(self.number[rows, stop] - self.number[rows, begin], 1)
-        return (self.total[rows, stop] - self.total[rows, begin]) / count
-
-    def at(self, place: Integers) -> tuple[Floats, NDArray[np.bool_]]:
-        """The values at places, and whether these are there and seen."""
-        rows = np.arange(len(self.z))[:, None]
-        index = place.clip(0)
-        return self.z[rows, index], (place >= 0) & self.seen[rows, index]
+def _misses(z: Floats, seen: NDArray[np.bool_], values: Floats) -> Array:
+    """How far off candidates were up to each patch, the latest counting most, (N, C, L / PATCH); NaN at first."""
+    count, number, steps = values.shape
+    off = np.zeros((count, number, steps))
+    off[..., PATCH:] = np.abs(z[:, None, PATCH:] - values[..., :-PATCH]) * seen[:, None, PATCH:]
+    judged = seen & (np.arange(steps) >= PATCH) & (np.cumsum(seen, 1) > PATCH)
+    totals = (off * judged[:, None]).reshape(count, number, -1, PATCH).sum(-1)
+    counts = judged.reshape(count, 1, -1, PATCH).sum(-1).astype(np.float64)
+    for patch in range(1, totals.shape[-1]):
+        totals[..., patch] += FORGETTING * totals[..., patch - 1]
+        counts[..., patch] += FORGETTING * counts[..., patch - 1]
+    result: Array = np.where(counts > 0, totals / np.maximum(counts, 1e-9), np.nan)
+    return result
 
 
 def _latest(target: Integers, season: Integers, end: Integers) -> Integers:
@@ -138,7 +143,7 @@ def _latest(target: Integers, season: Integers, end: Integers) -> Integers:
 
 
 def _seasonal(
-    means: _Means, season: Integers, target: Integers, end: Integers
+    means: RunningMeans, season: Integers, target: Integers, end: Integers
 ) -> tuple[Array, Array, NDArray[np.bool_]]:
     """The last value seen whole seasons before each target, and the last level with the mean of seasons upon it.
 
@@ -148,8 +153,8 @@ def _seasonal(
     source = _latest(target, season, end)
     width = np.maximum(season, LEAST_LEVEL)
     level = means.between(end + 1 - width, end + 1)
-    begin = np.arange(means.z.shape[1]) - width // 2
-    away = np.where(means.seen, means.z - means.between(begin, begin + width), 0.0)
+    begin = np.arange(means.values.shape[1]) - width // 2
+    away = np.where(means.seen, means.values - means.between(begin, begin + width), 0.0)
     rows = np.arange(len(away))[:, None]
     naive = np.zeros(source.shape)
     reached = np.zeros(source.shape, bool)
@@ -167,7 +172,9 @@ def _seasonal(
     return naive, level + upon / weights, reached
 
 
-def _of_both(means: _Means, short: Integers, long: Integers, target: Integers, end: Integers) -> tuple[Array, Array]:
+def _of_both(
+    means: RunningMeans, short: Integers, long: Integers, target: Integers, end: Integers
+) -> tuple[Array, Array]:
     """What a season in a season says: a Monday after a Sunday is as other Mondays are after their Sundays.
 
     Returns:

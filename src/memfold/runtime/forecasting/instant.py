@@ -112,20 +112,20 @@ class InstantForecaster:
         values = np.where(seen, values, 0.0) / largest
         scale = Scale.of(values, seen)
         z = scale.apply(values, seen)
-        quantiles = self._network(z, seen, seasons, context // PATCH - 1)
+        quantiles = self._network(z, seen, seasons, scale.zero, context // PATCH - 1)
         ordered = np.sort(scale.undo(quantiles), -1)  # rearranged where they cross (Chernozhukov et al. 2010)
         ordered = np.where(counts[:, None, None], np.maximum(ordered, 0.0), ordered)
         return ordered * largest[..., None]
 
-    def _network(self, z: Floats, seen: NDArray[np.bool_], seasons: Integers, first: int) -> Array:
+    def _network(self, z: Floats, seen: NDArray[np.bool_], seasons: Integers, zero: Array, first: int) -> Array:
         """The quantiles of the patches after the patch ``first``, (N, steps, Q)."""
         count = len(z)
-        its = candidates(z, seen, seasons)
+        its = candidates(z, seen, seasons, zero)
         read = np.concatenate([z[:, None], seen[:, None], its.values[:, :-1], its.known], 1, dtype=np.float32)
         cut = read.reshape(count, read.shape[1], -1, PATCH).transpose(2, 0, 1, 3)  # (T, N, R, P)
         patches = cut.reshape(*cut.shape[:2], -1)
         same = np.broadcast_to(facts(z, seen, seasons), (*patches.shape[:2], FACTS))
-        h = np.concatenate([patches, same], -1)
+        h = np.concatenate([patches, its.record.transpose(2, 0, 1), same], -1)
         h = _linear(_silu(_linear(h, self.read[0])), self.read[1])
         for layer, norm in zip(self.layers, self.norms, strict=True):
             h = h + fold(layer.cell, _normed(h, norm), layer)[0]
