@@ -78,6 +78,8 @@ def _without_season(z: Floats | Array, seen: Booleans, season: Integers, patch: 
     Returns:
         Both (N, L); the season is that which is known at the end of each step's patch.
     """
+    if not (season > 1).any():
+        return z.astype(np.float64), np.zeros(z.shape)
     place = np.broadcast_to(np.arange(z.shape[1]), z.shape)
     means = RunningMeans.of(z, seen)
     half = season // 2
