@@ -75,6 +75,11 @@ def geometric_mean(values: Sequence[float]) -> float:
     return float(np.exp(np.mean(np.log(values))))
 
 
+def shown(ratio: float | None) -> str:
+    """A ratio, where there is one."""
+    return "none" if ratio is None else f"{ratio:.3f}"
+
+
 def main(
     wheels: Annotated[Path, typer.Option(help="Folder of the packages' wheels.")],
     out: Annotated[Path, typer.Option(help="Folder where the baselines' scores are kept.")],
@@ -109,7 +114,8 @@ def main(
         row = {
             "set": name,
             "windows": len(windows),
-            **{m: ours[m] / best[m] for m in best},
+            # Where a baseline is without an error there is no ratio, and the set is not in the means.
+            **{m: ours[m] / best[m] if best[m] > 0 else None for m in best},
             "ours": ours,
             "beside": beside,
         }
@@ -117,11 +123,14 @@ def main(
         winner = min(BASELINES, key=lambda other: beside[other]["mase"])
         print(
             f"{name:16s} {len(windows):4d}  MASE {ours['mase']:.3f} best {best['mase']:.3f} ({winner}) "
-            f"ratio {row['mase']:.3f}  WQL ratio {row['wql']:.3f}  coverage {ours['coverage80']:.1f}  {seconds:.2f} s",
+            f"ratio {shown(row['mase'])}  WQL ratio {shown(row['wql'])}  coverage {ours['coverage80']:.1f}  "
+            f"{seconds:.2f} s",
             file=sys.stderr,
             flush=True,
         )
-    means = {metric: geometric_mean([row[metric] for row in rows]) for metric in ("mase", "wql")}
+    means = {
+        metric: geometric_mean([row[metric] for row in rows if row[metric] is not None]) for metric in ("mase", "wql")
+    }
     print(json.dumps({"part": part, "sets": rows, "geometric mean": means}, indent=1))
     print(f"geometric means: {means}", file=sys.stderr)
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memfold.runtime.forecasting.means import RunningMeans
-from memfold.runtime.forecasting.smoothing import KINDS, smoothed
+from memfold.runtime.forecasting.smoothing import DAMPED, KINDS, smoothed
 
 __all__ = ["CANDIDATES", "FACTS", "PATCH", "READ", "RECORD", "Candidates", "Scale", "candidates", "facts", "unit"]
 
@@ -83,6 +83,12 @@ class Candidates:
     values: Floats
     known: Floats
     record: Floats
+
+    @property
+    def damped(self) -> Floats:
+        """The forecast by a damped trend and a season that is added, (N, L)."""
+        result: Floats = self.values[:, 2 * SEASONS + 3 + DAMPED]
+        return result
 
 
 def candidates(z: Floats, seen: NDArray[np.bool_], seasons: Integers, zero: Array) -> Candidates:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from memfold.runtime.forecasting.means import RunningMeans
 
-__all__ = ["KINDS", "Smoothed", "smoothed"]
+__all__ = ["DAMPED", "KINDS", "TRENDS", "Smoothed", "smoothed"]
 
 Floats = NDArray[np.float32]
 Array = NDArray[np.float64]
@@ -22,10 +22,11 @@ Integers = NDArray[np.int64]
 Booleans = NDArray[np.bool_]
 
 # Factors of the level, of the trend, and by how much a trend is less after each step.
-LEVELS_ALONE = ((0.1, 0.0, 0.0), (0.3, 0.0, 0.0), (0.6, 0.0, 0.0), (0.98, 0.0, 0.0))
-DAMPED = tuple((alpha, beta, 0.95) for alpha in (0.3, 0.7, 0.98) for beta in (0.1, 0.4))
-LASTING = tuple((alpha, beta, 1.0) for alpha in (0.2, 0.6, 0.98) for beta in (0.03, 0.15, 0.5))
-TRENDS = (LEVELS_ALONE, DAMPED, LASTING)
+FLAT = ((0.1, 0.0, 0.0), (0.3, 0.0, 0.0), (0.6, 0.0, 0.0), (0.98, 0.0, 0.0))
+FADING_TRENDS = tuple((alpha, beta, 0.95) for alpha in (0.3, 0.7, 0.98) for beta in (0.1, 0.4))
+LASTING_TRENDS = tuple((alpha, beta, 1.0) for alpha in (0.2, 0.6, 0.98) for beta in (0.03, 0.15, 0.5))
+TRENDS = (FLAT, FADING_TRENDS, LASTING_TRENDS)
+DAMPED = 1  # the kind with a damped trend and a season that is added
 KINDS = 2 * len(TRENDS)  # with a season that is added, and with one that is multiplied
 CYCLES = 8  # seasons back whose mean is the season
 FADING_SEASON = 0.85  # weight of a season beside the one after it
