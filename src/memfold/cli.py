@@ -297,9 +297,9 @@ def fit(
     command = shlex.join(["memfold", *sys.argv[1:]])
     model.note_data(data, parts.test)
     model.save(out, command=command)  # before the scoring, which may be interrupted
-    if model.training_.stopped not in ("budget", "patience"):
+    if not model.training_.as_planned:
         say(f"memfold: {model.training_.message}; the model is in {out}")
-        return 130 if model.training_.stopped == "interrupted" else 2
+        return model.training_.exit_status
     say("scoring beside the baselines ...")
     report = model.evaluate(parts.test, " ".join(data), **parts.scoring)
     report.seconds = time.monotonic() - begun
