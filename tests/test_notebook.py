@@ -8,7 +8,7 @@ import pytest
 NOTEBOOK = Path(__file__).parents[1] / "examples" / "reports.ipynb"
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_a_report_and_an_explanation_show_themselves_in_a_notebook(tmp_path: Path) -> None:
     nbformat = pytest.importorskip("nbformat")
     nbclient = pytest.importorskip("nbclient")

@@ -12,7 +12,7 @@ import pytest
 
 CHROMIUM = shutil.which("chromium")
 WIDTHS = {"desk": 1280, "phone": 390}  # pixels
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")]
+pytestmark = [pytest.mark.release, pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")]
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,6 @@ def tab_of(browser: Any, width: int, home: str, complaints: list[str]) -> Any:
     return tab
 
 
-@pytest.mark.release
 def test_every_page_opens_without_an_error_and_fits(
     browser: Any, site: Path, address: str, complaints: list[str]
 ) -> None:

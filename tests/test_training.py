@@ -117,6 +117,8 @@ def test_a_solved_problem_ends_the_training() -> None:
     problem.solved = lambda: True  # type: ignore[method-assign]
     result = train(problem, settings(every=5))
     assert (result.stopped, result.steps, len(result.curve)) == ("solved", 5, 1)
+    assert result.as_planned
+    assert result.exit_status == 0
 
 
 @pytest.mark.parametrize(("last", "expected"), [(1.0, [0.1] * 24), (0.01, None)])

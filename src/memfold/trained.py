@@ -43,6 +43,16 @@ class Result:
     message: str = ""
     metric: str = ""
 
+    @property
+    def as_planned(self) -> bool:
+        """Whether it ended by itself, neither interrupted nor with a loss that is not finite."""
+        return self.stopped not in ("interrupted", "non-finite")
+
+    @property
+    def exit_status(self) -> int:
+        """That of the command: 0, or 130 after Ctrl-C and 2 after a loss that is not finite."""
+        return 0 if self.as_planned else 130 if self.stopped == "interrupted" else 2
+
     def speed(self, unit: str) -> str:
         """In words: how much a second, and how much of the time in the recurrent layers."""
         if not self.step_seconds:

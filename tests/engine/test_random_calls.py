@@ -21,6 +21,7 @@ def test_a_random_call_is_refused_or_right(kind: str) -> None:
     assert counts["answered" if kind.endswith("right") else "refused"] > 20
 
 
+@pytest.mark.release
 def test_the_judge_sees_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     """A state that is read in another order, and lengths that are not looked at."""
     checked = engine.checked_state

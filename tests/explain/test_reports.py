@@ -491,6 +491,7 @@ def test_axe_finds_nothing_wrong_in_the_pages_of_a_task(
 # -- notebooks -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.release
 def test_an_explanation_and_a_report_show_themselves_in_a_notebook(made: Callable[[str], Made]) -> None:
     model, source = made("sentiment")
     shown = [

@@ -461,6 +461,7 @@ def test_a_persons_page_of_default_size_is_small() -> None:
     assert len(page([content], "en").encode()) < 1_500_000
 
 
+@pytest.mark.release
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
 def test_a_persons_own_detector_expects_in_the_page_what_its_weights_expect(browser: Any, tmp_path: Path) -> None:

@@ -57,6 +57,7 @@ def test_a_module_is_exported_as_a_part(tmp_path: Path) -> None:
         export(part, "runtime", tmp_path / "m")
 
 
+@pytest.mark.release
 def test_a_program_names_what_it_needs(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     import subprocess
     import sys

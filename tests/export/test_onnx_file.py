@@ -61,11 +61,11 @@ def test_names_axes_and_what_the_file_says_of_itself() -> None:
 @pytest.mark.parametrize(
     ("kind", "options"),
     [
-        ("LSTM", {}),
+        pytest.param("LSTM", {}, marks=pytest.mark.release),
         ("LSTM", {"peephole": True, "clip": 1.0}),
-        ("LSTM", {"coupled": True, "zoneout": 0.1}),
+        pytest.param("LSTM", {"coupled": True, "zoneout": 0.1}, marks=pytest.mark.release),
         ("LSTM", {"layer_norm": True, "proj_size": 2}),
-        ("GRU", {}),
+        pytest.param("GRU", {}, marks=pytest.mark.release),
         ("GRU", {"reset_after": False}),
         ("RNN", {"nonlinearity": "relu"}),
     ],

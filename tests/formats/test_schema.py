@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, get_args
 
@@ -99,9 +100,9 @@ def outcome(folder: Path, table: pl.DataFrame) -> pl.DataFrame | str:
         return str(error)
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize("every", [9, pytest.param(1, marks=pytest.mark.release)])
 def test_a_mutant_of_a_models_configuration_is_refused_in_one_line_or_answers(
-    folder: Path, table: pl.DataFrame
+    folder: Path, table: pl.DataFrame, every: int
 ) -> None:
     file = folder / "config.json"
     whole = file.read_text()
@@ -109,7 +110,7 @@ def test_a_mutant_of_a_models_configuration_is_refused_in_one_line_or_answers(
     fitted = json.loads(whole)["fitted"]
     refused = accepted = 0
     try:
-        for mutant in mutants(whole):
+        for mutant in islice(mutants(whole), 0, None, every):
             file.write_text(mutant)
             begun = time.perf_counter()
             got = outcome(folder, table)
@@ -125,7 +126,7 @@ def test_a_mutant_of_a_models_configuration_is_refused_in_one_line_or_answers(
                 accepted += 1
     finally:
         file.write_text(whole)
-    assert refused > 1000
+    assert refused > 1000 / every
     assert accepted < refused / 4
 
 

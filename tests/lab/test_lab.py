@@ -98,6 +98,7 @@ def test_a_training_ends_with_its_time_and_is_examined_then() -> None:
     assert [sequences for sequences, _ in found.curve] == [found.sequences]
 
 
+@pytest.mark.release
 @pytest.mark.slow
 def test_the_gru_solves_a_short_adding_task() -> None:
     found = attempt(Adding(20), "gru", 20, 0, "chrono", Recipe(hidden_size=32, lr=1e-2, limit=100_000))

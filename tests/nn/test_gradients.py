@@ -210,6 +210,7 @@ def gradients_of(function, layer, x, **call):
     return [y, *torch.autograd.grad(y.square().sum(), [x, *layer.parameters()])]
 
 
+@pytest.mark.release
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own, while it compiles
 @pytest.mark.slow
 def test_inductor_trains_a_model_around_a_layer_as_eager_does():

@@ -33,6 +33,7 @@ def browser() -> Iterator[Any]:
         yield browser
 
 
+@pytest.mark.release
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
 def test_every_model_can_be_tried_by_hand(running: Running, browser: Any) -> None:

@@ -216,6 +216,7 @@ def test_a_stream_goes_on_after_the_server_was_killed(tmp_path: Path) -> None:
         assert "was not given by this server" in str(socket.recv(timeout=20))
 
 
+@pytest.mark.release
 def test_a_server_that_stops_hands_the_states_back(tmp_path: Path) -> None:
     key = ["--key", str(tmp_path / "key"), "--set", "grace_seconds=1"]
     readings = [f"{300 + i},{np.sin(i):.4f}" for i in range(30)]

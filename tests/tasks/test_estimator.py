@@ -110,6 +110,7 @@ def test_rows_that_cannot_follow_are_named(forecaster: Forecaster) -> None:
 # -- anomalies -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.release
 def test_a_detector_goes_on_from_what_it_was_trained_on(detector: AnomalyDetector) -> None:
     table = readings()
     score = detector.score(table[180:])

@@ -140,6 +140,7 @@ def test_without_optuna_it_is_one_line_with_what_installs_it(
     assert done.stderr == "memfold: this needs optuna, which is not installed: pip install 'memfold[tune]'\n"
 
 
+@pytest.mark.release
 @pytest.mark.slow
 def test_ctrl_c_keeps_the_best(data: str, tmp_path: Path) -> None:
     given = ["--set", "horizon=4", "seasons=4", "pretrained=false", "members=1"]

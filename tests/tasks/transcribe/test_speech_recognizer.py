@@ -150,6 +150,7 @@ def test_loudness_does_not_change_what_is_written(model, manifest):
         assert sum(same) >= 18
 
 
+@pytest.mark.release
 def test_what_is_augmented_hears_nothing_in_silence_and_noise(manifest):
     model = SpeechRecognizer(**{**SMALL, "augment": True}, growing=50).fit(str(manifest), budget="20ep", progress=False)
     rng = np.random.default_rng(0)
@@ -166,6 +167,7 @@ def test_a_long_recording_is_read_in_parts(manifest):
     assert 0 <= len(log_p) - frames / model.chosen.stacked < 1 + frames / (LEAST_PART / 3)
 
 
+@pytest.mark.release
 def test_the_rate_is_that_of_the_recordings_unless_one_is_set(manifest):
     settings = {name: value for name, value in SMALL.items() if name != "rate"}
     model = SpeechRecognizer(**settings).fit(str(manifest), budget="1ep", progress=False)

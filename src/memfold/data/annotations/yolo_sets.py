@@ -5,8 +5,6 @@ from functools import partial
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
-import yaml  # type: ignore[import-untyped]
-
 from memfold.data.annotations.source import Reader
 from memfold.data.annotations.yolo import (
     ClassNames,
@@ -132,6 +130,8 @@ def _content(path: Path) -> dict[str, Any]:
     if path.suffix.lower() == ".data":
         pairs = (line.split("=", 1) for line in text.splitlines() if "=" in line and not line.lstrip().startswith("#"))
         return {key.strip(): value.strip() for key, value in pairs}
+    import yaml  # type: ignore[import-untyped]  # pictures in folders are read without it
+
     try:
         content = yaml.load(text, Loader=yaml.BaseLoader)  # every value a text, so that a class may be called no
     except (yaml.YAMLError, ValueError, RecursionError, LookupError) as error:

@@ -10,9 +10,15 @@ function drawVariants() {
   const place = $("variants");
   if (!place) return; // what there is to read on is not shown
   const running = Boolean(comparison && comparison.running);
+  const there = $("variants table");
+  if (running && there && there.lang === now.language) { // the button stays: one that is pressed must not be replaced
+    there.replaceChildren(...variantsTable());
+    return;
+  }
   const button = el("button", { id: "variants go", class: "primary", onclick: toggleVariants }, w(running ? "train stop" : comparison ? "race again" : "variants go"));
   const parts = [el("p", {}, w("variants text", { ...COMPARED, go: w("variants go") })), el("p", {}, button)];
-  if (comparison) parts.push(...(comparison.short ? [el("p", { role: "status" }, comparison.short)] : variantsTable()));
+  if (comparison) parts.push(...(comparison.short ? [el("p", { role: "status" }, comparison.short)]
+    : [el("div", { id: running ? "variants table" : null, lang: now.language }, ...variantsTable())]));
   const focused = document.activeElement && document.activeElement.id === "variants go";
   place.replaceChildren(...parts);
   if (focused) button.focus();

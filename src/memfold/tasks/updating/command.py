@@ -101,9 +101,9 @@ def _finished(
     command = shlex.join(["memfold", *sys.argv[1:]])
     task.note_data(asked.data, None if ready.new is None else ready.new.test)
     task.save(out, command=command)  # before the scoring, which may be interrupted
-    if task.training_.stopped not in ("budget", "patience", "solved"):
+    if not task.training_.as_planned:
         say(f"memfold: {task.training_.message}; the model is in {out}")
-        return (130 if task.training_.stopped == "interrupted" else 2), None, None
+        return task.training_.exit_status, None, None
     say("scoring beside the baselines, and beside the model that it went on from ...")
     compared = outcome(ready, before, asked.begun)
     scored = _all_scored(task, [part for part, pair in ((ready.old, compared.old), (ready.new, compared.new)) if pair])
