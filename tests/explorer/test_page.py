@@ -166,6 +166,8 @@ class TestVisit:
         go.click()
         page.locator("[id='tour widget']").get_by_text("counts rightly").first.wait_for()
         go.click(delay=300)  # stop: what it has learned is drawn anew while the button is pressed
+        if go.inner_text() == "Stop":  # it ended by itself while the button was pressed, which began it anew
+            go.click(delay=300)
         assert go.inner_text() == "Again, with other first weights"
         assert "nats a sign" in page.inner_text("[id='tour widget']")
         page.keyboard.press("Escape")
