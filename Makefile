@@ -16,7 +16,7 @@ FAST   := tests/cells tests/engine tests/nn tests/formats tests/data tests/confo
 
 help:
 	@echo "make demo      fit, evaluate and report on bundled real data, about a minute of training"
-	@echo "make test      lint, types and every test, on all cores; about five minutes on two"
+	@echo "make test      lint, types and every test, on all cores; about ten minutes on two"
 	@echo "make test-fast the quick tests of every package, in less than a minute"
 	@echo "make setup     the developer's environment in $(VENV)"
 	@echo "make lint      ruff, mypy, clang-format"

@@ -10,15 +10,14 @@ first 8,640 hours; beside it the last day again.
 import json
 
 import numpy as np
-from numpy.typing import NDArray
 
 from memfold.data.datasets import load_split
 from memfold.runtime.forecasting.blend import mean_of
 from memfold.runtime.forecasting.classical import seasonal_unit
 from memfold.runtime.forecasting.instant import CONTEXTS, InstantForecaster
+from memfold.runtime.forecasting.size import LEVELS
 from memfold.tasks.forecast.baselines import naive2
 
-Array = NDArray[np.float64]
 SEASONS = (24, 168)
 TRAIN, VALID, TEST = 8_640, 2_880, 2_880  # hours of ETTh1
 HORIZONS = (24, 48, 96)
@@ -30,7 +29,7 @@ def m4_hourly(forecaster: InstantForecaster) -> dict[str, float]:
     split, horizon, season = load_split("m4-hourly"), 48, SEASONS[0]
     histories = split.train.values
     futures = np.stack([y[-horizon:] for y in split.whole.values])
-    medians = forecaster.quantiles(histories, horizon, [SEASONS] * len(histories))[..., 4]
+    medians = forecaster.quantiles(histories, horizon, [SEASONS] * len(histories))[..., len(LEVELS) // 2]
     simple = np.stack([naive2(y, horizon, season) for y in histories])
     unit = np.array([seasonal_unit(y[None], season)[0] for y in histories])
     errors = {}
