@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from memfold.data.frames import like
 from memfold.data.numbers import Decimal
+from memfold.data.seasons import calendar_seasons, periods_in
 from memfold.data.sources import read_table
 from memfold.data.tables import ID, TIME, SeriesTable, read_series
 from memfold.display import say
@@ -18,7 +19,6 @@ from memfold.runtime.forecasting.blend import mean_of
 from memfold.runtime.forecasting.demand import intermittent
 from memfold.runtime.forecasting.forecasting import QUANTILES
 from memfold.runtime.forecasting.instant import CONTEXTS, InstantForecaster
-from memfold.tasks.forecast.seasons import calendar_seasons, periods_in
 from memfold.words import said
 
 __all__ = ["Forecasts", "checked_horizon", "forecast", "forecast_series", "given_seasons"]

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from memfold.data.columns import VALUE_NAMES, by_name
+from memfold.data.seasons import calendar_seasons, periods_in
 from memfold.data.written import TIME_NAMES, Times
 from memfold.errors import InputError
 from memfold.pretrained.answering import checked_horizon, given_seasons
 from memfold.runtime.forecasting.blend import mean_of
 from memfold.runtime.forecasting.instant import CONTEXTS, InstantForecaster
 from memfold.runtime.monitoring.lines import LineReader, Reading
-from memfold.tasks.forecast.seasons import calendar_seasons, periods_in
 
 __all__ = ["ForecastStream"]
 

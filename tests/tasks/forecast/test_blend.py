@@ -7,12 +7,12 @@ import polars as pl
 import pytest
 from statsforecast import models
 
+from memfold.data.seasons import periods_in
 from memfold.runtime.forecasting.blend import PRETRAINED, Parts
 from memfold.runtime.forecasting.classical import THETA, seasonal_mean, seasonal_unit, theta
 from memfold.runtime.forecasting.demand import intermittent, tsb, whole_counts
 from memfold.runtime.recipe import ALONE
 from memfold.tasks import Forecaster
-from memfold.tasks.forecast.seasons import periods_in
 from memfold.tasks.forecast.shares import fitted_blend
 
 LEVELS = tuple(level / 10 for level in range(1, 10))

@@ -18,6 +18,7 @@ from memfold.data.columns import VALUE_NAMES, by_name, choose, holds_times
 from memfold.data.datasets import DataSet
 from memfold.data.delimited import Table, counted
 from memfold.data.frames import like
+from memfold.data.seasons import find_seasons
 from memfold.data.sources import read_table
 from memfold.data.splits import TimeSplit, with_column
 from memfold.data.tables import (
@@ -43,7 +44,6 @@ from memfold.tasks.contest import ALONE, Contest
 from memfold.tasks.forecast.covariates import arrays_of, covariates_of
 from memfold.tasks.forecast.plan import SeriesFacts, plan
 from memfold.tasks.forecast.scores import MEAN, MODEL, intermittent_names
-from memfold.tasks.forecast.seasons import find_seasons
 from memfold.tasks.model import FitData, Task, one_source
 from memfold.tasks.parameters import Search, fitted, learning_rate, parameter, planned
 from memfold.tasks.planning import Plan, seconds_of
