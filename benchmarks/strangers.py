@@ -68,7 +68,9 @@ def files_of(name: str, share: float, folder: Path) -> Files | None:
     return None if content is None else Files(**content)
 
 
-def run(cell: Cell, files: Files, folder: Path, budget: str, old: str, old_path: str) -> dict[str, Any]:
+def run(
+    cell: Cell, task: str, files: Files, folder: Path, budget: str, old: str = "", old_path: str = ""
+) -> dict[str, Any]:
     """Train and score one cell; what is said on the way goes into a log.
 
     Raises:
@@ -80,7 +82,7 @@ def run(cell: Cell, files: Files, folder: Path, budget: str, old: str, old_path:
     scoring = {name: int(value) for name, value in (setting.split("=") for setting in files.scoring)}
     job = {
         "name": cell.name,
-        "task": SETS[cell.name].task,
+        "task": task,
         "named": cell.name if cell.who == TUNED else "",
         "train": files.train,
         "test": files.test,
@@ -215,7 +217,7 @@ def main(
             continue
         others = Others()
         try:
-            result = run(cell, files, out, budget, old, old_path)
+            result = run(cell, SETS[cell.name].task, files, out, budget, old, old_path)
         except RuntimeError as error:
             print(f"{cell}: {error}", file=sys.stderr, flush=True)
             continue
