@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -75,6 +75,8 @@ class Settings:
 
     Attributes:
         lr: peak learning rate of AdamW.
+        precision: what a step multiplies in; in bfloat16 by `torch.autocast`, which leaves losses, weights and the
+            sums in float32. Validations are in float32, as whatever answers later is.
         warm_up: share of the budget over which the rate rises linearly; it then falls along a cosine (Loshchilov &
             Hutter 2017, eq. 5).
         last_rate: share of the peak rate to which it falls; 1 keeps it.
@@ -90,6 +92,7 @@ class Settings:
 
     budget: Budget
     lr: float = 2e-3
+    precision: Literal["float32", "bfloat16"] = "float32"
     weight_decay: float = 1e-2
     warm_up: float = 0.05
     last_rate: float = 0.01
@@ -326,7 +329,8 @@ class _Loop:
     def take_step(self, batch: Any, rate: float) -> float:
         # A training that diverges stops here.
         self.model.train()
-        loss = self.problem.loss(batch)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.settings.precision == "bfloat16"):
+            loss = self.problem.loss(batch)
         value = loss.item()
         if not math.isfinite(value):
             raise _NonFiniteError(self.explain(f"the loss became {value}", rate))

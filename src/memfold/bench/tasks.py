@@ -15,10 +15,11 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from memfold.bench.examples import written
 from memfold.bench.peers import TOLERANCE, TimedCall
-from memfold.bench.timing import describe_machine, geometric_mean, medians, ratios_to_peers
+from memfold.bench.timing import describe_machine, geometric_mean, medians
 from memfold.display import say
 from memfold.nn.layer import Recurrent
 from memfold.nn.ops import clock
+from memfold.tasks.precision import BFLOAT16, precision_for
 from memfold.tasks.registry import TASKS, task_class
 from memfold.training import Begun, Problem
 
@@ -42,11 +43,12 @@ def tasks(names: Sequence[str] = tuple(TASKS), rounds: int = 5, compiled: bool =
         compiled: try torch.compile on torch.nn's network too, which takes a minute or more for each task.
 
     Returns:
-        ``machine``; ``points``, one a task: its ``weights``; milliseconds of a step for ``memfold``, for ``torch`` and
-        for ``torch_bfloat16``, under autocast and where the processor has it; the ratio of each to memfold's, and
-        ``ratio``, of the fastest; of memfold's step the milliseconds ``forward``, ``backward`` and of the ``update`` of
-        the weights, and the per cent that its layers take; and the milliseconds of the ``preparation`` of a batch,
-        which is in no other figure. ``ratio``, the geometric mean, and ``least``.
+        ``machine``; ``points``, one a task: its ``weights``; the ``precision`` that a fit takes by itself here;
+        milliseconds of a step for ``memfold`` and ``torch``, and for ``memfold_bfloat16`` and ``torch_bfloat16``, under
+        autocast and where the processor has it; the ratio of each of torch's to memfold's in that precision, and
+        ``ratio``, of the fastest; of memfold's step in float32 the milliseconds ``forward``, ``backward`` and of the
+        ``update`` of the weights, and the per cent that its layers take; and the milliseconds of the ``preparation`` of
+        a batch, which is in no other figure. ``ratio``, the geometric mean, and ``least``.
 
     Raises:
         RuntimeError: a network on torch.nn does not compute what memfold's does.
@@ -75,12 +77,14 @@ def _point(name: str, rounds: int, compiled: bool) -> dict[str, Any]:
         preparation = (time.perf_counter() - begun) / len(batches)
         _check_equal_losses(name, ours.problem, theirs.problem, batches)
         calls: dict[str, TimedCall] = {"memfold": _stepping(ours, batches), "torch": _stepping(theirs, batches)}
-        in_half = _stepping(theirs, batches, torch.bfloat16)
-        try:
-            in_half()
-            calls["torch_bfloat16"] = in_half
-        except RuntimeError as error:
-            say(f"{name}: torch.nn has no bfloat16 on this processor ({str(error).splitlines()[0][:80]})")
+        for whose, training in (("memfold", ours), ("torch", theirs)):
+            in_half = _stepping(training, batches, torch.bfloat16)
+            try:
+                in_half()
+                calls[f"{whose}_bfloat16"] = in_half
+            except RuntimeError as error:
+                said = str(error).splitlines()[0][:80]
+                say(f"{name}: no bfloat16 for {whose}'s network on this processor ({said})")
         if compiled:
             torch.compiler.reset()
             network = with_torch_layers(ours.problem.model)
@@ -88,9 +92,12 @@ def _point(name: str, rounds: int, compiled: bool) -> dict[str, Any]:
             network.forward = torch.compile(network.forward, dynamic=True)
             calls["torch_compiled"] = _stepping(again, batches)
         taken = medians(calls, rounds)
-        ratios = ratios_to_peers(taken)
+        precision = precision_for(type(task).halves)
+        own = taken["memfold_bfloat16" if precision == BFLOAT16 else "memfold"]
+        ratios = {f"ratio_{peer}": taken[peer] / own for peer in taken if not peer.startswith("memfold")}
         return {
             "task": name,
+            "precision": precision,
             "weights": sum(weight.numel() for weight in ours.problem.model.parameters()),
             **{f"{peer}_ms": seconds * 1e3 for peer, seconds in taken.items()},
             **ratios,

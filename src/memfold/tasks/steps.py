@@ -36,6 +36,8 @@ class Steps(ABC):
         needs: what ``memfold predict`` needs, and an example, for its error.
         then: what to type after a fit, with ``{out}`` and ``{data}`` in it.
         hears: whether ``memfold stream`` gives it sound rather than lines.
+        halves: whether ``precision=auto`` may be bfloat16: where a training was measured to be faster in it, and its
+            scores as good.
         recalls: whether `answer` takes ``train``, what the model was trained on, for a baseline that looks it up.
         runtime: the kind of pipeline through which it answers without torch; "" where it needs torch.
     """
@@ -49,6 +51,7 @@ class Steps(ABC):
     needs: ClassVar[tuple[str, str]] = ("files", "FILE")
     then: ClassVar[str] = ""
     hears: ClassVar[bool] = False
+    halves: ClassVar[bool] = False
     recalls: ClassVar[bool] = False
     runtime: ClassVar[str] = ""
 

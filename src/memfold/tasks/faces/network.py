@@ -187,7 +187,9 @@ class FaceProblem(Problem):
         seen = self.seen[member]
         centres = self.network.members[member].centres
         assert isinstance(centres, Tensor)
-        return embeddings @ F.normalize(centres[seen]).T, torch.searchsorted(seen, labels)
+        with torch.autocast("cpu", enabled=False):  # angles are small between faces that are alike
+            cosines = embeddings.float() @ F.normalize(centres[seen]).T
+        return cosines, torch.searchsorted(seen, labels)
 
     def validate(self) -> float:
         pixels, labels = self.valid

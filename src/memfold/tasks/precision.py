@@ -1,0 +1,20 @@
+"""What the steps of a training multiply in."""
+
+from typing import Literal
+
+from memfold import engine
+
+__all__ = ["BFLOAT16", "FLOAT32", "Precision", "precision_for"]
+
+Precision = Literal["float32", "bfloat16"]
+FLOAT32: Precision = "float32"
+BFLOAT16: Precision = "bfloat16"
+
+
+def precision_for(halves: bool) -> Precision:
+    """What ``precision=auto`` stands for on this machine.
+
+    Args:
+        halves: whether the task is one whose training gains by bfloat16, and whose scores do not suffer.
+    """
+    return BFLOAT16 if halves and engine.isa() == "v4-bf16" else FLOAT32
