@@ -361,7 +361,9 @@ class _Loop:
     def update_average(self) -> None:
         steps = self.result.steps
         decay = min(self.settings.average, (1 + steps) / (10 + steps))
-        current = self.model.state_dict()
+        # As in `state_dict`, which would make a view of every tensor in every step.
+        current: dict[str, Tensor] = dict(self.model.named_parameters(remove_duplicate=False))
+        current |= self.model.named_buffers(remove_duplicate=False)
         moving = [name for name, value in self.average.items() if value.is_floating_point()]
         torch._foreach_lerp_([self.average[n] for n in moving], [current[n] for n in moving], 1 - decay)
         for name in self.average.keys() - set(moving):
