@@ -123,8 +123,8 @@ def test_train_measures_every_peer_of_every_cell(trained: dict[str, Any]) -> Non
     for point in trained["points"]:
         yardstick = "eager" if point["cell"] == "peephole" else "torch"
         for peer in (yardstick, *jax):
-            own = point["memfold_bfloat16_ms" if point["precision"] == "bfloat16" else "memfold_ms"]
-            assert point[f"{peer}_ms"] == pytest.approx(own * point[f"ratio_{peer}"])
+            milliseconds = point["memfold_bfloat16_ms" if point["precision"] == "bfloat16" else "memfold_ms"]
+            assert point[f"{peer}_ms"] == pytest.approx(milliseconds * point[f"ratio_{peer}"])
             assert trained[f"ratio_{peer}"][point["cell"]] == pytest.approx(point[f"ratio_{peer}"])
         assert point["ratio"] == point[f"ratio_{yardstick}"]
         operations = 6 * timing.GATES[point["cell"]] * 8 * 16 * 2 * 4

@@ -93,8 +93,8 @@ def _point(name: str, rounds: int, compiled: bool) -> dict[str, Any]:
             calls["torch_compiled"] = _stepping(again, batches)
         taken = medians(calls, rounds)
         precision = precision_for(type(task).halves)
-        own = taken["memfold_bfloat16" if precision == BFLOAT16 else "memfold"]
-        ratios = {f"ratio_{peer}": taken[peer] / own for peer in taken if not peer.startswith("memfold")}
+        ours_taken = taken["memfold_bfloat16" if precision == BFLOAT16 else "memfold"]
+        ratios = {f"ratio_{peer}": taken[peer] / ours_taken for peer in taken if not peer.startswith("memfold")}
         return {
             "task": name,
             "precision": precision,

@@ -354,8 +354,9 @@ class Task(Steps):
             return ""
         names = [p.name for p in open_ones]
         if given is None:
-            own = [name for name in names if name != "precision"]  # of the task, for which its plan looks at the data
-            plan = self.plan(data.train, data.valid, budget, speed_for(budget)) if own else Plan({})
+            plan = Plan({})
+            if names != ["precision"]:
+                plan = self.plan(data.train, data.valid, budget, speed_for(budget))
             if precision_for(self.halves) == BFLOAT16:
                 plan = replace(plan, values={**plan.values, "precision": BFLOAT16})
             plan = plan.among(names)

@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from memfold.nn.dropout import Dropout
 from memfold.tasks.vision.augment import Augmentation
 from memfold.tasks.vision.kernel import KernelMachine
 from memfold.tasks.vision.neighbours import PrincipalNeighbours
@@ -24,7 +25,7 @@ class ClassifyNetwork(nn.Module):
     def __init__(self, size: BackboneSize, classes: int, dropout: float) -> None:
         super().__init__()
         self.backbone = ImageBackbone(size)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.out = nn.Linear(size.channels, classes)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from memfold.nn import LSTM
+from memfold.nn.dropout import Dropout
 from memfold.runtime.hearing.level import FLOOR
 from memfold.runtime.hearing.live import STRIDE
 from memfold.tasks.bucketing import by_size
@@ -59,7 +60,7 @@ class CommandNetwork(nn.Module):
         # LSTM layers that only look back, so that a stream can do the same.
         between = size.dropout if size.layers > 1 else 0.0
         self.lstm = LSTM(size.channels, size.hidden_size, size.layers, batch_first=True, dropout=between)
-        self.dropout = nn.Dropout(size.dropout)
+        self.dropout = Dropout(size.dropout)
         # At every step a logit for each command, and one for no command.
         self.out = nn.Linear(size.hidden_size, size.commands + 1)
 

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from memfold.nn.dropout import Dropout
 from memfold.tasks.vision.augment import Augmentation, augmented
 from memfold.tasks.vision.neighbours import PrincipalNeighbours
 from memfold.tasks.vision.network import BackboneSize, ImageBackbone, ImageBatch
@@ -33,7 +34,7 @@ class FaceMember(nn.Module):
         # All features of the image to one point; where in the image they are counts.
         self.head = nn.Sequential(
             nn.Flatten(),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             nn.Linear(size.channels * side * side, embedding_size),
             nn.BatchNorm1d(embedding_size),
         )

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from memfold.nn import LSTM
+from memfold.nn.dropout import Dropout
 from memfold.runtime.forecasting.network import lag_index
 from memfold.runtime.forecasting.size import DECODER, STEP_CODE, SUMMARY, NetworkSize
 from memfold.runtime.forecasting.windows import Windows
@@ -116,7 +117,7 @@ class ForecastNetwork(nn.Module):
         self.decoder = nn.Sequential(
             nn.Linear(SUMMARY + STEP_CODE + 3 * len(size.lags) + size.known, DECODER),
             nn.ReLU(),
-            nn.Dropout(size.dropout),
+            Dropout(size.dropout),
             out,
         )
         # At the start it adds nothing and mixes all periods alike.

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from memfold.nn import LSTM
+from memfold.nn.dropout import dropout
 from memfold.tasks.generate.stored import StoredNGram
 
 __all__ = ["LanguageModel", "ModelSize", "State"]
@@ -100,11 +101,11 @@ class LanguageModel(nn.Module):
     def _dropped(self, x: Tensor) -> Tensor:
         if not self.training or self.size.dropout == 0:
             return x
-        return x * F.dropout(x.new_ones(1, *x.shape[1:]), self.size.dropout)
+        return x * dropout(x.new_ones(1, *x.shape[1:]), self.size.dropout)
 
     def _fold(self, layer: LSTM, x: Tensor, state: tuple[Tensor, Tensor] | None) -> Any:
         if not self.training or self.size.weight_drop == 0:
             return layer(x, state)
         (weight,) = (value for name, value in layer.named_parameters() if name == "weight_hh_l0")
-        dropped = {"weight_hh_l0": F.dropout(weight, self.size.weight_drop)}
+        dropped = {"weight_hh_l0": dropout(weight, self.size.weight_drop)}
         return torch.func.functional_call(layer, dropped, (x, state))

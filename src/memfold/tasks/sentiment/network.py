@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from memfold.nn import LSTM
+from memfold.nn.dropout import Dropout
 from memfold.tasks.bucketing import by_size, pooled
 from memfold.tasks.sentiment.baselines import NgramRegression
 from memfold.tasks.sentiment.encoding import BLANK, BUCKETS, UNKNOWN, EncodedTexts, TextBatch
@@ -94,7 +95,7 @@ class TextNetwork(nn.Module):
         self.lstm = LSTM(width, hidden_size, batch_first=True, bidirectional=True)
         self.attention = nn.Linear(2 * hidden_size, 1)
         self.out = nn.Linear(4 * hidden_size, classes)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         # In training each direction also guesses the next word it comes to.
         self.next_word = nn.Linear(hidden_size, width)
         self.last_word = nn.Linear(hidden_size, width)

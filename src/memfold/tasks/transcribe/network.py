@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from memfold.nn import LSTM
+from memfold.nn.dropout import Dropout
 from memfold.tasks.speech.front import Stacked
 
 __all__ = ["AcousticNetwork", "AcousticSize"]
@@ -51,7 +52,7 @@ class AcousticNetwork(nn.Module):
             dropout=size.dropout if size.num_layers > 1 else 0.0,
             bidirectional=not size.causal,
         )
-        self.dropout = nn.Dropout(size.dropout)
+        self.dropout = Dropout(size.dropout)
         # At every step a logit for each character, and one for the blank of CTC.
         self.head = nn.Linear(size.hidden_size * (1 if size.causal else 2), 1 + size.characters)
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from memfold.nn import LSTM
+from memfold.nn.dropout import dropout
 
 __all__ = ["DecoderState", "Memory", "Searching", "TranslationNetwork", "TranslationSize"]
 
@@ -83,8 +84,7 @@ class SequenceDropout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.rate == 0:
             return x
-        mask = torch.empty(x.shape[0], 1, x.shape[2], dtype=x.dtype, device=x.device)
-        return x * mask.bernoulli_(1 - self.rate).div_(1 - self.rate)
+        return x * dropout(x.new_ones(x.shape[0], 1, x.shape[2]), self.rate)
 
 
 class TranslationNetwork(nn.Module):
