@@ -1,5 +1,5 @@
-// What the engine takes and offers: plain data, and one table of functions for each instruction set. Nothing in here is
-// compiled for an instruction set, so every part of the library may include it.
+// What the engine takes and offers: plain data, and a table of functions for each instruction set and precision.
+// Nothing in here is compiled for an instruction set, so every part of the library may include it.
 #pragma once
 
 #include <cstddef>
@@ -33,7 +33,7 @@ struct Layer {
     Kind kind;
     int64_t input, hidden;
     bool peephole;
-    bool half;  // weights are packed as bfloat16
+    bool half;  // products are those of bfloat16 numbers
 };
 
 // Row-major, gate after gate, G*H rows; null where there is none. Of const numbers a layer's weights, else where their
@@ -149,7 +149,7 @@ struct Step {
     const Real* h;             // (rows, row_length): the hidden state before the step
     Real* state[most_states];  // and the state after it; all but h stand there before it too
     Strided<Real> y;           // data null: not wanted
-    void* between;             // step_bytes: what the first pass over the units leaves for the second
+    void* space;               // step_bytes
     int pass;                  // the one at hand, from 0
 };
 
@@ -174,8 +174,10 @@ struct Functions {
     int64_t (*fold_backward)(const Backward<Real>&, const Plan&, void* workspace, const Span&, const Meeting&);
     // In how many parts a step is worth dividing, at most most_step_parts, and one of them: a range of hidden units.
     int (*step_parts)(const Layer&, int64_t rows);
-    size_t (*step_bytes)(const Layer&, int64_t rows);  // of a step's memory between its passes
+    size_t (*step_bytes)(const Layer&, int64_t rows);  // of a step's memory
+    void (*begin_step)(const Step<Real>&);             // before all parts of all passes
     void (*step)(const Step<Real>&, int part, int parts);
+    double (*spend_operations)(int64_t rounds);  // for the benchmarks
 };
 
 struct Engine {
@@ -183,8 +185,8 @@ struct Engine {
     const Traits* traits;  // by Kind
     const Functions<float>* float32;
     const Functions<double>* float64;
+    const Functions<float>* bfloat16;  // of layers whose products are those of bfloat16 numbers
     uint64_t (*fingerprint)(const void* data, size_t bytes);
-    double (*spend_operations)(int64_t rounds);  // for the benchmarks
 };
 
 inline constexpr size_t alignment = 64;

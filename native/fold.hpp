@@ -49,14 +49,18 @@ struct Rows {
 // The most rows any block has.
 inline int64_t block_rows(const Sequences& s, const Plan& plan) { return (s.batch + plan.blocks - 1) / plan.blocks; }
 
-// The memory of one block: two hidden states in turn and what the hidden product sees of them, the other states, and
-// for each share pointers to the rows at hand.
-template <typename Cell, typename Real>
+// The memory of one block: two hidden states in turn and what the hidden product sees of them, where that is something
+// else, the other states, and for each share pointers to the rows at hand, and its own x where that is rounded.
+template <typename Cell, typename Real, typename Format>
 struct Workspace {
-    Real *h[2], *h_masked[2], *mask, *state[most_states]{}, *projected;
-    const Real **x{}, **zones[most_states]{};
+    using Input = typename Format::Input;
+
+    Real *h[2], *mask, *state[most_states]{}, *projected;
+    Input *seen[2], *rounded{};
+    const Input** x{};
+    const Real** zones[most_states]{};
     Real **y{}, **kept{};
-    Between<Cell, Real> between;
+    Between<Cell, Real, Format> between;
     int64_t projected_panel;
     size_t bytes;
 
@@ -67,18 +71,20 @@ struct Workspace {
         projected_panel = plan.chunk * rows * Cell::input_gates * width<Real>;
         Arena arena(memory);
         for (Real*& own : h) own = arena.take<Real>(elements);
-        for (Real*& own : h_masked) own = arena.take<Real>(masked);
+        for (Input*& own : seen) own = arena.take<Input>(Format::rounds ? elements : masked);
         mask = arena.take<Real>(masked);
         for (int k = 1; k < states_of<Cell>; ++k) state[k] = arena.take<Real>(elements);
         projected = arena.take<Real>(panels * projected_panel);
-        const size_t passing = Between<Cell, Real>(rows, f.layer.hidden, nullptr).bytes;
+        const size_t passing = Between<Cell, Real, Format>(rows, f.layer.hidden, nullptr).bytes;
         between = {rows, f.layer.hidden, arena.take<char>(int64_t(passing))};
         for (int s = 0; s < plan.shares; ++s) {
-            const auto own_x = arena.take<const Real*>(rows * steps);
+            const auto own_x = arena.take<const Input*>(rows * steps);
+            const auto own_rounded =
+                arena.take<Input>(Format::rounds ? rows * steps * row_length<Real>(f.layer.input) : 0);
             const auto own_zones = arena.take<const Real*>(states_of<Cell> * rows);
             const auto own_y = arena.take<Real*>(rows), own_kept = arena.take<Real*>(rows);
             if (s != share) continue;
-            x = own_x, y = own_y, kept = own_kept;
+            x = own_x, rounded = own_rounded, y = own_y, kept = own_kept;
             for (int k = 0; k < states_of<Cell>; ++k) zones[k] = own_zones + k * rows;
         }
         bytes = arena.bytes();
@@ -149,33 +155,49 @@ class Share {
     const Plan& plan_;
     const Rows rows_;
     const Span& span_;
-    const Workspace<Cell, Real> space_;
+    const Workspace<Cell, Real, Format> space_;
     Frame<Cell, Real, Format> frame_;
     const int64_t panel_, panel_end_, unit_, unit_end_;
 
-    void clear(Real* state, int64_t i) const {
-        __builtin_memset(state + i * frame_.row_length + unit_, 0, size_t(unit_end_ - unit_) * sizeof(Real));
+    template <typename T>
+    void clear(T* state, int64_t i) const {
+        __builtin_memset(state + i * frame_.row_length + unit_, 0, size_t(unit_end_ - unit_) * sizeof(T));
     }
 
     void load_state() const {
         const size_t bytes = size_t(unit_end_ - unit_) * sizeof(Real);
-        const auto load_row = [&](Real* state, const Real* first, int64_t i) {
+        const auto load_row = [&](Real* state, const Real* first, int64_t i, bool cut) {
             Real* const row = state + i * frame_.row_length;
             __builtin_memset(row + panel_ * width<Real>, 0, size_t((panel_end_ - panel_) * width<Real>) * sizeof(Real));
-            const bool cut = rows_.length(i) > 0 && rows_.cut_before(0, i);
             if (first && !cut) __builtin_memcpy(row + unit_, first + rows_[i] * fold_.layer.hidden + unit_, bytes);
         };
         for (int64_t i = 0; i < rows_.count; ++i) {
-            load_row(space_.h[0], direction_.first[0], i);
-            for (int k = 1; k < states; ++k) load_row(space_.state[k], direction_.first[k], i);
-            if (direction_.mask) {
-                Real* const mask = space_.mask + i * frame_.row_length + unit_;
-                __builtin_memcpy(mask, direction_.mask + rows_[i] * fold_.layer.hidden + unit_, bytes);
-                for (int64_t unit = unit_; unit < unit_end_; ++unit) {
-                    const int64_t at = i * frame_.row_length + unit;
-                    space_.h_masked[0][at] = space_.h[0][at] * space_.mask[at];
+            const bool cut = rows_.length(i) > 0 && rows_.cut_before(0, i);
+            load_row(space_.h[0], direction_.first[0], i, cut);
+            for (int k = 1; k < states; ++k) load_row(space_.state[k], direction_.first[k], i, cut);
+            if (direction_.mask) load_row(space_.mask, direction_.mask, i, false);
+            if (sees_another()) {
+                for (int64_t panel = panel_; panel < panel_end_; ++panel) {
+                    const int64_t at = i * frame_.row_length + panel * width<Real>;
+                    auto h = load<Vec<Real>>(space_.h[0] + at);
+                    if (direction_.mask) h *= load<Vec<Real>>(space_.mask + at);
+                    Format::store(space_.seen[0] + at, h);
                 }
             }
+        }
+    }
+
+    // Whether the hidden product sees something else than h.
+    bool sees_another() const { return Format::rounds || direction_.mask; }
+
+    // A row of x as the input product takes it, the count-th of those at hand.
+    const typename Format::Input* input_of(const Real* x, int64_t count) const {
+        if constexpr (Format::rounds) {
+            auto* const to = space_.rounded + count * row_length<Real>(fold_.layer.input);
+            round_row(x, fold_.layer.input, to);
+            return to;
+        } else {
+            return x;
         }
     }
 
@@ -205,7 +227,9 @@ class Share {
         int64_t count = 0;
         for (int64_t s = from; s < to; ++s) {
             active = rows_.running(s, active);
-            for (int64_t i = 0; i < active; ++i) space_.x[count++] = fold_.x.at(rows_.time_at(s, i), rows_[i]);
+            for (int64_t i = 0; i < active; ++i, ++count) {
+                space_.x[count] = input_of(fold_.x.at(rows_.time_at(s, i), rows_[i]), count);
+            }
         }
         frame_.x = space_.x;
         frame_.projected = space_.projected;
@@ -215,7 +239,7 @@ class Share {
     void step(int64_t s, int64_t active, int64_t projected, const Meeting& meeting) {
         for (int64_t i = 0; i < active; ++i) {
             const int64_t t = rows_.time_at(s, i), row = rows_[i];
-            if (plan_.chunk == 0) space_.x[i] = fold_.x.at(t, row);
+            if (plan_.chunk == 0) space_.x[i] = input_of(fold_.x.at(t, row), i);
             if (frame_.y) space_.y[i] = direction_.y.at(t, row);
             if (frame_.kept) space_.kept[i] = direction_.kept.at(t, row);
             const int64_t at = (t * fold_.sequences.batch + row) * fold_.layer.hidden;
@@ -227,8 +251,12 @@ class Share {
         if (plan_.chunk > 0) frame_.projected = space_.projected + projected * (Cell::input_gates * width<Real>);
         frame_.h = space_.h[s % 2];
         frame_.state[0] = space_.h[(s + 1) % 2];
-        frame_.h_masked = space_.h_masked[s % 2];
-        frame_.h_masked_next = space_.h_masked[(s + 1) % 2];
+        if constexpr (Format::rounds) {
+            frame_.seen = space_.seen[s % 2];
+        } else {
+            frame_.seen = direction_.mask ? space_.seen[s % 2] : frame_.h;
+        }
+        if (sees_another()) frame_.seen_next = space_.seen[(s + 1) % 2];
         sweep<Pass::step>(frame_, panel_, panel_end_, active);
         if constexpr (has_second_pass<Cell>) {
             // No stretch ends within a step, whatever the others say here.
@@ -238,7 +266,7 @@ class Share {
         for (int64_t i = 0; fold_.sequences.resets.data && i < active; ++i) {
             if (s + 1 >= rows_.length(i) || !rows_.cut_before(s + 1, i)) continue;
             for (int k = 0; k < states; ++k) clear(frame_.state[k], i);
-            if (frame_.mask) clear(frame_.h_masked_next, i);
+            if (frame_.seen_next) clear(frame_.seen_next, i);
         }
     }
 };
@@ -252,7 +280,7 @@ int64_t steps(const Fold<Real>& f, const Plan& plan, int block) {
 template <typename Cell, typename Real, typename Format>
 int64_t fold(const Fold<Real>& f, const Plan& plan, void* workspace, const Span& span, const Meeting& meeting) {
     const Direction<Real>& direction = f.directions[span.block / plan.blocks];
-    const size_t bytes = Workspace<Cell, Real>(f, plan, nullptr, 0).bytes;
+    const size_t bytes = Workspace<Cell, Real, Format>(f, plan, nullptr, 0).bytes;
     char* const memory = static_cast<char*>(workspace) + size_t(span.block) * bytes;
     return Share<Cell, Real, Format>(f, direction, plan, memory, span.block % plan.blocks, span).run(meeting);
 }
@@ -274,9 +302,36 @@ int step_parts(const Layer& layer, int64_t rows) {
     return int(worth < 1 ? 1 : worth < most ? worth : most);
 }
 
-template <typename Cell, typename Real>
-size_t step_bytes(const Layer& layer, int64_t rows) {
-    return Between<Cell, Real>(rows, layer.hidden, nullptr).bytes;
+// A step's memory: what its passes leave for each other, and its x and h where these are rounded.
+template <typename Cell, typename Real, typename Format>
+struct StepSpace {
+    using Input = typename Format::Input;
+
+    Between<Cell, Real, Format> between;
+    Input *x, *seen;
+    size_t bytes;
+
+    StepSpace(const Layer& layer, int64_t rows, void* memory) {
+        Arena arena(memory);
+        const size_t passing = Between<Cell, Real, Format>(rows, layer.hidden, nullptr).bytes;
+        between = {rows, layer.hidden, arena.take<char>(int64_t(passing))};
+        x = arena.take<Input>(Format::rounds ? rows * row_length<Real>(layer.input) : 0);
+        seen = arena.take<Input>(Format::rounds ? rows * row_length<Real>(layer.hidden) : 0);
+        bytes = arena.bytes();
+    }
+};
+
+// What is to be there before the parts of a step.
+template <typename Cell, typename Real, typename Format>
+void begin_step(const Step<Real>& s) {
+    if constexpr (Format::rounds) {
+        const StepSpace<Cell, Real, Format> space(s.layer, s.rows, s.space);
+        for (int64_t i = 0; i < s.rows; ++i) {
+            round_row(s.x.at(0, i), s.layer.input, space.x + i * row_length<Real>(s.layer.input));
+            const int64_t at = i * row_length<Real>(s.layer.hidden);
+            if (s.h) round_row(s.h + at, s.layer.hidden, space.seen + at);
+        }
+    }
 }
 
 // Part `part` of one pass of a step for many streams. Their rows are taken a few at a time, because pointers to them
@@ -287,23 +342,32 @@ void step(const Step<Real>& s, int part, int parts) {
     const int64_t panels = panel_count<Real>(s.layer.hidden), together = panels_together<Cell>(s.rows);
     const int64_t pieces = (panels + together - 1) / together;
     const int64_t panel = pieces * part / parts * together, end = pieces * (part + 1) / parts * together;
-    const Real* x[at_once];
+    const typename Format::Input* x[at_once];
     Real* y[at_once];
     Frame<Cell, Real, Format> frame(s.layer, s.options, s.packed);
     frame.row_length = row_length<Real>(s.layer.hidden);
-    const Between<Cell, Real> between(s.rows, s.layer.hidden, s.between);
+    const StepSpace<Cell, Real, Format> space(s.layer, s.rows, s.space);
     frame.x = x;
     if (s.y.data) frame.y = y;
     for (int64_t from = 0; from < s.rows; from += at_once) {
         const int64_t count = s.rows - from < at_once ? s.rows - from : at_once;
         for (int64_t i = 0; i < count; ++i) {
-            x[i] = s.x.at(0, from + i);
+            if constexpr (Format::rounds) {
+                x[i] = space.x + (from + i) * row_length<Real>(s.layer.input);
+            } else {
+                x[i] = s.x.at(0, from + i);
+            }
             if (s.y.data) y[i] = s.y.at(0, from + i);
         }
         const auto rows_from = [&](auto* state) { return state ? state + from * frame.row_length : nullptr; };
         frame.h = rows_from(s.h);
+        if constexpr (Format::rounds) {
+            frame.seen = rows_from(space.seen);
+        } else {
+            frame.seen = frame.h;
+        }
         for (int k = 0; k < states_of<Cell>; ++k) frame.state[k] = rows_from(s.state[k]);
-        frame.between = between.from(from, frame.row_length);
+        frame.between = space.between.from(from, frame.row_length);
         const int64_t last = end < panels ? end : panels;
         if constexpr (has_second_pass<Cell>) {
             if (s.pass > 0) {

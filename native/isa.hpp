@@ -21,6 +21,9 @@ extern const Engine engine;
 namespace v4 {
 extern const Engine engine;
 }
+namespace v4_bf16 {
+extern const Functions<float> bfloat16;
+}
 #else
 namespace neon {
 extern const Engine engine;
@@ -32,6 +35,13 @@ inline std::vector<const Engine*> usable_engines() {
     std::vector<const Engine*> usable;
 #if defined(__x86_64__)
     const int level = x86_level();
+    static const Engine with_bf16 = [] {
+        Engine engine = v4::engine;  // but for products of bfloat16 numbers
+        engine.isa = "v4-bf16";
+        engine.bfloat16 = &v4_bf16::bfloat16;
+        return engine;
+    }();
+    if (level >= 4 && has_avx512_bf16()) usable.push_back(&with_bf16);
     if (level >= 4) usable.push_back(&v4::engine);
     if (level >= 3) usable.push_back(&v3::engine);
     if (level >= 2) usable.push_back(&v2::engine);

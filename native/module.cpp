@@ -162,7 +162,7 @@ void fold(const std::vector<const PackedLayer*>& directions, const Call& call, c
 // What a backward pass has besides its fold's call.
 struct BackwardCall {
     Kind kind;
-    bool is_double;
+    bool is_double, half;
     int64_t input, hidden;
     std::vector<WeightAddresses> weights, gradients;
     uintptr_t dy;
@@ -177,7 +177,7 @@ void fold_backward_memory(const Call& call, const BackwardCall& own, int threads
     const int directions = int(own.weights.size());
     Backward<Real> backward{};
     backward.fold =
-        fold_of<Real>(call, {own.kind, own.input, own.hidden, own.weights.front()[4] != 0, false}, directions);
+        fold_of<Real>(call, {own.kind, own.input, own.hidden, own.weights.front()[4] != 0, own.half}, directions);
     backward.dx = {at<Real>(own.dx), own.dx_strides.first, own.dx_strides.second};
     const int64_t state = backward.fold.sequences.batch * own.hidden;
     for (int d = 0; d < directions; ++d) {
@@ -192,12 +192,13 @@ void fold_backward_memory(const Call& call, const BackwardCall& own, int threads
     run_backward(engine(), backward, threads);
 }
 
-void fold_backward(const Call& call, std::string_view cell, bool is_double, std::pair<int64_t, int64_t> widths,
-                   const std::vector<WeightAddresses>& weights, const std::vector<WeightAddresses>& gradients,
-                   uintptr_t dy, std::pair<int64_t, int64_t> dy_strides, const StateAddresses& d_last,
-                   const StateAddresses& d_first, uintptr_t dx, std::pair<int64_t, int64_t> dx_strides, int threads) {
-    const BackwardCall own{kind_of(cell), is_double, widths.first, widths.second, weights, gradients, dy, dy_strides,
-                           d_last,        d_first,   dx,           dx_strides};
+void fold_backward(const Call& call, std::string_view cell, bool is_double, bool half,
+                   std::pair<int64_t, int64_t> widths, const std::vector<WeightAddresses>& weights,
+                   const std::vector<WeightAddresses>& gradients, uintptr_t dy, std::pair<int64_t, int64_t> dy_strides,
+                   const StateAddresses& d_last, const StateAddresses& d_first, uintptr_t dx,
+                   std::pair<int64_t, int64_t> dx_strides, int threads) {
+    const BackwardCall own{kind_of(cell), is_double, half,    widths.first, widths.second, weights, gradients, dy,
+                           dy_strides,    d_last,    d_first, dx,           dx_strides};
     if (own.kind == Kind::linear) throw nb::value_error("a linear layer has no steps to go back through");
     is_double ? fold_backward_memory<double>(call, own, threads) : fold_backward_memory<float>(call, own, threads);
 }
@@ -335,8 +336,8 @@ NB_MODULE(_engine, m) {
             "reverse"_a, "size"_a, "x"_a, "x_strides"_a, "first"_a, "y"_a, "y_strides"_a, "kept"_a, "lengths"_a,
             "resets"_a, "resets_strides"_a, "mask"_a, "zones"_a, "clip"_a, "zoneout"_a);
     m.def("fold", &fold, "directions"_a, "call"_a, "last"_a, "threads"_a);
-    m.def("fold_backward", &fold_backward, "call"_a, "cell"_a, "is_double"_a, "widths"_a, "weights"_a, "gradients"_a,
-          "dy"_a, "dy_strides"_a, "d_last"_a, "d_first"_a, "dx"_a, "dx_strides"_a, "threads"_a,
+    m.def("fold_backward", &fold_backward, "call"_a, "cell"_a, "is_double"_a, "half"_a, "widths"_a, "weights"_a,
+          "gradients"_a, "dy"_a, "dy_strides"_a, "d_last"_a, "d_first"_a, "dx"_a, "dx_strides"_a, "threads"_a,
           "Weights and where their gradients go: for each direction ih, hh, their biases, peepholes.");
     m.def(
         "product",
@@ -366,10 +367,11 @@ NB_MODULE(_engine, m) {
         "64 bits that change with any address or byte of these arrays, each (address, bytes).");
     m.def(
         "spend_operations",
-        [](int64_t rounds) {
+        [](int64_t rounds, bool half) {
             nb::gil_scoped_release unlocked;
-            return engine().spend_operations(rounds);
+            return functions_of<float>(engine(), half).spend_operations(rounds);
         },
+        "rounds"_a, "half"_a = false,
         "Multiply-adds in registers alone, for as many rounds; returns the number of operations.");
     // The first call chooses the instruction set: a wrong choice is an error of the import, not of some later call.
     engine();

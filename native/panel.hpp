@@ -6,6 +6,7 @@
 #pragma once
 
 #include "arena.hpp"
+#include "bfloat16.hpp"
 #include "cells.hpp"
 
 namespace memfold::MEMFOLD_ISA {
@@ -22,25 +23,42 @@ constexpr int panels_at_once(int rows) {
     return panels;
 }
 
-// How weights are stored: `Element`s, of which one lane holds `depth` successive inner indices.
+// How the factors of a product are stored: weights as `Element`s, of which one lane holds `depth` successive inner
+// indices, and the rows they multiply as `Input`s.
 template <typename Real>
 struct Full {
     using Element = Real;
+    using Input = Real;
     static constexpr int depth = 1;
+    static constexpr bool rounds = false;
+
+    static MEMFOLD_INLINE void store(Input* to, Vec<Real> v) { MEMFOLD_ISA::store(to, v); }
+    static MEMFOLD_INLINE void store_part(Input* to, Vec<Real> v, int64_t count) {
+        MEMFOLD_ISA::store_part(to, v, count);
+    }
+    static MEMFOLD_INLINE Vec<Real> load_part(const Input* from, int64_t count) {
+        return MEMFOLD_ISA::load_part(from, count);
+    }
 };
 
-// bfloat16: two inner indices share a 32-bit lane, the even one in the lower half. Unpacking is a shift or a mask.
+// bfloat16, the sums in float32.
 struct Half {
     using Element = uint32_t;
+    using Input = Rounded;
     static constexpr int depth = 2;
+    static constexpr bool rounds = true;
+
+    static MEMFOLD_INLINE void store(Input* to, Vec<float> v) { store_rounded(to, v); }
+    static MEMFOLD_INLINE void store_part(Input* to, Vec<float> v, int64_t count) { store_rounded_part(to, v, count); }
+    static MEMFOLD_INLINE Vec<float> load_part(const Input* from, int64_t count) {
+        return load_rounded_part(from, count);
+    }
 };
 
-// The nearest bfloat16, ties to even, as the upper half of a float.
-inline uint32_t half_bits(float value) {
-    uint32_t bits;
-    __builtin_memcpy(&bits, &value, sizeof bits);
-    if ((bits & 0x7fffffff) > 0x7f800000) return (bits | 0x00400000) >> 16;  // NaN stays NaN
-    return (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+// So many inner indices with those that fill up the last lane.
+template <typename Format>
+constexpr int64_t whole_lanes(int64_t inner) {
+    return (inner + Format::depth - 1) / Format::depth * Format::depth;
 }
 
 template <typename Real>
@@ -80,30 +98,42 @@ struct Packed {
     }
 };
 
-template <typename Real>
-inline void put(Full<Real>, Real* panel, int64_t k, int gates, int gate, int lane, Real weight) {
-    panel[(k * gates + gate) * width<Real> + lane] = weight;
-}
-
-inline void put(Half, uint32_t* panel, int64_t k, int gates, int gate, int lane, float weight) {
-    panel[(k / 2 * gates + gate) * width<float> + lane] |= half_bits(weight) << (k % 2 ? 16 : 0);
-}
-
 // Weights (gates*H, inner) of the `gates` gates named, into panels that were zero: blocks of as many inner indices as a
 // vector has lanes, so that what is written stays in the first-level cache.
-template <typename Real, typename Format>
-inline void pack_matrix(const Real* weights, int64_t hidden, int64_t inner, const int* gate_of, int gates,
-                        typename Format::Element* packed) {
+template <typename Real>
+inline void pack_matrix(Full<Real>, const Real* weights, int64_t hidden, int64_t inner, const int* gate_of, int gates,
+                        Real* packed) {
     constexpr int64_t block = 16;
     for (int64_t first = 0; first < hidden; first += width<Real>) {
         const int lanes = int(hidden - first < width<Real> ? hidden - first : width<Real>);
-        auto* const panel = packed + first / width<Real> * panel_elements<Real, Format>(inner, gates);
+        Real* const panel = packed + first / width<Real> * panel_elements<Real, Full<Real>>(inner, gates);
         for (int gate = 0; gate < gates; ++gate) {
             for (int64_t from = 0; from < inner; from += block) {
                 const int64_t to = from + block < inner ? from + block : inner;
                 for (int lane = 0; lane < lanes; ++lane) {
                     const Real* const row = weights + (gate_of[gate] * hidden + first + lane) * inner;
-                    for (int64_t k = from; k < to; ++k) put(Format{}, panel, k, gates, gate, lane, row[k]);
+                    for (int64_t k = from; k < to; ++k) panel[(k * gates + gate) * width<Real> + lane] = row[k];
+                }
+            }
+        }
+    }
+}
+
+inline void pack_matrix(Half, const float* weights, int64_t hidden, int64_t inner, const int* gate_of, int gates,
+                        uint32_t* packed) {
+    constexpr int64_t block = 2 * width<float>;
+    for (int64_t first = 0; first < hidden; first += width<float>) {
+        const int lanes = int(hidden - first < width<float> ? hidden - first : width<float>);
+        uint32_t* const panel = packed + first / width<float> * panel_elements<float, Half>(inner, gates);
+        for (int gate = 0; gate < gates; ++gate) {
+            for (int64_t from = 0; from < inner; from += block) {
+                const int64_t count = inner - from < block ? inner - from : block;
+                for (int lane = 0; lane < lanes; ++lane) {
+                    const float* const row = weights + (gate_of[gate] * hidden + first + lane) * inner + from;
+                    const Pairs pairs = pairs_of(row, count);
+                    for (int64_t pair = 0; pair < (count + 1) / 2; ++pair) {
+                        panel[((from / 2 + pair) * gates + gate) * width<float> + lane] = pairs[pair];
+                    }
                 }
             }
         }
@@ -114,15 +144,14 @@ template <typename Cell, typename Real, typename Format>
 inline void pack(const Layer& layer, const Weights<const Real>& weights, void* memory) {
     const Packed<Cell, Real, Format> packed(layer, memory);
     __builtin_memset(memory, 0, packed.bytes);
-    pack_matrix<Real, Format>(weights.input, layer.hidden, layer.input, Cell::input_gate, Cell::input_gates,
-                              packed.input);
+    pack_matrix(Format{}, weights.input, layer.hidden, layer.input, Cell::input_gate, Cell::input_gates, packed.input);
     if (Cell::hidden_gates > 0) {
-        pack_matrix<Real, Format>(weights.hidden, layer.hidden, layer.hidden, Cell::hidden_gate, Cell::hidden_gates,
-                                  packed.hidden);
+        pack_matrix(Format{}, weights.hidden, layer.hidden, layer.hidden, Cell::hidden_gate, Cell::hidden_gates,
+                    packed.hidden);
     }
     if constexpr (has_second_pass<Cell>) {
-        pack_matrix<Real, Format>(weights.hidden, layer.hidden, layer.hidden, Cell::second_gate, Cell::second_gates,
-                                  packed.second);
+        pack_matrix(Format{}, weights.hidden, layer.hidden, layer.hidden, Cell::second_gate, Cell::second_gates,
+                    packed.second);
     }
     for (int64_t unit = 0; unit < layer.hidden; ++unit) {
         const int64_t panel = unit / width<Real>, lane = unit % width<Real>;
@@ -180,28 +209,29 @@ MEMFOLD_INLINE void multiply(Full<Real>, Vec<Real> (&acc)[Rows][Panels][Accumula
 
 template <int first, int gates, typename Real, int Rows, int Panels, int Accumulators>
 MEMFOLD_INLINE void multiply(Half, Vec<float> (&acc)[Rows][Panels][Accumulators], const uint32_t* panels,
-                             int64_t panel_stride, const float* const (&rows)[Rows], int64_t inner) {
-    Vec<float> even[Panels][gates], odd[Panels][gates];
-    const auto unpack = [&](int64_t pair) __attribute__((always_inline)) {
+                             int64_t panel_stride, const Rounded* const (&rows)[Rows], int64_t inner) {
+    for (int64_t pair = 0; pair < (inner + 1) / 2; ++pair) {
+        Weight weight[Panels][gates];
 #pragma GCC unroll 8
         for (int panel = 0; panel < Panels; ++panel) {
 #pragma GCC unroll 4
             for (int gate = 0; gate < gates; ++gate) {
-                const auto both =
-                    load<Vectors<float>::Bits>(panels + panel * panel_stride + (pair * gates + gate) * width<float>);
-                even[panel][gate] = Vec<float>(both << 16);
-                odd[panel][gate] = Vec<float>(both & 0xffff0000u);
+                weight[panel][gate] =
+                    unpacked(load<Pairs>(panels + panel * panel_stride + (pair * gates + gate) * width<float>));
             }
         }
-    };
-    for (int64_t pair = 0; pair < inner / 2; ++pair) {
-        unpack(pair);
-        accumulate<first, gates, float>(acc, even, rows, 2 * pair);
-        accumulate<first, gates, float>(acc, odd, rows, 2 * pair + 1);
-    }
-    if (inner % 2 != 0) {
-        unpack(inner / 2);
-        accumulate<first, gates, float>(acc, even, rows, inner - 1);
+#pragma GCC unroll 8
+        for (int row = 0; row < Rows; ++row) {
+            const Factor x = factor(rows[row], pair);
+#pragma GCC unroll 8
+            for (int panel = 0; panel < Panels; ++panel) {
+#pragma GCC unroll 4
+                for (int gate = 0; gate < gates; ++gate) {
+                    Vec<float>& sum = acc[row][panel][first + gate];
+                    sum = add_products(sum, x, weight[panel][gate]);
+                }
+            }
+        }
     }
 }
 

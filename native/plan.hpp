@@ -1,7 +1,7 @@
 // How a fold is laid out over threads and time.
 #pragma once
 
-#include "cells.hpp"
+#include "panel.hpp"
 
 namespace memfold::MEMFOLD_ISA {
 
@@ -10,7 +10,7 @@ namespace memfold::MEMFOLD_ISA {
 // the hidden units, as long as a step is worth a meeting; and the input product of many steps is made in advance, where
 // the steps stand for the rows that the batch lacks. So it is for a few rows whose weights are too large for that
 // cache.
-template <typename Real>
+template <typename Real, typename Format>
 Plan plan(const Fold<Real>& f, int threads, int64_t cache_bytes) {
     constexpr int64_t enough_rows = 4, few_rows = 12;
     constexpr int64_t worth_a_meeting = 8192;    // multiply-adds of a share's hidden product in a pass
@@ -28,7 +28,8 @@ Plan plan(const Fold<Real>& f, int threads, int64_t cache_bytes) {
         between(1, rows * gates * hidden * hidden / (worth_a_meeting * cell.passes), panels > 1 ? panels : 1);
     const int64_t shares = between(1, team / blocks, useful);
     const int64_t weights = gates * hidden * (f.layer.input + hidden);
-    const bool too_large = weights / shares * int64_t(sizeof(Real)) > cache_bytes;
+    const int64_t weight_bytes = sizeof(typename Format::Element) / Format::depth;
+    const bool too_large = weights / shares * weight_bytes > cache_bytes;
     const bool in_advance = (rows < enough_rows || (rows < few_rows && too_large)) && f.layer.input >= width<Real>;
     return {int(blocks), int(shares), in_advance ? 64 / between(1, rows, 64) : 0,
             between(1, worth_a_change / between(1, rows * weights, worth_a_change), worth_a_change)};

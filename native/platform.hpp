@@ -63,6 +63,13 @@ inline int x86_level() {
     if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !has(b, bit_AVX2 | bit_BMI | bit_BMI2)) return 2;
     return has(saved, zmm) && has(b, bit_AVX512F | bit_AVX512DQ | bit_AVX512CD | bit_AVX512BW | bit_AVX512VL) ? 4 : 3;
 }
+
+// Whether a processor of level 4 multiplies bfloat16 numbers, too.
+inline bool has_avx512_bf16() {
+    unsigned a, b, c, d;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d) &&
+           (a >> 5 & 1) != 0;
+}
 #endif
 
 }  // namespace memfold

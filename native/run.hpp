@@ -14,9 +14,9 @@
 namespace memfold {
 
 template <typename Real>
-const Functions<Real>& functions_of(const Engine& engine) {
+const Functions<Real>& functions_of(const Engine& engine, bool half) {
     if constexpr (sizeof(Real) == sizeof(float)) {
-        return *engine.float32;
+        return half ? *engine.bfloat16 : *engine.float32;
     } else {
         return *engine.float64;
     }
@@ -27,7 +27,7 @@ inline const Traits& traits_of(const Engine& engine, Kind kind) { return engine.
 // A layer's weights as the engine reads them.
 template <typename Real>
 Memory pack(const Engine& engine, const Layer& layer, const Weights<const Real>& weights) {
-    const auto& functions = functions_of<Real>(engine);
+    const auto& functions = functions_of<Real>(engine, layer.half);
     Memory packed = allocate(functions.packed_bytes(layer));
     functions.pack(layer, weights, packed.get());
     return packed;
@@ -92,7 +92,7 @@ void run_tasks(const Pool::Turn& turn, int64_t count, const Task& task) {
 
 template <typename Real>
 void run(const Engine& engine, Fold<Real> fold, int threads) {
-    const auto& functions = functions_of<Real>(engine);
+    const auto& functions = functions_of<Real>(engine, fold.layer.half);
     const std::vector<int64_t> order = order_of(fold.sequences);
     if (fold.sequences.lengths) fold.sequences.order = order.data();
     const Pool::Turn turn(worth(engine, fold, threads));
@@ -109,14 +109,17 @@ void run(const Engine& engine, Fold<Real> fold, int threads) {
 template <typename Real>
 void product(const Engine& engine, const Layer& linear, const void* packed, int64_t rows, Strided<const Real> x,
              Strided<Real> y) {
-    const Memory state = allocate(size_t(rows * functions_of<Real>(engine).row_length(linear.hidden)) * sizeof(Real));
-    const Step<Real> step{linear, {}, packed, rows, x, nullptr, {static_cast<Real*>(state.get())}, y, nullptr, 0};
-    functions_of<Real>(engine).step(step, 0, 1);
+    const auto& functions = functions_of<Real>(engine, linear.half);
+    const Memory state = allocate(size_t(rows * functions.row_length(linear.hidden)) * sizeof(Real));
+    const Memory space = allocate(functions.step_bytes(linear, rows));
+    const Step<Real> step{linear, {}, packed, rows, x, nullptr, {static_cast<Real*>(state.get())}, y, space.get(), 0};
+    functions.begin_step(step);
+    functions.step(step, 0, 1);
 }
 
 template <typename Real>
 void run_backward(const Engine& engine, Backward<Real> backward, int threads) {
-    const auto& functions = functions_of<Real>(engine);
+    const auto& functions = functions_of<Real>(engine, backward.fold.layer.half);
     Sequences& sequences = backward.fold.sequences;
     const std::vector<int64_t> order = order_of(sequences);
     if (sequences.lengths) sequences.order = order.data();

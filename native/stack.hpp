@@ -15,31 +15,23 @@ namespace memfold {
 template <typename Real>
 class Stack {
   public:
-    Stack(const Engine& engine, int64_t streams)
-        : engine_(engine), functions_(functions_of<Real>(engine)), streams_(streams) {}
+    Stack(const Engine& engine, int64_t streams) : engine_(engine), streams_(streams) {}
     Stack(const Stack&) = delete;
 
     // The next layer, from the bottom up. Threads that may help with its step start here.
     void add(const Layer& layer, const Options<Real>& options, std::shared_ptr<void> packed) {
-        const size_t bytes = size_t(streams_ * functions_.row_length(layer.hidden)) * sizeof(Real);
-        const int parts = functions_.step_parts(layer, streams_);
+        const auto& functions = functions_of<Real>(engine_, layer.half);
+        const size_t bytes = size_t(streams_ * functions.row_length(layer.hidden)) * sizeof(Real);
+        const int parts = functions.step_parts(layer, streams_);
         const auto zeros = [bytes] {
             Memory memory = allocate(bytes);
             std::memset(memory.get(), 0, bytes);
             return memory;
         };
         const Traits& cell = traits_of(engine_, layer.kind);
-        Level level{layer,
-                    options,
-                    std::move(packed),
-                    parts,
-                    cell.passes,
-                    cell.states,
-                    allocate(functions_.step_bytes(layer, streams_)),
-                    zeros(),
-                    {},
-                    {},
-                    {}};
+        Level level{functions, layer,       options,     std::move(packed),
+                    parts,     cell.passes, cell.states, allocate(functions.step_bytes(layer, streams_)),
+                    zeros(),   {},          {},          {}};
         for (int k = 0; k < level.states; ++k) level.memory[k] = zeros();
         levels_.push_back(std::move(level));
         most_parts_ = std::max(most_parts_, parts);
@@ -80,7 +72,7 @@ class Stack {
             for (int k = 0; level.is_recurrent() && k < level.states; ++k) {
                 copy_rows(rows, n, row, level.state(k), k == 0 ? h : state[k], false);
             }
-            const int parts = functions_.step_parts(level.layer, n);
+            const int parts = level.functions.step_parts(level.layer, n);
             run(level, together, parts, n, below, level.is_recurrent() ? h : nullptr, state, y, y_row);
             for (int k = 0; level.is_recurrent() && k < level.states; ++k) {
                 copy_rows(rows, n, row, level.state(k), state[k], true);
@@ -109,12 +101,13 @@ class Stack {
 
   private:
     struct Level {
+        const Functions<Real>& functions;
         Layer layer;
         Options<Real> options;
         std::shared_ptr<void> packed;
         int parts;  // that its step is worth
         int passes, states;
-        Memory between;   // the passes of a step
+        Memory space;     // of a step
         Memory h_before;  // every unit of a step reads all of it, so the new h is written elsewhere
         Memory memory[most_states];
         Memory h_gathered, gathered[most_states];  // of the streams of step_rows: h before the step, the state after it
@@ -134,13 +127,13 @@ class Stack {
         }
     };
 
-    int64_t row_length(const Level& level) const { return functions_.row_length(level.layer.hidden); }
+    static int64_t row_length(const Level& level) { return level.functions.row_length(level.layer.hidden); }
 
     // A level's step of so many rows, with rows of y where it is the topmost.
     void run(const Level& level, const Pool::Step& together, int parts, int64_t rows, Strided<const Real> below,
              const Real* h, Real* const* state, Real* y, int64_t y_row) const {
         const bool top = &level == &levels_.back();
-        Task task{functions_,
+        Task task{level.functions,
                   {level.layer,
                    level.options,
                    level.packed.get(),
@@ -149,9 +142,10 @@ class Stack {
                    h,
                    {},
                    top ? Strided<Real>{y, 0, y_row} : Strided<Real>{nullptr, 0, 0},
-                   level.between.get(),
+                   level.space.get(),
                    0}};
         for (int k = 0; k < level.states; ++k) task.step.state[k] = state[k];
+        level.functions.begin_step(task.step);
         for (; task.step.pass < level.passes; ++task.step.pass) together.run({Task::run, &task}, parts);
     }
 
@@ -182,7 +176,6 @@ class Stack {
     }
 
     const Engine& engine_;
-    const Functions<Real>& functions_;
     const int64_t streams_;
     std::vector<Level> levels_;
     int most_parts_ = 1;  // of any level

@@ -30,11 +30,17 @@ MEMFOLD_INLINE Vec<Real> load_units(const Real* row, int64_t unit, int64_t hidde
     return unit + width<Real> <= hidden ? load<Vec<Real>>(row + unit) : load_part(row + unit, hidden - unit);
 }
 
+// A row as products in bfloat16 take it, filled up with zeros to whole vectors.
+inline void round_row(const float* row, int64_t count, Rounded* to) {
+    for (int64_t k = 0; k < count; k += width<float>) store_rounded(to + k, load_units(row, k, count));
+}
+
 // What a step's first pass over the units leaves for the second: what its product multiplies, where its accumulators
 // begin, and the opened values.
-template <typename Cell, typename Real>
+template <typename Cell, typename Real, typename Format>
 struct Between {
-    Real *input = nullptr, *begun = nullptr, *opened = nullptr;
+    typename Format::Input* input = nullptr;
+    Real *begun = nullptr, *opened = nullptr;
     int64_t begun_panel = 0, opened_rows = 0;  // elements from one panel, or one opened value, to the next
     size_t bytes = 0;
 
@@ -44,7 +50,7 @@ struct Between {
             Arena arena(memory);
             begun_panel = rows * Cell::second_gates * width<Real>;
             opened_rows = rows * row_length<Real>(hidden);
-            input = arena.take<Real>(opened_rows);
+            input = arena.take<typename Format::Input>(opened_rows);
             begun = arena.take<Real>(panel_count<Real>(hidden) * begun_panel);
             opened = arena.take<Real>(Cell::opened * opened_rows);
             bytes = arena.bytes();
@@ -63,35 +69,87 @@ struct Between {
     }
 };
 
-// Everything the tiles of one step read and write. Rows are those of the block at hand; `h` and every state have
-// row_length elements from row to row.
+// How many sums a unit has, and which of them the input product and the hidden product add to: all that a tile knows of
+// a cell.
+template <int accumulators_of, int input_first_of, int input_gates_of, int hidden_first_of, int hidden_gates_of>
+struct Sums {
+    static constexpr int accumulators = accumulators_of;
+    static constexpr int input_first = input_first_of, input_gates = input_gates_of;
+    static constexpr int hidden_first = hidden_first_of, hidden_gates = hidden_gates_of;
+};
+
+template <typename Cell>
+using SumsOf = Sums<Cell::accumulators, Cell::input_first, Cell::input_gates, Cell::hidden_first, Cell::hidden_gates>;
+
+// What the tiles of one step multiply. Rows are those of the block at hand; `seen` and every state have row_length
+// elements from row to row.
+template <typename SumsOf, typename RealOf, typename FormatOf>
+struct Products {
+    using Multiplied = Products;
+    using Cell = SumsOf;
+    using Real = RealOf;
+    using Format = FormatOf;
+    using Input = typename Format::Input;
+    using V = Vec<Real>;
+    // What comes of finished accumulators (rows, panels, Cell::accumulators): see finish_tile.
+    using Finish = void(const Products&, int64_t first_panel, int panels, int64_t first_row, int rows, const V* pre);
+
+    const typename Format::Element *input_weights, *hidden_weights;
+    int64_t input_panel, hidden_panel;  // elements from one panel to the next
+    const Real* bias;
+    int64_t input, hidden;
+    Finish* finish_rows;
+    int64_t row_length = 0;
+    const Input* const* x = nullptr;  // a pointer for each row
+    const Input* seen = nullptr;      // what the hidden product sees
+    Real* projected = nullptr;        // pre-activations of the input, (panel, row, input gates, width)
+    int64_t projected_panel = 0;
+};
+
+// A tile's end where the formula, F's, stands once for all tiles.
+template <typename F>
+[[gnu::noinline]] void finish_tile(const typename F::Multiplied& products, int64_t first_panel, int panels,
+                                   int64_t first_row, int rows, const typename F::V* pre) {
+    const F& f = static_cast<const F&>(products);
+    for (int row = 0; row < rows; ++row) {
+#pragma GCC unroll 1
+        for (int panel = 0; panel < panels; ++panel, pre += F::Multiplied::Cell::accumulators) {
+            f.finish(first_panel + panel, first_row + row, pre);
+        }
+    }
+}
+
+// Everything the tiles of one step read and write.
 template <typename CellOf, typename RealOf, typename FormatOf>
-struct Frame {
+struct Frame : Products<SumsOf<CellOf>, RealOf, FormatOf> {
+    using Base = Products<SumsOf<CellOf>, RealOf, FormatOf>;
     using Cell = CellOf;
     using Real = RealOf;
     using Format = FormatOf;
     using V = Vec<Real>;
+    using Base::hidden, Base::row_length;
     static constexpr int states = states_of<Cell>, own_kept = kept_by<Cell> - (states - 1);
 
     Packed<Cell, Real, Format> packed;
     Settings<Real> settings;
-    int64_t input, hidden;
-    int64_t row_length = 0;
-    const Real* const* x = nullptr;  // a pointer for each row
-    Real* projected = nullptr;       // pre-activations of the input, (panel, row, input gates, width)
-    int64_t projected_panel = 0;
-    const Real *h = nullptr, *h_masked = nullptr;  // h_masked: what the hidden product sees, where it is not h
+    const Real* h = nullptr;
     Real* state[most_states] = {};  // the new state: h, null where it is not wanted; the others in the old one's place
-    Real* h_masked_next = nullptr;
+    typename Format::Input* seen_next = nullptr;  // where the hidden product sees something else than h
     const Real* mask = nullptr;
     Real* const* y = nullptr;  // a pointer for each row, or null
     bool adds = false;         // y is added to
     Real* const* kept = nullptr;
     const Real* const* zones[most_states] = {};
-    Between<Cell, Real> between;
+    Between<Cell, Real, Format> between;
 
     Frame(const Layer& layer, const Options<Real>& options, const void* weights)
-        : packed(layer, const_cast<void*>(weights)), settings(options), input(layer.input), hidden(layer.hidden) {}
+        : Frame(layer, options, Packed<Cell, Real, Format>(layer, const_cast<void*>(weights))) {}
+
+    Frame(const Layer& layer, const Options<Real>& options, const Packed<Cell, Real, Format>& weights)
+        : Base{weights.input, weights.hidden, weights.input_panel, weights.hidden_panel,
+               weights.bias,  layer.input,    layer.hidden,        finish_tile<Frame>},
+          packed(weights),
+          settings(options) {}
 
     // How far each of the units at hand keeps its old value of state k.
     MEMFOLD_INLINE V zone(int k, int64_t row, int64_t unit) const {
@@ -111,8 +169,9 @@ struct Frame {
     MEMFOLD_INLINE void open(int64_t panel, int64_t row, const V* pre) const {
         const int64_t at = row * row_length + panel * width<Real>;
         V values[Cell::opened], seen{};
-        if (h) seen = load<V>((mask ? h_masked : h) + at);
-        store(between.input + at, Cell::template open<Real>(pre, seen, settings, values));
+        if (h) seen = load<V>(h + at);
+        if (mask) seen *= load<V>(mask + at);
+        Format::store(between.input + at, Cell::template open<Real>(pre, seen, settings, values));
         for (int k = 0; k < Cell::opened; ++k) store(between.opened + k * between.opened_rows + at, values[k]);
         Real* const begun = between.begun + panel * between.begun_panel + row * Cell::second_gates * width<Real>;
         for (int g = 0; g < Cell::second_gates; ++g) store(begun + g * width<Real>, pre[Cell::second_first + g]);
@@ -143,7 +202,7 @@ struct Frame {
         }
         const V now = unit.state[0];
         if (state[0]) store(state[0] + at, now);
-        if (mask) store(h_masked_next + at, now * load<V>(mask + at));
+        if (seen_next) Format::store(seen_next + at, mask ? now * load<V>(mask + at) : now);
 #pragma GCC unroll 4
         for (int k = 1; k < states; ++k) {
             values[own_kept + k - 1] = unit.state[k];
@@ -154,66 +213,52 @@ struct Frame {
     }
 };
 
-// The frame of the second pass, beside that of the first.
+// The frame of the second pass, beside that of the first. There is no input: its product was made in the first pass,
+// and the biases are in it.
 template <typename CellOf, typename RealOf, typename FormatOf>
-struct SecondFrame {
-    using Cell = SecondPass<CellOf>;
+struct SecondFrame : Products<SumsOf<SecondPass<CellOf>>, RealOf, FormatOf> {
+    using Base = Products<SumsOf<SecondPass<CellOf>>, RealOf, FormatOf>;
     using Real = RealOf;
     using Format = FormatOf;
     using V = Vec<Real>;
     using First = Frame<CellOf, Real, Format>;
 
-    struct Weights {
-        typename Format::Element *input, *hidden;
-        int64_t input_panel, hidden_panel;
-        const Real* bias;
-    };
-
     const First& first;
-    const Weights packed;  // no input: its product was made in the first pass, and the biases are in it
-    const int64_t input = 0, hidden, row_length;
-    const Real* const* const x = nullptr;
-    Real* const projected;
-    const int64_t projected_panel;
-    const Real *const h, *const h_masked = nullptr, *const mask = nullptr;
 
     explicit SecondFrame(const First& f)
-        : first(f),
-          packed{nullptr, f.packed.second, 0, f.packed.second_panel, f.packed.bias},
-          hidden(f.hidden),
-          row_length(f.row_length),
-          projected(f.between.begun),
-          projected_panel(f.between.begun_panel),
-          h(f.between.input) {}
+        : Base{nullptr,
+               f.packed.second,
+               0,
+               f.packed.second_panel,
+               f.packed.bias,
+               0,
+               f.hidden,
+               finish_tile<SecondFrame>,
+               f.row_length,
+               nullptr,
+               f.between.input,
+               f.between.begun,
+               f.between.begun_panel},
+          first(f) {}
 
     MEMFOLD_INLINE void finish(int64_t panel, int64_t row, const V* pre) const { first.close(panel, row, pre); }
 };
 
 // Whether a cell's formula stands in each of its tiles, two rows at a time, and not once for all of them. It gains up
 // to a tenth where a step is a few nanoseconds, and is most of a tile's code: so not for x86-64-v2, processors of
-// before 2013, nor for the formats that are rarer.
+// before 2013, nor for the formats that are rarer. Where it does not, cells of the same sums share their tiles.
 template <typename F>
 constexpr bool formula_in_tiles =
-    std::is_same_v<typename F::Format, Full<float>> && (vector_bytes > 16 || registers > 16);
+    !std::is_same_v<F, typename F::Multiplied> && std::is_same_v<typename F::Format, Full<float>> &&
+    (vector_bytes > 16 || registers > 16);
 
-// A tile's end where the formula stands once, for accumulators (rows, panels, Cell::accumulators).
-template <typename F>
-[[gnu::noinline]] void finish_tile(const F& f, int64_t first_panel, int panels, int64_t first_row, int rows,
-                                   const typename F::V* pre) {
-    for (int row = 0; row < rows; ++row) {
-#pragma GCC unroll 1
-        for (int panel = 0; panel < panels; ++panel, pre += F::Cell::accumulators) {
-            f.finish(first_panel + panel, first_row + row, pre);
-        }
-    }
-}
-
-// F is the frame that the tile works in: Frame, or one whose formula is another.
+// F is the frame that the tile works in: Products, or, where the formula stands in the tile, one that has it.
 template <typename F, int Rows, int Panels>
 struct Tile {
-    using Cell = typename F::Cell;
+    using Cell = typename F::Multiplied::Cell;
     using Real = typename F::Real;
     using Format = typename F::Format;
+    using Input = typename Format::Input;
     using V = Vec<Real>;
     static constexpr int A = Cell::accumulators, G = Cell::input_gates;
     V acc[Rows][Panels][A];
@@ -223,7 +268,7 @@ struct Tile {
         for (int panel = 0; panel < Panels; ++panel) {
 #pragma GCC unroll 4
             for (int a = 0; a < A; ++a) {
-                const V bias = load<V>(f.packed.bias + ((first_panel + panel) * A + a) * width<Real>);
+                const V bias = load<V>(f.bias + ((first_panel + panel) * A + a) * width<Real>);
 #pragma GCC unroll 8
                 for (int row = 0; row < Rows; ++row) acc[row][panel][a] = bias;
             }
@@ -235,20 +280,19 @@ struct Tile {
     }
 
     MEMFOLD_INLINE void multiply_input(const F& f, int64_t first_panel, int64_t first_row) {
-        const Real* rows[Rows];
+        const Input* rows[Rows];
 #pragma GCC unroll 8
         for (int row = 0; row < Rows; ++row) rows[row] = f.x[first_row + row];
-        multiply<Cell::input_first, G, Real>(Format{}, acc, f.packed.input + first_panel * f.packed.input_panel,
-                                             f.packed.input_panel, rows, f.input);
+        multiply<Cell::input_first, G, Real>(Format{}, acc, f.input_weights + first_panel * f.input_panel,
+                                             f.input_panel, rows, f.input);
     }
 
     MEMFOLD_INLINE void multiply_hidden(const F& f, int64_t first_panel, int64_t first_row) {
-        const Real *rows[Rows], *const h = f.mask ? f.h_masked : f.h;
+        const Input* rows[Rows];
 #pragma GCC unroll 8
-        for (int row = 0; row < Rows; ++row) rows[row] = h + (first_row + row) * f.row_length;
-        multiply<Cell::hidden_first, Cell::hidden_gates, Real>(Format{}, acc,
-                                                               f.packed.hidden + first_panel * f.packed.hidden_panel,
-                                                               f.packed.hidden_panel, rows, f.hidden);
+        for (int row = 0; row < Rows; ++row) rows[row] = f.seen + (first_row + row) * f.row_length;
+        multiply<Cell::hidden_first, Cell::hidden_gates, Real>(
+            Format{}, acc, f.hidden_weights + first_panel * f.hidden_panel, f.hidden_panel, rows, f.hidden);
     }
 
     // The input product of many rows, kept for later steps.
@@ -298,7 +342,7 @@ struct Tile {
                 }
             }
         } else {
-            finish_tile(f, first_panel, Panels, first_row, Rows, &pre[0][0][0]);
+            f.finish_rows(f, first_panel, Panels, first_row, Rows, &pre[0][0][0]);
         }
     }
 };
@@ -308,7 +352,7 @@ enum class Pass { project, step };
 
 template <Pass pass, int Rows, int Panels, typename F>
 MEMFOLD_INLINE void run_tile(const F& f, int64_t panel, int64_t row) {
-    if constexpr (Panels * F::Cell::accumulators * Rows <= accumulator_registers) {
+    if constexpr (Panels * F::Multiplied::Cell::accumulators * Rows <= accumulator_registers) {
         using T = Tile<F, Rows, Panels>;
         pass == Pass::project ? T::project(f, panel, row) : T::step(f, panel, row);
     }
@@ -359,8 +403,10 @@ template <Pass pass, typename F>
 inline void sweep(const F& f, int64_t panel, int64_t end, int64_t rows) {
     if (rows == 0) return;
     const int64_t tiles = (rows + most_rows - 1) / most_rows;
-    using Cell = typename F::Cell;
-    sweep<pass, panels_at_once<Cell>(1)>(f, panel, end, rows, panels_at_once<Cell>(int((rows + tiles - 1) / tiles)));
+    using Tiled = std::conditional_t<pass == Pass::step && formula_in_tiles<F>, F, typename F::Multiplied>;
+    using Cell = typename F::Multiplied::Cell;
+    sweep<pass, panels_at_once<Cell>(1), Tiled>(f, panel, end, rows,
+                                                panels_at_once<Cell>(int((rows + tiles - 1) / tiles)));
 }
 
 }  // namespace memfold::MEMFOLD_ISA

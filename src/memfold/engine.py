@@ -45,6 +45,7 @@ class Packed:
     input_size: int
     hidden_size: int
     directions: tuple[_engine.Packed, ...]
+    bfloat16: bool = False
 
 
 class Product:
@@ -81,7 +82,8 @@ class Product:
 
 
 def isa() -> str:
-    """The instruction set in use: ``"v2"``, ``"v3"`` or ``"v4"`` (levels of x86-64), or ``"neon"``.
+    """The instruction set in use: ``"v2"``, ``"v3"`` or ``"v4"`` (levels of x86-64), ``"v4-bf16"`` (v4 and
+    AVX512-BF16), or ``"neon"``.
 
     It is the machine's best unless the environment variable ``MEMFOLD_ISA`` named another before the import.
     """
@@ -210,7 +212,8 @@ def pack(cell: str, weights: Mapping[str, ArrayLike], dtype: Any = np.float32, *
             LSTM's ``weight_ph``, as :func:`memfold.cells.fold` takes them. With ``_reverse`` after their names besides,
             those of a backward direction, which has the same ones.
         dtype: float32 or float64.
-        bfloat16: round the matrices to bfloat16, half the memory to read; sums stay in float32.
+        bfloat16: products of bfloat16 numbers, of the matrices and of what they multiply; sums, biases, gates and state
+            stay in float32.
 
     Raises:
         ValueError: an unknown cell, a weight that is missing, foreign to the cell or in one direction only, a shape
@@ -221,7 +224,9 @@ def pack(cell: str, weights: Mapping[str, ArrayLike], dtype: Any = np.float32, *
     if cell not in KEPT:
         raise ValueError(f"cell must be one of {', '.join(KEPT)}, got {cell!r}")
     if dtype not in (np.float32, np.float64) or (bfloat16 and dtype != np.float32):
-        raise TypeError(f"the engine computes in float32, optionally with bfloat16 weights, or float64; got {dtype}")
+        raise TypeError(
+            f"the engine computes in float32, optionally with products in bfloat16, or float64; got {dtype}"
+        )
     refuse_unnamed(weights)
     named = [{n: w for n, w in weights.items() if not n.endswith("_reverse")}]
     if len(named[0]) < len(weights):
@@ -234,7 +239,7 @@ def pack(cell: str, weights: Mapping[str, ArrayLike], dtype: Any = np.float32, *
     input_size, hidden = np.shape(weights["weight_ih"])[-1], np.shape(weights["weight_hh"])[-1]
     directions = tuple(_packed_direction(cell, direction, input_size, hidden, dtype, bfloat16) for direction in named)
     _refuse_unlike(named[0], named[-1])
-    return Packed(cell, dtype, input_size, hidden, directions)
+    return Packed(cell, dtype, input_size, hidden, directions, bfloat16)
 
 
 def fold(
@@ -249,6 +254,7 @@ def fold(
     clip: float | None = None,
     zoneout: Zoneout = 0.0,
     out: Array | None = None,
+    precision: str | None = None,
 ) -> tuple[Array, tuple[Array, ...]]:
     """Fold a recurrent cell over a sequence, in one direction or both.
 
@@ -261,22 +267,24 @@ def fold(
         lengths, resets, reverse, clip, zoneout: as in :func:`memfold.cells.fold`.
         out: where y goes, in x's dtype, contiguous in its last axis, and every element in a place of its own; a new
             array when None.
+        precision: of the products, ``"float32"`` or ``"bfloat16"`` for an x in float32, ``"float64"`` for one in
+            float64; sums, gates and state are in x's type. None: x's type, or as the weights are packed.
 
     Returns:
         ``y (T, B, D*H)``, 0 past a row's length, and the state after each row's last step, in the form of ``state``.
 
     Raises:
         ValueError: an unknown cell, a missing weight, a shape or value that does not fit, an ``out`` whose strides do
-            not or that is read-only.
-        TypeError: x neither float32 nor float64, lengths not integers, resets not bool, ``out`` no array, weights no
-            mapping from names.
+            not or that is read-only, an unknown precision, or another than the weights are packed in.
+        TypeError: x neither float32 nor float64, or not of the precision's type, lengths not integers, resets not
+            bool, ``out`` no array, weights no mapping from names.
 
     >>> w = {"weight_ih": np.ones((4, 2)), "weight_hh": np.zeros((4, 1))}
     >>> y, (h, c) = fold("lstm", np.zeros((3, 1, 2)), w)
     >>> y.shape, h.shape
     ((3, 1, 1), (1, 1))
     """
-    y, final, _ = _run(cell, x, weights, state, lengths, resets, reverse, clip, zoneout, out, keep=False)
+    y, final, _ = _run(cell, x, weights, state, lengths, resets, reverse, clip, zoneout, precision, out, keep=False)
     return y, final
 
 
@@ -291,6 +299,7 @@ def trace(
     reverse: bool = False,
     clip: float | None = None,
     zoneout: Zoneout = 0.0,
+    precision: str | None = None,
 ) -> dict[str, Array]:
     """Every gate, cell and hidden value of a fold in one direction, as :func:`memfold.cells.trace` gives them.
 
@@ -300,7 +309,7 @@ def trace(
     >>> {name: value.item() for name, value in trace("lstm", np.ones((1, 1, 1)), weights).items()}
     {'i': 0.5, 'f': 0.5, 'g': 0.0, 'o': 0.5, 'c': 0.0, 'h': 0.0}
     """
-    y, _, kept = _run(cell, x, weights, state, lengths, resets, reverse, clip, zoneout, None, keep=True)
+    y, _, kept = _run(cell, x, weights, state, lengths, resets, reverse, clip, zoneout, precision, None, keep=True)
     if kept.shape[2] > 1:
         raise ValueError("a trace follows one direction, got the weights of two")
     values = {name: kept[:, :, 0, k] for k, name in enumerate(KEPT[cell])} | {"h": y}
@@ -320,6 +329,7 @@ def _run(
     reverse: bool,
     clip: float | None,
     zoneout: Zoneout,
+    precision: str | None,
     out: Array | None,
     keep: bool,
 ) -> tuple[Array, tuple[Array, ...], Array]:
@@ -329,7 +339,13 @@ def _run(
         raise TypeError(f"x must be float32 or float64, got {x.dtype}")
     if x.ndim != 3:
         raise ValueError(f"x must be (T, B, I), got shape {x.shape}")
-    packed = weights if isinstance(weights, Packed) else pack(cell, weights, x.dtype)
+    if precision is not None:
+        _refuse_precision(precision, x.dtype)
+    half = precision == "bfloat16"
+    packed = weights if isinstance(weights, Packed) else pack(cell, weights, x.dtype, bfloat16=half)
+    if precision is not None and packed.bfloat16 != half:
+        is_packed = "bfloat16" if packed.bfloat16 else packed.dtype
+        raise ValueError(f"precision is {precision!r}, the weights are packed for products in {is_packed}")
     if packed.cell != cell or packed.dtype != x.dtype:
         raise ValueError(f"the weights are packed for {packed.cell!r} in {packed.dtype}, x is {x.dtype} for {cell!r}")
     steps, batch, input_size = x.shape
@@ -374,6 +390,14 @@ def _run(
     )
     _engine.fold(packed.directions, call, [NUMPY.address(part) for part in final], threads_at_call())
     return y, final, kept
+
+
+def _refuse_precision(precision: str, dtype: np.dtype[Any]) -> None:
+    types = {"float32": np.float32, "bfloat16": np.float32, "float64": np.float64}
+    if precision not in types:
+        raise ValueError(f"precision must be one of {', '.join(types)}, got {precision!r}")
+    if dtype != types[precision]:
+        raise TypeError(f"precision={precision!r} takes x in {np.dtype(types[precision])}, got {dtype}")
 
 
 def laid_out(array: ArrayLike, dtype: Any) -> Array:

@@ -42,7 +42,8 @@ class Layer:
     Args:
         cell, weights: as :func:`memfold.engine.pack` takes them, of one direction.
         clip, zoneout: as in :func:`memfold.engine.fold`.
-        bfloat16: round the matrices to bfloat16, half the memory to read in every step.
+        bfloat16: products of bfloat16 numbers, with half the memory to read in every step; sums and state stay in
+            float32.
     """
 
     cell: str

@@ -128,24 +128,6 @@ def test_infinities_and_nan_go_through_as_in_the_specification() -> None:
         np.testing.assert_allclose(engine.fold(cell, x, own)[0], expected, atol=1e-15)
 
 
-@pytest.mark.parametrize("cell", sorted(CELLS))
-def test_bfloat16_weights_are_those_weights_rounded(cell: str) -> None:
-    call = random_call(np.random.default_rng(4), cell, 6, 5, 7, 33, peephole=True, bidirectional=True)
-    rounded = {name: to_bfloat16(w) if w.ndim == 2 else w for name, w in call.weights.items()}
-    x = call.x.astype(np.float32)
-    half = engine.pack(cell, call.weights, bfloat16=True)
-    actual, state = engine.fold(cell, x, half, call.state)
-    expected, expected_state = engine.fold(cell, x, rounded, call.state)
-    np.testing.assert_array_equal(actual, expected)
-    np.testing.assert_array_equal(state[0], expected_state[0])
-
-
-def to_bfloat16(values: np.ndarray) -> np.ndarray:
-    """The nearest number of 8 significant bits, ties to even."""
-    mantissa, exponent = np.frexp(values.astype(np.float32))
-    return np.ldexp(np.round(mantissa * 256), exponent - 8)
-
-
 @pytest.mark.parametrize("ends", [("", "_reverse"), ("_reverse", "")], ids=["forward", "backward"])
 @pytest.mark.parametrize("alone", [("weight_ph",), ("bias_ih",), ("bias_hh", "weight_ph")], ids=", ".join)
 def test_weights_in_one_direction_only_are_named(alone: tuple[str, ...], ends: tuple[str, str]) -> None:
@@ -161,7 +143,7 @@ def test_weights_in_one_direction_only_are_named(alone: tuple[str, ...], ends: t
 
 
 @pytest.mark.release
-@pytest.mark.parametrize("isa", ["v2", "v3", "v4", "neon"])
+@pytest.mark.parametrize("isa", ["v2", "v3", "v4", "v4-bf16", "neon"])
 def test_every_instruction_set_of_this_machine_passes_these_tests(isa: str) -> None:
     if isa == engine.isa():
         pytest.skip("this is the one that the other tests run on")
@@ -174,6 +156,7 @@ def test_every_instruction_set_of_this_machine_passes_these_tests(isa: str) -> N
     assert found.stdout.strip() == isa
     folder = Path(__file__).parent
     tests = [__file__, folder / "test_engine_identity.py", folder / "test_engine_accuracy.py"]
+    tests.append(folder / "test_bfloat16.py")
     tests.append(folder.parent / "conformance" / "test_engine_against_torch.py")
     tests.append(folder.parent / "nn" / "test_gradients.py")
     elsewhere = ["instruction_set", "compile", "inductor", "export", "a_moment_of_the_soak", "no_memory_behind"]

@@ -11,7 +11,9 @@ build() {
     for isa in $isas; do
         march=
         [ "$isa" = neon ] || march=-march=x86-64-$isa
-        for part in engine float32 float64; do
+        parts="engine float32 float64 bfloat16"
+        [ "$isa" != v4_bf16 ] || march="-march=x86-64-v4 -mavx512bf16" parts=bfloat16
+        for part in $parts; do
             $compiler $strict "$@" $march -DMEMFOLD_ISA="$isa" -c "native/$part.cpp" -o "$folder/$isa.$part.o" &
             jobs="$jobs $!"
             objects="$objects $folder/$isa.$part.o"

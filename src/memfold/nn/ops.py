@@ -309,6 +309,7 @@ def _fold_backward_cpu(*arguments: Any) -> list[Tensor]:
         _described(call, y, kept),
         call.cell,
         call.x.dtype == torch.float64,
+        False,
         (call.x.shape[2], call.hidden),
         [_addresses(weights) for weights in call.by_direction(call.weights)],
         [_addresses(weights) for weights in call.by_direction(d_weights)],
