@@ -15,7 +15,7 @@ __all__ = ["Examination", "Readiness", "examine"]
 PRECISIONS = {  # that the engine computes in, on every instruction set
     "float32": "",
     "float64": "",
-    "bfloat16": " (weights, with sums in float32)",
+    "bfloat16": " (products, with sums in float32)",
 }
 
 # What a fitted model answers by, which is less than what it is fitted and scored by.

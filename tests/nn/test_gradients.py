@@ -257,19 +257,6 @@ def test_a_checkpointed_layer_draws_and_derives_as_a_plain_one(reentrant):
     assert all(torch.equal(a, b) for a, b in zip(plain, saved, strict=True))
 
 
-@pytest.mark.parametrize("gradient", [False, True])
-def test_under_autocast_the_engine_computes_in_the_weights_type(gradient):
-    layer, x = build("LSTM", torch.float32), sequence(torch.float32)
-    expected = layer(x.bfloat16().float())[0]
-    with torch.autocast("cpu", torch.bfloat16), torch.set_grad_enabled(gradient):
-        y, _ = layer(x.bfloat16())
-    assert y.dtype == torch.float32
-    assert torch.equal(y, expected)
-    if gradient:
-        y.sum().backward()
-        assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in layer.parameters())
-
-
 def test_a_copy_of_a_trained_layer_trains_alike():
     layer = build("GRU", num_layers=2)
     twin = copy.deepcopy(layer)

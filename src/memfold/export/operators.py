@@ -45,8 +45,9 @@ def translate_fold(
     zoneout: Sequence[float],
     batch_first: bool,
     keep: bool,
+    bfloat16: bool = False,
 ) -> tuple[Any, Any, Any]:
-    """``memfold::fold``: y ``(T, B, D*H)``, h and c ``(D, B, H)``."""
+    """``memfold::fold``: y ``(T, B, D*H)``, h and c ``(D, B, H)``; in float32 also what was folded in bfloat16."""
     count = len(weights) // directions
     names = ["weight_ih", "weight_hh"] + ["bias_ih", "bias_hh"] * (count > 3) + ["weight_ph"] * (count % 2)
     rows = [dict(zip(names, weights[d * count : (d + 1) * count], strict=True)) for d in range(directions)]
@@ -229,6 +230,7 @@ def step_fold(
     zoneout: Sequence[float],
     batch_first: bool,
     keep: bool,
+    bfloat16: bool = False,
 ) -> tuple[Any, Any, Any]:
     """``memfold::fold`` of one step, as products and gates without a loop: y ``(1, B, H)``, h and c ``(1, B, H)``."""
     if directions != 1 or lengths is not None or resets is not None:

@@ -74,19 +74,35 @@ def _readable(tensors: Sequence[Tensor], compiling: bool) -> bool:
     return True
 
 
-def fold(layer: Stack, x: Tensor, state: State, lengths: Tensor | None, resets: Tensor | None) -> tuple[Tensor, State]:
-    """Fold all layers: x is ``(T, B, I)``, the rest as :meth:`Recurrent.prepared` leaves it."""
+def fold(
+    layer: Stack,
+    x: Tensor,
+    state: State,
+    lengths: Tensor | None,
+    resets: Tensor | None,
+    *,
+    packed: bool = False,
+) -> tuple[Tensor, State]:
+    """Fold all layers: x is ``(T, B, I)``, the rest as :meth:`Recurrent.prepared` leaves it.
+
+    Args:
+        packed: whether x was a PackedSequence, of which torch answers in another type under autocast.
+    """
     way = served_by(layer, x, state, ragged=lengths is not None or resets is not None)
     if way == "torch":
         return torchs_own(layer, x, None, state)
     if way == "composition":
         y, state, _ = composed(layer, x, state, lengths, resets)
         return y, state
+    bfloat16, dtype = _in_bfloat16(layer), _answers_type(layer, state, packed)
     x, state = _in_the_weights_type(layer, x, state)
     if way == "packed":
-        return inference.fold(layer, x, state, lengths, resets)
-    y, state, _ = operated(layer, x, state, lengths, resets)
-    return y, state
+        y, state = inference.fold(layer, x, state, lengths, resets, bfloat16=bfloat16)
+    else:
+        y, state, _ = operated(layer, x, state, lengths, resets)
+    if not bfloat16 or dtype == y.dtype:
+        return y, state
+    return y.to(dtype), tuple(s.to(dtype) for s in state)
 
 
 def traced(layer: Stack, x: Tensor, state: State, lengths: Tensor | None, resets: Tensor | None) -> dict[str, Values]:
@@ -98,11 +114,25 @@ def traced(layer: Stack, x: Tensor, state: State, lengths: Tensor | None, resets
 
 
 def _in_the_weights_type(layer: Stack, x: Tensor, state: State) -> tuple[Tensor, State]:
-    """Under autocast the engine computes in the type of the weights: in bfloat16 it would be slower, not faster."""
+    """Under autocast the engine takes x and the state in the type of the weights, whatever products are made in."""
     if not torch.is_autocast_enabled("cpu"):  # then they are of one type
         return x, state
     dtype = layer.weights(0)["weight_ih"].dtype
     return x.to(dtype), tuple(s.to(dtype) for s in state)
+
+
+def _in_bfloat16(layer: Stack) -> bool:
+    """Whether the engine makes products in bfloat16: torch.autocast asks for it, and the weights are float32."""
+    if not torch.is_autocast_enabled("cpu") or torch.get_autocast_dtype("cpu") != torch.bfloat16:
+        return False
+    return layer.weights(0)["weight_ih"].dtype == torch.float32
+
+
+def _answers_type(layer: Stack, state: State, packed: bool) -> torch.dtype:
+    """The type in which torch.nn answers under autocast in bfloat16. Its LSTM and RNN return bfloat16; its GRU, and its
+    LSTM of a PackedSequence, blend the state into the output and keep its type."""
+    keeps = layer.cell.startswith("gru") or (packed and layer.cell.endswith("lstm"))
+    return state[0].dtype if keeps else torch.bfloat16
 
 
 def torchs_own(layer: Stack, x: Tensor, batch_sizes: Tensor | None, state: State) -> tuple[Tensor, State]:
@@ -140,6 +170,7 @@ def operated(
             directions=layer.num_directions,
             clip=layer.clip,
             zoneout=[0.0 if layer.training else p for p in layer.zoneouts],
+            bfloat16=_in_bfloat16(layer),
         )
         y, final, kept = ops.fold(call, batch_first=layer.batch_first, keep=keep)
         finals.append(final)

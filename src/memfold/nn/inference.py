@@ -19,8 +19,14 @@ from memfold.stream import Layer, Stream
 __all__ = ["fold", "stream"]
 
 
-def fold(layer: Stack, x: Tensor, state: State, lengths: Tensor | None, resets: Tensor | None) -> tuple[Tensor, State]:
-    """Fold all layers: x is ``(T, B, I)``, state, lengths and resets as :meth:`Recurrent.prepared` leaves them."""
+def fold(
+    layer: Stack, x: Tensor, state: State, lengths: Tensor | None, resets: Tensor | None, *, bfloat16: bool
+) -> tuple[Tensor, State]:
+    """Fold all layers: x is ``(T, B, I)``, state, lengths and resets as :meth:`Recurrent.prepared` leaves them.
+
+    Args:
+        bfloat16: whether products are those of bfloat16 numbers.
+    """
     steps, batch, _ = x.shape
     directions = layer.num_directions
     whole = [ops.whole(s) for s in state]  # (L*D, B, H)
@@ -29,7 +35,7 @@ def fold(layer: Stack, x: Tensor, state: State, lengths: Tensor | None, resets: 
     lasts = _by_layer(final, layer.num_layers)
     rows = None if lengths is None else lengths.contiguous()
     engine.borrow_threads()
-    for k, packed in enumerate(_cache.packed(layer)):
+    for k, packed in enumerate(_cache.packed(layer, bfloat16)):
         x = ops.readable_rows(x)
         if layer.batch_first:
             y = x.new_empty(batch, steps, directions * layer.hidden_size).transpose(0, 1)
@@ -97,10 +103,10 @@ class _Cache:
     """
 
     def __init__(self) -> None:
-        self._entries: WeakKeyDictionary[nn.Module, dict[int, _Entry]] = WeakKeyDictionary()
+        self._entries: WeakKeyDictionary[nn.Module, dict[tuple[int, bool], _Entry]] = WeakKeyDictionary()
         self._lock = threading.Lock()
 
-    def packed(self, layer: Stack) -> list[Sequence[_engine.Packed]]:
+    def packed(self, layer: Stack, bfloat16: bool) -> list[Sequence[_engine.Packed]]:
         """Packed weights of each layer, one for each direction."""
         with self._lock:
             entries = self._entries.setdefault(layer, {})
@@ -109,10 +115,10 @@ class _Cache:
             rows = range(k * layer.num_directions, (k + 1) * layer.num_directions)
             weights = [[w.contiguous() for w in layer.checked_weights(row).values()] for row in rows]
             key = _engine.fingerprint([(w.data_ptr(), w.nbytes) for direction in weights for w in direction])
-            entry = entries.get(k)
+            entry = entries.get((k, bfloat16))
             if entry is None or entry.key != key:
-                entry = _Entry(key, [ops.pack(layer.cell, direction) for direction in weights])
-                entries[k] = entry  # another thread may do the same at the same time: both are right
+                entry = _Entry(key, [ops.pack(layer.cell, direction, bfloat16) for direction in weights])
+                entries[k, bfloat16] = entry  # another thread may do the same at the same time: both are right
             result.append(entry.packed)
         return result
 

@@ -63,7 +63,8 @@ class Recurrent(Stack):
 
         Args:
             streams: S, how many independent streams go in step.
-            bfloat16: round the matrices to bfloat16, half the memory to read in every step.
+            bfloat16: products of bfloat16 numbers, with half the memory to read in every step; sums and state stay in
+                float32.
 
         Raises:
             ValueError: a bidirectional layer, or a cell or option that streams do not have.
@@ -136,7 +137,7 @@ class Recurrent(Stack):
             y, state = dispatch.torchs_own(self, data, batch_sizes, state)
         else:
             x, rows = pad_packed_sequence(PackedSequence(data, batch_sizes))
-            y, state = dispatch.fold(self, x, state, rows.to(data.device), cuts)
+            y, state = dispatch.fold(self, x, state, rows.to(data.device), cuts, packed=True)
             y = pack_padded_sequence(y, rows).data
         if unsorted_indices is not None:
             state = tuple(s.index_select(1, unsorted_indices) for s in state)

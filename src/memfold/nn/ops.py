@@ -61,6 +61,7 @@ class Call(NamedTuple):
     directions: int
     clip: float | None
     zoneout: Sequence[float]  # the expectation's probability for each part of the state, where there are no zones
+    bfloat16: bool = False  # products of bfloat16 numbers; sums, gates and state stay in float32
 
     @property
     def hidden(self) -> int:
@@ -92,10 +93,26 @@ _ARGUMENTS = (
 )
 
 _library = torch.library.Library("memfold", "DEF")  # type: ignore[no-untyped-call]
-_library.define(f"fold({_ARGUMENTS}, bool batch_first, bool keep) -> (Tensor y, Tensor[] state, Tensor kept)")  # type: ignore[no-untyped-call]
 _library.define(  # type: ignore[no-untyped-call]
-    f"fold_backward({_ARGUMENTS}, Tensor y, Tensor kept, Tensor? dy, Tensor?[] dstate, bool[] needs) -> Tensor[]"
+    f"fold({_ARGUMENTS}, bool batch_first, bool keep, bool bfloat16=False) -> (Tensor y, Tensor[] state, Tensor kept)"
 )
+_library.define(  # type: ignore[no-untyped-call]
+    f"fold_backward({_ARGUMENTS}, Tensor y, Tensor kept, Tensor? dy, Tensor?[] dstate, bool[] needs, "
+    "bool bfloat16=False) -> Tensor[]"
+)
+
+_FIRST = len(Call.__annotations__) - 1  # bfloat16 is the operators' last argument: older programs leave it out
+
+
+def _split(arguments: Sequence[Any], others: int) -> tuple[Any, ...]:
+    """An operator's arguments: the call, and so many others."""
+    end = _FIRST + others
+    return Call(*arguments[:_FIRST], *arguments[end:]), *arguments[_FIRST:end]
+
+
+def _joined(call: Call, *others: Any) -> tuple[Any, ...]:
+    """The arguments that `_split` takes apart."""
+    return (*call[:_FIRST], *others, call.bfloat16)
 
 
 def fold(call: Call, *, batch_first: bool = False, keep: bool = False) -> tuple[Tensor, tuple[Tensor, ...], Tensor]:
@@ -110,7 +127,7 @@ def fold(call: Call, *, batch_first: bool = False, keep: bool = False) -> tuple[
         of ``KEPT``.
     """
     fold = _fold_autograd if _plain(call.x) else torch.ops.memfold.fold
-    y, state, kept = fold(*call, batch_first, keep)
+    y, state, kept = fold(*_joined(call, batch_first, keep))
     return y, tuple(state), kept
 
 
@@ -135,11 +152,11 @@ def values(call: Call, y: Tensor, kept: Tensor) -> list[Values]:
     return result
 
 
-def pack(cell: str, weights: Sequence[Tensor]) -> _engine.Packed:
+def pack(cell: str, weights: Sequence[Tensor], bfloat16: bool) -> _engine.Packed:
     """One direction's contiguous weights as the engine reads them."""
     weight, hidden = weights[0], weights[1].shape[1]
     is_double = weight.dtype == torch.float64
-    return _engine.pack(cell, is_double, False, (weight.shape[1], hidden), _addresses(weights))
+    return _engine.pack(cell, is_double, bfloat16, (weight.shape[1], hidden), _addresses(weights))
 
 
 def _address(tensor: Tensor | None) -> int:
@@ -231,6 +248,8 @@ def _refuse_malformed(call: Call) -> None:
         raise ValueError(f"{call.directions} directions must have 2 to 5 weights each, got {len(call.weights)}")
     if call.weights[1].dim() != 2:
         raise ValueError(f"weight_hh must have two axes, got shape {tuple(call.weights[1].shape)}")
+    if call.bfloat16 and call.x.dtype != torch.float32:
+        raise ValueError(f"products in bfloat16 take x in float32, got {call.x.dtype}")
     if len(call.state) != len(CELLS[call.cell].state):
         raise ValueError(f"the state must be ({', '.join(CELLS[call.cell].state)}), got {len(call.state)} tensors")
     shapes = CELLS[call.cell].shapes(call.x.shape[2], call.hidden, call.hidden)
@@ -252,20 +271,19 @@ def _refuse_lengths(call: Call) -> None:
 
 @clock.time
 def _fold_cpu(*arguments: Any) -> tuple[Tensor, list[Tensor], Tensor]:
-    *first, batch_first, keep = arguments
-    call = _readable(Call(*first))
+    call, batch_first, keep = _split(arguments, 2)
+    call = _readable(call)
     _refuse_lengths(call)
     y, last, kept = _outputs(call, batch_first, keep)
     engine.borrow_threads()
-    packed = [pack(call.cell, weights) for weights in call.by_direction(call.weights)]
+    packed = [pack(call.cell, weights, call.bfloat16) for weights in call.by_direction(call.weights)]
     described_call = _described(call, y, kept)
     _engine.fold(packed, described_call, [_address(part) for part in last], engine.threads_at_call())
     return y, last, kept
 
 
 def _fold_meta(*arguments: Any) -> tuple[Tensor, list[Tensor], Tensor]:
-    *first, batch_first, keep = arguments
-    return _outputs(Call(*first), batch_first, keep)
+    return _outputs(*_split(arguments, 2))
 
 
 def _gradients(call: Call, needs: Sequence[bool]) -> list[Tensor]:
@@ -296,8 +314,8 @@ def _refuse_malformed_gradients(
 
 @clock.time
 def _fold_backward_cpu(*arguments: Any) -> list[Tensor]:
-    *first, y, kept, dy, dstate, needs = arguments
-    call, y, kept = _readable(Call(*first)), readable_rows(y), whole(kept)
+    call, y, kept, dy, dstate, needs = _split(arguments, 5)
+    call, y, kept = _readable(call), readable_rows(y), whole(kept)
     gradients = _gradients(call, needs)
     dx, *rest = gradients
     d_state, d_weights = rest[: len(call.state)], rest[len(call.state) :]
@@ -309,7 +327,7 @@ def _fold_backward_cpu(*arguments: Any) -> list[Tensor]:
         _described(call, y, kept),
         call.cell,
         call.x.dtype == torch.float64,
-        False,
+        call.bfloat16,
         (call.x.shape[2], call.hidden),
         [_addresses(weights) for weights in call.by_direction(call.weights)],
         [_addresses(weights) for weights in call.by_direction(d_weights)],
@@ -325,8 +343,8 @@ def _fold_backward_cpu(*arguments: Any) -> list[Tensor]:
 
 
 def _fold_backward_meta(*arguments: Any) -> list[Tensor]:
-    *first, _y, _kept, _dy, _dstate, needs = arguments
-    return _gradients(_readable(Call(*first)), needs)
+    call, _y, _kept, _dy, _dstate, needs = _split(arguments, 5)
+    return _gradients(_readable(call), needs)
 
 
 class _Fold(torch.autograd.Function):
@@ -338,7 +356,7 @@ class _Fold(torch.autograd.Function):
         state, weights = tensors[:parts], tensors[parts:]
         fold = _fold_cpu if _plain(x) else torch.ops.memfold.fold
         with torch._C._AutoDispatchBelowAutograd():
-            y, last, kept = fold(x, weights, state, *rest, batch_first, True)
+            y, last, kept = fold(*_joined(Call(x, weights, state, *rest), batch_first, True))
         (*masks, zones), ctx.options, ctx.parts, ctx.zones = rest[:4], rest[4:], parts, len(rest[3])
         ctx.save_for_backward(x, y, kept, *masks, *zones, *tensors)
         return y, kept, *last
@@ -353,7 +371,7 @@ class _Fold(torch.autograd.Function):
             gradients = _composed(call, (dy, dkept, *dstate), needs)
         else:
             backward = _fold_backward_cpu if _plain(x) else torch.ops.memfold.fold_backward
-            needed = backward(*call, y, kept, dy, dstate, needs)
+            needed = backward(*_joined(call, y, kept, dy, dstate, needs))
             gradients = [g if need else None for g, need in zip(needed, needs, strict=True)]
         return (None, None, None, *gradients)
 
@@ -407,8 +425,7 @@ def _composition(call: Call) -> tuple[Tensor, ...]:
 
 
 def _fold_autograd(*arguments: Any) -> tuple[Tensor, list[Tensor], Tensor]:
-    *first, batch_first, keep = arguments
-    call = Call(*first)
+    call, batch_first, keep = _split(arguments, 2)
     inputs = (call.x, *call.state, *call.weights)
     if torch.is_grad_enabled() and any(t.requires_grad for t in inputs):
         y, kept, *last = _Fold.apply(  # type: ignore[no-untyped-call]
@@ -416,23 +433,22 @@ def _fold_autograd(*arguments: Any) -> tuple[Tensor, list[Tensor], Tensor]:
         )
         return y, last, kept
     with torch._C._AutoDispatchBelowAutograd():
-        return torch.ops.memfold.fold(*call, batch_first, keep)  # type: ignore[no-any-return]
+        return torch.ops.memfold.fold(*_joined(call, batch_first, keep))  # type: ignore[no-any-return]
 
 
 def _checked_fold(implementation: Callable[..., Result]) -> Callable[..., Result]:
     """For calls that come by torch's dispatcher, from anywhere: the layers have looked at their weights themselves."""
 
     def checked(*arguments: Any) -> Result:
-        *first, _batch_first, _keep = arguments
-        _refuse_malformed(Call(*first))
+        call, *_ = _split(arguments, 2)
+        _refuse_malformed(call)
         return implementation(*arguments)
 
     return checked
 
 
 def _checked_fold_backward(*arguments: Any) -> list[Tensor]:
-    *first, _y, kept, dy, dstate, needs = arguments
-    call = Call(*first)
+    call, _y, kept, dy, dstate, needs = _split(arguments, 5)
     _refuse_malformed(call)
     _refuse_lengths(call)
     _refuse_malformed_gradients(call, kept, dy, dstate, needs)
