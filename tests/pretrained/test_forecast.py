@@ -7,6 +7,7 @@ import sys
 from datetime import date
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -100,8 +101,8 @@ def test_another_unit_gives_the_same_forecast(factor: float) -> None:
 @pytest.mark.parametrize("shift", [-1e3, -2.0, 3.0])
 def test_where_0_lies_matters_only_to_a_series_above_it(shift: float) -> None:
     y = np.random.default_rng(0).normal(size=200).cumsum()
-    y -= y.mean()
-    assert y.min() + shift < 0
+    y -= y[-100:].mean()
+    assert y[-100:].min() + shift < 0  # of the later half too, which is read once more
     model = InstantForecaster.bundled()
     one = model.quantiles([y], 20, [(7, 1)])
     other = model.quantiles([y + shift], 20, [(7, 1)])
@@ -300,3 +301,25 @@ def test_neither_torch_nor_a_model_folder_is_needed(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout.split() == ["2"], done.stderr
+
+
+def test_few_values_are_read_twice_and_many_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[list[int]] = []
+    once = InstantForecaster._read
+
+    def watched(self: InstantForecaster, series: Any, *arguments: Any) -> Any:
+        read.append([len(y) for y in series])
+        return once(self, series, *arguments)
+
+    monkeypatch.setattr(InstantForecaster, "_read", watched)
+    rng = np.random.default_rng(0)
+    gap = np.r_[rng.normal(size=100), np.full(100, np.nan)]
+    lengths = {300: (12, 1), 256: (12, 1), 100: (12, 1), 90: (24, 168), 20: (1, 1), 16: (1, 1), 3: (1, 1)}
+    series = [*(rng.normal(size=length) for length in lengths), gap]
+    both = InstantForecaster.bundled().quantiles(series, 4, [*lengths.values(), (12, 1)])
+    # Not less than four seasons and 16 values; nothing is to be learnt of a half in which nothing is seen.
+    assert read == [[*lengths, 200], [128, 50, 16]]
+    monkeypatch.setattr(InstantForecaster, "_read", once)
+    model = InstantForecaster.bundled()
+    whole, half = (model._read([y], 4, [(12, 1)])[0] for y in (series[2], series[2][-50:]))
+    assert np.allclose(both[2], (whole + half) / 2, rtol=1e-5, atol=1e-5)

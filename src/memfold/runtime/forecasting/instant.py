@@ -38,6 +38,9 @@ MIDDLE = len(LEVELS) // 2
 # Few values without a season say little: the forecast goes so far towards that by a damped trend, which is hard to beat
 # there (Makridakis & Hibon 2000). Chosen on the development part.
 FEW, STEADIED = 256, 0.4
+# A series of so few values is read twice, all of it and its later half, and the answers' mean is given: over many years
+# a trend dwarfs what the last ones do. A half is not less than so many seasons and values. Chosen there too.
+LEAST_CYCLES, LEAST_HALF = 4, 16
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,16 @@ class InstantForecaster:
             horizon: K.
             seasons: of each series a short and a long one in steps, 1 where there is none.
         """
+        result = self._read(series, horizon, seasons)
+        halves = {k: _later_half(y, seasons[k][0]) for k, y in enumerate(series)}
+        halved = [k for k, half in halves.items() if len(half) < len(series[k])]
+        if halved:
+            again = self._read([halves[k] for k in halved], horizon, [seasons[k] for k in halved])
+            result[halved] = (result[halved] + again) / 2
+        return result
+
+    def _read(self, series: Sequence[Array], horizon: int, seasons: Sequence[tuple[int, int]]) -> Array:
+        """What follows each series after one reading, (N, K, Q)."""
         result = np.empty((len(series), horizon, len(LEVELS)))
         ahead = -(-horizon // PATCH) * PATCH
         contexts = [next((context for context in CONTEXTS if len(y) <= context), CONTEXTS[-1]) for y in series]
@@ -160,6 +173,12 @@ class InstantForecaster:
         quantiles = quantiles + (share * each).sum(-1, keepdims=True)
         result: Array = quantiles.transpose(1, 0, 2, 3).reshape(count, -1, len(LEVELS)).astype(np.float64)
         return result
+
+
+def _later_half(y: Array, season: int) -> Array:
+    """The part of a series of few values that is read once more; all of it where that is too little."""
+    steps = max(len(y) // 2, LEAST_CYCLES * season, LEAST_HALF)
+    return y[-steps:] if len(y) <= FEW and np.isfinite(y[-steps:]).any() else y
 
 
 def _norm(weights: Weights, prefix: str, size: int) -> dict[str, Floats]:
