@@ -102,16 +102,35 @@ MEMFOLD_INLINE Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) { return
 MEMFOLD_INLINE Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) { return a * b + c; }
 #endif
 
-// Comparisons with NaN are false, so NaN passes through each of the two.
+// NaN passes through each of the two: the processors' minimum and maximum give the second of an unordered pair.
+#if defined(__AVX512F__)  // with masks of ones: of the forms without, GCC 12 warns that they are not initialised
+MEMFOLD_INLINE Vec<float> at_most(Vec<float> v, Vec<float> bound) {
+    return _mm512_maskz_min_ps(__mmask16(-1), bound, v);
+}
+MEMFOLD_INLINE Vec<float> at_least(Vec<float> v, Vec<float> bound) {
+    return _mm512_maskz_max_ps(__mmask16(-1), bound, v);
+}
+MEMFOLD_INLINE Vec<double> at_most(Vec<double> v, Vec<double> bound) {
+    return _mm512_maskz_min_pd(__mmask8(-1), bound, v);
+}
+MEMFOLD_INLINE Vec<double> at_least(Vec<double> v, Vec<double> bound) {
+    return _mm512_maskz_max_pd(__mmask8(-1), bound, v);
+}
+#elif defined(__FMA__)
+MEMFOLD_INLINE Vec<float> at_most(Vec<float> v, Vec<float> bound) { return _mm256_min_ps(bound, v); }
+MEMFOLD_INLINE Vec<float> at_least(Vec<float> v, Vec<float> bound) { return _mm256_max_ps(bound, v); }
+MEMFOLD_INLINE Vec<double> at_most(Vec<double> v, Vec<double> bound) { return _mm256_min_pd(bound, v); }
+MEMFOLD_INLINE Vec<double> at_least(Vec<double> v, Vec<double> bound) { return _mm256_max_pd(bound, v); }
+#else
 template <typename V>
 MEMFOLD_INLINE V at_most(V v, V bound) {
     return v > bound ? bound : v;
 }
-
 template <typename V>
 MEMFOLD_INLINE V at_least(V v, V bound) {
     return v < bound ? bound : v;
 }
+#endif
 
 // What the exponential of each precision needs: ln 2 in two parts, of which the first has trailing zeros so that its
 // multiples are exact also without a fused multiply-add; the polynomial q of e^r = 1 + r + r^2 q(r), minimax for
@@ -163,20 +182,19 @@ MEMFOLD_INLINE Reduced<Real> reduce(Vec<Real> x) {
     return {fma(r * r, q, r), Bits(shifted) << E::mantissa};
 }
 
-// 0 where the result would be below the smallest normal number, infinity above the largest.
+// e^x; infinity above the largest number, and the smallest normal one where the result would be below it.
 template <typename Real>
-MEMFOLD_INLINE Vec<Real> exp(Vec<Real> x) {
+MEMFOLD_INLINE Vec<Real> exp_at_least_normal(Vec<Real> x) {
     using E = Exponential<Real>;
     using Bits = typename Vectors<Real>::Bits;
     const auto [minus_one, exponent] = reduce<Real>(at_least(at_most(x, all(E::highest)), all(E::lowest)));
     const Vec<Real> result = Vec<Real>(Bits(minus_one + Real(1)) + exponent);
-    const Vec<Real> above = x > all(E::highest) ? all(Real(__builtin_inf())) : result;
-    return x < all(E::lowest) ? Vec<Real>{} : above;
+    return x > all(E::highest) ? all(Real(__builtin_inf())) : result;
 }
 
 template <typename Real>
 MEMFOLD_INLINE Vec<Real> sigmoid(Vec<Real> x) {
-    return Real(1) / (Real(1) + exp<Real>(-x));
+    return Real(1) / (Real(1) + exp_at_least_normal<Real>(-x));
 }
 
 // (e^2x - 1) / (e^2x + 1), from e^2x - 1 so that small results keep their digits.
