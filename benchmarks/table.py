@@ -15,6 +15,7 @@ FOLDER = Path(__file__).parent
 NAMES = {"lstm": "LSTM", "gru": "GRU", "rnn": "RNN (tanh)", "peephole": "Peephole LSTM"}
 PEERS = {
     "torch": "torch.nn",
+    "torch_bfloat16": "torch.nn, bfloat16",
     "onnxruntime": "ONNX Runtime",
     "eager": "eager loop",
     "compiled": "compiled loop",
@@ -58,6 +59,18 @@ over 336 hours: these are no ratios of engines.
 {processor}, {threads} threads, x86-64-{isa}; neuralforecast {version}.
 
 """
+HALF_HEAD = """
+## bfloat16
+
+Under `torch.autocast("cpu", dtype=torch.bfloat16)`: products in bfloat16; sums, gates and state in float32. *float32*
+is memfold without autocast. *ratio* is the time of the fastest other peer over memfold's; the peephole LSTM, which
+torch.nn has not, is beside ONNX Runtime in inference and beside the eager loop in training, both in float32. *peak* is
+the share of the multiply-adds in bfloat16 that this machine reaches on registers alone, a backward pass counted as two
+forward ones. Every peer's output is compared with memfold's in float32 before it is timed.
+
+{processor}, {threads} threads, x86-64-{isa}, {peak_bfloat16_gflops:.0f} GFLOP/s in bfloat16, {peak_gflops:.0f} in
+float32; torch {version}.
+"""
 BUSY_HEAD = """
 ## On a busy machine
 
@@ -98,6 +111,7 @@ def report(
     train: dict[str, Any] | None = None,
     series: dict[str, Any] | None = None,
     busy: dict[str, Any] | None = None,
+    bfloat16: dict[str, Any] | None = None,
 ) -> str:
     machine = layers["machine"]
     extras = [peer for peer in EXTRAS if f"ratio_{peer}" in layers]
@@ -125,7 +139,7 @@ def report(
             f"{turns['product_alone_us']:.0f} and {turns['memfold_alone_us']:.0f} µs.\n"
         )
     parts.append(
-        "\n## bfloat16 weights\n\n"
+        "\n## One row in bfloat16\n\n"
         f"LSTM, B1 T100 H512: {half['bfloat16_ms']:.2f} ms, {half['ratio']:.2f} times faster than float32; "
         f"the largest difference of an output is {half['largest_difference']:.1e}.\n"
         "\n## One step of one stream, called from Python\n\n"
@@ -137,7 +151,7 @@ def report(
         names = ("memfold_us", "memfold_bfloat16_us", "torch_us", "onnxruntime_us")
         times = " | ".join(f"{p[name]:.1f}" for name in names)
         parts.append(f"| {p['hidden']} | {times} | {p['ratio_torch']:.1f} | {p['ratio_onnxruntime']:.1f} |\n")
-    others = ((training, train), (forecasting, series), (loaded, busy))
+    others = ((training, train), (in_half, bfloat16), (forecasting, series), (loaded, busy))
     return "".join(parts) + "".join(section(results) for section, results in others if results)
 
 
@@ -168,6 +182,22 @@ def training(train: dict[str, Any]) -> str:
     for cell, kept in train["memory"].items():
         sizes = " | ".join(f"{kept[f'{who}_bytes'] / 1e6:.2f}" for who in ("memfold", "torch"))
         parts.append(f"| {NAMES[cell]} | {sizes} | {kept['ratio']:.2f} |\n")
+    return "".join(parts)
+
+
+def in_half(bfloat16: dict[str, Any]) -> str:
+    """The section of bfloat16."""
+    machine = bfloat16["machine"]
+    parts = [HALF_HEAD.format(**machine, version=machine["versions"]["torch"])]
+    modes = {"infer": "inference", "train": "training"}
+    for name, ratio in bfloat16["ratio"].items():
+        cell, mode = name.split(", ")
+        least = bfloat16["least"][name]
+        parts.append(
+            f"\n### {NAMES[cell]}, {modes[mode]}: {ratio:.2f} times (geometric mean), {least:.2f} at least\n\n"
+        )
+        points = [p for p in bfloat16["points"] if (p["cell"], p["mode"]) == (cell, mode)]
+        parts.append(table(points, ["memfold_float32", *(p for p in PEERS if f"{p}_ms" in points[0])]))
     return "".join(parts)
 
 
@@ -205,7 +235,8 @@ def loaded(busy: dict[str, Any]) -> str:
 
 
 def table(points: list[dict[str, Any]], peers: list[str]) -> str:
-    columns = ["B", "T", "H", "memfold ms", *[f"{PEERS[peer]} ms" for peer in peers], "ratio", "peak"]
+    names = PEERS | {"memfold_float32": "float32"}
+    columns = ["B", "T", "H", "memfold ms", *[f"{names[peer]} ms" for peer in peers], "ratio", "peak"]
     lines = [f"| {' | '.join(columns)} |\n" + "|--:" * len(columns) + "|\n"]
     for p in points:
         times = " | ".join(milliseconds(p.get(f"{who}_ms")) for who in ("memfold", *peers))

@@ -105,6 +105,40 @@ def test_the_table_tells_of_turns(results: dict[str, Any]) -> None:
 
 
 @pytest.fixture(scope="module")
+def halved() -> dict[str, Any]:
+    """Of `bfloat16` on one tiny point."""
+    module = importlib.import_module("memfold.bench.bfloat16")  # memfold.bench.bfloat16 is the function
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "GRID", [(2, 4, 8)])
+        for place in (module, timing):
+            patch.setattr(place, "fma_peak", lambda threads, bfloat16=False: 2e9 if bfloat16 else 1e9)
+        patch.setattr(time, "sleep", lambda seconds: None)
+        return bench.bfloat16(["gru", "peephole"], rounds=1)
+
+
+def test_bfloat16_is_beside_torch_in_both_types(halved: dict[str, Any]) -> None:
+    names = [(point["cell"], point["mode"]) for point in halved["points"]]
+    assert names == [("gru", "infer"), ("gru", "train"), ("peephole", "infer"), ("peephole", "train")]
+    peers = [("torch", "torch_bfloat16")] * 2 + [("onnxruntime",) if version_of("onnxruntime") else (), ("eager",)]
+    for point, own in zip(halved["points"], peers, strict=True):
+        if own:
+            assert point["ratio"] == pytest.approx(min(point[f"{peer}_ms"] for peer in own) / point["memfold_ms"])
+        assert point["ratio_float32"] == pytest.approx(point["memfold_float32_ms"] / point["memfold_ms"])
+        operations = (2 if point["mode"] == "infer" else 6) * timing.GATES[point["cell"]] * 8 * 16 * 2 * 4
+        assert point["peak_percent"] == pytest.approx(100 * operations / (point["memfold_ms"] * 1e-3) / 2e9)
+    assert halved["ratio"]["gru, train"] == halved["least"]["gru, train"] == pytest.approx(halved["points"][1]["ratio"])
+
+
+def test_the_table_has_a_section_for_bfloat16(halved: dict[str, Any]) -> None:
+    report = runpy.run_path(str(BENCHMARKS / "table.py"))["report"]
+    layers, stream = written()
+    text = report(layers, stream, bfloat16=halved)
+    assert "### GRU, inference:" in text
+    assert "| B | T | H | memfold ms | float32 ms | torch.nn ms | torch.nn, bfloat16 ms | ratio | peak |" in text
+    assert "| B | T | H | memfold ms | float32 ms | eager loop ms | ratio | peak |" in text
+
+
+@pytest.fixture(scope="module")
 def trained() -> dict[str, Any]:
     """Of `train` on one tiny point, with everything else tiny too and nothing compiled."""
     module = importlib.import_module("memfold.bench.train")  # memfold.bench.train is the function

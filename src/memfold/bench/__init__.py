@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from memfold import engine
+from memfold.bench.bfloat16 import bfloat16
 from memfold.bench.busy import busy
 from memfold.bench.peers import TimedCall, check_equal_work, peer_calls, version_of, without_gradient
 from memfold.bench.tasks import tasks
@@ -34,7 +35,7 @@ from memfold.bench.train import train
 from memfold.errors import InputError
 from memfold.nn import LSTM
 
-__all__ = ["BENCHMARKS", "busy", "layers", "stream", "tasks", "train"]
+__all__ = ["BENCHMARKS", "bfloat16", "busy", "layers", "stream", "tasks", "train"]
 
 YARDSTICKS = ("torch", "onnxruntime")  # the ratio of a point is to the faster of these
 
@@ -112,6 +113,7 @@ BENCHMARKS: dict[str, Callable[..., dict[str, Any]]] = {
     "stream": stream,
     "train": train,
     "series": _series,
+    "bfloat16": bfloat16,
     "busy": busy,
     "tasks": tasks,
 }
@@ -178,7 +180,7 @@ def _turns(rounds: int) -> dict[str, float]:
 
 
 def _bfloat16(rounds: int) -> dict[str, float]:
-    """An LSTM, B1 T100 H512, with weights in float32 and in bfloat16; the largest difference of their outputs."""
+    """An LSTM, B1 T100 H512, with products in float32 and in bfloat16; the largest difference of their outputs."""
     layer = LSTM(512, 512).eval()
     weights = {name: w.detach().numpy() for name, w in layer.weights(0).items()}
     x = np.random.default_rng(0).standard_normal((100, 1, 512)).astype(np.float32)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from memfold import _engine, engine
 from memfold.bench.peers import TimedCall, without_gradient
@@ -35,6 +36,7 @@ def busy(
     sizes: Sequence[tuple[int, int, int]] = tuple(SIZES),
     loads: Sequence[str] = LOADS,
     modes: Sequence[str] = ("infer", "train"),
+    bfloat16: bool = False,
 ) -> dict[str, Any]:
     """Time one layer while other programs take cores: the peers have turns under the same load.
 
@@ -46,6 +48,7 @@ def busy(
             neighbour is a thread of this process that spins. Four threads call at once, each a layer of its own. Two
             processes make the same calls side by side, each on as many threads as alone.
         modes: ``infer``, a call without a gradient, and ``train``, forward and backward.
+        bfloat16: every peer's calls are under autocast in bfloat16.
 
     Returns:
         ``machine``; ``points``, each with its load, mode, cell and size, and for memfold, memfold on one thread and
@@ -60,10 +63,11 @@ def busy(
         batch, steps, hidden = size
         point = {"load": load, "mode": mode, "cell": cell, "batch": batch, "steps": steps, "hidden": hidden}
         if load == "two processes":
-            points.append(point | _side_by_side(cell, size, mode, rounds))
+            points.append(point | _side_by_side(cell, size, mode, rounds, bfloat16))
             continue
+        callers = CALLERS if load == "four threads" else 1
         with _under(load):
-            points.append(point | _compared(_taken(cell, size, mode, rounds, CALLERS if load == "four threads" else 1)))
+            points.append(point | _compared(_taken(cell, size, mode, rounds, callers, bfloat16)))
     ratios = {
         f"{load}, {mode}": geometric_mean([p["ratio_torch"] for p in points if (p["load"], p["mode"]) == (load, mode)])
         for load, mode in product(loads, modes)
@@ -76,13 +80,17 @@ class _Peers:
 
     names = ("memfold", "memfold_one_thread", "torch")
 
-    def __init__(self, cell: str, size: tuple[int, int, int], mode: str) -> None:
+    def __init__(self, cell: str, size: tuple[int, int, int], mode: str, bfloat16: bool) -> None:
         batch, steps, hidden = size
         compiled = layer_of(cell, hidden)
         x, cotangent = torch.randn(2, steps, batch, hidden)
         calls: list[TimedCall] = []
         for layer in (compiled, compiled.to_torch()):
-            calls.append(derived(layer, x, cotangent) if mode == "train" else without_gradient(partial(layer, x)))
+            forward = partial(_in_bfloat16, layer) if bfloat16 else layer
+            if mode == "train":
+                calls.append(derived(layer, x, cotangent, forward))
+            else:
+                calls.append(without_gradient(partial(forward, x)))
         self.calls: dict[str, TimedCall] = dict(zip(self.names, (calls[0], *calls), strict=True))
 
     @staticmethod
@@ -96,9 +104,18 @@ class _Peers:
             engine.set_num_threads(before)
 
 
-def _taken(cell: str, size: tuple[int, int, int], mode: str, rounds: int, callers: int) -> dict[str, list[float]]:
+def _in_bfloat16(module: nn.Module, x: torch.Tensor) -> tuple[torch.Tensor, Any]:
+    """The module's output, in float32 as a loss takes it, and its state."""
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        y, state = module(x)
+    return y.float(), state
+
+
+def _taken(
+    cell: str, size: tuple[int, int, int], mode: str, rounds: int, callers: int, bfloat16: bool
+) -> dict[str, list[float]]:
     """Seconds of every call of each peer."""
-    peers = [_Peers(cell, size, mode) for _ in range(callers)]
+    peers = [_Peers(cell, size, mode, bfloat16) for _ in range(callers)]
     taken: dict[str, list[float]] = {name: [] for name in _Peers.names}
     for _, name in product(range(rounds), _Peers.names):
         with _Peers.threads(name):
@@ -163,14 +180,14 @@ def _under(load: str) -> Iterator[None]:
             neighbour.join()
 
 
-def _side_by_side(cell: str, size: tuple[int, int, int], mode: str, rounds: int) -> dict[str, float]:
+def _side_by_side(cell: str, size: tuple[int, int, int], mode: str, rounds: int, bfloat16: bool) -> dict[str, float]:
     """Calls a second of each of two processes over those of one alone."""
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    other = context.Process(target=_serve, args=(there, cell, size, mode), daemon=True)
+    other = context.Process(target=_serve, args=(there, cell, size, mode, bfloat16), daemon=True)
     other.start()
     here.recv()
-    peers = _Peers(cell, size, mode)
+    peers = _Peers(cell, size, mode, bfloat16)
     taken: dict[str, list[float]] = {}
     shares: dict[str, list[float]] = {name: [] for name in _Peers.names}
     for _, name in product(range(rounds), _Peers.names):
@@ -187,9 +204,9 @@ def _side_by_side(cell: str, size: tuple[int, int, int], mode: str, rounds: int)
     return _compared(taken) | {f"{name}_share": statistics.median(share) for name, share in shares.items()}
 
 
-def _serve(pipe: Any, cell: str, size: tuple[int, int, int], mode: str) -> None:
+def _serve(pipe: Any, cell: str, size: tuple[int, int, int], mode: str, bfloat16: bool) -> None:
     """The second process: a turn of the named peer, and the mean seconds of its calls back."""
-    peers = _Peers(cell, size, mode)
+    peers = _Peers(cell, size, mode, bfloat16)
     pipe.send(None)
     while (name := pipe.recv()) is not None:
         with _Peers.threads(name):

@@ -43,7 +43,9 @@ def peer_calls(cell: str, layer: Recurrent, x: torch.Tensor, *, carry: bool = Fa
     return calls
 
 
-def check_equal_work(calls: Mapping[str, TimedCall], expected: Array, what: str = "outputs") -> None:
+def check_equal_work(
+    calls: Mapping[str, TimedCall], expected: Array, what: str = "outputs", tolerance: float = TOLERANCE
+) -> None:
     """Call every peer once and compare what it returns with memfold's.
 
     Raises:
@@ -53,7 +55,7 @@ def check_equal_work(calls: Mapping[str, TimedCall], expected: Array, what: str 
         result = np.asarray(call())
         if result.shape != expected.shape:
             raise RuntimeError(f"{name} returns {result.shape} where memfold returns {expected.shape}")
-        if not (difference := float(np.abs(result - expected).max())) <= TOLERANCE:
+        if not (difference := float(np.abs(result - expected).max())) <= tolerance:
             raise RuntimeError(f"{name} computes something else than memfold: {what} differ by {difference:.1e}")
 
 

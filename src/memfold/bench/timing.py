@@ -20,6 +20,7 @@ __all__ = [
     "GATES",
     "GRID",
     "describe_machine",
+    "fma_peak",
     "geometric_mean",
     "layer_of",
     "medians",
@@ -61,15 +62,19 @@ def describe_machine() -> dict[str, Any]:
     }
 
 
-def fma_peak(threads: int) -> float:
+def fma_peak(threads: int, *, bfloat16: bool = False) -> float:
     """Operations a second that this many threads reach on multiply-adds in registers alone; the best of nine trials,
-    each after a pause in which the threads of whatever ran before stop spinning."""
+    each after a pause in which the threads of whatever ran before stop spinning.
+
+    Args:
+        bfloat16: of products of bfloat16 numbers, not of float32.
+    """
     rounds, best = 2_000_000, 0.0
     for _ in range(9):
         time.sleep(0.25)
         start = time.perf_counter()
         with ThreadPoolExecutor(threads) as team:
-            operations = sum(team.map(_engine.spend_operations, [rounds] * threads))
+            operations = sum(team.map(_engine.spend_operations, [rounds] * threads, [bfloat16] * threads))
         best = max(best, operations / (time.perf_counter() - start))
     return best
 

@@ -18,7 +18,7 @@ from memfold.bench.timing import GATES, GRID, describe_machine, geometric_mean, 
 from memfold.nn import LSTM, dispatch
 from memfold.nn.layer import Recurrent
 
-__all__ = ["derived", "train"]
+__all__ = ["composed", "derived", "train"]
 
 COMPILED = [(8, 100, 128), (32, 100, 128)]  # where the unrolled loop is compiled too, about two minutes each
 RAGGED = (32, 100, 128)
@@ -89,11 +89,11 @@ def _peers(cell: str, layer: Recurrent, x: Tensor, cotangent: Tensor) -> dict[st
     """A call of each peer that has this cell, which returns the output and the gradient of x, ``(T, B, ·)`` each."""
     calls: dict[str, TimedCall] = {}
     if cell == "peephole":
-        calls["eager"] = derived(layer, x, cotangent, partial(_composed, layer))
+        calls["eager"] = derived(layer, x, cotangent, partial(composed, layer))
         steps, batch, hidden = x.shape
         if (batch, steps, hidden) in COMPILED and shutil.which(os.environ.get("CXX", "g++")):
             torch.compiler.reset()  # what was compiled for other sizes
-            compiled = torch.compile(partial(_composed, layer), dynamic=False)
+            compiled = torch.compile(partial(composed, layer), dynamic=False)
             calls["compiled"] = derived(layer, x, cotangent, compiled)
     else:
         calls["torch"] = derived(layer.to_torch(), x, cotangent)
@@ -102,7 +102,8 @@ def _peers(cell: str, layer: Recurrent, x: Tensor, cotangent: Tensor) -> dict[st
     return calls
 
 
-def _composed(layer: Recurrent, x: Tensor) -> tuple[Tensor, Any]:
+def composed(layer: Recurrent, x: Tensor) -> tuple[Tensor, Any]:
+    """The layer's output and state by its composition, step by step in torch's operators."""
     zeros = x.new_zeros(1, x.shape[1], layer.hidden_size)
     y, state, _ = dispatch.composed(layer, x, (zeros, zeros), None, None)
     return y, state

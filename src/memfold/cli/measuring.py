@@ -13,7 +13,7 @@ from memfold.errors import InputError
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="layers, stream, train, series, busy or tasks")],
+    name: Annotated[str, typer.Argument(help="layers, stream, train, bfloat16, series, busy or tasks")],
     budget: Annotated[
         str | None, typer.Option(help="series only: time to train for each model; 60s when not given.")
     ] = None,
@@ -25,10 +25,11 @@ def bench(
     """Time memfold beside the peers that are installed, in one run of some minutes; above a ratio of 1 it is faster.
 
     layers and stream are inference, train is forward and backward and a whole training step. The peers are torch.nn and
-    JAX, for inference also ONNX Runtime and Keras, for training loops in torch's operators, eager and compiled. series
-    fits the forecaster and neuralforecast's LSTM to @m4-hourly in the same time, and scores both. busy times a layer
-    while other programs take the cores, beside the same on one thread and torch.nn. tasks times a training step of
-    every task beside the same network on torch.nn, in float32 and in bfloat16.
+    JAX, for inference also ONNX Runtime and Keras, for training loops in torch's operators, eager and compiled.
+    bfloat16 is both under torch.autocast, beside torch.nn under it and in float32. series fits the forecaster and
+    neuralforecast's LSTM to @m4-hourly in the same time, and scores both. busy times a layer while other programs take
+    the cores, beside the same on one thread and torch.nn. tasks times a training step of every task beside the same
+    network on torch.nn, in float32 and in bfloat16.
 
     Example: memfold bench stream
     """
