@@ -134,6 +134,7 @@ MEMFOLD_INLINE void store_gradient(typename Format::Input* d, int64_t unit, int6
 template <typename Cell, typename Real, typename Format>
 struct BackwardFrame : Frame<Linear, Real, Format> {
     using Base = Frame<Linear, Real, Format>;
+    using Formula = Cell;
     using V = Vec<Real>;
     static constexpr int states = states_of<Cell>, own_kept = kept_by<Cell> - (states - 1);
 
@@ -191,6 +192,7 @@ struct BackwardFrame : Frame<Linear, Real, Format> {
 template <typename Cell, typename Real, typename Format>
 struct SecondBackwardFrame : Frame<Linear, Real, Format> {
     using Base = Frame<Linear, Real, Format>;
+    using Formula = Cell;
     using V = Vec<Real>;
 
     Real* carry = nullptr;

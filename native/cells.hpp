@@ -7,6 +7,8 @@
 // gate that is wholly open then keeps its value to the last bit, over any number of steps.
 #pragma once
 
+#include <type_traits>
+
 #include "engine.hpp"
 #include "simd.hpp"
 
@@ -311,6 +313,10 @@ template <typename Cell>
 inline constexpr int states_of = count_of(Cell::state_names);
 template <typename Cell>
 inline constexpr int kept_by = count_of(Cell::kept_names);
+
+// What fewer people use: not worth most of the library's size.
+template <typename Cell>
+inline constexpr bool is_rare = std::is_same_v<Cell, CoupledLstm> || std::is_same_v<Cell, GruResetBefore>;
 
 template <typename Cell>
 inline constexpr bool has_second_pass = requires { Cell::second_gates; };

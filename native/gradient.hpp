@@ -150,11 +150,12 @@ class OuterRows<float, Half> {
 
   private:
     using V = Vec<float>;
-    static constexpr int64_t most_columns = gradient_columns;
+    // So that rows do not all fall into the same cache sets, which the pairs of d take besides.
+    static constexpr int64_t most_columns = gradient_columns + 8;
 
     const Rounded* d_;
     int64_t d_row_, count_;
-    alignas(vector_bytes) Rounded x_[gradient_rows * gradient_columns];  // (pair of rows, column, 2)
+    alignas(vector_bytes) Rounded x_[gradient_rows * most_columns];  // (pair of rows, column, 2)
     Pairs group_[gradient_rows / 2][gradient_vectors];
 
     int64_t pairs() const { return (count_ + 1) / 2; }

@@ -124,6 +124,7 @@ template <typename CellOf, typename RealOf, typename FormatOf>
 struct Frame : Products<SumsOf<CellOf>, RealOf, FormatOf> {
     using Base = Products<SumsOf<CellOf>, RealOf, FormatOf>;
     using Cell = CellOf;
+    using Formula = CellOf;
     using Real = RealOf;
     using Format = FormatOf;
     using V = Vec<Real>;
@@ -222,6 +223,7 @@ struct SecondFrame : Products<SumsOf<SecondPass<CellOf>>, RealOf, FormatOf> {
     using Format = FormatOf;
     using V = Vec<Real>;
     using First = Frame<CellOf, Real, Format>;
+    using Formula = CellOf;
 
     const First& first;
 
@@ -246,11 +248,18 @@ struct SecondFrame : Products<SumsOf<SecondPass<CellOf>>, RealOf, FormatOf> {
 
 // Whether a cell's formula stands in each of its tiles, two rows at a time, and not once for all of them. It gains up
 // to a tenth where a step is a few nanoseconds, and is most of a tile's code: so not for x86-64-v2, processors of
-// before 2013, nor for the formats that are rarer. Where it does not, cells of the same sums share their tiles.
+// before 2013, nor for the formats and cells that are rarer. Where it does not, cells of the same sums share their
+// tiles.
 template <typename F>
-constexpr bool formula_in_tiles =
-    !std::is_same_v<F, typename F::Multiplied> && std::is_same_v<typename F::Format, Full<float>> &&
-    (vector_bytes > 16 || registers > 16);
+constexpr bool has_formula_in_tiles() {
+    if constexpr (std::is_same_v<F, typename F::Multiplied> || !std::is_same_v<typename F::Format, Full<float>>) {
+        return false;
+    } else {
+        return !is_rare<typename F::Formula> && (vector_bytes > 16 || registers > 16);
+    }
+}
+template <typename F>
+inline constexpr bool formula_in_tiles = has_formula_in_tiles<F>();
 
 // F is the frame that the tile works in: Products, or, where the formula stands in the tile, one that has it.
 template <typename F, int Rows, int Panels>
