@@ -22,6 +22,7 @@ PEERS = {
     "jax": "JAX",
     "keras": "Keras",
 }
+STEPPING = ("memfold", "memfold_bfloat16", "torch", "torch_bfloat16")
 YARDSTICKS = ("torch", "onnxruntime")
 EXTRAS = ("jax", "keras")  # columns of their own; the ratio is to the faster of the other two
 HEAD = """# Measured side by side
@@ -71,6 +72,18 @@ forward ones. Every peer's output is compared with memfold's in float32 before i
 {processor}, {threads} threads, x86-64-{isa}, {peak_bfloat16_gflops:.0f} GFLOP/s in bfloat16, {peak_gflops:.0f} in
 float32; torch {version}.
 """
+STEP_HEAD = """
+## A training step of each task: {ratio:.2f} times (geometric mean), {least:.2f} at least
+
+The network that the task's plan makes for examples of the size that people have, beside the same network with the
+layers of torch.nn, ragged batches packed by `pack_padded_sequence`; the same batches, lying ready, the same AdamW,
+bound of the gradient and running average. *bfloat16* is under `torch.autocast`. *ratio* is the faster of the two over
+memfold's in the precision that a fit takes by itself here, which is in bold. *layers* is the share of memfold's float32
+step that is spent in recurrent layers; *preparation*, of a batch, is in no other column.
+
+{processor}, {threads} threads, x86-64-{isa}; torch {version}.
+
+"""
 BUSY_HEAD = """
 ## On a busy machine
 
@@ -112,6 +125,7 @@ def report(
     series: dict[str, Any] | None = None,
     busy: dict[str, Any] | None = None,
     bfloat16: dict[str, Any] | None = None,
+    tasks: dict[str, Any] | None = None,
 ) -> str:
     machine = layers["machine"]
     extras = [peer for peer in EXTRAS if f"ratio_{peer}" in layers]
@@ -151,7 +165,7 @@ def report(
         names = ("memfold_us", "memfold_bfloat16_us", "torch_us", "onnxruntime_us")
         times = " | ".join(f"{p[name]:.1f}" for name in names)
         parts.append(f"| {p['hidden']} | {times} | {p['ratio_torch']:.1f} | {p['ratio_onnxruntime']:.1f} |\n")
-    others = ((training, train), (in_half, bfloat16), (forecasting, series), (loaded, busy))
+    others = ((training, train), (in_half, bfloat16), (stepping, tasks), (forecasting, series), (loaded, busy))
     return "".join(parts) + "".join(section(results) for section, results in others if results)
 
 
@@ -198,6 +212,23 @@ def in_half(bfloat16: dict[str, Any]) -> str:
         )
         points = [p for p in bfloat16["points"] if (p["cell"], p["mode"]) == (cell, mode)]
         parts.append(table(points, ["memfold_float32", *(p for p in PEERS if f"{p}_ms" in points[0])]))
+    return "".join(parts)
+
+
+def stepping(tasks: dict[str, Any]) -> str:
+    """The section of the tasks' training steps."""
+    machine = tasks["machine"]
+    parts = [STEP_HEAD.format(**machine, **tasks, version=machine["versions"]["torch"])]
+    columns = ["", "weights", "memfold ms", "bfloat16 ms", "torch.nn ms", "torch.nn, bfloat16 ms"]
+    columns += ["ratio", "layers", "preparation ms"]
+    parts.append(f"| {' | '.join(columns)} |\n|---{'|--:' * (len(columns) - 1)}|\n")
+    for p in tasks["points"]:
+        taken = {who: f"{p[f'{who}_ms']:.1f}" if f"{who}_ms" in p else "" for who in STEPPING}
+        chosen = "memfold_bfloat16" if p["precision"] == "bfloat16" else "memfold"
+        taken[chosen] = f"**{taken[chosen]}**"
+        cells = [p["task"], f"{p['weights']:,}", *taken.values(), f"{p['ratio']:.2f}"]
+        cells += [f"{p['layers_percent']:.0f} %", f"{p['preparation_ms']:.1f}"]
+        parts.append(f"| {' | '.join(cells)} |\n")
     return "".join(parts)
 
 

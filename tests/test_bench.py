@@ -371,3 +371,18 @@ def test_a_network_that_computes_something_else_is_not_timed(monkeypatch: pytest
     monkeypatch.setattr(steps, "with_torch_layers", wrong)
     with pytest.raises(RuntimeError, match="anomaly: the loss is"):
         bench.tasks(["anomaly"], rounds=1)
+
+
+def test_the_table_has_a_section_of_the_tasks_where_they_were_measured() -> None:
+    report = runpy.run_path(str(BENCHMARKS / "table.py"))["report"]
+    layers, stream = written()
+    point = {"task": "faces", "weights": 2158632, "precision": "bfloat16", "ratio": 1.25, "layers_percent": 12.8}
+    point |= {"memfold_ms": 40.0, "memfold_bfloat16_ms": 24.04, "torch_ms": 50.0, "torch_bfloat16_ms": 30.0}
+    point |= {"preparation_ms": 1.3}
+    other = {**point, "task": "detect", "precision": "float32", "ratio": 1.25}
+    del other["torch_bfloat16_ms"]
+    tasks = {"machine": layers["machine"], "points": [point, other], "ratio": 1.25, "least": 1.2}
+    text = report(layers, stream, tasks=tasks)
+    assert "## A training step of each task: 1.25 times (geometric mean), 1.20 at least" in text
+    assert "| faces | 2,158,632 | 40.0 | **24.0** | 50.0 | 30.0 | 1.25 | 13 % | 1.3 |" in text
+    assert "| detect | 2,158,632 | **40.0** | 24.0 | 50.0 |  | 1.25 | 13 % | 1.3 |" in text
