@@ -14,6 +14,7 @@ Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
 LONGEST_SEASON = 800
 SHORTEST = 16  # steps
+SMOOTHED = 0.3  # of all series follow a model of exponential smoothing
 
 # Seasons by what they are in life, as (steps of the short one, of the long one, how often).
 SEASONS = (
@@ -57,6 +58,21 @@ class Batch:
 def series(rng: np.random.Generator, count: int, steps: int) -> Batch:
     """So many series of so many steps, each of its own kind."""
     short, long = _seasons(rng, count)
+    span = np.where(rng.random(count) < 0.5, _between(rng, count, SHORTEST, steps), steps)
+    values, has_short, has_long = _composed(rng, short, long, steps, span)
+    smoothed = np.flatnonzero(rng.random(count) < SMOOTHED)
+    values[smoothed], has_short[smoothed] = _innovations(rng, short[smoothed], steps, span[smoothed])
+    has_long[smoothed] = False
+    values = _kinds(rng, _events(rng, values))
+    named = _named(rng, short, long, has_short, has_short & has_long)
+    return Batch(values.astype(np.float32), named, span.astype(np.int64))
+
+
+def _composed(
+    rng: np.random.Generator, short: Integers, long: Integers, steps: int, span: Array
+) -> tuple[Array, NDArray[np.bool_], NDArray[np.bool_]]:
+    """Sums of a level, of seasons and of noise, (N, L), and whether they have a short and a long season, (N,)."""
+    count = len(short)
     seasonal, weekly = _one(rng, count, 0.75), _one(rng, count, 0.6) * (long[:, None] > 1)
     size = np.exp(rng.normal(0, 1, (count, 1)))
     first = size * seasonal * _season(rng, count, steps, short)
@@ -65,18 +81,53 @@ def series(rng: np.random.Generator, count: int, steps: int) -> Batch:
     days, other = nested * _one(rng, count, 0.5), nested * _one(rng, count, 0.4)
     first = np.where((other > 0) & _odd_days(rng, short, long, steps), size * _season(rng, count, steps, short), first)
     season = np.where(days > 0, first * _day_sizes(rng, short, long, steps), first) + second
-    span = np.where(rng.random(count) < 0.5, _between(rng, count, SHORTEST, steps), steps)
     level = _level(rng, count, steps, span) * np.where(
         _one(rng, count, 0.35) > 0, np.exp(rng.uniform(-3, 0, (count, 1))), 1
     )
     grows = _one(rng, count, 0.35)
-    values = level + np.where(grows > 0, 1 + 0.3 * np.abs(level), 1.0) * season
-    values += _noise(rng, count, steps) * (1 + _one(rng, count, 0.2) * np.abs(season))
-    values = _events(rng, values)
-    values = _kinds(rng, values)
-    known = seasonal[:, 0] > 0
-    named = _named(rng, short, long, known, known & ((weekly + days + other)[:, 0] > 0))
-    return Batch(values.astype(np.float32), named, span.astype(np.int64))
+    noise = _noise(rng, count, steps) * (1 + _one(rng, count, 0.2) * np.abs(season))
+    # Normals, positions, sums of much: nothing but what is smooth.
+    smooth = _one(rng, count, 0.1)
+    curve = np.exp(rng.normal(0, 1, (count, 1))) * _smooth(rng, count, steps, span * _between(rng, count, 0.2, 3) + 2)
+    level = np.where(smooth > 0, curve, level)
+    noise *= np.where(smooth > 0, _between(rng, count, 1e-4, 0.3)[:, None], 1.0)
+    values = level + np.where(grows > 0, 1 + 0.3 * np.abs(level), 1.0) * season + noise
+    return values, seasonal[:, 0] > 0, (weekly + days + other)[:, 0] > 0
+
+
+def _innovations(
+    rng: np.random.Generator, season: Integers, steps: int, span: Array
+) -> tuple[Array, NDArray[np.bool_]]:
+    """What exponential smoothing is right for: one error moves a level, a damped trend and a season.
+
+    Hyndman, Koehler, Ord & Snyder 2008, "Forecasting with exponential smoothing", ch. 2. A season is 1 large; errors
+    are a hundredth of it to three times it.
+
+    Returns:
+        Series, (N, L), and whether they have a season, (N,).
+    """
+    count = len(season)
+    seasonal = rng.random(count) < 0.75
+    error = _between(rng, count, 0.01, 3) * rng.normal(size=(steps, count))
+    of_level = rng.uniform(0, 1, count) ** rng.choice([1, 3], count)
+    of_trend = of_level * rng.uniform(0, 0.4, count) ** 2 * (rng.random(count) < 0.7)
+    of_season = (1 - of_level) * rng.uniform(0, 0.5, count) ** 2 * (rng.random(count) < 0.5)
+    damped = np.where(rng.random(count) < 0.3, 1.0, rng.uniform(0.8, 0.998, count))
+    drift = rng.normal(size=count) * np.exp(rng.normal(0, 1, count)) / span * (rng.random(count) < 0.6)
+    places = np.arange(int(season.max()))
+    table = _profile(rng, count, len(places), season) * seasonal[:, None]
+    rows = np.arange(count)
+    level, trend = np.zeros(count), drift + np.abs(drift) * rng.normal(size=count)
+    values = np.empty((count, steps))
+    for step in range(steps):
+        place = step % season
+        trend = drift + damped * (trend - drift)
+        level = level + trend
+        values[:, step] = level + table[rows, place] + error[step]
+        level = level + of_level * error[step]
+        trend = trend + of_trend * error[step]
+        table[rows, place] += of_season * error[step] * seasonal
+    return values, seasonal
 
 
 def _one(rng: np.random.Generator, count: int, chance: float) -> Array:

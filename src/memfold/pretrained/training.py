@@ -148,7 +148,7 @@ class Pool:
 def main(
     out: Annotated[Path, typer.Option(help="Folder of the checkpoint, the log and the weights.")],
     seed: Annotated[int, typer.Option(help="Of the weights and of the series.")] = 0,
-    steps: Annotated[int, typer.Option(help="Batches.")] = 10_000,
+    steps: Annotated[int, typer.Option(help="Batches.")] = 14_000,
     stop_after: Annotated[float, typer.Option(help="Stop after so many minutes; the same command goes on.")] = math.inf,
 ) -> None:
     """Train the bundled forecaster; the folder then holds its weights as float16."""

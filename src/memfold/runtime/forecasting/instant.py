@@ -37,7 +37,7 @@ FILE = "instant.safetensors"
 MIDDLE = len(LEVELS) // 2
 # Few values without a season say little: the forecast goes so far towards that by a damped trend, which is hard to beat
 # there (Makridakis & Hibon 2000). Chosen on the development part.
-FEW, STEADIED = 256, 0.4
+FEW, STEADIED = 256, 0.6
 # A series of so few values is read twice, all of it and its later half, and the answers' mean is given: over many years
 # a trend dwarfs what the last ones do. A half is not less than so many seasons and values. Chosen there too.
 LEAST_CYCLES, LEAST_HALF = 4, 16
