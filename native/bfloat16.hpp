@@ -107,6 +107,12 @@ MEMFOLD_INLINE Vec<float> add_products(Vec<float> sum, Factor x, Weight w) {
 
 #endif
 
+// bfloat16 numbers for whoever reads an output.
+MEMFOLD_INLINE void store_narrow(uint16_t* to, Vec<float> v, int64_t count) {
+    const auto narrow = __builtin_convertvector(rounded(v) >> 16, Narrow);
+    __builtin_memcpy(to, &narrow, size_t(count) * sizeof(uint16_t));
+}
+
 // Neighbours of a row, up to two vectors of them, as pairs; the others are 0.
 MEMFOLD_INLINE Pairs pairs_of(const float* row, int64_t count) {
     const int64_t first = count < width<float> ? count : width<float>;

@@ -70,7 +70,8 @@ struct Direction {
     bool reverse;
     const Real* first[most_states];  // of each state (B, H), null for zeros
     Real* last[most_states];         // (B, H)
-    Strided<Real> y;                 // H wide
+    Strided<Real> y;                 // H wide; data null: not wanted, or
+    Strided<uint16_t> y_rounded;     // the same in bfloat16, of a layer in bfloat16
     Strided<Real> kept;  // the cell's values of each step, one after the other, H wide each; data null: not kept
     const Real* mask;    // (B, H): factor on h before the hidden product, the same in all steps; null: none
     const Real* zones[most_states];  // (T, B, H): zoneout of each unit and step, in place of that of the options

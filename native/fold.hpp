@@ -60,6 +60,7 @@ struct Workspace {
     const Input** x{};
     const Real** zones[most_states]{};
     Real **y{}, **kept{};
+    uint16_t** y_rounded{};
     Between<Cell, Real, Format> between;
     int64_t projected_panel;
     size_t bytes;
@@ -83,8 +84,9 @@ struct Workspace {
                 arena.take<Input>(Format::rounds ? rows * steps * row_length<Real>(f.layer.input) : 0);
             const auto own_zones = arena.take<const Real*>(states_of<Cell> * rows);
             const auto own_y = arena.take<Real*>(rows), own_kept = arena.take<Real*>(rows);
+            const auto own_y_rounded = arena.take<uint16_t*>(rows);
             if (s != share) continue;
-            x = own_x, rounded = own_rounded, y = own_y, kept = own_kept;
+            x = own_x, rounded = own_rounded, y = own_y, kept = own_kept, y_rounded = own_y_rounded;
             for (int k = 0; k < states_of<Cell>; ++k) zones[k] = own_zones + k * rows;
         }
         bytes = arena.bytes();
@@ -111,6 +113,7 @@ class Share {
         frame_.projected_panel = space_.projected_panel;
         frame_.between = space_.between;
         if (direction_.y.data) frame_.y = space_.y;
+        if (direction_.y_rounded.data) frame_.y_rounded = space_.y_rounded;
         if (direction_.kept.data) frame_.kept = space_.kept;
         if (direction_.mask) frame_.mask = space_.mask;
         for (int k = 0; k < states; ++k) {
@@ -215,6 +218,9 @@ class Share {
         for (int64_t i = 0; i < rows_.count; ++i) {
             for (int64_t t = rows_.length(i); t < fold_.sequences.time; ++t) {
                 if (direction_.y.data) __builtin_memset(direction_.y.at(t, rows_[i]) + unit_, 0, bytes);
+                if (direction_.y_rounded.data) {
+                    __builtin_memset(direction_.y_rounded.at(t, rows_[i]) + unit_, 0, bytes / 2);
+                }
                 for (int k = 0; direction_.kept.data && k < kept_by<Cell>; ++k) {
                     __builtin_memset(direction_.kept.at(t, rows_[i]) + k * fold_.layer.hidden + unit_, 0, bytes);
                 }
@@ -241,6 +247,7 @@ class Share {
             const int64_t t = rows_.time_at(s, i), row = rows_[i];
             if (plan_.chunk == 0) space_.x[i] = input_of(fold_.x.at(t, row), i);
             if (frame_.y) space_.y[i] = direction_.y.at(t, row);
+            if (frame_.y_rounded) space_.y_rounded[i] = direction_.y_rounded.at(t, row);
             if (frame_.kept) space_.kept[i] = direction_.kept.at(t, row);
             const int64_t at = (t * fold_.sequences.batch + row) * fold_.layer.hidden;
             for (int k = 0; k < states; ++k) {

@@ -107,6 +107,7 @@ struct Call {
     StateAddresses zones;
     double clip;
     std::vector<double> zoneout;
+    bool y_rounded;  // y is bfloat16, of a layer in bfloat16
 };
 
 template <typename Real>
@@ -132,7 +133,11 @@ Fold<Real> fold_of(const Call& call, const Layer& layer, int directions) {
         Direction<Real>& own = fold.directions[d];
         own.reverse = call.reverse || d > 0;
         spread(call.first, d * state, own.first);
-        own.y = {at<Real>(call.y, d * layer.hidden), call.y_strides.first, call.y_strides.second};
+        if (call.y_rounded) {
+            own.y_rounded = {at<uint16_t>(call.y, d * layer.hidden), call.y_strides.first, call.y_strides.second};
+        } else {
+            own.y = {at<Real>(call.y, d * layer.hidden), call.y_strides.first, call.y_strides.second};
+        }
         own.kept = {at<Real>(call.kept, d * kept), kept * directions * batch, kept * directions};
         own.mask = at<Real>(call.mask, d * state);
         spread(call.zones, d * steps, own.zones);
@@ -316,7 +321,7 @@ NB_MODULE(_engine, m) {
             "__init__",
             [](Call* self, bool reverse, Pair size, uintptr_t x, Pair x_strides, StateAddresses first, uintptr_t y,
                Pair y_strides, uintptr_t kept, uintptr_t lengths, uintptr_t resets, Pair resets_strides, uintptr_t mask,
-               StateAddresses zones, double clip, std::vector<double> zoneout) {
+               StateAddresses zones, double clip, std::vector<double> zoneout, bool y_rounded) {
                 new (self) Call{reverse,
                                 size,
                                 x,
@@ -331,10 +336,11 @@ NB_MODULE(_engine, m) {
                                 mask,
                                 std::move(zones),
                                 clip,
-                                std::move(zoneout)};
+                                std::move(zoneout),
+                                y_rounded};
             },
             "reverse"_a, "size"_a, "x"_a, "x_strides"_a, "first"_a, "y"_a, "y_strides"_a, "kept"_a, "lengths"_a,
-            "resets"_a, "resets_strides"_a, "mask"_a, "zones"_a, "clip"_a, "zoneout"_a);
+            "resets"_a, "resets_strides"_a, "mask"_a, "zones"_a, "clip"_a, "zoneout"_a, "y_rounded"_a = false);
     m.def("fold", &fold, "directions"_a, "call"_a, "last"_a, "threads"_a);
     m.def("fold_backward", &fold_backward, "call"_a, "cell"_a, "is_double"_a, "half"_a, "widths"_a, "weights"_a,
           "gradients"_a, "dy"_a, "dy_strides"_a, "d_last"_a, "d_first"_a, "dx"_a, "dx_strides"_a, "threads"_a,

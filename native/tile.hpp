@@ -138,7 +138,8 @@ struct Frame : Products<SumsOf<CellOf>, RealOf, FormatOf> {
     typename Format::Input* seen_next = nullptr;  // where the hidden product sees something else than h
     const Real* mask = nullptr;
     Real* const* y = nullptr;  // a pointer for each row, or null
-    bool adds = false;         // y is added to
+    uint16_t* const* y_rounded = nullptr;
+    bool adds = false;  // y is added to
     Real* const* kept = nullptr;
     const Real* const* zones[most_states] = {};
     Between<Cell, Real, Format> between;
@@ -210,6 +211,13 @@ struct Frame : Products<SumsOf<CellOf>, RealOf, FormatOf> {
             store(state[k] + at, unit.state[k]);
         }
         if (y) store_units(y[row], unit_at, hidden, adds ? now + load_units(y[row], unit_at, hidden) : now);
+        if constexpr (Format::rounds) {
+            if (y_rounded) {
+                const int64_t units = hidden - unit_at;
+                uint16_t* const to = y_rounded[row] + unit_at;
+                units < width<Real> ? store_narrow(to, now, units) : store_narrow(to, now, width<Real>);
+            }
+        }
         for (int k = 0; kept && k < kept_by<Cell>; ++k) store_units(kept[row] + k * hidden, unit_at, hidden, values[k]);
     }
 };

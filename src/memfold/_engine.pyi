@@ -32,6 +32,7 @@ class Call:
         zones: Sequence[int],
         clip: float,
         zoneout: Sequence[float],
+        y_rounded: bool = False,
     ) -> None: ...
 
 def fold(directions: Sequence[Packed], call: Call, last: Sequence[int], threads: int) -> None: ...

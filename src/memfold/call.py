@@ -63,6 +63,7 @@ def described(
     zones: Sequence[Any] = (),
     clip: float | None = None,
     zoneout: Sequence[float] = (),
+    y_rounded: Any = None,
 ) -> _engine.Call:
     """A fold of one layer as the engine takes it; the caller holds the memory until the engine is done.
 
@@ -78,6 +79,7 @@ def described(
         zones: of each part of the state ``(D, T, B, H)`` or None: 1 where a unit keeps its old value, else 0.
         clip: bound of every pre-activation.
         zoneout: of each part of the state the probability, where there are no zones.
+        y_rounded: y's type where that is bfloat16, which the engine rounds its output to when its products are so.
 
     Raises:
         ValueError: a size or type that does not fit.
@@ -94,8 +96,8 @@ def described(
     for k, part in enumerate(state):  # this stands in every small call: what fits is looked at here
         if part.shape != unit or part.dtype != dtype:
             refuse_unlike(parts[k], part, unit, dtype)
-    if y.shape != (steps, batch, directions * hidden) or y.dtype != dtype:
-        refuse_unlike("y", y, (steps, batch, directions * hidden), dtype)
+    if y.shape != (steps, batch, directions * hidden) or y.dtype != (y_rounded or dtype):
+        refuse_unlike("y", y, (steps, batch, directions * hidden), y_rounded or dtype)
     if kept is not None:
         refuse_unlike("kept", kept, (steps, batch, directions, len(KEPT[cell]), hidden), dtype)
     if lengths is not None:
@@ -125,4 +127,5 @@ def described(
         [0 if zone is None else address(zone) for zone in zones],
         math.inf if clip is None else clip,
         zoneout,
+        y_rounded is not None,
     )

@@ -118,6 +118,7 @@ struct Call {
                               {h0.data(), c0.data()},
                               {h.data(), c.data()},
                               {y.data(), batch * units, units},
+                              {},
                               {kept.data(), batch * traits.kept * units, traits.kept * units},
                               nullptr,
                               {}};

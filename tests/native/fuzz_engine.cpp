@@ -113,6 +113,7 @@ struct Call {
     Matrices<Real> matrices[2];
     Memory packed[2];
     Array<Real> x, y, kept, first[2][most_states], last[2][most_states], mask[2], zones[2][most_states];
+    Array<uint16_t> y_rounded;
     Array<int64_t> lengths;
     Array<char> resets;
 
@@ -154,6 +155,8 @@ struct Call {
                                                : Strided<Real>{address(y), batch * y_row, y_row};
         const int64_t width = cell.kept * units;
         if (dice.in(2)) kept.resize(size_t(time * batch * directions * width));
+        const bool rounds = half && kept.empty() && dice.in(2);  // y
+        if (rounds) y_rounded.resize(y.size());
         const bool begins = dice.in(2), masked = dice.in(4), zoned = dice.in(4), reverse = dice.in(2);
         fold.direction_count = directions;
         for (int d = 0; d < directions; ++d) {
@@ -174,6 +177,10 @@ struct Call {
             if (masked) mask[d] = numbers<Real>(dice, batch * units);
             own.mask = address(mask[d]);
             own.y = {all_y.data ? all_y.data + d * units : nullptr, all_y.time, all_y.batch};
+            if (rounds) {
+                own.y_rounded = {address(y_rounded) ? y_rounded.data() + d * units : nullptr, all_y.time, all_y.batch};
+                own.y = {};
+            }
             own.kept = {kept.empty() ? nullptr : kept.data() + d * width, batch * directions * width,
                         directions * width};
             packed[d] = pack(engine, fold.layer, matrices[d].weights());
@@ -192,11 +199,11 @@ struct Call {
     // All bits that a fold has written.
     Array<char> written() const {
         Array<char> result;
-        const auto add = [&](const Array<Real>& array) {
+        const auto add = [&](const auto& array) {
             const char* const bytes = reinterpret_cast<const char*>(array.data());
-            result.insert(result.end(), bytes, bytes + array.size() * sizeof(Real));
+            result.insert(result.end(), bytes, bytes + array.size() * sizeof(array[0]));
         };
-        add(y), add(kept);
+        add(y), add(y_rounded), add(kept);
         for (const auto& of_direction : last) {
             for (const auto& state : of_direction) add(state);
         }

@@ -27,10 +27,14 @@ def layer_of(name: str, **options: Any) -> Any:
     return getattr(nn, name)(**SIZES, init="torch", **options)
 
 
+def as_tuple(state: Any) -> tuple[Tensor, ...]:
+    return state if isinstance(state, tuple) else (state,)
+
+
 def types(result: Any) -> list[torch.dtype]:
     y, state = result
     y = y.data if isinstance(y, PackedSequence) else y
-    return [tensor.dtype for tensor in (y, *(state if isinstance(state, tuple) else (state,)))]
+    return [tensor.dtype for tensor in (y, *as_tuple(state))]
 
 
 @pytest.mark.parametrize("gradient", [False, True])
@@ -180,10 +184,12 @@ def test_threads_change_no_bit(name: str, options: dict[str, Any]) -> None:
 def test_without_a_gradient_the_bits_are_the_same(name: str) -> None:
     layer, x = layer_of(name, num_layers=2, bidirectional=True), sequence()
     with in_bfloat16():
-        with_gradient = layer(x)[0]
-        with torch.no_grad():
-            without = layer(x)[0]
-    assert torch.equal(with_gradient, without)
+        for lengths in (None, [9, 3, 0, 1, 8]):
+            with_gradient, state = layer(x, lengths=lengths)
+            with torch.no_grad():
+                without, other_state = layer(x, lengths=lengths)
+            assert torch.equal(with_gradient, without)
+            assert all(map(torch.equal, as_tuple(state), as_tuple(other_state)))
     with torch.no_grad():
         assert torch.equal(layer(x)[0], copy.deepcopy(layer)(x)[0])  # weights packed for either are kept apart
 

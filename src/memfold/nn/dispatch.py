@@ -97,10 +97,11 @@ def fold(
     bfloat16, dtype = _in_bfloat16(layer), _answers_type(layer, state, packed)
     x, state = _in_the_weights_type(layer, x, state)
     if way == "packed":
-        y, state = inference.fold(layer, x, state, lengths, resets, bfloat16=bfloat16)
+        y_type = dtype if bfloat16 else x.dtype
+        y, state = inference.fold(layer, x, state, lengths, resets, bfloat16=bfloat16, dtype=y_type)
     else:
         y, state, _ = operated(layer, x, state, lengths, resets)
-    if not bfloat16 or dtype == y.dtype:
+    if not bfloat16 or dtype == x.dtype:
         return y, state
     return y.to(dtype), tuple(s.to(dtype) for s in state)
 
@@ -118,6 +119,8 @@ def _in_the_weights_type(layer: Stack, x: Tensor, state: State) -> tuple[Tensor,
     if not torch.is_autocast_enabled("cpu"):  # then they are of one type
         return x, state
     dtype = layer.weights(0)["weight_ih"].dtype
+    if x.dtype == dtype and all(s.dtype == dtype for s in state):  # to ask each costs as much as some steps
+        return x, state
     return x.to(dtype), tuple(s.to(dtype) for s in state)
 
 

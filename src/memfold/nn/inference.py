@@ -20,12 +20,20 @@ __all__ = ["fold", "stream"]
 
 
 def fold(
-    layer: Stack, x: Tensor, state: State, lengths: Tensor | None, resets: Tensor | None, *, bfloat16: bool
+    layer: Stack,
+    x: Tensor,
+    state: State,
+    lengths: Tensor | None,
+    resets: Tensor | None,
+    *,
+    bfloat16: bool,
+    dtype: torch.dtype,
 ) -> tuple[Tensor, State]:
     """Fold all layers: x is ``(T, B, I)``, state, lengths and resets as :meth:`Recurrent.prepared` leaves them.
 
     Args:
         bfloat16: whether products are those of bfloat16 numbers.
+        dtype: of the output, x's or, where products are in bfloat16, that; the state has x's.
     """
     steps, batch, _ = x.shape
     directions = layer.num_directions
@@ -37,10 +45,11 @@ def fold(
     engine.borrow_threads()
     for k, packed in enumerate(_cache.packed(layer, bfloat16)):
         x = ops.readable_rows(x)
+        y_type = dtype if k == layer.num_layers - 1 else x.dtype
         if layer.batch_first:
-            y = x.new_empty(batch, steps, directions * layer.hidden_size).transpose(0, 1)
+            y = x.new_empty(batch, steps, directions * layer.hidden_size, dtype=y_type).transpose(0, 1)
         else:
-            y = x.new_empty(steps, batch, directions * layer.hidden_size)
+            y = x.new_empty(steps, batch, directions * layer.hidden_size, dtype=y_type)
         call = described(
             ops.TENSORS,
             layer.cell,
@@ -53,6 +62,7 @@ def fold(
             resets=resets,
             clip=layer.clip,
             zoneout=layer.zoneouts,
+            y_rounded=None if y_type == x.dtype else y_type,
         )
         _engine.fold(packed, call, [part.data_ptr() for part in lasts[k]], engine.threads_at_call())
         x = F.dropout(y, layer.dropout, layer.training) if k < layer.num_layers - 1 else y
