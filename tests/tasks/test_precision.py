@@ -86,6 +86,8 @@ def test_every_task_has_nearly_the_same_gradient_in_bfloat16(name: str, tmp_path
     for module in network.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.eval()  # over a few alike faces it would magnify what was rounded
     batch = next(iter(begun.problem.batches(0)))
     losses, gradients = [], []
     for halved in (False, True):
@@ -96,7 +98,5 @@ def test_every_task_has_nearly_the_same_gradient_in_bfloat16(name: str, tmp_path
         loss.backward()  # type: ignore[no-untyped-call]
         losses.append(loss.item())
         gradients.append(torch.cat([p.grad.flatten() for p in network.parameters() if p.grad is not None]))
-    assert losses[1] == pytest.approx(
-        losses[0], rel=0.1
-    )  # a batch normalisation of a few alike faces magnifies what was rounded
+    assert losses[1] == pytest.approx(losses[0], rel=0.05)
     assert torch.cosine_similarity(*gradients, dim=0) > 0.95
