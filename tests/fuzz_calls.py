@@ -293,7 +293,8 @@ def pack_wrong(dice: random.Random) -> str:
             dice.choice([call.cell, *sorted(CELLS), "linear", ""]), given.weights,
             dice.choice([np.float32, np.float64, np.float16, np.int32, "x", None]), bfloat16=dice.choice([True, False]),
         )  # fmt: skip
-        engine.fold(call.cell, given.x, packed, given.state, **given.options)
+        precision = dice.choice([None, None, "float32", "bfloat16", "half"])
+        engine.fold(call.cell, given.x, packed, given.state, precision=precision, **given.options)
     except REFUSALS:
         return "refused"
     return "answered"
