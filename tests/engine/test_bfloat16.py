@@ -7,9 +7,10 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from calls import CELLS, Array, random_call
 
-from memfold import cells, engine
+from memfold import cells, engine, nn
 
 
 def rounded(values: Array) -> Array:
@@ -119,7 +120,7 @@ def test_a_precision_that_does_not_fit_is_refused() -> None:
 
 
 def digest() -> str:
-    """Of folds of every cell in bfloat16."""
+    """Of folds of every cell in bfloat16, and of the gradients of layers."""
     result = hashlib.sha256()
     for cell in sorted(CELLS):
         for batch, hidden in ((1, 130), (7, 33), (30, 64)):
@@ -128,6 +129,13 @@ def digest() -> str:
             y, state = engine.fold(cell, x, call.weights, call.state, precision="bfloat16", **call.options)
             for array in (y, *state):
                 result.update(array.tobytes())
+    for name in ("LSTM", "GRU", "RNN"):
+        torch.manual_seed(0)
+        layer, x = getattr(nn, name)(21, 33, bidirectional=True), torch.randn(9, 7, 21, requires_grad=True)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            layer(x)[0].float().square().sum().backward()
+        for gradient in (x.grad, *(p.grad for p in layer.parameters())):
+            result.update(gradient.numpy().tobytes())
     return result.hexdigest()
 
 

@@ -158,7 +158,7 @@ def test_every_instruction_set_of_this_machine_passes_these_tests(isa: str) -> N
     tests = [__file__, folder / "test_engine_identity.py", folder / "test_engine_accuracy.py"]
     tests.append(folder / "test_bfloat16.py")
     tests.append(folder.parent / "conformance" / "test_engine_against_torch.py")
-    tests.append(folder.parent / "nn" / "test_gradients.py")
+    tests += [folder.parent / "nn" / name for name in ("test_gradients.py", "test_autocast.py")]
     elsewhere = ["instruction_set", "compile", "inductor", "export", "a_moment_of_the_soak", "no_memory_behind"]
     chosen = " and ".join(f"not {name}" for name in elsewhere)
     run = [sys.executable, "-m", "pytest", "-q", "-k", chosen, "-p", "no:cacheprovider", *tests]
