@@ -344,9 +344,10 @@ def test_an_evaluation_in_chinese_has_no_sentence_in_english(
     report = model.evaluate(scored(task, source), report=tmp_path / "a.html", lang="zh")
     page = (tmp_path / "a.html").read_text(encoding="utf-8")
     assert page.startswith('<!doctype html><html lang="zh-CN">')
+    written = model.predict([source for source, _ in scored(task, source)]) if task == "translate" else []
     for text in Visible(page).texts:
         for part in re.split("[：:；]", text):
-            if not ENGLISH.search(part.strip()):
+            if part.strip() not in written and not ENGLISH.search(part.strip()):
                 assert not re.search(r"[a-z]{2,} [a-z]{2,}", part), part
     assert "lang=&quot;zh-CN&quot;" in report._repr_html_()
 

@@ -166,9 +166,8 @@ class TestVisit:
         go.click()
         page.locator("[id='tour widget']").get_by_text("counts rightly").first.wait_for()
         go.click(delay=300)  # stop: what it has learned is drawn anew while the button is pressed
-        if go.inner_text() == "Stop":  # it ended by itself while the button was pressed, which began it anew
-            go.click(delay=300)
-        assert go.inner_text() == "Again, with other first weights"
+        # On a fast machine it ended by itself before, so this began it anew: it then ends once more.
+        page.locator("[id='tour widget'] button", has_text="Again, with other first weights").wait_for()
         assert "nats a sign" in page.inner_text("[id='tour widget']")
         page.keyboard.press("Escape")
         page.evaluate("memfold.goTour(8)")
