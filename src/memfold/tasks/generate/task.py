@@ -63,6 +63,7 @@ class TextGenerator(Task):
     """
 
     name: ClassVar[str] = "generate"
+    halves = True
     runtime = "writer"
     metrics = (
         Metric("nats_carried", "lower"),

@@ -77,6 +77,7 @@ class SpeechRecognizer(RateOfRecordings, Task):
     """Writes what is said in recordings, in any language, by the character."""
 
     name: ClassVar[str] = "transcribe"
+    halves = True
     metrics = (Metric("cer", "lower"), Metric("wer", "lower"), Metric("real_time_factor", "lower"))
     budget = "15m"
     column = "text"
