@@ -24,6 +24,7 @@ TEXT = "one two three four five six seven\n" * 30
 class Planning(TextGenerator):
     """A generator whose batch comes from the length of its text."""
 
+    halves = False  # on any processor
     batch_size: int | None = planned("places in the text", least=1)
     window: int | None = planned("tokens that a gradient goes back", least=1, most=100)
 
