@@ -69,7 +69,7 @@ def tasks(names: Sequence[str] = tuple(TASKS), rounds: int = 5, compiled: bool =
 def _point(name: str, rounds: int, compiled: bool) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         path, parameters = written(name, Path(folder))
-        task = task_class(name)(**parameters)
+        task = task_class(name)(**parameters, precision="float32")  # what is under autocast here says so
         ours = task.before_training(task.parts([path]), BUDGET)
         theirs = ours.like(with_torch_layers(ours.problem.model))
         begun = time.perf_counter()
