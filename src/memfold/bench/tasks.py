@@ -4,6 +4,7 @@ import copy
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
@@ -19,7 +20,7 @@ from memfold.bench.timing import describe_machine, geometric_mean, medians
 from memfold.display import say
 from memfold.nn.layer import Recurrent
 from memfold.nn.ops import clock
-from memfold.tasks.precision import BFLOAT16, precision_for
+from memfold.tasks.precision import BFLOAT16, FLOAT32, Precision, precision_for
 from memfold.tasks.registry import TASKS, task_class
 from memfold.training import Begun, Problem
 
@@ -69,7 +70,7 @@ def tasks(names: Sequence[str] = tuple(TASKS), rounds: int = 5, compiled: bool =
 def _point(name: str, rounds: int, compiled: bool) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         path, parameters = written(name, Path(folder))
-        task = task_class(name)(**parameters, precision="float32")  # what is under autocast here says so
+        task = task_class(name)(**parameters, precision=FLOAT32)
         ours = task.before_training(task.parts([path]), BUDGET)
         theirs = ours.like(with_torch_layers(ours.problem.model))
         begun = time.perf_counter()
@@ -78,7 +79,7 @@ def _point(name: str, rounds: int, compiled: bool) -> dict[str, Any]:
         _check_equal_losses(name, ours.problem, theirs.problem, batches)
         calls: dict[str, TimedCall] = {"memfold": _stepping(ours, batches), "torch": _stepping(theirs, batches)}
         for whose, training in (("memfold", ours), ("torch", theirs)):
-            in_half = _stepping(training, batches, torch.bfloat16)
+            in_half = _stepping(training, batches, BFLOAT16)
             try:
                 in_half()
                 calls[f"{whose}_bfloat16"] = in_half
@@ -107,15 +108,11 @@ def _point(name: str, rounds: int, compiled: bool) -> dict[str, Any]:
         }
 
 
-def _stepping(begun: "Begun", batches: Sequence[Any], dtype: torch.dtype | None = None) -> TimedCall:
-    """A call that makes one step with the next batch; with a type, under autocast."""
+def _stepping(begun: "Begun", batches: Sequence[Any], precision: Precision = FLOAT32) -> TimedCall:
+    """A call that makes one step with the next batch."""
+    begun = replace(begun, settings=replace(begun.settings, precision=precision))
     loop, following = begun.loop(), cycle(batches)
-
-    def run() -> float:
-        with torch.autocast("cpu", dtype, enabled=dtype is not None):
-            return loop.take_step(next(following), begun.settings.lr)
-
-    return run
+    return lambda: loop.take_step(next(following), begun.settings.lr)
 
 
 def _shares(begun: "Begun", batches: Sequence[Any]) -> dict[str, float]:
