@@ -75,8 +75,8 @@ class Settings:
 
     Attributes:
         lr: peak learning rate of AdamW.
-        precision: what a step multiplies in; in bfloat16 by `torch.autocast`, which leaves losses, weights and the
-            sums in float32. Validations are in float32, as whatever answers later is.
+        precision: what a step multiplies in; in bfloat16 by `torch.autocast`, which leaves weights and the sums in
+            float32. Validations are in float32, as whatever answers later is.
         warm_up: share of the budget over which the rate rises linearly; it then falls along a cosine (Loshchilov &
             Hutter 2017, eq. 5).
         last_rate: share of the peak rate to which it falls; 1 keeps it.
