@@ -1,16 +1,13 @@
 """Products of bfloat16 numbers: which are multiplied, in what order they are added, and what stays in float32."""
 
 import hashlib
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
-import torch
 from calls import CELLS, Array, random_call
 
-from memfold import cells, engine, nn
+from instruction_sets import digests
+from memfold import cells, engine
 
 
 def rounded(values: Array) -> Array:
@@ -120,7 +117,7 @@ def test_a_precision_that_does_not_fit_is_refused() -> None:
 
 
 def digest() -> str:
-    """Of folds of every cell in bfloat16, and of the gradients of layers."""
+    """Of folds of every cell in bfloat16."""
     result = hashlib.sha256()
     for cell in sorted(CELLS):
         for batch, hidden in ((1, 130), (7, 33), (30, 64)):
@@ -129,28 +126,11 @@ def digest() -> str:
             y, state = engine.fold(cell, x, call.weights, call.state, precision="bfloat16", **call.options)
             for array in (y, *state):
                 result.update(array.tobytes())
-    for name in ("LSTM", "GRU", "RNN"):
-        torch.manual_seed(0)
-        layer, x = getattr(nn, name)(21, 33, bidirectional=True), torch.randn(9, 7, 21, requires_grad=True)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            layer(x)[0].float().square().sum().backward()
-        for gradient in (x.grad, *(p.grad for p in layer.parameters())):
-            result.update(gradient.numpy().tobytes())
     return result.hexdigest()
 
 
 @pytest.mark.slow
 def test_instruction_sets_have_the_same_bits() -> None:
-    """The instruction of v4-bf16 and the others' unpacking; v2 is not among them, as its gates round otherwise."""
-    found = {}
-    for isa in ("v3", "v4", "v4-bf16"):
-        command = [sys.executable, "-c", "import test_bfloat16; print(test_bfloat16.digest())"]
-        environment = os.environ | {"MEMFOLD_ISA": isa, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
-        process = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        if process.returncode == 0:
-            found[isa] = process.stdout
-        else:
-            assert "this machine has" in process.stderr
-    if len(found) < 2:
-        pytest.skip("this machine has one of these instruction sets at most")
-    assert len(set(found.values())) == 1, found
+    """The instruction of v4-bf16 and the others' unpacking."""
+    by_isa = digests("test_bfloat16")
+    assert len(set(by_isa.values())) == 1, by_isa

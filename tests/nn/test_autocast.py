@@ -1,6 +1,7 @@
 """Layers under ``torch.autocast`` in bfloat16: torch's types, and products of rounded numbers forward and backward."""
 
 import copy
+import hashlib
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from kinds import SERVED
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
+from instruction_sets import digests
 from memfold import nn
 
 SIZES = {"input_size": 11, "hidden_size": 37}
@@ -224,3 +226,22 @@ def test_compiled_the_bits_are_the_same(name: str) -> None:
     compiled = torch.compile(lambda x: layer(x)[0], fullgraph=True, backend="aot_eager")
     with in_bfloat16():
         assert torch.equal(compiled(x), layer(x)[0])
+
+
+def digest() -> str:
+    """Of the gradients of layers, both ways."""
+    result = hashlib.sha256()
+    for name in ("LSTM", "GRU", "RNN"):
+        layer, x = layer_of(name, bidirectional=True), sequence().requires_grad_()
+        with in_bfloat16():
+            layer(x)[0].float().square().sum().backward()
+        for gradient in (x.grad, *(p.grad for p in layer.parameters())):
+            result.update(gradient.numpy().tobytes())
+    return result.hexdigest()
+
+
+@pytest.mark.slow
+def test_instruction_sets_have_the_same_gradients() -> None:
+    """To the bit: those of v4-bf16's instruction and of the others' unpacking."""
+    by_isa = digests("test_autocast")
+    assert len(set(by_isa.values())) == 1, by_isa
