@@ -76,6 +76,15 @@ def test_the_choice_is_part_of_the_plan(
     assert "precision" not in generator().fit(TEXT, budget="1ep", progress=False, plan=before).plan_
 
 
+def test_a_processor_without_the_instruction_is_told_of(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(engine, "isa", lambda: "v3")
+    for precision, told in (("bfloat16", 1), ("float32", 0)):
+        generator(precision=precision).fit(TEXT, budget="1ep")
+        assert capsys.readouterr().err.count("float32 would be faster here") == told
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(TASKS))
 def test_every_task_has_nearly_the_same_gradient_in_bfloat16(name: str, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from memfold import engine
-from memfold.bench.peers import TimedCall, check_equal_work, peer_calls, without_gradient
+from memfold.bench.peers import TimedCall, check_equal_work, in_bfloat16, peer_calls, without_gradient
 from memfold.bench.timing import GATES, GRID, describe_machine, fma_peak, geometric_mean, layer_of, medians
 from memfold.bench.train import composed, derived
 
@@ -84,10 +84,10 @@ def _calls(cell: str, mode: str, batch: int, steps: int, hidden: int) -> dict[st
     x, cotangent = torch.randn(2, steps, batch, hidden)
 
     def call(module: nn.Module, half: bool) -> TimedCall:
-        forward = partial(_in_bfloat16, module) if half else module
+        forward = partial(in_bfloat16, module) if half else module
         if mode == "infer":
             return without_gradient(partial(forward, x))
-        return derived(module, x, cotangent, lambda x: _in_float32(*forward(x)))
+        return derived(module, x, cotangent, forward)
 
     calls = {"memfold": call(layer, True), "memfold_float32": call(layer, False)}
     if cell != "peephole":
@@ -96,17 +96,6 @@ def _calls(cell: str, mode: str, batch: int, steps: int, hidden: int) -> dict[st
     if mode == "train":
         return calls | {"eager": derived(layer, x, cotangent, partial(composed, layer))}
     return calls | {name: peer for name, peer in peer_calls(cell, layer, x).items() if name == "onnxruntime"}
-
-
-def _in_bfloat16(module: nn.Module, x: Tensor) -> tuple[Tensor, Any]:
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        y, state = module(x)
-    return y, state
-
-
-def _in_float32(y: Tensor, state: Any) -> tuple[Tensor, Any]:
-    """The output as a loss takes it, in the cotangent's type."""
-    return y.float(), state
 
 
 def _output(call: TimedCall) -> Tensor:

@@ -13,10 +13,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from memfold import _engine, engine
-from memfold.bench.peers import TimedCall, without_gradient
+from memfold.bench.peers import TimedCall, in_bfloat16, without_gradient
 from memfold.bench.timing import describe_machine, geometric_mean, layer_of, timed_turn
 from memfold.bench.train import derived
 
@@ -86,7 +85,7 @@ class _Peers:
         x, cotangent = torch.randn(2, steps, batch, hidden)
         calls: list[TimedCall] = []
         for layer in (compiled, compiled.to_torch()):
-            forward = partial(_in_bfloat16, layer) if bfloat16 else layer
+            forward = partial(in_bfloat16, layer) if bfloat16 else layer
             if mode == "train":
                 calls.append(derived(layer, x, cotangent, forward))
             else:
@@ -102,13 +101,6 @@ class _Peers:
             yield
         finally:
             engine.set_num_threads(before)
-
-
-def _in_bfloat16(module: nn.Module, x: torch.Tensor) -> tuple[torch.Tensor, Any]:
-    """The module's output, in float32 as a loss takes it, and its state."""
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        y, state = module(x)
-    return y.float(), state
 
 
 def _taken(

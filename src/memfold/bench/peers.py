@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from memfold import engine
 from memfold.nn.layer import Recurrent
@@ -205,6 +206,13 @@ def without_gradient(call: TimedCall) -> TimedCall:
             return call()
 
     return run
+
+
+def in_bfloat16(module: nn.Module, x: torch.Tensor) -> tuple[torch.Tensor, Any]:
+    """A layer's output and state under autocast in bfloat16."""
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        y, state = module(x)
+    return y, state
 
 
 def version_of(name: str) -> str:

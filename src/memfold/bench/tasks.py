@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from memfold.bench.examples import written
 from memfold.bench.peers import TOLERANCE, TimedCall
-from memfold.bench.timing import describe_machine, geometric_mean, medians
+from memfold.bench.timing import describe_machine, geometric_mean, medians, ratios_to_peers
 from memfold.display import say
 from memfold.nn.layer import Recurrent
 from memfold.nn.ops import clock
@@ -94,8 +94,7 @@ def _point(name: str, rounds: int, compiled: bool) -> dict[str, Any]:
             calls["torch_compiled"] = _stepping(again, batches)
         taken = medians(calls, rounds)
         precision = precision_for(type(task).halves)
-        ours_taken = taken["memfold_bfloat16" if precision == BFLOAT16 else "memfold"]
-        ratios = {f"ratio_{peer}": taken[peer] / ours_taken for peer in taken if not peer.startswith("memfold")}
+        ratios = ratios_to_peers(taken, "memfold_bfloat16" if precision == BFLOAT16 else "memfold")
         return {
             "task": name,
             "precision": precision,

@@ -40,7 +40,7 @@ from memfold.tasks.contest import ALONE, ANSWER, Contest
 from memfold.tasks.fit_data import FitData
 from memfold.tasks.parameters import describe, fitted, learning_rate, parameter, parameters_of, planned
 from memfold.tasks.planning import Plan, checked_plan, speed_for
-from memfold.tasks.precision import BFLOAT16, FLOAT32, Precision, precision_for
+from memfold.tasks.precision import BFLOAT16, FLOAT32, Precision, computed_here, precision_for
 from memfold.tasks.report import Parts, Report
 from memfold.tasks.steps import Steps
 from memfold.tasks.updating.kept import Kept, kept_rows, kept_sources
@@ -510,6 +510,8 @@ class Task(Steps):
             lr, patience = self.begun.pace(self)
             special["from_start"] = True
         precision = self.chosen.precision or FLOAT32
+        if data.progress and not computed_here(precision):
+            say(f"precision={precision}: this processor has no instruction for it, float32 would be faster here")
         settings = training.Settings(limit, lr=lr, patience=patience, precision=precision, **special)
         return ready, training.Begun(problem, settings, lambda other: self.problem(other, ready))
 

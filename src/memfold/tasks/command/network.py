@@ -222,7 +222,7 @@ class CommandProblem(Problem):
         return int(batch.lengths.sum())
 
     def loss(self, batch: CommandBatch) -> Tensor:
-        logits, _ = self.model(batch.frames, batch.lengths)
+        logits = self.model(batch.frames, batch.lengths)[0].float()  # in bfloat16 sums over steps would lose too much
         spoken = batch.labels != NONE
         recording = F.nll_loss(pooled(logits[spoken], batch.asked[spoken]), batch.labels[spoken])
         wanted = batch.targets != IGNORED

@@ -69,4 +69,5 @@ class AcousticNetwork(nn.Module):
         """Log-probabilities ``(B, S, 1 + V)`` from normalised frames ``(B, T, M)``, and the lengths of their rows."""
         features, lengths = self.front(x, lengths)  # (B, S, K*M)
         hidden, _ = self.lstm(features, lengths=lengths)  # (B, S, D*H)
-        return torch.log_softmax(self.head(self.dropout(hidden)), -1), lengths
+        # In float32 under autocast too: a text is as likely as a sum over hundreds of steps.
+        return torch.log_softmax(self.head(self.dropout(hidden)).float(), -1), lengths
