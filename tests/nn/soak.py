@@ -1,4 +1,4 @@
-"""Random layers, shapes, options and thread counts, engine against composition, for as long as asked.
+"""Random layers, shapes, options, precisions and thread counts, engine against composition, for as long as asked.
 
     python tests/nn/soak.py --minutes 60
 
@@ -7,15 +7,18 @@ before and after. A case that differs too much is printed with its seed, and the
 """
 
 import contextlib
+import math
 import random
 import resource
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 import typer
+from torch import Tensor
 
 import memfold
 from memfold import nn
@@ -23,8 +26,9 @@ from memfold.nn import dispatch
 from memfold.nn.layer import Recurrent
 
 # Differences, relative to 1 + the largest value of the array: float32 sums over hundreds of steps differ by rounding,
-# in growing recurrent networks by much of it.
-TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-3}
+# in growing recurrent networks by much of it. Products in bfloat16 are held against the composition in float32: that is
+# for what is grossly wrong, and what two thread counts return for what is wrong by a bit.
+TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-3, torch.bfloat16: 0.5}
 
 
 @dataclass
@@ -47,11 +51,12 @@ class Soak:
 
 
 def case(seed: int) -> tuple[torch.dtype, float]:
-    """One random layer and call: its type, and the largest difference between engine and composition."""
+    """One random layer and call: its products' type, and the largest difference between engine and composition."""
     choose = random.Random(seed)
     torch.manual_seed(seed)
-    memfold.set_num_threads(choose.choice([1, 2, 2, 3, 5]))
-    dtype = choose.choice([torch.float32, torch.float64])
+    threads = choose.choice([1, 2, 2, 3, 5])
+    precision = choose.choice([torch.float32, torch.float64, torch.bfloat16])
+    dtype = torch.float64 if precision == torch.float64 else torch.float32
     layer = random_layer(choose, dtype)
     steps, batch = choose.choice([1, 2, 7, 20, 60]), choose.choice([1, 2, 3, 5, 8, 13, 33])
     shape = (batch, steps) if layer.batch_first else (steps, batch)
@@ -63,20 +68,25 @@ def case(seed: int) -> tuple[torch.dtype, float]:
     resets = torch.rand(shape) < 0.15 if choose.random() < 0.3 else None
     call = layer.prepared(x, hx, lengths, resets)
     inputs = [t for t in (x, *(state if hx is not None else []), *layer.parameters()) if t.requires_grad]
-    found = []
-    for fold in (dispatch.operated, dispatch.composed):
+
+    def results(fold: Callable[..., Any], threads: int) -> list[Tensor]:
+        memfold.set_num_threads(threads)
         torch.manual_seed(seed)
-        y, final, _ = fold(layer, *call)
-        outputs = [y, *final]
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == torch.bfloat16 and fold == dispatch.operated):
+            y, final, _ = fold(layer, *call)
         torch.manual_seed(seed + 1)
-        loss = sum((o * torch.randn(o.shape, dtype=dtype)).sum() for o in outputs)
-        found.append([*outputs, *torch.autograd.grad(loss, inputs)])
+        loss = sum((o * torch.randn(o.shape, dtype=dtype)).sum() for o in (y, *final))
+        return [y.detach(), *(s.detach() for s in final), *torch.autograd.grad(loss, inputs)]
+
+    ours, theirs = results(dispatch.operated, threads), results(dispatch.composed, threads)
+    if precision == torch.bfloat16:
+        again = results(dispatch.operated, threads % 3 + 1)
+        if not all(torch.equal(a, b) for a, b in zip(ours, again, strict=True)):
+            return precision, math.inf
     differences = [
-        float((ours - theirs).detach().abs().max() / (1 + theirs.detach().abs().max()))
-        for ours, theirs in zip(*found, strict=True)
-        if theirs.numel()
+        float((a - b).abs().max() / (1 + b.abs().max())) for a, b in zip(ours, theirs, strict=True) if b.numel()
     ]
-    return dtype, max(differences)
+    return precision, max(differences)
 
 
 def random_layer(choose: random.Random, dtype: torch.dtype) -> Recurrent:
