@@ -156,6 +156,24 @@ struct Step {
 
 inline constexpr int most_step_parts = 64;
 
+// A tensor of weights that AdamW moves: beside each the running means of its gradient and of the gradient's square, and
+// its own running average. Without a gradient only the last of these is moved.
+template <typename Real>
+struct Moved {
+    Real *weight, *mean, *square, *average;
+    const Real* gradient;
+};
+
+// A step of AdamW.
+template <typename Real>
+struct Movement {
+    Real scale;                 // of the gradient
+    Real new_mean, new_square;  // share of the new gradient in the means
+    Real step, root;            // factors of the mean and of the root of the mean square: with them they are unbiased
+    Real epsilon, kept;         // what is kept of the weights
+    Real share;                 // of the weights in their running average
+};
+
 template <typename Real>
 struct Functions {
     size_t (*packed_bytes)(const Layer&);
@@ -179,6 +197,8 @@ struct Functions {
     void (*begin_step)(const Step<Real>&);             // before all parts of all passes
     void (*step)(const Step<Real>&, int part, int parts);
     double (*spend_operations)(int64_t rounds);  // for the benchmarks
+    double (*squares)(const Real* values, int64_t count);
+    void (*adamw)(const Movement<Real>&, const Moved<Real>&, int64_t count);
 };
 
 struct Engine {

@@ -1,6 +1,7 @@
 // The functions of engine.hpp for one precision: from a layer's cell to the templates made for it.
 #pragma once
 
+#include "adamw.hpp"
 #include "gradient.hpp"
 #include "peak.hpp"
 #include "plan.hpp"
@@ -127,6 +128,8 @@ inline constexpr Functions<Real> functions = {
     begin_step<Real, Format>,
     step<Real, Format>,
     spend_operations<Format>,
+    squares<Real>,
+    adamw<Real>,
 };
 
 }  // namespace memfold::MEMFOLD_ISA::by_cell

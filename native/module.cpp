@@ -17,6 +17,7 @@
 #include <utility>
 
 #include "isa.hpp"
+#include "optimizer.hpp"
 #include "run.hpp"
 #include "stack.hpp"
 
@@ -296,6 +297,56 @@ void bind_stack(nb::module_& m, const char* name) {
         .def("reset", &S::reset);
 }
 
+// A tensor's weights, their running means and their average, by address.
+using MovedAddresses = std::array<uintptr_t, 4>;
+
+template <typename Real>
+std::vector<const Real*> gradients_of(const Optimizer<Real>& optimizer, const std::vector<uintptr_t>& addresses) {
+    if (addresses.size() != optimizer.tensors()) throw nb::value_error("a gradient for each tensor, 0 for none");
+    std::vector<const Real*> result;
+    for (const uintptr_t address : addresses) result.push_back(at<const Real>(address));
+    return result;
+}
+
+template <typename Real>
+void bind_optimizer(nb::module_& m, const char* name) {
+    using O = Optimizer<Real>;
+    nb::class_<O>(m, name)
+        .def(
+            "__init__",
+            [](O* self, const std::vector<MovedAddresses>& tensors, std::vector<int64_t> counts,
+               const std::array<double, 4>& decay) {
+                if (tensors.size() != counts.size()) throw nb::value_error("a count for each tensor");
+                std::vector<Moved<Real>> moved;
+                for (const auto& a : tensors) {
+                    moved.push_back({at<Real>(a[0]), at<Real>(a[1]), at<Real>(a[2]), at<Real>(a[3]), nullptr});
+                }
+                const Decay kept{decay[0], decay[1], decay[2], decay[3]};
+                new (self) O(engine(), kept, std::move(moved), std::move(counts));
+            },
+            "tensors"_a, "counts"_a, "decay"_a,
+            "Tensors by address: weights, mean, mean square, average. decay: both betas, epsilon, of the weights.")
+        .def(
+            "norm",
+            [](const O& self, const std::vector<uintptr_t>& gradients, int threads) {
+                const auto from = gradients_of(self, gradients);
+                nb::gil_scoped_release unlocked;
+                return self.norm(from, threads);
+            },
+            "gradients"_a, "threads"_a, "Of all gradients together, by address, 0 where there is none.")
+        .def(
+            "step",
+            [](const O& self, const std::vector<uintptr_t>& gradients, const std::vector<int64_t>& steps,
+               const std::array<double, 3>& rates, int threads) {
+                const auto from = gradients_of(self, gradients);
+                if (steps.size() != self.tensors()) throw nb::value_error("a number of steps for each tensor");
+                nb::gil_scoped_release unlocked;
+                self.step(from, steps, {rates[0], rates[1], rates[2]}, threads);
+            },
+            "gradients"_a, "steps"_a, "rates"_a, "threads"_a,
+            "rates: of learning, the gradient's scale, the weights' share in their average.");
+}
+
 }  // namespace
 
 NB_MODULE(_engine, m) {
@@ -354,6 +405,8 @@ NB_MODULE(_engine, m) {
         "linear"_a, "x"_a, "y"_a, "rows"_a, "False, and nothing done, when x or y has another type, shape or layout.");
     bind_stack<float>(m, "StackFloat");
     bind_stack<double>(m, "StackDouble");
+    bind_optimizer<float>(m, "OptimizerFloat");
+    bind_optimizer<double>(m, "OptimizerDouble");
     m.def("isa", [] { return engine().isa; });
     m.def("set_step_threads", &Pool::set_step_threads);
     m.def(

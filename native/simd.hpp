@@ -102,6 +102,23 @@ MEMFOLD_INLINE Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) { return
 MEMFOLD_INLINE Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) { return a * b + c; }
 #endif
 
+#if defined(__AVX512F__)  // with masks as below
+MEMFOLD_INLINE Vec<float> root(Vec<float> v) { return _mm512_maskz_sqrt_ps(__mmask16(-1), v); }
+MEMFOLD_INLINE Vec<double> root(Vec<double> v) { return _mm512_maskz_sqrt_pd(__mmask8(-1), v); }
+#elif defined(__FMA__)
+MEMFOLD_INLINE Vec<float> root(Vec<float> v) { return _mm256_sqrt_ps(v); }
+MEMFOLD_INLINE Vec<double> root(Vec<double> v) { return _mm256_sqrt_pd(v); }
+#elif defined(__ARM_NEON)
+MEMFOLD_INLINE Vec<float> root(Vec<float> v) { return vsqrtq_f32(v); }
+MEMFOLD_INLINE Vec<double> root(Vec<double> v) { return vsqrtq_f64(v); }
+#else
+template <typename V>
+MEMFOLD_INLINE V root(V v) {
+    for (size_t i = 0; i < sizeof(V) / sizeof v[0]; ++i) v[i] = decltype(v[0] + 0)(__builtin_sqrt(double(v[i])));
+    return v;
+}
+#endif
+
 // NaN passes through each of the two: the processors' minimum and maximum give the second of an unordered pair.
 #if defined(__AVX512F__)  // with masks of ones: of the forms without, GCC 12 warns that they are not initialised
 MEMFOLD_INLINE Vec<float> at_most(Vec<float> v, Vec<float> bound) {

@@ -19,7 +19,7 @@ FLOORS = (
     ("__init__", "_engine", "cells", "errors", "extras", "system"),
     ("budget", "call", "display", "drawing", "files", "trained", "words"),
     ("engine",),
-    ("stream",),
+    ("adamw", "stream"),
     ("data", "page"),
     ("nn",),
     ("formats",),

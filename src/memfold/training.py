@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from memfold import _engine
+from memfold.adamw import AdamW
 from memfold.budget import Budget
 from memfold.errors import InputError
 from memfold.formats.checkpoint import read_checkpoint, write_checkpoint
@@ -80,9 +81,9 @@ class Settings:
         warm_up: share of the budget over which the rate rises linearly; it then falls along a cosine (Loshchilov &
             Hutter 2017, eq. 5).
         last_rate: share of the peak rate to which it falls; 1 keeps it.
-        clip_norm: bound of the gradient's Euclidean norm (Pascanu, Mikolov & Bengio 2013, algorithm 1).
-        average: decay a step of the running average of the weights, which is what is validated and kept (Polyak &
-            Juditsky 1992); it grows from 0, so that the first weights are soon forgotten.
+        clip_norm: bound of the gradient's Euclidean norm.
+        average: decay a step of the running average of the weights, which is what is validated and kept; it grows from
+            0, so that the first weights are soon forgotten.
         validations: how often to validate, evenly over the budget.
         every: steps from one validation to the next, and one at the end, instead of that.
         patience: stop after so many validations without a better one; None never stops early.
@@ -228,10 +229,7 @@ class _Loop:
         self.problem, self.settings, self.progress = problem, settings, progress
         self.checkpoint, self.identity = checkpoint, identity
         self.model = problem.model
-        self.optimizer = torch.optim.AdamW(
-            self.model.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, fused=True
-        )
-        self.average = {name: value.clone() for name, value in self.model.state_dict().items()}
+        self.optimizer = AdamW(self.model, settings.weight_decay, settings.clip_norm)
         self.result = Result()
         self.best: dict[str, Tensor] | None = None
         self.epoch, self.step_in_epoch = 0, 0
@@ -334,7 +332,7 @@ class _Loop:
         value = loss.item()
         if not math.isfinite(value):
             raise _NonFiniteError(self.explain(f"the loss became {value}", rate))
-        self.optimizer.zero_grad(set_to_none=True)
+        self.model.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self.update(rate, value)
         self.loss_sum += value
@@ -348,26 +346,12 @@ class _Loop:
             rate: the learning rate at this moment.
             value: of the loss, for the message where the gradient is not finite.
         """
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm).item()
+        steps = self.result.steps + 1
+        decay = min(self.settings.average, (1 + steps) / (10 + steps))
+        norm = self.optimizer.step(rate, 1 - decay)
         if not math.isfinite(norm):
             raise _NonFiniteError(self.explain(f"the gradient's norm became {norm} at a loss of {value:.4g}", rate))
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.step()
-        self.result.steps += 1
-        self.update_average()
-
-    @torch.no_grad()
-    def update_average(self) -> None:
-        steps = self.result.steps
-        decay = min(self.settings.average, (1 + steps) / (10 + steps))
-        # As in `state_dict`, which would make a view of every tensor in every step.
-        current: dict[str, Tensor] = dict(self.model.named_parameters(remove_duplicate=False))
-        current |= self.model.named_buffers(remove_duplicate=False)
-        moving = [name for name, value in self.average.items() if value.is_floating_point()]
-        torch._foreach_lerp_([self.average[n] for n in moving], [current[n] for n in moving], 1 - decay)
-        for name in self.average.keys() - set(moving):
-            self.average[name].copy_(current[name])
+        self.result.steps = steps
 
     def explain(self, what: str, rate: float) -> str:
         before = f"{self.loss_sum / self.loss_count:.4g} on average before" if self.loss_count else "no step before"
@@ -385,7 +369,7 @@ class _Loop:
         self.model.eval()
         # Score the averaged weights, then put the current ones back.
         current = {name: value.clone() for name, value in self.model.state_dict().items()}
-        self.model.load_state_dict(self.average)
+        self.model.load_state_dict(self.optimizer.average)
         score = self.problem.validate()
         self.model.load_state_dict(current)
         result = self.result
@@ -393,7 +377,7 @@ class _Loop:
         better = score < result.best_score  # False for NaN
         if better:
             result.best_score, result.best_step, self.since_best = score, result.steps, 0
-            self.best = {name: value.clone() for name, value in self.average.items()}
+            self.best = {name: value.clone() for name, value in self.optimizer.average.items()}
         else:
             self.since_best += 1
         # Add a point to the curve, and start the mean of the training loss anew.
@@ -419,10 +403,9 @@ class _Loop:
             return
         # Weights, their average, the best so far, the optimiser's and the problem's state, random numbers.
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
-        tensors |= {f"average.{name}": value for name, value in self.average.items()}
+        tensors |= {f"average.{name}": value for name, value in self.optimizer.average.items()}
         tensors |= {f"best.{name}": value for name, value in (self.best or {}).items()}
-        for index, state in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
+        tensors |= {f"optimizer.{name}": value for name, value in self.optimizer.state().items()}
         tensors |= {f"carried.{name}": value for name, value in self.problem.carried().items()}
         tensors["random.torch"] = torch.get_rng_state()
         # Where the training is.
@@ -455,16 +438,10 @@ class _Loop:
         for name, value in tensors.items():
             part, _, rest = name.partition(".")
             parts[part][rest] = value
-        # Weights, their average, and the best so far.
+        # Weights, the best so far and the optimiser's; the problem's own state, and the random numbers.
         self.model.load_state_dict(parts["model"])
-        self.average, self.best = parts["average"], parts["best"] or None
-        # The optimiser's state, the problem's own, and the random numbers.
-        optimizer = self.optimizer.state_dict()
-        optimizer["state"] = {}
-        for name, value in parts["optimizer"].items():
-            index, _, entry = name.partition(".")
-            optimizer["state"].setdefault(int(index), {})[entry] = value
-        self.optimizer.load_state_dict(optimizer)
+        self.best = parts["best"] or None
+        self.optimizer.restore(parts["optimizer"], parts["average"])
         self.problem.restore(parts["carried"])
         torch.set_rng_state(parts["random"]["torch"])
         # Where the training was.

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from memfold.adamw import AdamW
 from memfold.bench.examples import written
 from memfold.bench.peers import TOLERANCE, TimedCall
 from memfold.bench.timing import describe_machine, geometric_mean, medians, ratios_to_peers
@@ -24,7 +25,7 @@ from memfold.tasks.precision import BFLOAT16, FLOAT32, Precision, precision_for
 from memfold.tasks.registry import TASKS, task_class
 from memfold.training import Begun, Problem
 
-__all__ = ["OnTorch", "tasks", "with_torch_layers"]
+__all__ = ["OnTorch", "TorchsAdamW", "tasks", "with_torch_layers"]
 
 BATCHES = 6  # that lie ready in memory, and are taken in turn
 BUDGET = "3m"  # that the plans are made for
@@ -34,9 +35,10 @@ PARTS = 5  # steps over which the shares are taken
 def tasks(names: Sequence[str] = tuple(TASKS), rounds: int = 5, compiled: bool = False) -> dict[str, Any]:
     """Time a training step of each task, with memfold's layers and with torch.nn's in their places.
 
-    The network, its first weights, the batches and the optimiser, fused AdamW with a bounded gradient and a running
-    average, are the same; ragged batches go through torch.nn packed, by `pack_padded_sequence`. Examples are made up,
-    of the size that people have; the sizes are those that the task's plan takes for them, and batches lie ready.
+    The network, its first weights and the batches are the same; the update too, AdamW with a bounded gradient and a
+    running average, by the engine here and by torch's fused operator there. Ragged batches go through torch.nn packed,
+    by `pack_padded_sequence`. Examples are made up, of the size that people have; the sizes are those that the task's
+    plan takes for them, and batches lie ready.
 
     Args:
         names: of tasks.
@@ -111,6 +113,8 @@ def _stepping(begun: "Begun", batches: Sequence[Any], precision: Precision = FLO
     """A call that makes one step with the next batch."""
     begun = replace(begun, settings=replace(begun.settings, precision=precision))
     loop, following = begun.loop(), cycle(batches)
+    if any(isinstance(module, OnTorch) for module in begun.problem.model.modules()):
+        loop.optimizer = TorchsAdamW(begun.problem.model, begun.settings.weight_decay, begun.settings.clip_norm)
     return lambda: loop.take_step(next(following), begun.settings.lr)
 
 
@@ -122,7 +126,7 @@ def _shares(begun: "Begun", batches: Sequence[Any]) -> dict[str, float]:
     in_layers = clock.seconds
     for batch in islice(cycle(batches), PARTS):
         loss = _timed(spent, "forward", partial(begun.problem.loss, batch))
-        loop.optimizer.zero_grad(set_to_none=True)
+        begun.problem.model.zero_grad(set_to_none=True)
         _timed(spent, "backward", loss.backward)
         _timed(spent, "update", partial(loop.update, begun.settings.lr))
     seconds_in_all = sum(spent.values())
@@ -190,3 +194,25 @@ class OnTorch(nn.Module):
         packed = pack_padded_sequence(x, counts, self.batch_first, enforce_sorted=False)
         y, state = self.layer(packed, hx)
         return pad_packed_sequence(y, self.batch_first, total_length=steps)[0], state
+
+
+class TorchsAdamW(AdamW):
+    """The same steps by torch's operators: `clip_grad_norm_`, fused AdamW, and an average of all tensors at once."""
+
+    def __init__(self, network: nn.Module, weight_decay: float, clip_norm: float) -> None:
+        super().__init__(network, weight_decay, clip_norm)
+        self.network = network
+        self.optimizer = torch.optim.AdamW(network.parameters(), weight_decay=weight_decay, fused=True)
+
+    @torch.no_grad()
+    def step(self, rate: float, share: float) -> float:
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.clip_norm).item()
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        current: dict[str, Tensor] = {**dict(self.network.named_parameters()), **self.buffers}
+        moving = [name for name, value in current.items() if name in self.average and value.is_floating_point()]
+        torch._foreach_lerp_([self.average[n] for n in moving], [current[n] for n in moving], share)
+        for name in self.buffers.keys() & self.average.keys() - set(moving):
+            self.average[name].copy_(current[name])
+        return norm
