@@ -1,5 +1,6 @@
 """What stands beside the network: formulas against statsforecast, shares, intervals, demand that comes now and then."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,7 @@ from memfold.runtime.forecasting.classical import THETA, seasonal_mean, seasonal
 from memfold.runtime.forecasting.demand import intermittent, tsb, whole_counts
 from memfold.runtime.recipe import ALONE
 from memfold.tasks import Forecaster
+from memfold.tasks.forecast.independent import UNKNOWN, independent_windows, togetherness
 from memfold.tasks.forecast.shares import fitted_blend
 
 LEVELS = tuple(level / 10 for level in range(1, 10))
@@ -169,3 +171,41 @@ def test_the_plan_leaves_what_is_given() -> None:
     assert model.plan_ == {"hidden_size": 16, "dropout": 0.3, "pretrained": True}
     assert len(model.network_.members) == 2
     assert model.get_params()["hidden_size"] is None
+
+
+def in_turns(turns: int, series: int, common: float) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Errors of two forecasts in every series at every time, and the times; so much of the variance is the time's."""
+    ahead = math.sqrt(common) * RNG.normal(size=(turns, 1)) + math.sqrt(1 - common) * RNG.normal(size=(turns, series))
+    return {"one": 5 + ahead.ravel(), "two": 5 - ahead.ravel()}, np.arange(turns).repeat(series)
+
+
+@pytest.mark.parametrize("common", [0.0, 0.4, 0.9])
+def test_how_far_series_go_together_is_found_in_the_errors(common: float) -> None:
+    assert togetherness(*in_turns(300, 20, common)) == pytest.approx(common, abs=0.08)
+
+
+def test_windows_of_one_time_alone_do_not_say_how_far_series_go_together() -> None:
+    errors, turns = in_turns(1, 20, 0.0)
+    assert togetherness(errors, turns) == togetherness(*in_turns(20, 1, 0.0)) == UNKNOWN
+    without = {name: np.where(np.arange(len(turns)) < 19, values, np.nan) for name, values in errors.items()}
+    assert togetherness(without, turns) == UNKNOWN
+    assert independent_windows(turns, 0.5) == pytest.approx(20 / 10.5)
+
+
+def test_many_series_of_few_times_decide_less_than_as_many_of_many() -> None:
+    """Found is that the formulas, one too high and one too low, need no network; how far they are off is the same in
+    all series of a time, so that this was seen five times rather than three hundred."""
+    turns, series = 5, 60
+    windows = parts(turns * series, right="none of them")
+    shift = RNG.choice([0.5, 2.0], (turns, 1)).repeat(series, 0)
+    network = windows.true + RNG.normal(0, 1, windows.true.shape)
+    windows = replace(
+        windows,
+        network=network[..., None] + np.linspace(-0.06, 0.06, 9),
+        others={"SeasonalNaive": windows.true + shift, THETA: windows.true - 1},
+    )
+    of_few, of_many = (
+        fitted_blend(windows, LEVELS, {"SeasonalNaive": 1.0, THETA: 1.0}, given).shares
+        for given in (np.arange(turns).repeat(series), None)
+    )
+    assert of_few[ALONE] > 2 * of_many[ALONE]

@@ -11,7 +11,7 @@ from memfold.runtime.forecasting.classical import THETA
 from memfold.runtime.forecasting.decomposition import seasonal_naive_name
 from memfold.runtime.forecasting.demand import TSB
 from memfold.runtime.forecasting.parts import joined, parts_at
-from memfold.runtime.forecasting.windows import Places, level_and_scale
+from memfold.runtime.forecasting.windows import Places, SeriesArrays, level_and_scale
 from memfold.runtime.recipe import ALONE
 from memfold.tasks.contest import ANSWER, Contest
 from memfold.tasks.forecast.linear_fit import fit_linear, refitted
@@ -52,15 +52,16 @@ def blended(problem: ForecastProblem, calendar: int, pretrained: bool) -> Blende
     linear = fit_linear(data, problem.learnt.lengths - size.horizon, valid, judged, size, calendar)
     weights = None if linear is None else linear.weights
     parts = parts_at(network, valid, judged, size, weights, calendar, target=True, pretrained=pretrained)
-    everything = parts
+    everything, turns = parts, _turns(valid, judged, size.horizon)
     earlier = _thinned(_earlier(problem), MOST_EARLIER)
     if len(earlier.series):
         before = parts_at(
             network, data, earlier, size, weights, calendar, target=True, judged=False, pretrained=pretrained
         )
         everything = joined([before, parts])
+        turns = np.concatenate([_turns(data, earlier, size.horizon) + turns.max() + 1, turns])
     naive = seasonal_naive_name(size.lags[0], size.lags)
-    blend = fitted_blend(everything, size.quantiles, {naive: 1.0, THETA: 1.0, TSB: 2.0})
+    blend = fitted_blend(everything, size.quantiles, {naive: 1.0, THETA: 1.0, TSB: 2.0}, turns)
     windows = valid.windows(judged, size, target=False)
     _, scale = level_and_scale(windows.y, windows.seen)
     contest = _contest(parts, blend, [seasonal_naive_name(season, size.lags) for season in size.lags], scale)
@@ -79,6 +80,12 @@ def _earlier(problem: ForecastProblem) -> Places:
         series.append(np.full_like(ends, index))
         origins.append(ends)
     return Places(np.concatenate(series), np.concatenate(origins))
+
+
+def _turns(data: SeriesArrays, places: Places, horizon: int) -> NDArray[np.int64]:
+    """The time of each window: how many horizons it lies before the end of its series, as most end together."""
+    result: NDArray[np.int64] = (data.lengths[places.series] - places.origins) // horizon
+    return result
 
 
 def _thinned(places: Places, most: int) -> Places:

@@ -1,9 +1,10 @@
 """How much each part has in a forecast, and how far its intervals must be stretched to hold.
 
-Shares are convex weights found on the validation part; the fewer windows there are, the more they stay where they
-started (the equal weights that the M competitions found hard to beat, Makridakis et al. 2020, sec. 4). Intervals are
-those of the network and those of the formulas' own errors, by the same shares, stretched level by level until they
-hold what they say on the validation part (split conformal prediction, as Lei et al. 2018, sec. 5.2, scale it).
+Shares are convex weights found on the validation part; the fewer independent windows there are, the more they stay
+where they started (the equal weights that the M competitions found hard to beat, Makridakis et al. 2020, sec. 4).
+Intervals are those of the network and those of the formulas' own errors, by the same shares, stretched level by level
+until they hold what they say on the validation part (split conformal prediction, as Lei et al. 2018, sec. 5.2, scale
+it).
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,15 +16,16 @@ from numpy.typing import NDArray
 from memfold.runtime.forecasting.blend import LINEAR, PRETRAINED, Blend, Parts, mixed
 from memfold.runtime.forecasting.demand import TSB
 from memfold.runtime.recipe import ALONE
+from memfold.tasks.forecast.independent import independent_windows, togetherness
 
 __all__ = ["fitted_blend"]
 
 Array = NDArray[np.float64]
 STEPS = 400  # of the search for shares
 RATE = 0.3  # its step size
-# Windows at which the start, where every share is divided by the part's error, counts as much as what was found. On
-# 220 short series the formulas blended so scored a MASE of 0.93 by month, 0.87 by week, 1.11 by day and 1.02 by hour;
-# the seasonal naive 0.96, 1.00, 1.29 and 1.05, AutoTheta 1.05, 0.90, 1.12 and 3.43.
+# Independent windows at which the start, where every share is divided by the part's error, counts as much as what was
+# found. On 220 short series the formulas blended so scored a MASE of 0.93 by month, 0.87 by week, 1.11 by day and 1.02
+# by hour; the seasonal naive 0.96, 1.00, 1.29 and 1.05, AutoTheta 1.05, 0.90, 1.12 and 3.43.
 FEW_CLASSICAL, FEW = 10, 6
 # Where the network, the linear model, the bundled forecaster and the formulas start.
 OUTER = {ALONE: 0.3, LINEAR: 0.3, PRETRAINED: 0.7, "": 0.7}
@@ -31,28 +33,38 @@ MOST_GROWTH = 1.0  # of the formulas' errors with the steps ahead, as an exponen
 STRETCHES = (0.4, 4.0)
 
 
-def fitted_blend(parts: Parts, levels: Sequence[float], start: Mapping[str, float]) -> Blend:
+def fitted_blend(
+    parts: Parts, levels: Sequence[float], start: Mapping[str, float], turns: NDArray[np.int64] | None = None
+) -> Blend:
     """Find shares and stretches.
 
     Args:
         start: shares to begin with among the formulas, which stand where there is little to go by.
+        turns: the time of each window by a number, (B,); all are of different times when None.
     """
+    turns = np.arange(len(parts.unit)) if turns is None else turns
     judged = parts.at(parts.judged)
     formulas = [name for name in parts.others if name not in (LINEAR, PRETRAINED, TSB)]
     # First among the formulas, which every window can judge; then what they give together beside the others.
-    first = _shares({name: parts.others[name] for name in formulas}, parts, start, FEW_CLASSICAL)
+    plain_formulas = {name: parts.others[name] for name in formulas}
+    together = togetherness({name: _error(values, parts) for name, values in plain_formulas.items()}, turns)
+    count, judged_count = (independent_windows(some, together) for some in (turns, turns[parts.judged]))
+    first = _shares(plain_formulas, parts, start, count / (count + FEW_CLASSICAL))
     of_mean = {name: parts.others[name] for name in [*formulas, *([TSB] if parts.demand.any() else [])]}
-    first_mean = _shares(of_mean, parts, start, FEW_CLASSICAL, squared=True)
+    first_mean = _shares(of_mean, parts, start, count / (count + FEW_CLASSICAL), squared=True)
     spread, plain = _spread(parts, first, levels), np.ones(len(levels))
     if not parts.judged.any():  # the network diverged
         return Blend({ALONE: 0.0, **first}, {ALONE: 0.0, **first_mean}, spread, plain)
-    shares = _two_levels(judged, first, judged.median, squared=False)
-    mean_shares = _two_levels(judged, first_mean, judged.network_mean, squared=True)
+    trust = judged_count / (judged_count + FEW)
+    shares = _two_levels(judged, first, judged.median, trust, squared=False)
+    mean_shares = _two_levels(judged, first_mean, judged.network_mean, trust, squared=True)
     blend = Blend(shares, mean_shares, spread, plain)
-    return replace(blend, stretch=_stretch(judged, blend, levels))
+    return replace(blend, stretch=_stretch(judged, blend, levels, trust))
 
 
-def _two_levels(judged: Parts, first: Mapping[str, float], network: Array, *, squared: bool) -> dict[str, float]:
+def _two_levels(
+    judged: Parts, first: Mapping[str, float], network: Array, trust: float, *, squared: bool
+) -> dict[str, float]:
     """Shares of the network, the linear model and the formulas, which keep their shares among themselves."""
     together = sum(share * judged.others[name] for name, share in first.items())
     assert isinstance(together, np.ndarray)
@@ -61,7 +73,7 @@ def _two_levels(judged: Parts, first: Mapping[str, float], network: Array, *, sq
         candidates[LINEAR] = judged.others[LINEAR]
     if judged.pretrained is not None:
         candidates[PRETRAINED] = (judged.means if squared else judged.others)[PRETRAINED]
-    outer = _shares(candidates, judged, OUTER, FEW, squared=squared, sharply=2)
+    outer = _shares(candidates, judged, OUTER, trust, squared=squared, sharply=2)
     rest = outer.pop("")
     shares = outer | {name: rest * share for name, share in first.items()}
     kept = {name: share for name, share in shares.items() if share >= 0.01 or name == ALONE}
@@ -73,7 +85,7 @@ def _shares(
     candidates: Mapping[str, Array],
     parts: Parts,
     start: Mapping[str, float],
-    few: int,
+    trust: float,
     *,
     squared: bool = False,
     sharply: int = 1,
@@ -81,7 +93,7 @@ def _shares(
     """Convex weights with the least error, by exponentiated gradient (Kivinen & Warmuth 1997), drawn to a start.
 
     Args:
-        few: windows at which the start counts for half.
+        trust: in what is found, the rest being in the start.
         squared: whether the error is the squared one.
         sharply: power of each candidate's error by which its start is divided.
     """
@@ -105,9 +117,17 @@ def _shares(
         weights /= weights.sum()
         total += weights * (step >= STEPS // 2)
     best = total / total.sum()
-    trust = len(actual) / (len(actual) + few)
     mixed = trust * best + (1 - trust) * prior
     return {name: float(share) for name, share in zip(names, mixed, strict=True)}
+
+
+def _error(forecast: Array, parts: Parts) -> Array:
+    """The mean absolute error of each window, in units of the series, (B,)."""
+    error = np.abs(forecast - parts.true) / parts.unit[:, None]
+    there = np.isfinite(error)
+    with np.errstate(invalid="ignore"):
+        result: Array = np.where(there, error, 0).sum(1) / there.sum(1)
+    return result
 
 
 def _spread(parts: Parts, first: Mapping[str, float], levels: Sequence[float]) -> Array:
@@ -126,12 +146,11 @@ def _spread(parts: Parts, first: Mapping[str, float], levels: Sequence[float]) -
     return result
 
 
-def _stretch(judged: Parts, blend: Blend, levels: Sequence[float]) -> Array:
+def _stretch(judged: Parts, blend: Blend, levels: Sequence[float], trust: float) -> Array:
     """By level, what its distance from the median must be multiplied with to hold on the judged windows, (Q,)."""
     error = judged.true - mixed(blend.shares, judged.others, judged.median)
     spread = blend.spread_of(judged)
     stretch = np.ones(len(levels))
-    trust = len(error) / (len(error) + FEW)
     for index, level in enumerate(levels):
         side = spread[..., index]
         usable = np.isfinite(error) & (side > 1e-12 if level > 0.5 else side < -1e-12)
