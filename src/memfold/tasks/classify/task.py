@@ -45,6 +45,7 @@ class ImageClassifier(ImageTask):
     name: ClassVar[str] = "classify"
     metrics = CLASS_METRICS
     loop: ClassVar[Mapping[str, float]] = {"weight_decay": 0.02, "average": 0.998}
+    halves = True
     kind, column = "classifier", "label"
     needs = ("images", "picture.jpg")
 

@@ -96,6 +96,7 @@ class CommandRecognizer(RateOfRecordings, Task):
         Metric("miss_rate", "lower"),
     )
     loop: ClassVar[Mapping[str, float]] = {"average": 0.995}
+    halves = True
     kind, column = "classifier", "label"
     needs = ("recordings", "file.wav")
     hears = True

@@ -65,6 +65,7 @@ class FaceRecognizer(ImageTask):
     name: ClassVar[str] = "faces"
     metrics = (Metric("rank1", "higher"), Metric("eer", "lower"), Metric("unknown_accepted", "lower"))
     loop: ClassVar[Mapping[str, float]] = {"weight_decay": 0.05, "average": 0.995}
+    halves = True
     kind, column = "classifier", "person"
     needs = ("pictures", "face.jpg")
     shows = "person"

@@ -61,6 +61,7 @@ class Translator(Task):
     metrics = (Metric("bleu", "higher"), Metric("bleu_lower_tok", "higher"), Metric("chrf", "higher"))
     budget = "30m"
     loop: ClassVar[Mapping[str, float]] = {"average": 0.995}
+    halves = True
     column = "translation"
     needs = ("a file of sentences, one a line", "sentences.txt")
     then = "memfold stream {out} translates what you type"
