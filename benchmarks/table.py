@@ -138,7 +138,7 @@ def report(
         if means := [f"to {PEERS[peer]} {mean:.1f}" for peer, mean in beside if mean]:
             parts.append(f"Ratio {', '.join(means)}.\n\n")
         parts.append(table([p for p in layers["points"] if p["cell"] == cell], peers))
-    ragged, half, turns = layers["ragged"], layers["bfloat16"], layers.get("turns")
+    ragged, turns = layers["ragged"], layers.get("turns")
     parts.append(
         "\n## Ragged batches\n\n"
         "Bidirectional LSTM, B32 T100 H128, lengths uniform from 5 to 100: "
@@ -153,9 +153,6 @@ def report(
             f"{turns['product_alone_us']:.0f} and {turns['memfold_alone_us']:.0f} µs.\n"
         )
     parts.append(
-        "\n## One row in bfloat16\n\n"
-        f"LSTM, B1 T100 H512: {half['bfloat16_ms']:.2f} ms, {half['ratio']:.2f} times faster than float32; "
-        f"the largest difference of an output is {half['largest_difference']:.1e}.\n"
         "\n## One step of one stream, called from Python\n\n"
         "| LSTM H | memfold µs | bfloat16 µs | torch.nn µs | ONNX Runtime µs | to torch.nn | to ONNX Runtime |\n"
         + "|--:" * 7

@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from memfold import engine
 from memfold.bench.bfloat16 import bfloat16
 from memfold.bench.busy import busy
 from memfold.bench.peers import TimedCall, check_equal_work, peer_calls, version_of, without_gradient
@@ -51,7 +50,7 @@ def layers(cells: Sequence[str] = tuple(GATES), rounds: int = 5) -> dict[str, An
         ``machine``; ``points``, each with the milliseconds of memfold and of each peer, the ratio to each and to the
         faster of torch.nn and ONNX Runtime, and the per cent of the measured multiply-add peak; by cell ``ratio``, the
         geometric mean of the ratios to the faster of the two, and ``ratio_jax`` and ``ratio_keras`` where these are
-        measured; ``ragged``, ``turns`` and ``bfloat16``, one comparison each.
+        measured; ``ragged`` and ``turns``, one comparison each.
 
     Raises:
         RuntimeError: a peer does not compute what memfold does.
@@ -68,7 +67,6 @@ def layers(cells: Sequence[str] = tuple(GATES), rounds: int = 5) -> dict[str, An
         **ratios,
         "ragged": _ragged(rounds),
         "turns": _turns(rounds),
-        "bfloat16": _bfloat16(rounds),
     }
 
 
@@ -177,22 +175,3 @@ def _turns(rounds: int) -> dict[str, float]:
             for name, seconds in timed_turn(calls).items():
                 taken[name] += seconds
     return {f"{name}_us": statistics.median(seconds) * 1e6 for name, seconds in taken.items()}
-
-
-def _bfloat16(rounds: int) -> dict[str, float]:
-    """An LSTM, B1 T100 H512, with products in float32 and in bfloat16; the largest difference of their outputs."""
-    layer = LSTM(512, 512).eval()
-    weights = {name: w.detach().numpy() for name, w in layer.weights(0).items()}
-    x = np.random.default_rng(0).standard_normal((100, 1, 512)).astype(np.float32)
-    single = engine.pack("lstm", weights)
-    half = engine.pack("lstm", weights, bfloat16=True)
-    taken = medians(
-        {"float32": lambda: engine.fold("lstm", x, single), "bfloat16": lambda: engine.fold("lstm", x, half)}, rounds
-    )
-    difference = np.abs(engine.fold("lstm", x, single)[0] - engine.fold("lstm", x, half)[0]).max()
-    return {
-        "float32_ms": taken["float32"] * 1e3,
-        "bfloat16_ms": taken["bfloat16"] * 1e3,
-        "ratio": taken["float32"] / taken["bfloat16"],
-        "largest_difference": float(difference),
-    }
