@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 import memfold
 from memfold import engine
-from memfold.tasks.generate import TextGenerator
+from memfold.tasks.generate import TextGenerator, windows
 from memfold.tasks.generate.windows import TextProblem
 from memfold.tasks.precision import precision_for
 from memfold.tasks.registry import TASKS
@@ -74,6 +74,16 @@ def test_the_choice_is_part_of_the_plan(
     assert again.chosen.precision == "bfloat16"
     before = {name: value for name, value in model.plan_.items() if name != "precision"}
     assert "precision" not in generator().fit(TEXT, budget="1ep", progress=False, plan=before).plan_
+
+
+def test_a_wide_vocabulary_is_learnt_in_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From some of its tokens, whose chances are not rounded: the loss is nearly that in float32."""
+    monkeypatch.setattr(windows, "CANDIDATES", 5)
+    losses = []
+    for precision in ("float32", "bfloat16"):
+        model = generator(precision=precision).fit(TEXT, budget="3ep", progress=False)
+        losses.append(model.training_.best_score)
+    assert losses[1] == pytest.approx(losses[0], rel=0.02)
 
 
 def test_a_processor_without_the_instruction_is_told_of(

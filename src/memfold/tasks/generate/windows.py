@@ -54,7 +54,9 @@ class SampledHead:
         present[targets] = True
         candidates = present.nonzero()[:, 0]  # (K,)
         place = (present.cumsum(0) - 1)[targets][:, None]  # (N, 1)
-        logits = F.linear(features, model.weight[candidates], model.bias[candidates] - self.log_chance[candidates])
+        # In float32 under autocast too: rounded, a chance would make a token as much likelier as it is too small.
+        logits = F.linear(features, model.weight[candidates]).float()
+        logits = logits + (model.bias - self.log_chance)[candidates]
         logits = logits.scatter_add(1, place, self.log_chance[targets][:, None])  # the predicted one is always there
         return F.cross_entropy(logits, place[:, 0])
 
