@@ -41,6 +41,7 @@ class Problem(ABC):
     metric: str  # the name of what `validate` returns
     steps_per_epoch: int
     unit: str = "steps"  # what `count` counts
+    most_epochs: int | None = None  # that a budget in time is used for
 
     @abstractmethod
     def batches(self, epoch: int) -> Iterable[Any]:

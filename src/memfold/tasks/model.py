@@ -512,6 +512,8 @@ class Task(Steps):
         precision = self.chosen.precision or FLOAT32
         if data.progress and not computed_here(precision):
             say(f"precision={precision}: this processor has no instruction for it, float32 would be faster here")
+        if limit.epochs is None:
+            limit = replace(limit, epochs=problem.most_epochs)
         settings = training.Settings(limit, lr=lr, patience=patience, precision=precision, **special)
         return ready, training.Begun(problem, settings, lambda other: self.problem(other, ready))
 

@@ -292,3 +292,12 @@ def test_windows_start_where_the_series_start() -> None:
     assert window.y[0, 2:].tolist() == series[:2].tolist()
     assert window.target is not None
     assert window.target[0].tolist() == series[2:4].tolist()
+
+
+def test_a_few_series_are_not_seen_for_all_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    frame, place = promoted(NUMBERS), "memfold.tasks.forecast.plan"
+    monkeypatch.setattr(f"{place}.MOST_EPOCHS", 3)
+    for fewest, epochs in ((1, 3), (25, 5)):  # of 6 steps each
+        monkeypatch.setattr(f"{place}.FEWEST_STEPS", fewest)
+        assert small().fit(frame, budget="10m", progress=False).training_.steps == 6 * epochs
+    assert small().fit(frame, budget="9ep", progress=False).training_.steps == 6 * 9  # as somebody wanted it

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from memfold.tasks.planning import Plan
 
-__all__ = ["SeriesFacts", "plan"]
+__all__ = ["SeriesFacts", "most_epochs", "plan"]
 
 DECODER = 3e4  # multiply-adds of a step ahead in the decoder
 SECONDS_PER_OPERATION = 6e-11  # of training at speed 1, measured with 16 to 128 units
@@ -14,6 +14,7 @@ MANY_SERIES = 50
 MEMBERS = 4
 MOST_BUNDLED = 1000  # steps ahead, for which the bundled forecaster was made
 ENOUGH_EPOCHS = 30  # that several members must still get
+MOST_EPOCHS, FEWEST_STEPS = 240, 1000
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ def plan(facts: SeriesFacts, seconds: float, speed: float) -> Plan:
         "members": members,
         "pretrained": facts.horizon <= MOST_BUNDLED,
     }
+    epochs = min(epochs, most_epochs(-(-max(facts.windows, 1) // BATCH)))
     return Plan(values, f"{series} with {facts.windows:,} horizons of {facts.horizon} steps", epochs)
 
 
@@ -71,3 +73,13 @@ def _epochs(facts: SeriesFacts, hidden: int, members: int, seconds: float, speed
     operations = facts.steps * 8 * hidden * (hidden + 16) + facts.horizon * DECODER
     window = members * (operations * SECONDS_PER_OPERATION + SECONDS_PER_STEP / min(BATCH, max(facts.windows, 1)))
     return seconds * speed / (window * max(facts.windows, 1))
+
+
+def most_epochs(steps_per_epoch: int) -> int:
+    """How often a training sees all windows, however much time there is: with more it has a few series by heart.
+
+    Of half hours of taxis over six months a network had the least error on the validation part after some 50 passes,
+    whether the schedule was for 60 or 480; with one for 2,500 the error was 6 per cent larger before it was validated
+    once.
+    """
+    return max(MOST_EPOCHS, -(-FEWEST_STEPS // steps_per_epoch))

@@ -12,6 +12,7 @@ from memfold.errors import InputError
 from memfold.runtime.forecasting.size import NetworkSize
 from memfold.runtime.forecasting.windows import WINDOWS_AT_ONCE, Places, SeriesArrays, Windows
 from memfold.tasks.forecast.network import Ensemble, Window, quantile_loss, standardised
+from memfold.tasks.forecast.plan import most_epochs
 from memfold.training import Problem
 
 __all__ = ["ForecastProblem", "quantiles_of", "validation_places"]
@@ -53,6 +54,7 @@ class ForecastProblem(Problem):
         counts = (self.last - self.first)[self.usable] // size.horizon + 1
         self.pool = self.usable.repeat(counts)
         self.steps_per_epoch = -(-len(self.pool) // batch_size)
+        self.most_epochs = most_epochs(self.steps_per_epoch)
         self.valid_data = valid or data
         self.judged = validation_places(self.valid_data, size, held_out if valid is None else None)
         self.valid = [
