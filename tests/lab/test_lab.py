@@ -93,7 +93,7 @@ def test_a_training_that_diverges_is_reported_and_not_solved(
 
 
 def test_a_training_ends_with_its_time_and_is_examined_then() -> None:
-    found = attempt(Adding(10), "gru", 10, 0, "chrono", replace(QUICK, limit=10**9, every=10**8), seconds=0.2)
+    found = attempt(Adding(200), "gru", 200, 0, "chrono", replace(QUICK, limit=10**9, every=10**8), seconds=0.2)
     assert not found.solved
     assert [sequences for sequences, _ in found.curve] == [found.sequences]
 
