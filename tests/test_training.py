@@ -106,6 +106,18 @@ def test_of_two_budgets_the_one_that_ends_first_counts() -> None:
     assert time.monotonic() - begun < 2
 
 
+def test_a_problem_may_want_no_more_epochs_than_some() -> None:
+    problem = Line()
+    problem.most_epochs = 3
+    result = train(problem, settings(budget=Budget(seconds=60)))
+    assert (result.stopped, result.steps) == ("enough", 12)
+    assert result.as_planned
+    result = train(problem, settings(budget=Budget(epochs=5)))  # as somebody wanted it
+    assert (result.stopped, result.steps) == ("budget", 20)
+    problem.most_epochs = 10**9
+    assert train(problem, settings(budget=Budget(seconds=0.2))).stopped == "budget"
+
+
 @pytest.mark.parametrize(("epochs", "steps"), [(5, [6, 12, 18, 20]), (6, [6, 12, 18, 24])])
 def test_validations_every_so_many_steps_and_at_the_end(epochs: int, steps: list[int]) -> None:
     result = train(Line(), settings(budget=Budget(epochs=epochs), every=6))

@@ -24,7 +24,8 @@ class Result:
 
     Attributes:
         metric: the name of what was validated by.
-        stopped: "budget", "patience", "solved", "interrupted" or "non-finite".
+        stopped: "budget", "enough" where the problem wants no more epochs, "patience", "solved", "interrupted" or
+            "non-finite".
         message: for a person, when it did not end as planned.
         units: how much the steps' batches held, by `Problem.count`.
         step_seconds: the time of the steps alone, without validations and checkpoints.

@@ -41,7 +41,7 @@ class Problem(ABC):
     metric: str  # the name of what `validate` returns
     steps_per_epoch: int
     unit: str = "steps"  # what `count` counts
-    most_epochs: int | None = None  # that a budget in time is used for
+    most_epochs: int | None = None  # that a budget in time is used for; None for as many as fit
 
     @abstractmethod
     def batches(self, epoch: int) -> Iterable[Any]:
@@ -251,9 +251,10 @@ class _Loop:
     def fraction(self) -> float:
         """The share of the budget that is used up, 0 to 1; the last validation's time is set aside."""
         budget = self.settings.budget
+        epochs = self.problem.most_epochs if budget.epochs is None else budget.epochs
         used = []
-        if budget.epochs is not None:
-            used.append(self.result.steps / (budget.epochs * self.problem.steps_per_epoch))
+        if epochs is not None:
+            used.append(self.result.steps / (epochs * self.problem.steps_per_epoch))
         if budget.seconds is not None:
             used.append(self.elapsed() / max(budget.seconds - self.validation_seconds, 1e-9))
         return min(1.0, max(used))
@@ -299,7 +300,12 @@ class _Loop:
         if self.passed and self.problem.solved():
             self.result.stopped = "solved"
             return True
-        return self.passed >= self.due(1.0)
+        if self.passed < self.due(1.0):
+            return False
+        most = self.problem.most_epochs
+        if self.settings.budget.epochs is None and most and self.result.steps >= most * self.problem.steps_per_epoch:
+            self.result.stopped = "enough"
+        return True
 
     def batches(self) -> Iterator[Any]:
         """Batches of one epoch after another, from where a checkpoint left off."""

@@ -446,6 +446,9 @@ class Task(Steps):
                 display.finished(f"{result.steps:,} steps in {result.seconds:.0f} s: {result.speed(problem.unit)}")
         else:
             result = training.train(problem, settings, **options)
+        if data.progress and result.stopped == "enough":
+            most = problem.most_epochs or 0
+            say(f"{most:,} epochs are taken to be enough here; --budget {2 * most}ep makes twice as many")
         result.metric = problem.metric
         self.training_ = result
         return ready
@@ -512,8 +515,6 @@ class Task(Steps):
         precision = self.chosen.precision or FLOAT32
         if data.progress and not computed_here(precision):
             say(f"precision={precision}: this processor has no instruction for it, float32 would be faster here")
-        if limit.epochs is None:
-            limit = replace(limit, epochs=problem.most_epochs)
         settings = training.Settings(limit, lr=lr, patience=patience, precision=precision, **special)
         return ready, training.Begun(problem, settings, lambda other: self.problem(other, ready))
 

@@ -64,8 +64,9 @@ def plan(facts: SeriesFacts, seconds: float, speed: float) -> Plan:
         "members": members,
         "pretrained": facts.horizon <= MOST_BUNDLED,
     }
-    epochs = min(epochs, most_epochs(-(-max(facts.windows, 1) // BATCH)))
-    return Plan(values, f"{series} with {facts.windows:,} horizons of {facts.horizon} steps", epochs)
+    because = f"{series} with {facts.windows:,} horizons of {facts.horizon} steps"
+    most = most_epochs(-(-max(facts.windows, 1) // BATCH))
+    return Plan(values, because if epochs < most else f"{because}, at most {most:,} epochs", epochs)
 
 
 def _epochs(facts: SeriesFacts, hidden: int, members: int, seconds: float, speed: float) -> float:
