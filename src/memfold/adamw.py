@@ -64,7 +64,10 @@ class AdamW:
         for name, value in self.buffers.items():
             if name in self.average:
                 kept = self.average[name]
-                kept.lerp_(value, share) if value.is_floating_point() else kept.copy_(value)
+                if value.is_floating_point():
+                    kept.lerp_(value, share)
+                else:
+                    kept.copy_(value)
         return norm
 
     def state(self) -> dict[str, Tensor]:
@@ -82,7 +85,10 @@ class AdamW:
         for number, moved in enumerate(self.weights):
             moved.steps = int(state.get(f"{number}.step", 0))
             for name, value in (("exp_avg", moved.mean), ("exp_avg_sq", moved.square)):
-                value.copy_(state[f"{number}.{name}"]) if moved.steps else value.zero_()
+                if moved.steps:
+                    value.copy_(state[f"{number}.{name}"])
+                else:
+                    value.zero_()
         for name, value in self.average.items():
             value.copy_(average[name])
 
@@ -120,7 +126,7 @@ class _Group:
     def __init__(self, weights: Sequence[_Weight], decay: float) -> None:
         self.weights, self.decay = weights, decay
         self.places: list[tuple[int, ...]] = []
-        self.gradients: list[Tensor | None] = []
+        self.gradients: list[Tensor | None] = []  # held until the step that reads them by address
         self.addresses: list[int] = []
 
     def gradient_norm(self) -> float:

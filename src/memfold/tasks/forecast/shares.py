@@ -49,9 +49,10 @@ def fitted_blend(
     plain_formulas = {name: parts.others[name] for name in formulas}
     together = togetherness({name: _error(values, parts) for name, values in plain_formulas.items()}, turns)
     count, judged_count = (independent_windows(some, together) for some in (turns, turns[parts.judged]))
-    first = _shares(plain_formulas, parts, start, count / (count + FEW_CLASSICAL))
+    trust = count / (count + FEW_CLASSICAL)
+    first = _shares(plain_formulas, parts, start, trust)
     of_mean = {name: parts.others[name] for name in [*formulas, *([TSB] if parts.demand.any() else [])]}
-    first_mean = _shares(of_mean, parts, start, count / (count + FEW_CLASSICAL), squared=True)
+    first_mean = _shares(of_mean, parts, start, trust, squared=True)
     spread, plain = _spread(parts, first, levels), np.ones(len(levels))
     if not parts.judged.any():  # the network diverged
         return Blend({ALONE: 0.0, **first}, {ALONE: 0.0, **first_mean}, spread, plain)
