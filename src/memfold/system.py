@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["locked", "memory_kept", "most_memory", "process_runs", "sync", "sync_names"]
+__all__ = ["locked", "most_memory", "process_runs", "sync", "sync_names"]
 
 
 def sync(file: Path) -> None:
@@ -52,32 +52,6 @@ def locked(folder: Path) -> Iterator[bool]:
         yield True
     finally:
         os.close(handle)
-
-
-@contextmanager
-def memory_kept() -> Iterator[None]:
-    """Have glibc keep freed memory for a while; other C libraries go on as they do.
-
-    Blocks above 32 MB it would return at once and ask for again, zeroed, a page at a time: a seventh of a training step
-    whose largest tensors are of that size.
-    """
-    try:
-        import ctypes
-
-        library = ctypes.CDLL(None)
-        library.mallopt, library.malloc_trim  # noqa: B018  # musl and macOS have neither, and Windows no such library
-    except (ImportError, OSError, AttributeError, TypeError):
-        yield
-        return
-    trim, block = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of mallopt(3)
-    library.mallopt(block, 1 << 30)
-    library.mallopt(trim, (1 << 31) - 1)
-    try:
-        yield
-    finally:  # the highest that glibc would go by itself
-        library.mallopt(block, 32 << 20)
-        library.mallopt(trim, 64 << 20)
-        library.malloc_trim(0)
 
 
 def process_runs(process: int) -> bool:

@@ -22,7 +22,7 @@ from memfold.budget import Budget
 from memfold.errors import InputError
 from memfold.formats.checkpoint import read_checkpoint, write_checkpoint
 from memfold.nn.ops import clock
-from memfold.system import memory_kept, most_memory
+from memfold.system import most_memory
 from memfold.trained import Result, Validation
 
 STOPPED_SECONDS = 5.0  # a step that takes longer with hardly any work done: somebody stopped the process
@@ -142,8 +142,7 @@ def train(
     if resume and checkpoint is not None and checkpoint.exists():
         loop.load()
     try:
-        with memory_kept():
-            loop.run()
+        loop.run()
     except KeyboardInterrupt:
         loop.result.stopped, loop.result.message = "interrupted", f"interrupted at step {loop.result.steps}"
     except _NonFiniteError as error:
