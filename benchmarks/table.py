@@ -70,14 +70,14 @@ the share of the multiply-adds in bfloat16 that this machine reaches on register
 forward ones. Every peer's output is compared with memfold's in float32 before it is timed.
 
 {processor}, {threads} threads, x86-64-{isa}, {peak_bfloat16_gflops:.0f} GFLOP/s in bfloat16, {peak_gflops:.0f} in
-float32; torch {version}.
+float32; torch {version}. The LSTM was measured in one run, the other cells in another one.
 """
 STEP_HEAD = """
 ## A training step of each task: {ratio:.2f} times (geometric mean), {least:.2f} at least
 
 The network that the task's plan makes for examples of the size that people have, beside the same network with the
-layers of torch.nn, ragged batches packed by `pack_padded_sequence`; the same batches, lying ready, the same AdamW,
-bound of the gradient and running average. *bfloat16* is under `torch.autocast`. *ratio* is the faster of the two over
+layers of torch.nn, ragged batches packed by `pack_padded_sequence`; the same batches, lying ready. AdamW, the bound of
+the gradient and the running average are the engine's here, and torch's fused and foreach operators there. *bfloat16* is under `torch.autocast`. *ratio* is the faster of the two over
 memfold's in the precision that a fit takes by itself here, which is in bold. *layers* is the share of memfold's float32
 step that is spent in recurrent layers; *preparation*, of a batch, is in no other column.
 
