@@ -14,7 +14,7 @@ from memfold.runtime.forecasting.classical import THETA, seasonal_mean, seasonal
 from memfold.runtime.forecasting.demand import intermittent, tsb, whole_counts
 from memfold.runtime.recipe import ALONE
 from memfold.tasks import Forecaster
-from memfold.tasks.forecast.independent import UNKNOWN, independent_windows, togetherness
+from memfold.tasks.forecast.independent import UNKNOWN, independent_windows, intraclass_correlation
 from memfold.tasks.forecast.shares import fitted_blend
 
 LEVELS = tuple(level / 10 for level in range(1, 10))
@@ -181,14 +181,14 @@ def in_turns(turns: int, series: int, common: float) -> tuple[dict[str, np.ndarr
 
 @pytest.mark.parametrize("common", [0.0, 0.4, 0.9])
 def test_how_far_series_go_together_is_found_in_the_errors(common: float) -> None:
-    assert togetherness(*in_turns(300, 20, common)) == pytest.approx(common, abs=0.08)
+    assert intraclass_correlation(*in_turns(300, 20, common)) == pytest.approx(common, abs=0.08)
 
 
 def test_windows_of_one_time_alone_do_not_say_how_far_series_go_together() -> None:
     errors, turns = in_turns(1, 20, 0.0)
-    assert togetherness(errors, turns) == togetherness(*in_turns(20, 1, 0.0)) == UNKNOWN
+    assert intraclass_correlation(errors, turns) == intraclass_correlation(*in_turns(20, 1, 0.0)) == UNKNOWN
     without = {name: np.where(np.arange(len(turns)) < 19, values, np.nan) for name, values in errors.items()}
-    assert togetherness(without, turns) == UNKNOWN
+    assert intraclass_correlation(without, turns) == UNKNOWN
     assert independent_windows(turns, 0.5) == pytest.approx(20 / 10.5)
 
 

@@ -9,31 +9,30 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["independent_windows", "togetherness"]
+__all__ = ["independent_windows", "intraclass_correlation"]
 
 Array = NDArray[np.float64]
 UNKNOWN = 0.3  # of windows of one time alone
 
 
-def independent_windows(turns: NDArray[np.int64], together: float) -> float:
+def independent_windows(turns: NDArray[np.int64], correlation: float) -> float:
     """The effective size of a sample in clusters (Kish 1965, sec. 5.4).
 
     Args:
         turns: the time of each window by a number, (B,).
-        together: how far windows of one time go together, 0 to 1.
+        correlation: of windows of one time, 0 to 1.
 
     >>> independent_windows(np.array([0, 0, 0, 1, 1, 1]), 0.0), independent_windows(np.array([0, 0, 0, 1, 1, 1]), 1.0)
     (6.0, 2.0)
     """
     sizes = np.unique(turns, return_counts=True)[1]
-    return float((sizes / (1 + (sizes - 1) * together)).sum())
+    return float((sizes / (1 + (sizes - 1) * correlation)).sum())
 
 
-def togetherness(errors: Mapping[str, Array], turns: NDArray[np.int64]) -> float:
+def intraclass_correlation(errors: Mapping[str, Array], turns: NDArray[np.int64]) -> float:
     """How far the same forecasts are ahead in all windows of one time, 0 to 1.
 
-    The intraclass correlation (Fisher 1925, sec. 38, by analysis of variance) of how much each forecast's error is
-    above the mean of all.
+    By analysis of variance (Fisher 1925, sec. 38) of how much each forecast's error is above the mean of all.
 
     Args:
         errors: of each forecast by name, (B,).

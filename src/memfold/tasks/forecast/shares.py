@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from memfold.runtime.forecasting.blend import LINEAR, PRETRAINED, Blend, Parts, mixed
 from memfold.runtime.forecasting.demand import TSB
 from memfold.runtime.recipe import ALONE
-from memfold.tasks.forecast.independent import independent_windows, togetherness
+from memfold.tasks.forecast.independent import independent_windows, intraclass_correlation
 
 __all__ = ["fitted_blend"]
 
@@ -47,8 +47,10 @@ def fitted_blend(
     formulas = [name for name in parts.others if name not in (LINEAR, PRETRAINED, TSB)]
     # First among the formulas, which every window can judge; then what they give together beside the others.
     plain_formulas = {name: parts.others[name] for name in formulas}
-    together = togetherness({name: _error(values, parts) for name, values in plain_formulas.items()}, turns)
-    count, judged_count = (independent_windows(some, together) for some in (turns, turns[parts.judged]))
+    correlation = intraclass_correlation(
+        {name: _error(values, parts) for name, values in plain_formulas.items()}, turns
+    )
+    count, judged_count = (independent_windows(some, correlation) for some in (turns, turns[parts.judged]))
     trust = count / (count + FEW_CLASSICAL)
     first = _shares(plain_formulas, parts, start, trust)
     of_mean = {name: parts.others[name] for name in [*formulas, *([TSB] if parts.demand.any() else [])]}
