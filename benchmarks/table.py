@@ -77,9 +77,10 @@ STEP_HEAD = """
 
 The network that the task's plan makes for examples of the size that people have, beside the same network with the
 layers of torch.nn, ragged batches packed by `pack_padded_sequence`; the same batches, lying ready. AdamW, the bound of
-the gradient and the running average are the engine's here, and torch's fused and foreach operators there. *bfloat16* is under `torch.autocast`. *ratio* is the faster of the two over
-memfold's in the precision that a fit takes by itself here, which is in bold. *layers* is the share of memfold's float32
-step that is spent in recurrent layers; *preparation*, of a batch, is in no other column.
+the gradient and the running average are the engine's here, and torch's fused and foreach operators there. *bfloat16* is
+under `torch.autocast`. *ratio* is the faster of the two over memfold's in the precision that a fit takes by itself
+here, which is in bold. *layers* is the share of memfold's float32 step that is spent in recurrent layers;
+*preparation*, of a batch, is in no other column.
 
 {processor}, {threads} threads, x86-64-{isa}; torch {version}.
 
