@@ -1,8 +1,9 @@
 // Products of bfloat16 numbers with float32 sums, two successive inner indices at a time.
 //
-// By the processor's instruction where it has one (AVX512-BF16), else by unpacking, with the same bits: the odd index's
-// product is added to a sum first, then the even one's, and each addition rounds once. Numbers below the smallest
-// normal one, 1.2e-38, are rounded to 0; a sum below it is 0 for the instruction alone.
+// By the processor's instruction where it has one, else by unpacking. AVX512-BF16 and unpacking have the same bits: the
+// odd index's product is added to a sum first, then the even one's, and each addition rounds once. ARM's BFDOT adds the
+// two products to each other, then to the sum, and rounds both additions to the odd neighbour. Numbers below the
+// smallest normal one, 1.2e-38, are rounded to 0; a sum below it is 0 for the instructions alone.
 #pragma once
 
 #include "simd.hpp"
@@ -23,7 +24,7 @@ MEMFOLD_INLINE Pairs rounded(Vec<float> v) {
     return (magnitude < 0x00800000u ? bits & 0x80000000u : number) & 0xffff0000u;
 }
 
-#if defined(__AVX512BF16__)
+#if defined(__AVX512BF16__) || defined(__ARM_FEATURE_BF16_VECTOR_ARITHMETIC)
 
 // How the rows that weights multiply are stored: pairs of neighbours are what a lane takes.
 using Rounded = uint16_t;
@@ -32,18 +33,41 @@ using Rounded = uint16_t;
 using Factor = Pairs;
 using Weight = Pairs;
 
-MEMFOLD_INLINE Narrow narrowed(Vec<float> v) { return (Narrow)_mm512_cvtneps_pbh(v); }
 MEMFOLD_INLINE Pairs widened(Narrow numbers) { return __builtin_convertvector(numbers, Pairs); }
 
-MEMFOLD_INLINE void store_rounded(Rounded* to, Vec<float> v) { store(to, narrowed(v)); }
-
-MEMFOLD_INLINE void store_rounded_part(Rounded* to, Vec<float> v, int64_t count) {
-    _mm256_mask_storeu_epi16(to, __mmask16((1u << count) - 1), (__m256i)narrowed(v));
+// `count` numbers: the first ones of a vector go to memory, or come from it before zeros.
+#if defined(__AVX512BF16__)
+MEMFOLD_INLINE Narrow narrowed(Vec<float> v) { return (Narrow)_mm512_cvtneps_pbh(v); }
+MEMFOLD_INLINE void store_part(Rounded* to, Narrow numbers, int64_t count) {
+    _mm256_mask_storeu_epi16(to, __mmask16((1u << count) - 1), (__m256i)numbers);
 }
+MEMFOLD_INLINE Narrow load_part(const Rounded* from, int64_t count) {
+    return (Narrow)_mm256_maskz_loadu_epi16(__mmask16((1u << count) - 1), from);
+}
+MEMFOLD_INLINE Vec<float> add_products(Vec<float> sum, Factor x, Weight w) {
+    return _mm512_dpbf16_ps(sum, (__m512bh)x, (__m512bh)w);
+}
+#else
+MEMFOLD_INLINE Narrow narrowed(Vec<float> v) { return __builtin_convertvector(rounded(v) >> 16, Narrow); }
+MEMFOLD_INLINE void store_part(Rounded* to, Narrow numbers, int64_t count) {
+    __builtin_memcpy(to, &numbers, size_t(count) * sizeof(Rounded));
+}
+MEMFOLD_INLINE Narrow load_part(const Rounded* from, int64_t count) {
+    Narrow numbers{};
+    __builtin_memcpy(&numbers, from, size_t(count) * sizeof(Rounded));
+    return numbers;
+}
+MEMFOLD_INLINE Vec<float> add_products(Vec<float> sum, Factor x, Weight w) {
+    // Not vbfdotq_f32: GCC 12 writes the constant 1 of a bfloat16 vector as that of an IEEE half.
+    asm("bfdot %0.4s, %1.8h, %2.8h" : "+w"(sum) : "w"(x), "w"(w));
+    return sum;
+}
+#endif
 
-// Of the first `count` numbers; the others are 0.
+MEMFOLD_INLINE void store_rounded(Rounded* to, Vec<float> v) { store(to, narrowed(v)); }
+MEMFOLD_INLINE void store_rounded_part(Rounded* to, Vec<float> v, int64_t count) { store_part(to, narrowed(v), count); }
 MEMFOLD_INLINE Vec<float> load_rounded_part(const Rounded* from, int64_t count) {
-    return Vec<float>(widened((Narrow)_mm256_maskz_loadu_epi16(__mmask16((1u << count) - 1), from)) << 16);
+    return Vec<float>(widened(load_part(from, count)) << 16);
 }
 
 // A vector's numbers of two rows, or of two vectors, as pairs.
@@ -62,10 +86,6 @@ MEMFOLD_INLINE Factor factor(const Rounded* row, int64_t pair) {
 }
 
 MEMFOLD_INLINE Weight unpacked(Pairs pairs) { return pairs; }
-
-MEMFOLD_INLINE Vec<float> add_products(Vec<float> sum, Factor x, Weight w) {
-    return _mm512_dpbf16_ps(sum, (__m512bh)x, (__m512bh)w);
-}
 
 #else
 

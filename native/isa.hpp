@@ -28,24 +28,29 @@ extern const Functions<float> bfloat16;
 namespace neon {
 extern const Engine engine;
 }
+namespace neon_bf16 {
+extern const Functions<float> bfloat16;
+}
 #endif
 
 // What this machine can run, the widest first.
 inline std::vector<const Engine*> usable_engines() {
     std::vector<const Engine*> usable;
+    const auto but_for_bfloat16 = [](Engine engine, const char* isa, const Functions<float>& bfloat16) {
+        engine.isa = isa;
+        engine.bfloat16 = &bfloat16;
+        return engine;
+    };
 #if defined(__x86_64__)
     const int level = x86_level();
-    static const Engine with_bf16 = [] {
-        Engine engine = v4::engine;  // but for products of bfloat16 numbers
-        engine.isa = "v4-bf16";
-        engine.bfloat16 = &v4_bf16::bfloat16;
-        return engine;
-    }();
+    static const Engine with_bf16 = but_for_bfloat16(v4::engine, "v4-bf16", v4_bf16::bfloat16);
     if (level >= 4 && has_avx512_bf16()) usable.push_back(&with_bf16);
     if (level >= 4) usable.push_back(&v4::engine);
     if (level >= 3) usable.push_back(&v3::engine);
     if (level >= 2) usable.push_back(&v2::engine);
 #else
+    static const Engine with_bf16 = but_for_bfloat16(neon::engine, "neon-bf16", neon_bf16::bfloat16);
+    if (has_arm_bf16()) usable.push_back(&with_bf16);
     usable.push_back(&neon::engine);
 #endif
     return usable;

@@ -6,6 +6,10 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__linux__)
+#include <sys/auxv.h>
+#elif defined(__APPLE__)
+#include <sys/sysctl.h>
 #endif
 #if !defined(_WIN32)
 #include <dlfcn.h>
@@ -69,6 +73,20 @@ inline bool has_avx512_bf16() {
     unsigned a, b, c, d;
     return __get_cpuid_count(7, 0, &a, &b, &c, &d) && a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d) &&
            (a >> 5 & 1) != 0;
+}
+#else
+// Whether a 64-bit ARM multiplies bfloat16 numbers (FEAT_BF16). Windows is not asked.
+inline bool has_arm_bf16() {
+#if defined(__linux__)
+    constexpr unsigned long bf16 = 1ul << 14;  // HWCAP2_BF16
+    return (getauxval(AT_HWCAP2) & bf16) != 0;
+#elif defined(__APPLE__)
+    int has = 0;
+    size_t bytes = sizeof has;
+    return sysctlbyname("hw.optional.arm.FEAT_BF16", &has, &bytes, nullptr, 0) == 0 && has != 0;
+#else
+    return false;
+#endif
 }
 #endif
 

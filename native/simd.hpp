@@ -14,8 +14,7 @@
 #endif
 
 #ifndef MEMFOLD_ISA
-#error \
-    "compile with -DMEMFOLD_ISA=v2, v3, v4, v4_bf16 or neon: the namespace of everything made for one instruction set"
+#error "compile with -DMEMFOLD_ISA=v2, v3, v4, v4_bf16, neon or neon_bf16: a namespace for each instruction set"
 #endif
 #define MEMFOLD_INLINE inline __attribute__((always_inline))
 

@@ -9,10 +9,13 @@ build() {
     objects=
     jobs=
     for isa in $isas; do
-        march=
-        [ "$isa" = neon ] || march=-march=x86-64-$isa
         parts="engine float32 float64 bfloat16"
-        [ "$isa" != v4_bf16 ] || march="-march=x86-64-v4 -mavx512bf16" parts=bfloat16
+        case $isa in
+            neon) march= ;;
+            neon_bf16) march=-march=armv8.2-a+bf16 parts=bfloat16 ;;
+            v4_bf16) march="-march=x86-64-v4 -mavx512bf16" parts=bfloat16 ;;
+            *) march=-march=x86-64-$isa ;;
+        esac
         for part in $parts; do
             $compiler $strict "$@" $march -DMEMFOLD_ISA="$isa" -c "native/$part.cpp" -o "$folder/$isa.$part.o" &
             jobs="$jobs $!"

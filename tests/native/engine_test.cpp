@@ -1,5 +1,7 @@
 // The engine without Python: run under the sanitizers (.ci/run, make sanitize), and for NEON under qemu.
 // Every instruction set of the machine folds random layers and is compared with a plain loop in double precision.
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -276,6 +278,33 @@ void test_folds(const Engine& engine, bool half = false) {
     }
 }
 
+// Of everything that a call reads, in the order of `read`: what a loss has that moves by dy and dh.
+template <typename Real>
+struct Gradients {
+    std::vector<Real> of[8];
+
+    static auto read(Call<Real>& call) {
+        return std::array{&call.x,      &call.h0,         &call.c0,          &call.input,
+                          &call.hidden, &call.input_bias, &call.hidden_bias, &call.peephole};
+    }
+
+    Gradients(const Engine& engine, Call<Real>& call, const std::vector<Real>& dy, const std::vector<Real>& dh,
+              int threads) {
+        for (int k = 0; k < 8; ++k) of[k].resize(read(call)[size_t(k)]->size());
+        const auto [batch, units] = std::pair(call.fold.sequences.batch, call.fold.layer.hidden);
+        Backward<Real> b{};
+        b.fold = call.fold;
+        b.dx = {of[0].data(), batch * call.fold.layer.input, call.fold.layer.input};
+        b.directions[0] = {
+            call.weights(),
+            {dy.data(), batch * units, units},
+            {dh.data()},
+            {of[1].data(), call.traits.states > 1 ? of[2].data() : nullptr},
+            {of[3].data(), of[4].data(), of[5].data(), of[6].data(), of[7].empty() ? nullptr : of[7].data()}};
+        run_backward(engine, b, threads);
+    }
+};
+
 // The gradient along a random direction of everything a fold reads, against the difference of the loss there.
 void test_backward(const Engine& engine) {
     std::mt19937 random(4);
@@ -286,12 +315,7 @@ void test_backward(const Engine& engine) {
             for (const int64_t units : {1, 17, 70}) {
                 for (const bool ragged : {false, true}) {
                     Call<double> call(engine, random, kind, 5, batch, 1 + units % 20, units, ragged);
-                    // x, h0, c0, then the weights: those that are read, and where their gradients go.
-                    std::vector<double>* const read[] = {&call.x,           &call.h0,      &call.c0,
-                                                         &call.input,       &call.hidden,  &call.input_bias,
-                                                         &call.hidden_bias, &call.peephole};
-                    std::vector<double> gradient[8], dy, dh;
-                    for (int k = 0; k < 8; ++k) gradient[k].resize(read[k]->size());
+                    std::vector<double> dy, dh;
                     for (size_t i = 0; i < call.y.size(); ++i) dy.push_back(normal(random));
                     for (size_t i = 0; i < call.h.size(); ++i) dh.push_back(normal(random));
                     const auto loss = [&] {
@@ -302,34 +326,21 @@ void test_backward(const Engine& engine) {
                         return sum;
                     };
                     loss();
-                    const auto derive = [&](int threads) {
-                        Backward<double> b{};
-                        const int64_t inputs = call.fold.layer.input;
-                        b.fold = call.fold;
-                        b.dx = {gradient[0].data(), batch * inputs, inputs};
-                        b.directions[0] = {call.weights(),
-                                           {dy.data(), batch * units, units},
-                                           {dh.data()},
-                                           {gradient[1].data(), call.traits.states > 1 ? gradient[2].data() : nullptr},
-                                           {gradient[3].data(), gradient[4].data(), gradient[5].data(),
-                                            gradient[6].data(), gradient[7].empty() ? nullptr : gradient[7].data()}};
-                        run_backward(engine, b, threads);
-                    };
-                    derive(1);
-                    const auto alone = gradient[4];
-                    derive(4);
-                    check(gradient[4] == alone, "threads change no gradient");
+                    const Gradients<double> gradient(engine, call, dy, dh, 1);
+                    check(Gradients<double>(engine, call, dy, dh, 4).of[4] == gradient.of[4],
+                          "threads change no gradient");
                     double along = 0;
                     std::vector<double> direction[8];
                     for (int k = 0; k < 8; ++k) {
-                        for (const double g : gradient[k]) {
+                        for (const double g : gradient.of[k]) {
                             direction[k].push_back(normal(random));
                             along += g * direction[k].back();
                         }
                     }
                     const auto moved = [&](double by) {
                         for (int k = 0; k < 8; ++k) {
-                            for (size_t i = 0; i < direction[k].size(); ++i) (*read[k])[i] += by * direction[k][i];
+                            auto& values = *Gradients<double>::read(call)[size_t(k)];
+                            for (size_t i = 0; i < values.size(); ++i) values[i] += by * direction[k][i];
                         }
                     };
                     constexpr double step = 1e-6;
@@ -341,6 +352,37 @@ void test_backward(const Engine& engine) {
                           "a gradient is the difference");
                 }
             }
+        }
+    }
+}
+
+// Small whole numbers, whose products and sums every precision has exactly: bfloat16 gives what float64 gives.
+void test_whole_numbers(const Engine& engine) {
+    std::mt19937 random(5);
+    const auto whole = [&](int most) { return int(random() % size_t(2 * most + 1)) - most; };
+    for (const int64_t batch : {1, 2, 9}) {
+        for (const int64_t units : {1, 17, 70}) {
+            const int64_t time = 3, inputs = 1 + units % 20;
+            Call<double> exact(engine, random, Kind::rnn_relu, time, batch, inputs, units, false);
+            Call<float> half(engine, random, Kind::rnn_relu, time, batch, inputs, units, false, true);
+            for (double& weight : exact.hidden) weight = 0;  // but for one a row, so that h stays below 256
+            for (int64_t u = 0; u < units; ++u) exact.hidden[size_t(u * units + (u + 1) % units)] = whole(1);
+            std::vector<double> dy(exact.y.size()), dh(exact.h.size());
+            for (auto* values : {&exact.input, &exact.input_bias, &exact.hidden_bias, &exact.x, &exact.h0, &dy, &dh}) {
+                for (double& value : *values) value = whole(2);
+            }
+            for (size_t k = 0; k < 8; ++k) {
+                const auto& from = *Gradients<double>::read(exact)[k];
+                std::copy(from.begin(), from.end(), Gradients<float>::read(half)[k]->begin());
+            }
+            exact.run(engine, 1), half.run(engine, 2);
+            const auto same = [](const std::vector<float>& found, const std::vector<double>& expected) {
+                return std::equal(found.begin(), found.end(), expected.begin(), expected.end());
+            };
+            check(same(half.y, exact.y) && same(half.h, exact.h), "whole numbers fold exactly in bfloat16");
+            const Gradients<double> expected(engine, exact, dy, dh, 1);
+            const Gradients<float> found(engine, half, {dy.begin(), dy.end()}, {dh.begin(), dh.end()}, 2);
+            for (int k = 0; k < 8; ++k) check(same(found.of[k], expected.of[k]), "and so do their gradients");
         }
     }
 }
@@ -603,6 +645,7 @@ int main(int count, char**) {
         test_folds<double>(*engine);
         test_folds<float>(*engine, true);
         test_backward(*engine);
+        test_whole_numbers(*engine);
         test_many_callers(*engine);
         test_steps(*engine);
         test_divided_steps(*engine);

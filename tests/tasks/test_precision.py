@@ -25,7 +25,12 @@ def generator(**changes: Any) -> TextGenerator:
 
 @pytest.mark.parametrize(
     ("isa", "halves", "expected"),
-    [("v4-bf16", True, "bfloat16"), ("v4-bf16", False, "float32"), ("v4", True, "float32"), ("neon", True, "float32")],
+    [
+        ("v4-bf16", True, "bfloat16"),
+        ("v4-bf16", False, "float32"),
+        ("v4", True, "float32"),
+        ("neon-bf16", True, "float32"),
+    ],
 )
 def test_auto_is_bfloat16_where_processor_and_task_gain(
     monkeypatch: pytest.MonkeyPatch, isa: str, halves: bool, expected: str
