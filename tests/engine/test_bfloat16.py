@@ -30,8 +30,8 @@ def added_products(sums: Array, x: Array, weight: Array) -> Array:
 @pytest.mark.parametrize(("input_size", "hidden"), [(1, 1), (3, 17), (16, 32), (33, 65)])
 @pytest.mark.parametrize("batch", [1, 7, 20])
 def test_the_bits_are_those_of_the_definition(input_size: int, hidden: int, batch: int) -> None:
-    """Of a relu, which shows its pre-activation, over steps that each round the last one's output. BFDOT adds in another
-    order, and is only close."""
+    """Of a relu, which shows its pre-activation, over steps that each round the last one's output. BFDOT rounds
+    otherwise, and is only close."""
     away = 1e-5 if engine.isa() == "neon-bf16" else 0
     call = random_call(np.random.default_rng(0), "rnn_relu", 6, batch, input_size, hidden)
     x, weights = call.x.astype(np.float32), {name: w.astype(np.float32) for name, w in call.weights.items()}

@@ -17,8 +17,8 @@ def computed_here(precision: Precision) -> bool:
 
 
 def precision_for(halves: bool) -> Precision:
-    """What ``precision=auto`` stands for on this machine: bfloat16 only by the instruction that validations were compared
-    with, AVX512-BF16.
+    """What ``precision=auto`` stands for on this machine: bfloat16 by AVX512-BF16 alone, where validations were
+    compared.
 
     Args:
         halves: whether the task is one whose training gains by bfloat16, and whose scores do not suffer.

@@ -3,9 +3,8 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from memfold.tasks.translate.batches import Pairs, TranslationProblem, pad, smoothed_loss
+from memfold.tasks.translate.batches import Pairs, TranslationProblem, pad
 from memfold.tasks.translate.network import Searching, TranslationNetwork, TranslationSize
 from memfold.tasks.translate.search import beam_search, length_penalty, padded
 from memfold.tasks.translate.subwords import BEGIN, END, UNKNOWN
@@ -99,14 +98,6 @@ def test_padding_changes_neither_features_nor_attention() -> None:
     torch.testing.assert_close(attention[1:2, :, :2], lone_attention)
     assert not attention[1, :, 2:].any()
     torch.testing.assert_close(attention.sum(-1), torch.ones(3, 4))
-
-
-def test_the_smoothed_loss_is_torchs() -> None:
-    torch.manual_seed(0)
-    features, weight, bias = torch.randn(7, 4), torch.randn(11, 4), torch.randn(11)
-    target = torch.randint(0, 11, (7,))
-    expected = functional.cross_entropy(functional.linear(features, weight, bias), target, label_smoothing=0.1)
-    torch.testing.assert_close(smoothed_loss(features, weight, bias, target, 0.1), expected)
 
 
 def test_the_loss_is_the_mean_over_the_words_of_the_batch() -> None:

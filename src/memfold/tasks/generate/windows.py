@@ -9,6 +9,7 @@ from torch import Tensor
 
 from memfold.errors import InputError
 from memfold.tasks.generate.network import LanguageModel, State
+from memfold.tasks.linear_cross_entropy import linear_cross_entropy
 from memfold.training import Problem
 
 __all__ = ["TextProblem", "Window", "nats_carried"]
@@ -53,17 +54,15 @@ class SampledHead:
         present = torch.rand(len(self.log_chance)) < self.drawn
         present[targets] = True
         candidates = present.nonzero()[:, 0]  # (K,)
-        place = (present.cumsum(0) - 1)[targets][:, None]  # (N, 1)
-        # In float32 under autocast too: rounded, a chance would make a token as much likelier as it is too small.
-        logits = F.linear(features, model.weight[candidates]).float()
-        logits = logits + (model.bias - self.log_chance)[candidates]
-        logits = logits.scatter_add(1, place, self.log_chance[targets][:, None])  # the predicted one is always there
-        return F.cross_entropy(logits, place[:, 0])
+        place = (present.cumsum(0) - 1)[targets]  # (N,)
+        # The predicted one is always there.
+        weight, bias = model.weight[candidates], (model.bias - self.log_chance)[candidates]
+        return linear_cross_entropy(features, weight, bias, place, of_target=self.log_chance[targets])
 
 
 def whole_head(model: LanguageModel, features: Tensor, targets: Tensor) -> Tensor:
     """The mean cross-entropy over ``features (N, F)`` and ``targets (N,)``, from the logits of all tokens."""
-    return F.cross_entropy(F.linear(features, model.weight, model.bias), targets)
+    return linear_cross_entropy(features, model.weight, model.bias, targets)
 
 
 class TextProblem(Problem):

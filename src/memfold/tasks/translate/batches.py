@@ -5,15 +5,15 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
 from memfold.tasks.bucketing import bucketed
+from memfold.tasks.linear_cross_entropy import linear_cross_entropy
 from memfold.tasks.translate.network import TranslationNetwork
 from memfold.tasks.translate.subwords import BEGIN, END
 from memfold.training import Problem
 
-__all__ = ["Pairs", "TranslationProblem", "pad", "smoothed_loss"]
+__all__ = ["Pairs", "TranslationProblem", "pad"]
 
 
 @dataclass(frozen=True)
@@ -44,22 +44,6 @@ class Pairs:
 def pad(rows: Sequence[list[int]]) -> tuple[Tensor, Tensor]:
     """Rows of unequal length as (B, T), and their lengths (B,)."""
     return pad_sequence([torch.tensor(row) for row in rows], batch_first=True), torch.tensor([len(r) for r in rows])
-
-
-def smoothed_loss(features: Tensor, weight: Tensor, bias: Tensor, target: Tensor, smoothing: float) -> Tensor:
-    """Mean cross-entropy with label smoothing (Szegedy et al. 2016, sec. 7).
-
-    It differs from the plain one by ``smoothing`` times what the target's logit has above the mean of all. The latter
-    is the logit of the mean embedding, so that no further pass over the (N, V) logits is needed.
-
-    Args:
-        features: (N, E).
-        weight: (V, E), the embedding; bias (V,).
-        target: (N,).
-    """
-    plain = functional.cross_entropy(functional.linear(features, weight, bias), target)
-    above = (features * (weight[target] - weight.mean(0))).sum(-1) + bias[target] - bias.mean()
-    return plain + smoothing * above.mean()
 
 
 class TranslationProblem(Problem):
@@ -102,7 +86,7 @@ class TranslationProblem(Problem):
         features, _, _ = model.decode(memory, batch.words, model.begin(memory), batch.target_lengths)
         real = torch.arange(batch.target.shape[1])[None, :] < batch.target_lengths[:, None]
         weight, bias = model.target_embedding.weight, model.bias
-        return smoothed_loss(features[real], weight, bias, batch.target[real], smoothing)
+        return linear_cross_entropy(features[real], weight, bias, batch.target[real], smoothing=smoothing)
 
     def count(self, batch: Pairs) -> int:
         return int(batch.target_lengths.sum())
