@@ -174,6 +174,46 @@ struct Movement {
     Real share;                 // of the weights in their running average
 };
 
+// A fold of one layer in one direction whose steps need all units of a row at once: that of an LSTM with layer
+// normalization or a projection of h. What x adds to the pre-activations has been made. P is h's width, H without a
+// projection. All arrays are contiguous.
+template <typename Real>
+struct RowFold {
+    int64_t hidden, width;  // H and P
+    bool coupled, reverse;
+    Options<Real> options;
+    Sequences sequences;
+    const void *product,
+        *projection;               // packed linear layers: of h, (G*H, P), and of the cell's output, (P, H), or null
+    bool half;                     // these are of bfloat16 numbers
+    const Real *gain, *cell_gain;  // of the normalizations, (G*H) and (H); null: none
+    const Real* peephole;          // (3H) i f o; coupled (2H) i o; null: none
+    const Real* from_x;            // (T, B, G*H)
+    const Real* mask;              // (B, P): factor on h before its product, the same in all steps; null: none
+    const Real* zones[2];          // (T, B, P) and (T, B, H), as of a Direction
+    Real *h, *c;                   // (B, P) and (B, H): the state before and after
+    Real* y;                       // (T, B, P); past a row's length it is not written, nor is what follows
+    // What the gradient needs, all of them or none.
+    Real* seen;                      // (T, B, P): h as its product sees it
+    Real* before;                    // (T, B, H): c before the step
+    Real* gates;                     // (T, B, G*H)
+    Real* opened;                    // (T, B, H): what the output gate opens
+    Real *normed, *scale;            // (T, B, G*H) and (T, B): of the product of h, with a normalization
+    Real *cell_normed, *cell_scale;  // (T, B, H) and (T, B): of the cell
+};
+
+// Its backward pass. The packed layers of the fold are those of the transposed weights here.
+template <typename Real>
+struct RowBackward {
+    RowFold<Real> fold;
+    const Real* dy;   // (T, B, P)
+    Real *dh, *dc;    // (B, P) and (B, H): by the state after the fold, and then by that before it
+    Real* d_pre;      // (T, B, G*H): by the pre-activations
+    Real* d_product;  // (T, B, G*H): by the product of h; null without a normalization, as it is d_pre
+    Real* d_output;   // (T, B, P): by what the projection gives; null without one
+    Real* d_opened;   // (T, B, H): by what tanh reads; null without a normalization
+};
+
 template <typename Real>
 struct Functions {
     size_t (*packed_bytes)(const Layer&);
@@ -199,6 +239,11 @@ struct Functions {
     double (*spend_operations)(int64_t rounds);  // for the benchmarks
     double (*squares)(const Real* values, int64_t count);
     void (*adamw)(const Movement<Real>&, const Moved<Real>&, int64_t count);
+    // The rows `from` to `to` of a fold by rows, or of its backward pass: any of them, by any thread. Their products
+    // are those of the functions given.
+    size_t (*row_bytes)(const Functions&, const RowFold<Real>&, int64_t rows);
+    void (*fold_rows)(const Functions&, const RowFold<Real>&, void* space, int64_t from, int64_t to);
+    void (*fold_rows_backward)(const Functions&, const RowBackward<Real>&, void* space, int64_t from, int64_t to);
 };
 
 struct Engine {

@@ -5,6 +5,7 @@
 #include "gradient.hpp"
 #include "peak.hpp"
 #include "plan.hpp"
+#include "row_wise.hpp"
 
 namespace memfold::MEMFOLD_ISA::by_cell {
 
@@ -130,6 +131,9 @@ inline constexpr Functions<Real> functions = {
     spend_operations<Format>,
     squares<Real>,
     adamw<Real>,
+    row_bytes<Real>,
+    fold_rows<Real>,
+    fold_rows_backward<Real>,
 };
 
 }  // namespace memfold::MEMFOLD_ISA::by_cell

@@ -52,6 +52,27 @@ def fold_backward(
     dx_strides: tuple[int, int],
     threads: int,
 ) -> None: ...
+
+class RowCall:
+    def __init__(
+        self,
+        size: tuple[int, int, int, int],
+        coupled: bool,
+        reverse: bool,
+        product: Packed,
+        projection: Packed | None,
+        clip: float,
+        zoneout: Sequence[float],
+        lengths: int,
+        resets: int,
+        resets_strides: tuple[int, int],
+        read: Sequence[int],
+        state: Sequence[int],
+        kept: Sequence[int],
+    ) -> None: ...
+
+def fold_rows(call: RowCall, threads: int) -> None: ...
+def fold_rows_backward(call: RowCall, gradients: Sequence[int], threads: int) -> None: ...
 def product(linear: Packed, x: object, y: object, rows: int) -> bool: ...
 
 class StackFloat:

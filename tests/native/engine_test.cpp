@@ -387,6 +387,148 @@ void test_whole_numbers(const Engine& engine) {
     }
 }
 
+// A fold by rows, whose loss is y and the last state along a random direction.
+struct RowCase {
+    static constexpr int64_t time = 5;
+    int64_t batch, units, width, gates;
+    std::vector<double> weight, projection, gain, cell_gain, peephole, mask, zones[2];
+    std::vector<double> read[3], direction[3];  // from_x, h and c; dy, dh and dc
+    std::vector<int64_t> lengths;
+    std::vector<char> resets;
+    RowFold<double> fold{};
+
+    RowCase(std::mt19937& random, int64_t rows, int64_t hidden, bool normal, bool projected, bool coupled, bool ragged)
+        : batch(rows), units(hidden), width(projected ? (hidden + 1) / 2 : hidden), gates(coupled ? 3 : 4) {
+        const auto numbers = [&](int64_t count, double scale = 1) {
+            std::normal_distribution<double> normal_numbers(0, scale);
+            std::vector<double> result(static_cast<size_t>(count));
+            for (double& value : result) value = normal_numbers(random);
+            return result;
+        };
+        weight = numbers(gates * units * width, 1 / std::sqrt(double(width)));
+        if (projected) projection = numbers(width * units, 1 / std::sqrt(double(units)));
+        if (normal) gain = numbers(gates * units), cell_gain = numbers(units);
+        peephole = numbers((gates - 1) * units);
+        read[0] = numbers(time * batch * gates * units), read[1] = numbers(batch * width),
+        read[2] = numbers(batch * units);
+        direction[0] = numbers(time * batch * width), direction[1] = numbers(batch * width);
+        direction[2] = numbers(batch * units);
+        fold.hidden = units, fold.width = width, fold.coupled = coupled, fold.reverse = ragged;
+        fold.options = {ragged ? 2.0 : std::numeric_limits<double>::infinity(), {ragged ? 0.25 : 0.0, 0.5}};
+        fold.sequences.time = time, fold.sequences.batch = batch;
+        if (ragged) {
+            mask = numbers(batch * width), zones[0] = numbers(time * batch * width);
+            for (double& zone : zones[0]) zone = zone > 0;
+            for (int64_t b = 0; b < batch; ++b) lengths.push_back(int64_t(random() % size_t(time + 1)));
+            for (int64_t i = 0; i < time * batch; ++i) resets.push_back(random() % 4 == 0);
+            fold.sequences.lengths = lengths.data();
+            fold.sequences.resets = {reinterpret_cast<const bool*>(resets.data()), batch, 1};
+            fold.mask = mask.data(), fold.zones[0] = zones[0].data();
+        }
+        fold.gain = normal ? gain.data() : nullptr, fold.cell_gain = normal ? cell_gain.data() : nullptr;
+        fold.peephole = peephole.data();
+    }
+
+    // A matrix (rows, columns) as the engine reads it.
+    static Memory packed(const Engine& engine, const std::vector<double>& matrix, int64_t rows, int64_t columns) {
+        return pack<double>(engine, {Kind::linear, columns, rows, false, false},
+                            {matrix.data(), nullptr, nullptr, nullptr, nullptr});
+    }
+    static std::vector<double> transposed(const std::vector<double>& matrix, int64_t rows, int64_t columns) {
+        std::vector<double> result(matrix.size());
+        for (int64_t i = 0; i < rows * columns; ++i)
+            result[size_t(i % columns * rows + i / columns)] = matrix[size_t(i)];
+        return result;
+    }
+
+    // The loss; what the gradient needs goes into `kept` where that is given.
+    double loss(const Engine& engine, int threads, std::vector<double>* kept = nullptr) {
+        const Memory product = packed(engine, weight, gates * units, width);
+        const Memory by_projection = projection.empty() ? Memory{} : packed(engine, projection, width, units);
+        std::vector<double> h = read[1], c = read[2], y(size_t(time * batch * width));
+        RowFold<double> f = fold;
+        f.product = product.get(), f.projection = by_projection.get(), f.from_x = read[0].data();
+        f.h = h.data(), f.c = c.data(), f.y = y.data();
+        if (kept) keep(f, kept);
+        run(engine, f, threads);
+        double sum = 0;
+        const std::vector<double>* const results[] = {&y, &h, &c};
+        for (int k = 0; k < 3; ++k) {
+            for (size_t i = 0; i < results[k]->size(); ++i) sum += (*results[k])[i] * direction[k][i];
+        }
+        return sum;
+    }
+
+    void keep(RowFold<double>& f, std::vector<double>* kept) const {
+        const int64_t rows = time * batch, sizes[] = {width, units, gates * units, units, gates * units, 1, units, 1};
+        double** const to[] = {&f.seen,   &f.before, &f.gates,       &f.opened,
+                               &f.normed, &f.scale,  &f.cell_normed, &f.cell_scale};
+        for (int k = 0; k < 8; ++k) {
+            kept[k].resize(size_t(rows * sizes[k]));
+            *to[k] = kept[k].data();
+        }
+    }
+
+    // The gradients by what is read.
+    std::array<std::vector<double>, 3> gradients(const Engine& engine, int threads) {
+        std::vector<double> kept[8];
+        loss(engine, threads, kept);
+        const Memory product = packed(engine, transposed(weight, gates * units, width), width, gates * units);
+        const Memory by_projection =
+            projection.empty() ? Memory{} : packed(engine, transposed(projection, width, units), units, width);
+        std::array<std::vector<double>, 3> result{std::vector<double>(read[0].size()), direction[1], direction[2]};
+        std::vector<double> d_product(read[0].size()), d_output(size_t(time * batch * width)),
+            d_opened(size_t(time * batch * units));
+        RowBackward<double> b{fold,
+                              direction[0].data(),
+                              result[1].data(),
+                              result[2].data(),
+                              result[0].data(),
+                              gain.empty() ? nullptr : d_product.data(),
+                              projection.empty() ? nullptr : d_output.data(),
+                              gain.empty() ? nullptr : d_opened.data()};
+        b.fold.product = product.get(), b.fold.projection = by_projection.get(), b.fold.from_x = read[0].data();
+        b.fold.h = read[1].data(), b.fold.c = read[2].data();
+        keep(b.fold, kept);
+        run_backward(engine, b, threads);
+        return result;
+    }
+};
+
+void test_rows(const Engine& engine) {
+    std::mt19937 random(6);
+    std::normal_distribution<double> normal;
+    for (const int64_t batch : {0, 1, 9}) {
+        for (const int64_t units : {2, 17, 70}) {
+            for (int which = 0; which < 16; ++which) {
+                RowCase rows(random, batch, units, which & 1, which & 2, which & 4, which & 8);
+                const auto gradients = rows.gradients(engine, 1);
+                check(rows.gradients(engine, 4) == gradients, "threads change no row's gradient");
+                std::vector<double> direction[3];
+                double along = 0;
+                for (size_t k = 0; k < 3; ++k) {
+                    for (const double g : gradients[k]) {
+                        direction[k].push_back(normal(random));
+                        along += g * direction[k].back();
+                    }
+                }
+                const auto moved = [&](double by) {
+                    for (int k = 0; k < 3; ++k) {
+                        for (size_t i = 0; i < direction[k].size(); ++i) rows.read[k][i] += by * direction[k][i];
+                    }
+                };
+                constexpr double step = 1e-6;
+                moved(step);
+                const double above = rows.loss(engine, 3);
+                moved(-2 * step);
+                const double difference = (above - rows.loss(engine, 3)) / (2 * step);
+                check(std::fabs(difference - along) < 1e-4 * (1 + std::fabs(along)),
+                      "a row's gradient is the difference");
+            }
+        }
+    }
+}
+
 void test_many_callers(const Engine& engine) {
     std::vector<std::thread> callers;
     std::atomic<int> wrong{0};
@@ -646,6 +788,7 @@ int main(int count, char**) {
         test_folds<float>(*engine, true);
         test_backward(*engine);
         test_whole_numbers(*engine);
+        test_rows(*engine);
         test_many_callers(*engine);
         test_steps(*engine);
         test_divided_steps(*engine);

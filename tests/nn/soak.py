@@ -13,6 +13,7 @@ import resource
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,25 +63,29 @@ def case(seed: int) -> tuple[torch.dtype, float]:
     shape = (batch, steps) if layer.batch_first else (steps, batch)
     x = torch.randn(*shape, layer.input_size, dtype=dtype, requires_grad=choose.random() < 0.8)
     rows = layer.num_layers * layer.num_directions
-    state = [torch.randn(rows, batch, layer.hidden_size, dtype=dtype, requires_grad=True) for _ in layer.zoneouts]
+    widths = [layer.proj_size or layer.hidden_size, layer.hidden_size][: len(layer.zoneouts)]
+    state = [torch.randn(rows, batch, width, dtype=dtype, requires_grad=True) for width in widths]
     hx: Any = None if choose.random() < 0.3 else tuple(state) if len(state) > 1 else state[0]
     lengths = torch.randint(0, steps + 1, (batch,)) if choose.random() < 0.5 else None
     resets = torch.rand(shape) < 0.15 if choose.random() < 0.3 else None
     call = layer.prepared(x, hx, lengths, resets)
+    engine: Callable[..., Any] = dispatch.operated
+    if layer.proj_size or getattr(layer, "layer_norm", False):
+        engine = partial(dispatch.composed, by_rows=True)
     inputs = [t for t in (x, *(state if hx is not None else []), *layer.parameters()) if t.requires_grad]
 
     def results(fold: Callable[..., Any], threads: int) -> list[Tensor]:
         memfold.set_num_threads(threads)
         torch.manual_seed(seed)
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision == torch.bfloat16 and fold == dispatch.operated):
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == torch.bfloat16 and fold is engine):
             y, final, _ = fold(layer, *call)
         torch.manual_seed(seed + 1)
         loss = sum((o * torch.randn(o.shape, dtype=dtype)).sum() for o in (y, *final))
         return [y.detach(), *(s.detach() for s in final), *torch.autograd.grad(loss, inputs)]
 
-    ours, theirs = results(dispatch.operated, threads), results(dispatch.composed, threads)
+    ours, theirs = results(engine, threads), results(dispatch.composed, threads)
     if precision == torch.bfloat16:
-        again = results(dispatch.operated, threads % 3 + 1)
+        again = results(engine, threads % 3 + 1)
         if not all(torch.equal(a, b) for a, b in zip(ours, again, strict=True)):
             return precision, math.inf
     differences = [
@@ -112,6 +117,10 @@ def random_layer(choose: random.Random, dtype: torch.dtype) -> Recurrent:
     if choose.random() < 0.2:
         options["recurrent_dropout"] = choose.choice([0.1, 0.5])
     sizes = (choose.choice([1, 3, 16, 40, 70]), choose.choice([1, 2, 15, 16, 17, 33, 64, 100, 130]))
+    if kind == "LSTM" and choose.random() < 0.2:
+        options["proj_size"] = choose.randrange(sizes[1])
+    if kind == "LSTM" and choose.random() < 0.2 and sizes[1] > 2:  # of few units the variance is rounding
+        options["layer_norm"] = True
     return getattr(nn, kind)(*sizes, dtype=dtype, **options).train(choose.random() < 0.7)  # type: ignore[no-any-return]
 
 

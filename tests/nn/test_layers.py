@@ -275,10 +275,10 @@ def test_a_cell_zones_out_as_its_layer():
         ({}, True, True, "operator"),
         ({"peephole": True}, True, False, "operator"),
         ({"recurrent_dropout": 0.1}, True, False, "operator"),
-        ({"layer_norm": True}, True, False, "composition"),
-        ({"proj_size": 2, "num_layers": 2, "dropout": 0.1}, True, False, "torch"),
-        ({"proj_size": 2}, True, True, "composition"),
-        ({"proj_size": 2, "zoneout": (0.0, 0.0)}, True, False, "torch"),
+        ({"layer_norm": True}, True, False, "rows"),
+        ({"proj_size": 2, "num_layers": 2, "dropout": 0.1}, True, False, "rows"),
+        ({"proj_size": 2}, True, True, "rows"),
+        ({"proj_size": 2, "zoneout": (0.0, 0.0)}, True, False, "rows"),
     ],
     ids=str,
 )
@@ -310,9 +310,12 @@ def test_trace_names_every_value_of_the_call(kind, options):
         assert "".join(values) == names
         assert all(v.shape == (6, 3, 3 if n == "h" and options.get("proj_size") else 5) for n, v in values.items())
         assert all(not v[2:, 2].any() for v in values.values())
-    assert torch.equal(torch.cat([traces["l1"]["h"], traces["l1_reverse"]["h"]], dim=-1), y)
+    # What the engine folds by rows is traced by the composition, which rounds otherwise.
+    away = 1e-14 if options.get("layer_norm") or options.get("proj_size") else 0.0
+    h = torch.cat([traces["l1"]["h"], traces["l1_reverse"]["h"]], dim=-1)
+    torch.testing.assert_close(h, y, rtol=away, atol=away)
     if kind == "LSTM":
-        assert torch.equal(traces["l1_reverse"]["c"][0, 0], final[1][3, 0])
+        torch.testing.assert_close(traces["l1_reverse"]["c"][0, 0], final[1][3, 0], rtol=away, atol=away)
 
 
 def test_trace_is_time_first_and_knows_unbatched_input():

@@ -1,7 +1,7 @@
 """How a layer's call is computed: by the engine, by torch's own operators or by the composition, and who chooses."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -12,13 +12,14 @@ import memfold.nn.composed_operator as composed_operator
 import memfold.nn.composition as composition
 import memfold.nn.inference as inference
 import memfold.nn.ops as ops
+import memfold.nn.row_wise as row_wise
 from memfold.call import KEPT
 from memfold.nn.composition import State, Values
 from memfold.nn.stack import Stack
 
 __all__ = ["composed", "fold", "operated", "served_by", "torchs_own", "traced"]
 
-Way = Literal["packed", "operator", "torch", "composition"]
+Way = Literal["packed", "operator", "rows", "torch", "composition"]
 
 
 def served_by(layer: Stack, x: Tensor, state: State, *, ragged: bool) -> Way:
@@ -26,8 +27,9 @@ def served_by(layer: Stack, x: Tensor, state: State, *, ragged: bool) -> Way:
 
     Returns:
         ``"packed"``: the engine, on weights packed once, where nobody asks for a derivative. ``"operator"``: the engine
-        as an operator of torch. ``"torch"``: torch.nn's own, for what the engine does not know: other devices and
-        types. ``"composition"``: everything else, and whatever transforms the call: vmap, forward-mode derivatives.
+        as an operator of torch. ``"rows"``: the engine row by row, for layer normalization and projections.
+        ``"torch"``: torch.nn's own, for what the engine does not know: other devices and types. ``"composition"``:
+        everything else, and whatever transforms the call: vmap, forward-mode derivatives.
 
     Raises:
         RuntimeError: torch's older exporter to ONNX, which traces, would fix the number of steps.
@@ -35,9 +37,13 @@ def served_by(layer: Stack, x: Tensor, state: State, *, ragged: bool) -> Way:
     if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
         return "composition"
     compiling = torch.compiler.is_compiling()
-    if _the_engine_has(layer) and not torch._C._get_tracing_state():
+    if layer.cell in KEPT and not torch._C._get_tracing_state():
         tensors = [x, *state, *(w for row in range(len(layer.weight_names)) for w in layer.weights(row).values())]
-        if _readable(tensors, compiling):
+        if row_wise.has(layer.cell, layer.weights(0)):
+            plain = not compiling and not torch._C._len_torch_dispatch_stack() and x.is_cpu
+            if plain and _readable(tensors, compiling):
+                return "rows"
+        elif _readable(tensors, compiling):
             asks = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
             draws = layer.training and (layer.recurrent_dropout or layer.zoneout)
             if asks or draws or compiling or torch._C._len_torch_dispatch_stack() or not x.is_cpu:
@@ -54,10 +60,6 @@ def served_by(layer: Stack, x: Tensor, state: State, *, ragged: bool) -> Way:
             "memfold.export.export takes a module as a memfold.runtime.Part"
         )
     return "composition"
-
-
-def _the_engine_has(layer: Stack) -> bool:
-    return layer.cell in KEPT and not layer.proj_size and not getattr(layer, "layer_norm", False)
 
 
 def _readable(tensors: Sequence[Tensor], compiling: bool) -> bool:
@@ -99,6 +101,8 @@ def fold(
     if way == "packed":
         y_type = dtype if bfloat16 else x.dtype
         y, state = inference.fold(layer, x, state, lengths, resets, bfloat16=bfloat16, dtype=y_type)
+    elif way == "rows":
+        y, state, _ = composed(layer, x, state, lengths, resets, by_rows=True)
     else:
         y, state, _ = operated(layer, x, state, lengths, resets)
     if not bfloat16 or dtype == x.dtype:
@@ -109,7 +113,7 @@ def fold(
 def traced(layer: Stack, x: Tensor, state: State, lengths: Tensor | None, resets: Tensor | None) -> dict[str, Values]:
     """Every value of every layer and direction, from what the engine keeps where it serves the call."""
     way = served_by(layer, x, state, ragged=True)
-    if way == "composition":
+    if way in ("composition", "rows"):
         return composed(layer, x, state, lengths, resets, keep=True)[2]
     return operated(layer, *_in_the_weights_type(layer, x, state), lengths, resets, keep=True)[2]
 
@@ -186,9 +190,20 @@ def operated(
 
 
 def composed(
-    layer: Stack, x: Tensor, state: State, lengths: Tensor | None, resets: Tensor | None, *, keep: bool = False
+    layer: Stack,
+    x: Tensor,
+    state: State,
+    lengths: Tensor | None,
+    resets: Tensor | None,
+    *,
+    keep: bool = False,
+    by_rows: bool = False,
 ) -> tuple[Tensor, State, dict[str, Values]]:
-    """As :func:`operated`, on the composition; as an operator where a compiler or an exporter would unroll it."""
+    """As :func:`operated`, on the composition; as an operator where a compiler or an exporter would unroll it.
+
+    Args:
+        by_rows: by the engine instead, of which no values are kept.
+    """
     operator = torch.compiler.is_compiling() and not keep
     finals: list[State] = []
     traces: dict[str, Values] = {}
@@ -217,25 +232,26 @@ def composed(
                 outputs.append(y)
                 finals.append(final)
                 continue
-            values, final = composition.fold(
-                layer.cell,
-                x,
-                layer.checked_weights(row),
-                tuple(s[row] for s in state),
-                lengths=lengths,
-                resets=resets,
-                reverse=direction == 1,
-                clip=layer.clip,
-                recurrent_mask=None if mask is None else mask[direction],
-                zoneout=[
+            arguments = layer.cell, x, layer.checked_weights(row), tuple(s[row] for s in state)
+            options: dict[str, Any] = {
+                "lengths": lengths,
+                "resets": resets,
+                "reverse": direction == 1,
+                "clip": layer.clip,
+                "recurrent_mask": None if mask is None else mask[direction],
+                "zoneout": [
                     (0.0 if layer.training else p) if z is None else z[direction].bool()
                     for z, p in zip(zones, layer.zoneouts, strict=True)
                 ],
-                keep=keep,
-            )
-            outputs.append(values["h"])
+            }
+            if by_rows:
+                y, final = row_wise.fold(*arguments, **options, bfloat16=_in_bfloat16(layer))
+            else:
+                values, final = composition.fold(*arguments, **options, keep=keep)
+                y = values["h"]
+                traces[f"l{k}" + "_reverse" * direction] = values
+            outputs.append(y)
             finals.append(final)
-            traces[f"l{k}" + "_reverse" * direction] = values
         x = torch.cat(outputs, dim=-1)  # (T, B, D*H)
         if k < layer.num_layers - 1:
             x = F.dropout(x, layer.dropout, layer.training)
