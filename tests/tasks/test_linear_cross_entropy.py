@@ -25,6 +25,7 @@ def test_loss_and_gradients_are_torchs(
     monkeypatch: pytest.MonkeyPatch, rows: int, smoothing: float, added: bool
 ) -> None:
     monkeypatch.setattr(module, "BLOCK", rows * V)
+    monkeypatch.setattr(module, "FEWEST_ROWS", 1)
     parts, target, of_target = numbers()
     logits = F.linear(*parts)
     if added:
@@ -58,6 +59,7 @@ def test_under_autocast_the_products_alone_are_rounded() -> None:
 
 def test_no_logits_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "BLOCK", 2 * V)
+    monkeypatch.setattr(module, "FEWEST_ROWS", 1)
     parts, target, _ = numbers()
     kept: list[int] = []
     with torch.autograd.graph.saved_tensors_hooks(lambda tensor: kept.append(tensor.numel()) or tensor, lambda t: t):
@@ -67,8 +69,31 @@ def test_no_logits_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_wants_no_gradient_gets_none() -> None:
     (features, weight, bias), target, _ = numbers()
+    (only,) = torch.autograd.grad(linear_cross_entropy(features, weight.detach(), bias.detach(), target), features)
+    (as_all,) = torch.autograd.grad(linear_cross_entropy(features, weight, bias, target), features)
+    torch.testing.assert_close(only, as_all)
     loss = linear_cross_entropy(features.detach(), weight, bias, target)
     loss.backward()
     assert features.grad is None
     assert weight.grad is not None
     assert not linear_cross_entropy(features.detach(), weight.detach(), bias.detach(), target).requires_grad
+
+
+def test_second_derivatives_are_refused() -> None:
+    parts, target, _ = numbers()
+    loss = linear_cross_entropy(*parts, target) + parts[0].square().sum()
+    with pytest.raises(RuntimeError, match="has no second derivative"):
+        torch.autograd.grad(loss, parts[0], create_graph=True)
+
+
+def test_float64_stays_float64_under_autocast_and_float16_does_not_overflow() -> None:
+    parts, target, _ = numbers()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = linear_cross_entropy(*parts, target)
+    assert torch.equal(found, linear_cross_entropy(*parts, target))
+    features = torch.full((20_000, 1), 8.0)
+    weight, bias = torch.zeros(2, 1, requires_grad=True), torch.zeros(2)
+    with torch.autocast("cpu", dtype=torch.float16):
+        loss = linear_cross_entropy(features, weight, bias, torch.zeros(len(features), dtype=torch.int64))
+    (by_weight,) = torch.autograd.grad(loss, weight)
+    torch.testing.assert_close(by_weight, torch.tensor([[-4.0], [4.0]]), rtol=0.02, atol=0)
