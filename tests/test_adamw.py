@@ -166,3 +166,28 @@ def test_weights_that_it_cannot_move_are_refused(weight: Any) -> None:
     network.weight = nn.Parameter(weight)
     with pytest.raises(ValueError, match="weights must be float32 or float64 and lie in memory without gaps"):
         AdamW(network, 0.01, 1.0)
+
+
+def test_a_weight_of_another_type_or_order_is_refused() -> None:
+    network = Network()
+    optimizer = AdamW(network, 0.01, 1.0)
+    network.large.weight.data = network.large.weight.data.t().contiguous().t()
+    gradients(network, 0, 1.0)
+    with pytest.raises(ValueError, match="make a new AdamW"):
+        optimizer.step(1e-2, 0.1)
+    network = Network()
+    optimizer = AdamW(network, 0.01, 1.0)
+    network.double()
+    gradients(network, 0, 1.0)
+    with pytest.raises(ValueError, match=r"in torch\.float64"):
+        optimizer.step(1e-2, 0.1)
+
+
+def test_a_buffer_that_is_given_anew_is_followed() -> None:
+    network = nn.BatchNorm1d(3)
+    optimizer = AdamW(network, 0.01, 1.0)
+    network.running_mean = torch.ones(3)
+    for weight in network.parameters():
+        weight.grad = torch.ones_like(weight)
+    optimizer.step(1e-2, 0.5)
+    torch.testing.assert_close(optimizer.average["running_mean"], torch.full((3,), 0.5))

@@ -1,7 +1,7 @@
 """AdamW with a bounded gradient and a running average of the weights, by the engine in two passes over them."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,7 +34,9 @@ class AdamW:
 
     def __init__(self, network: nn.Module, weight_decay: float, clip_norm: float) -> None:
         self.clip_norm = clip_norm
-        self.buffers = dict(network.named_buffers(remove_duplicate=False))
+        modules = dict(network.named_modules(remove_duplicate=False))
+        at = {name: name.rpartition(".") for name, _ in network.named_buffers(remove_duplicate=False)}
+        self.owners = {name: (modules[path], own) for name, (path, _, own) in at.items()}
         self.average = {name: value.detach().clone() for name, value in network.state_dict().items()}
         first: dict[int, str] = {}
         for name, weight in network.named_parameters(remove_duplicate=False):
@@ -53,6 +55,9 @@ class AdamW:
 
         Returns:
             The norm of the gradients. Where it is not finite nothing is moved.
+
+        Raises:
+            ValueError: a weight has another type, shape or order in memory than before.
         """
         norm = math.hypot(*(group.gradient_norm() for group in self.groups))
         if not math.isfinite(norm):
@@ -61,7 +66,7 @@ class AdamW:
         for group in self.groups:
             group.step(rate, scale, share)
         # Buffers have no gradient, and are averaged by themselves.
-        for name, value in self.buffers.items():
+        for name, value in self.buffers():
             if name in self.average:
                 kept = self.average[name]
                 if value.is_floating_point():
@@ -70,8 +75,12 @@ class AdamW:
                     kept.copy_(value)
         return norm
 
+    def buffers(self) -> Iterator[tuple[str, Tensor]]:
+        """The network's buffers as they are now."""
+        return ((name, getattr(module, own)) for name, (module, own) in self.owners.items())
+
     def state(self) -> dict[str, Tensor]:
-        """What `restore` takes, by the weights' numbers and the names that torch's AdamW has."""
+        """What `restore` takes, by the weights' numbers and torch's names; the next step changes it."""
         result: dict[str, Tensor] = {}
         for number, moved in enumerate(self.weights):
             if moved.steps:
@@ -81,12 +90,19 @@ class AdamW:
 
     @torch.no_grad()
     def restore(self, state: Mapping[str, Tensor], average: Mapping[str, Tensor]) -> None:
-        """Take back what `state` gave, and the average."""
+        """Take back what `state` gave, and the average.
+
+        Raises:
+            ValueError: a running mean has another shape than its weight.
+        """
         for number, moved in enumerate(self.weights):
             moved.steps = int(state.get(f"{number}.step", 0))
             for name, value in (("exp_avg", moved.mean), ("exp_avg_sq", moved.square)):
                 if moved.steps:
-                    value.copy_(state[f"{number}.{name}"])
+                    given = state[f"{number}.{name}"]
+                    if given.shape != value.shape:
+                        raise ValueError(f"{number}.{name} must be {tuple(value.shape)}, got {tuple(given.shape)}")
+                    value.copy_(given)
                 else:
                     value.zero_()
         for name, value in self.average.items():
@@ -108,6 +124,15 @@ class _Weight:
         if weight.dtype not in TYPES or not weight.is_cpu or weight.stride() != average.stride():
             raise ValueError(f"weights must be float32 or float64 and lie in memory without gaps, got {weight.dtype}")
         return cls(weight, torch.zeros_like(weight), torch.zeros_like(weight), average)
+
+    def check(self) -> None:
+        """Raise ValueError where the numbers beside the weight are no longer in its type and order."""
+        ours, now = self.average, self.weight
+        if (now.dtype, now.shape, now.stride()) != (ours.dtype, ours.shape, ours.stride()) or not now.is_cpu:
+            raise ValueError(
+                f"a weight has become {tuple(now.shape)} in {now.dtype} on {now.device}, in another order or type than "
+                f"{tuple(ours.shape)} in {ours.dtype}; make a new AdamW"
+            )
 
     def addresses(self) -> tuple[int, ...]:
         return tuple(tensor.data_ptr() for tensor in (self.weight, self.mean, self.square, self.average))
@@ -133,6 +158,8 @@ class _Group:
         """The norm of the gradients, which are those of the next step."""
         places = [moved.addresses() for moved in self.weights]
         if places != self.places:  # at first, and when somebody has given a weight other memory
+            for moved in self.weights:
+                moved.check()
             counts = [moved.weight.numel() for moved in self.weights]
             optimizer = TYPES[self.weights[0].weight.dtype]
             self.optimizer, self.places = optimizer(places, counts, (*BETAS, EPSILON, self.decay)), places

@@ -210,9 +210,10 @@ class TorchsAdamW(AdamW):
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.step()
-        current: dict[str, Tensor] = {**dict(self.network.named_parameters()), **self.buffers}
+        buffers = dict(self.buffers())
+        current: dict[str, Tensor] = {**dict(self.network.named_parameters()), **buffers}
         moving = [name for name, value in current.items() if name in self.average and value.is_floating_point()]
         torch._foreach_lerp_([self.average[n] for n in moving], [current[n] for n in moving], share)
-        for name in self.buffers.keys() & self.average.keys() - set(moving):
+        for name in buffers.keys() & self.average.keys() - set(moving):
             self.average[name].copy_(current[name])
         return norm
