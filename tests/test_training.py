@@ -11,7 +11,7 @@ import memfold
 from memfold import training
 from memfold.errors import InputError
 from memfold.formats.checkpoint import read_checkpoint
-from memfold.training import Budget, Problem, Settings, Validation, train
+from memfold.training import Budget, Problem, Settings, Validation, rehearse, train
 
 
 class Line(Problem):
@@ -112,6 +112,7 @@ def test_a_problem_may_want_no_more_epochs_than_some() -> None:
     result = train(problem, settings(budget=Budget(seconds=60)))
     assert (result.stopped, result.steps) == ("enough", 12)
     assert result.as_planned
+    assert "; 12 steps, 3 epochs, in " in rehearse(problem, settings(budget=Budget(seconds=60)))["speed"]
     result = train(problem, settings(budget=Budget(epochs=5)))  # as somebody wanted it
     assert (result.stopped, result.steps) == ("budget", 20)
     problem.most_epochs = 10**9

@@ -191,7 +191,7 @@ def rehearse(problem: Problem, settings: Settings, steps: int = 3) -> dict[str, 
         loop.take_step(next(batches), settings.lr)
     seconds = (time.perf_counter() - begun) / steps
     budget, epoch = settings.budget, problem.steps_per_epoch
-    by_epochs = math.inf if budget.epochs is None else budget.epochs * epoch
+    by_epochs = math.inf if loop.epochs is None else loop.epochs * epoch
     by_seconds = math.inf if budget.seconds is None else budget.seconds / seconds
     count = min(by_epochs, by_seconds)
     speed = f"{seconds:.3g} s a step; {count:,.0f} steps, {count / epoch:.3g} epochs, in {count * seconds:,.0f} s"
@@ -247,10 +247,14 @@ class _Loop:
     def elapsed(self) -> float:
         return time.monotonic() - self.started
 
+    @property
+    def epochs(self) -> float | None:
+        """Passes over the data that end the training, where there is such a number."""
+        return self.problem.most_epochs if self.settings.budget.epochs is None else self.settings.budget.epochs
+
     def fraction(self) -> float:
         """The share of the budget that is used up, 0 to 1; the last validation's time is set aside."""
-        budget = self.settings.budget
-        epochs = self.problem.most_epochs if budget.epochs is None else budget.epochs
+        budget, epochs = self.settings.budget, self.epochs
         used = []
         if epochs is not None:
             used.append(self.result.steps / (epochs * self.problem.steps_per_epoch))

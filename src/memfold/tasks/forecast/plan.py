@@ -65,8 +65,7 @@ def plan(facts: SeriesFacts, seconds: float, speed: float) -> Plan:
         "pretrained": facts.horizon <= MOST_BUNDLED,
     }
     because = f"{series} with {facts.windows:,} horizons of {facts.horizon} steps"
-    most = most_epochs(-(-max(facts.windows, 1) // BATCH))
-    return Plan(values, because if epochs < most else f"{because}, at most {most:,} epochs", epochs)
+    return Plan(values, because, epochs if epochs < MOST_EPOCHS else None)
 
 
 def _epochs(facts: SeriesFacts, hidden: int, members: int, seconds: float, speed: float) -> float:
