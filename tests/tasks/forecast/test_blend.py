@@ -192,6 +192,13 @@ def test_windows_of_one_time_alone_do_not_say_how_far_series_go_together() -> No
     assert independent_windows(turns, 0.5) == pytest.approx(20 / 10.5)
 
 
+@pytest.mark.parametrize("count", range(2, 9))
+def test_forecasts_that_are_the_same_do_not_say_it_either(count: int) -> None:
+    errors, turns = in_turns(7, 5, 0.3)
+    same = {str(number): errors["one"] for number in range(count)}
+    assert intraclass_correlation(same, turns) == UNKNOWN
+
+
 def test_many_series_of_few_times_decide_less_than_as_many_of_many() -> None:
     """Found is that the formulas, one too high and one too low, need no network; how far they are off is the same in
     all series of a time, so that this was seen five times rather than three hundred."""

@@ -51,4 +51,5 @@ def intraclass_correlation(errors: Mapping[str, Array], turns: NDArray[np.int64]
     within = ((ahead - means[:, group]) ** 2).sum() / (count - groups)
     size = (count - (sizes**2).sum() / count) / (groups - 1)
     whole = between + (size - 1) * within
-    return float(np.clip((between - within) / whole, 0, 1)) if whole > 0 else UNKNOWN
+    rounding = 1e-20 * count * (stacked[:, there] ** 2).sum()  # what is left of forecasts that are the same
+    return float(np.clip((between - within) / whole, 0, 1)) if whole > rounding else UNKNOWN
