@@ -3,7 +3,8 @@
 // By the processor's instruction where it has one, else by unpacking. AVX512-BF16 and unpacking have the same bits: the
 // odd index's product is added to a sum first, then the even one's, and each addition rounds once. ARM's BFDOT adds the
 // two products to each other, then to the sum, and rounds both additions to the odd neighbour. Numbers below the
-// smallest normal one, 1.2e-38, are rounded to 0; a sum below it, and for BFDOT a product, is 0 for the instructions alone.
+// smallest normal one, 1.2e-38, are rounded to 0; a sum below it, and for BFDOT a product, is 0 for the instructions
+// alone.
 #pragma once
 
 #include "simd.hpp"

@@ -174,44 +174,53 @@ struct Movement {
     Real share;                 // of the weights in their running average
 };
 
+// What x or h adds to the pre-activations of a fold by rows.
+template <typename Real>
+struct RowShare {
+    int64_t width;         // of x, I, or of h, P
+    const void* product;   // packed linear layer (G*H, width); backwards of the transposed weights, null: not asked for
+    const Real* gain;      // of its normalization, (G*H); null: none
+    Real *normed, *scale;  // (T, B, G*H) and (T, B): what the gradient needs of a normalization
+};
+
 // A fold of one layer in one direction whose steps need all units of a row at once: that of an LSTM with layer
-// normalization or a projection of h. What x adds to the pre-activations has been made. P is h's width, H without a
-// projection. All arrays are contiguous.
+// normalization or a projection of h. P is h's width, H without a projection. All arrays but x are contiguous.
 template <typename Real>
 struct RowFold {
-    int64_t hidden, width;  // H and P
+    int64_t hidden;  // H
     bool coupled, reverse;
     Options<Real> options;
     Sequences sequences;
-    const void *product,
-        *projection;               // packed linear layers: of h, (G*H, P), and of the cell's output, (P, H), or null
-    bool half;                     // these are of bfloat16 numbers
-    const Real *gain, *cell_gain;  // of the normalizations, (G*H) and (H); null: none
-    const Real* peephole;          // (3H) i f o; coupled (2H) i o; null: none
-    const Real* from_x;            // (T, B, G*H)
-    const Real* mask;              // (B, P): factor on h before its product, the same in all steps; null: none
-    const Real* zones[2];          // (T, B, P) and (T, B, H), as of a Direction
-    Real *h, *c;                   // (B, P) and (B, H): the state before and after
-    Real* y;                       // (T, B, P); past a row's length it is not written, nor is what follows
-    // What the gradient needs, all of them or none.
+    RowShare<Real> by_x, by_h;
+    const void* projection;  // packed linear layer of the cell's output, (P, H); null: none
+    bool half;               // products are those of bfloat16 numbers
+    const Real* bias;        // (G*H); null: none
+    const Real* cell_gain;   // of the cell's normalization, (H); null: none
+    const Real* peephole;    // (3H) i f o; coupled (2H) i o; null: none
+    Strided<const Real> x;
+    const Real* mask;      // (B, P): factor on h before its product, the same in all steps; null: none
+    const Real* zones[2];  // (T, B, P) and (T, B, H), as of a Direction
+    Real *h, *c;           // (B, P) and (B, H): the state before and after
+    Real* y;               // (T, B, P); past a row's length it is not written, nor is what follows
+    // What the gradient needs besides, all of them or none.
     Real* seen;                      // (T, B, P): h as its product sees it
     Real* before;                    // (T, B, H): c before the step
     Real* gates;                     // (T, B, G*H)
     Real* opened;                    // (T, B, H): what the output gate opens
-    Real *normed, *scale;            // (T, B, G*H) and (T, B): of the product of h, with a normalization
-    Real *cell_normed, *cell_scale;  // (T, B, H) and (T, B): of the cell
+    Real *cell_normed, *cell_scale;  // (T, B, H) and (T, B): of the cell's normalization
 };
 
-// Its backward pass. The packed layers of the fold are those of the transposed weights here.
+// Its backward pass.
 template <typename Real>
 struct RowBackward {
     RowFold<Real> fold;
-    const Real* dy;   // (T, B, P)
-    Real *dh, *dc;    // (B, P) and (B, H): by the state after the fold, and then by that before it
-    Real* d_pre;      // (T, B, G*H): by the pre-activations
-    Real* d_product;  // (T, B, G*H): by the product of h; null without a normalization, as it is d_pre
-    Real* d_output;   // (T, B, P): by what the projection gives; null without one
-    Real* d_opened;   // (T, B, H): by what tanh reads; null without a normalization
+    const Real* dy;         // (T, B, P)
+    Real *dh, *dc;          // (B, P) and (B, H): by the state after the fold, and then by that before it
+    Real* d_pre;            // (T, B, G*H): by the pre-activations
+    Real *d_by_x, *d_by_h;  // (T, B, G*H): by the products; null without a normalization, as they are d_pre
+    Real* dx;               // (T, B, I); null: not asked for
+    Real* d_output;         // (T, B, P): by what the projection gives; null without one
+    Real* d_opened;         // (T, B, H): by what tanh reads; null without a normalization
 };
 
 template <typename Real>

@@ -212,51 +212,60 @@ void fold_backward(const Call& call, std::string_view cell, bool is_double, bool
 // A fold by rows and what it reads and writes, by address: see RowFold and RowBackward. The caller has checked all of
 // it.
 struct RowCall {
-    std::array<int64_t, 4> size;  // T, B, H, P
-    bool coupled, reverse;
-    const PackedLayer *product, *projection;
+    std::array<int64_t, 5> size;  // T, B, I, H, P
+    bool is_double, half, coupled, reverse;
+    const PackedLayer *by_x, *by_h, *projection;
     double clip;
     std::vector<double> zoneout;
     uintptr_t lengths, resets;
-    std::pair<int64_t, int64_t> resets_strides;
-    std::array<uintptr_t, 7> read;   // gain, cell_gain, peephole, from_x, mask, zones of h and c
+    std::pair<int64_t, int64_t> resets_strides, x_strides;
+    std::array<uintptr_t, 9> read;   // x, gains of the products of x and h and of the cell, bias, peephole, mask, zones
     std::array<uintptr_t, 3> state;  // h, c, y
-    std::array<uintptr_t, 8> kept;   // seen to cell_scale
+    std::array<uintptr_t, 10> kept;  // normed and scale of x and h, then from seen to cell_scale
 };
 
 template <typename Real>
 RowFold<Real> row_fold_of(const RowCall& call) {
+    const auto& read = call.read;
+    const auto& kept = call.kept;
+    const auto packed = [](const PackedLayer* layer) { return layer ? layer->memory.get() : nullptr; };
     RowFold<Real> f{};
-    f.hidden = call.size[2], f.width = call.size[3];
+    f.hidden = call.size[3], f.half = call.half;
     f.coupled = call.coupled, f.reverse = call.reverse;
     f.options = options_of<Real>(call.clip, call.zoneout);
     f.sequences.time = call.size[0], f.sequences.batch = call.size[1];
     f.sequences.lengths = at<int64_t>(call.lengths);
     f.sequences.resets = {at<bool>(call.resets), call.resets_strides.first, call.resets_strides.second};
-    f.product = call.product->memory.get(), f.half = call.product->layer.half;
-    f.projection = call.projection ? call.projection->memory.get() : nullptr;
-    f.gain = at<Real>(call.read[0]), f.cell_gain = at<Real>(call.read[1]), f.peephole = at<Real>(call.read[2]);
-    f.from_x = at<Real>(call.read[3]), f.mask = at<Real>(call.read[4]);
-    f.zones[0] = at<Real>(call.read[5]), f.zones[1] = at<Real>(call.read[6]);
+    f.by_x = {call.size[2], packed(call.by_x), at<Real>(read[1]), at<Real>(kept[0]), at<Real>(kept[1])};
+    f.by_h = {call.size[4], packed(call.by_h), at<Real>(read[2]), at<Real>(kept[2]), at<Real>(kept[3])};
+    f.projection = packed(call.projection);
+    f.x = {at<Real>(read[0]), call.x_strides.first, call.x_strides.second};
+    f.cell_gain = at<Real>(read[3]), f.bias = at<Real>(read[4]), f.peephole = at<Real>(read[5]);
+    f.mask = at<Real>(read[6]), f.zones[0] = at<Real>(read[7]), f.zones[1] = at<Real>(read[8]);
     f.h = at<Real>(call.state[0]), f.c = at<Real>(call.state[1]), f.y = at<Real>(call.state[2]);
-    Real** const kept[] = {&f.seen, &f.before, &f.gates, &f.opened, &f.normed, &f.scale, &f.cell_normed, &f.cell_scale};
-    for (size_t k = 0; k < call.kept.size(); ++k) *kept[k] = at<Real>(call.kept[k]);
+    f.seen = at<Real>(kept[4]), f.before = at<Real>(kept[5]), f.gates = at<Real>(kept[6]);
+    f.opened = at<Real>(kept[7]), f.cell_normed = at<Real>(kept[8]), f.cell_scale = at<Real>(kept[9]);
     return f;
 }
 
+// dy, dh, dc, d_pre, d_by_x, d_by_h, dx, d_output, d_opened.
+using RowGradients = std::array<uintptr_t, 9>;
+
 template <typename Real>
-void run_row_call(const RowCall& call, const std::array<uintptr_t, 7>* gradients, int threads) {
+void run_row_call(const RowCall& call, const RowGradients* gradients, int threads) {
     const RowFold<Real> f = row_fold_of<Real>(call);
     nb::gil_scoped_release unlocked;
     if (!gradients) {
         run(engine(), f, threads);
         return;
     }
-    const auto& a = *gradients;
-    run_backward(engine(),
-                 RowBackward<Real>{f, at<Real>(a[0]), at<Real>(a[1]), at<Real>(a[2]), at<Real>(a[3]), at<Real>(a[4]),
-                                   at<Real>(a[5]), at<Real>(a[6])},
+    const auto to = [&](size_t k) { return at<Real>((*gradients)[k]); };
+    run_backward(engine(), RowBackward<Real>{f, to(0), to(1), to(2), to(3), to(4), to(5), to(6), to(7), to(8)},
                  threads);
+}
+
+void run_rows_of(const RowCall& call, const RowGradients* gradients, int threads) {
+    call.is_double ? run_row_call<double>(call, gradients, threads) : run_row_call<float>(call, gradients, threads);
 }
 
 // A buffer of this element type whose last axis is contiguous, seen without allocating; `data` is null when the object
@@ -449,34 +458,33 @@ NB_MODULE(_engine, m) {
     nb::class_<RowCall>(m, "RowCall", "A fold of an LSTM with layer normalization or a projection; as Call.")
         .def(
             "__init__",
-            [](RowCall* self, const std::array<int64_t, 4>& size, bool coupled, bool reverse,
-               const PackedLayer& product, const PackedLayer* projection, double clip, std::vector<double> zoneout,
-               uintptr_t lengths, uintptr_t resets, Pair resets_strides, const std::array<uintptr_t, 7>& read,
-               const std::array<uintptr_t, 3>& state, const std::array<uintptr_t, 8>& kept) {
-                new (self) RowCall{size,    coupled, reverse,        &product, projection, clip, std::move(zoneout),
-                                   lengths, resets,  resets_strides, read,     state,      kept};
+            [](RowCall* self, const std::array<int64_t, 5>& size, const std::array<bool, 4>& kind,
+               const PackedLayer* by_x, const PackedLayer* by_h, const PackedLayer* projection, double clip,
+               std::vector<double> zoneout, uintptr_t lengths, uintptr_t resets, Pair resets_strides, Pair x_strides,
+               const std::array<uintptr_t, 9>& read, const std::array<uintptr_t, 3>& state,
+               const std::array<uintptr_t, 10>& kept) {
+                new (self) RowCall{size,    kind[0], kind[1],        kind[2],   kind[3],
+                                   by_x,    by_h,    projection,     clip,      std::move(zoneout),
+                                   lengths, resets,  resets_strides, x_strides, read,
+                                   state,   kept};
             },
-            "size"_a, "coupled"_a, "reverse"_a, "product"_a, "projection"_a.none(), "clip"_a, "zoneout"_a, "lengths"_a,
-            "resets"_a, "resets_strides"_a, "read"_a, "state"_a, "kept"_a, nb::keep_alive<1, 5>(),
-            nb::keep_alive<1, 6>(),
-            "size: T, B, H, P. read: gains of the product and the cell, peepholes, from_x, mask, zones of h and c. "
-            "state: h, c, y. kept: seen, before, gates, opened, normed, scale, cell_normed, cell_scale.");
+            "size"_a, "kind"_a, "by_x"_a.none(), "by_h"_a, "projection"_a.none(), "clip"_a, "zoneout"_a, "lengths"_a,
+            "resets"_a, "resets_strides"_a, "x_strides"_a, "read"_a, "state"_a, "kept"_a, nb::keep_alive<1, 4>(),
+            nb::keep_alive<1, 5>(), nb::keep_alive<1, 6>(),
+            "size: T, B, I, H, P. kind: float64, products of bfloat16, coupled, backwards in time. read: x, gains of "
+            "the "
+            "products of x and h and of the cell, bias, peepholes, mask, zones of h and c. state: h, c, y. kept: of "
+            "the "
+            "products of x and h the normed and their scale, seen, before, gates, opened, cell_normed, cell_scale.");
     m.def(
-        "fold_rows",
-        [](const RowCall& call, int threads) {
-            call.product->is_double ? run_row_call<double>(call, nullptr, threads)
-                                    : run_row_call<float>(call, nullptr, threads);
-        },
-        "call"_a, "threads"_a);
+        "fold_rows", [](const RowCall& call, int threads) { run_rows_of(call, nullptr, threads); }, "call"_a,
+        "threads"_a);
     m.def(
         "fold_rows_backward",
-        [](const RowCall& call, const std::array<uintptr_t, 7>& gradients, int threads) {
-            call.product->is_double ? run_row_call<double>(call, &gradients, threads)
-                                    : run_row_call<float>(call, &gradients, threads);
-        },
+        [](const RowCall& call, const RowGradients& gradients, int threads) { run_rows_of(call, &gradients, threads); },
         "call"_a, "gradients"_a, "threads"_a,
-        "The call's packed layers are of the transposed weights. gradients: dy, dh, dc, d_pre, d_product, d_output, "
-        "d_opened.");
+        "The call's packed layers are of the transposed weights. gradients: dy, dh, dc, d_pre, d_by_x, d_by_h, dx, "
+        "d_output, d_opened.");
     m.def(
         "product",
         [](const PackedLayer& linear, nb::handle x, nb::handle y, int64_t rows) {

@@ -92,7 +92,7 @@ struct RowProduct {
 // What a thread needs for its rows.
 template <typename Real>
 struct RowSpace {
-    RowProduct<Real> product, projection;
+    RowProduct<Real> by_x, by_h, projection;
     int64_t* rows;          // those that are not over
     Real *gates, *now, *d;  // of one row
     size_t bytes;
@@ -104,8 +104,9 @@ struct RowSpace {
             return backward ? RowProduct<Real>(functions, packed, f.half, output, input, most_rows, arena)
                             : RowProduct<Real>(functions, packed, f.half, input, output, most_rows, arena);
         };
-        product = layer(f.product, f.width, gates_width);
-        projection = layer(f.projection, f.hidden, f.width);
+        by_x = layer(f.by_x.product, f.by_x.width, gates_width);
+        by_h = layer(f.by_h.product, f.by_h.width, gates_width);
+        projection = layer(f.projection, f.hidden, f.by_h.width);
         rows = arena.take<int64_t>(most_rows);
         gates = arena.take<Real>(gates_width), now = arena.take<Real>(f.hidden), d = arena.take<Real>(f.hidden);
         bytes = arena.bytes();
@@ -148,7 +149,7 @@ struct Row {
     const RowFold<Real>& f;
     const Settings<Real>& settings;
     const int64_t b, at;  // row, and row of all steps' rows
-    const int64_t H = f.hidden, P = f.width, G = RowSpace<Real>::gates_of(f) * H,
+    const int64_t H = f.hidden, P = f.by_h.width, G = RowSpace<Real>::gates_of(f) * H,
                   last = RowSpace<Real>::gates_of(f) - 1;
     Real *const h = f.h + b * P, *const c = f.c + b * H;
 
@@ -167,11 +168,12 @@ struct Row {
         return f.peephole ? fma(peephole(number, k, lanes), cell, pre) : pre;
     }
 
-    void begin(Real* seen) const {
+    void begin(Real* x, Real* seen) const {
         if (is_cut(f, step(), b)) {
             for (int64_t k = 0; k < P; ++k) h[k] = 0;
             for (int64_t k = 0; k < H; ++k) c[k] = 0;
         }
+        __builtin_memcpy(x, f.x.at(step(), b), size_t(f.by_x.width) * sizeof(Real));
         along<Real>(P, [&](int64_t k, int64_t lanes) __attribute__((always_inline)) {
             V own = load_part(h + k, lanes);
             if (f.mask) own *= load_part(f.mask + b * P + k, lanes);
@@ -180,21 +182,26 @@ struct Row {
         });
     }
 
-    // From the product of h to the cell, and to what the output gate lets through.
-    void open(Real* sums, Real* own_gates, Real* now, Real* through) const {
+    // Normalises a row of `count` numbers, and keeps what the gradient needs of that.
+    void normalise_and_keep(Real* values, int64_t count, Real* kept, Real* scales) const {
+        const Real scale = normalise(values, count);
+        if (!kept) return;
+        __builtin_memcpy(kept + at * count, values, size_t(count) * sizeof(Real));
+        scales[at] = scale;
+    }
+
+    // From the products of x and h to the cell, and to what the output gate lets through.
+    void open(Real* from_x, Real* from_h, Real* own_gates, Real* now, Real* through) const {
         Real* const gates = f.gates ? f.gates + at * G : own_gates;
-        if (f.gain) {
-            const Real scale = normalise(sums, G);
-            if (f.normed) {
-                __builtin_memcpy(f.normed + at * G, sums, size_t(G) * sizeof(Real));
-                f.scale[at] = scale;
-            }
-        }
+        if (f.by_x.gain) normalise_and_keep(from_x, G, f.by_x.normed, f.by_x.scale);
+        if (f.by_h.gain) normalise_and_keep(from_h, G, f.by_h.normed, f.by_h.scale);
         along<Real>(H, [&](int64_t k, int64_t lanes) __attribute__((always_inline)) {
             const auto pre = [&](int64_t gate) __attribute__((always_inline)) {
                 const int64_t place = gate * H + k;
-                const V sum = load_part(sums + place, lanes), from_x = load_part(f.from_x + at * G + place, lanes);
-                return f.gain ? fma(sum, load_part(f.gain + place, lanes), from_x) : sum + from_x;
+                V x = load_part(from_x + place, lanes), sum = load_part(from_h + place, lanes);
+                if (f.by_x.gain) x *= load_part(f.by_x.gain + place, lanes);
+                if (f.bias) x += load_part(f.bias + place, lanes);
+                return f.by_h.gain ? fma(sum, load_part(f.by_h.gain + place, lanes), x) : sum + x;
             };
             const V before = load_part(c + k, lanes);
             const V i = sigmoid<Real>(settings.bound(peek(pre(0), 0, before, k, lanes)));
@@ -209,13 +216,7 @@ struct Row {
             store_part(c + k, zones(1) ? zoned<Real>(zone(1, H, k, lanes), before, cell) : cell, lanes);
             store_part(now + k, cell, lanes);
         });
-        if (f.cell_gain) {
-            const Real scale = normalise(now, H);
-            if (f.cell_normed) {
-                __builtin_memcpy(f.cell_normed + at * H, now, size_t(H) * sizeof(Real));
-                f.cell_scale[at] = scale;
-            }
-        }
+        if (f.cell_gain) normalise_and_keep(now, H, f.cell_normed, f.cell_scale);
         along<Real>(H, [&](int64_t k, int64_t lanes) __attribute__((always_inline)) {
             V shown = load_part(now + k, lanes);
             if (f.cell_gain) shown *= load_part(f.cell_gain + k, lanes);
@@ -241,17 +242,19 @@ template <typename Real>
 void fold_rows(const Functions<Real>& functions, const RowFold<Real>& f, void* memory, int64_t from, int64_t to) {
     const RowSpace<Real> space(functions, f, to - from, memory, false);
     const Settings<Real> settings(f.options);
-    const RowProduct<Real>&product = space.product, &projection = space.projection;
+    const RowProduct<Real>&by_x = space.by_x, &by_h = space.by_h, &projection = space.projection;
     for (int64_t s = 0; s < f.sequences.time; ++s) {
         const int64_t t = f.reverse ? f.sequences.time - 1 - s : s;
         const int64_t rows = space.find(f, t, from, to);
         const auto row = [&](int64_t i) {
             return Row<Real>{f, settings, space.rows[i], t * f.sequences.batch + space.rows[i]};
         };
-        for (int64_t i = 0; i < rows; ++i) row(i).begin(product.x + i * product.x_row);
-        product.run(rows);
+        for (int64_t i = 0; i < rows; ++i) row(i).begin(by_x.x + i * by_x.x_row, by_h.x + i * by_h.x_row);
+        by_x.run(rows);
+        by_h.run(rows);
         for (int64_t i = 0; i < rows; ++i) {
-            row(i).open(product.y + i * product.y_row, space.gates, space.now, projection.x + i * projection.x_row);
+            row(i).open(by_x.y + i * by_x.y_row, by_h.y + i * by_h.y_row, space.gates, space.now,
+                        projection.x + i * projection.x_row);
         }
         if (f.projection) projection.run(rows);
         for (int64_t i = 0; i < rows; ++i) {
@@ -268,7 +271,7 @@ struct RowGradient {
     const RowBackward<Real>& to;
     const Row<Real> row;
     const RowFold<Real>& f = to.fold;
-    const int64_t H = f.hidden, P = f.width, G = row.G, at = row.at;
+    const int64_t H = f.hidden, P = f.by_h.width, G = row.G, at = row.at;
     Real *const dh = to.dh + row.b * P, *const dc = to.dc + row.b * H;
 
     // By what the projection gives; in dh what passes the step by zoneout is left.
@@ -287,8 +290,8 @@ struct RowGradient {
         });
     }
 
-    // By the pre-activations, and by the product of h, from that by what the output gate let through.
-    void open(const Real* d_through, Real* d_shown, Real* d_product) const {
+    // By the pre-activations, and by the products, from that by what the output gate let through.
+    void open(const Real* d_through, Real* d_shown, Real* d_by_x, Real* d_by_h) const {
         const Real* const gates = f.gates + at * G;
         const int64_t last = row.last;
         const Settings<Real>& settings = row.settings;
@@ -330,18 +333,24 @@ struct RowGradient {
             store_part(d_pre + (last - 1) * H + k, d_g, lanes), store_part(d_pre + last * H + k, d_o, lanes);
             store_part(dc + k, passes, lanes);
         });
-        along<Real>(G, [&](int64_t k, int64_t lanes) __attribute__((always_inline)) {
-            V d = load_part(d_pre + k, lanes);
-            if (f.gain) d *= load_part(f.gain + k, lanes);
-            store_part(d_product + k, d, lanes);
-        });
-        if (f.gain) {
-            through_normalisation(d_product, f.normed + at * G, f.scale[at], G);
-            __builtin_memcpy(to.d_product + at * G, d_product, size_t(G) * sizeof(Real));
-        }
+        share(f.by_x, d_by_x, to.d_by_x);
+        share(f.by_h, d_by_h, to.d_by_h);
     }
 
-    void begin(const Real* d_seen) const {
+    // By what a product gave, as the next one takes it and, with a normalization, as it is kept.
+    void share(const RowShare<Real>& of, Real* d, Real* kept) const {
+        const Real* const d_pre = to.d_pre + at * G;
+        along<Real>(G, [&](int64_t k, int64_t lanes) __attribute__((always_inline)) {
+            const V own = load_part(d_pre + k, lanes);
+            store_part(d + k, of.gain ? own * load_part(of.gain + k, lanes) : own, lanes);
+        });
+        if (!of.gain) return;
+        through_normalisation(d, of.normed + at * G, of.scale[at], G);
+        __builtin_memcpy(kept + at * G, d, size_t(G) * sizeof(Real));
+    }
+
+    void begin(const Real* d_x, const Real* d_seen) const {
+        if (to.dx) __builtin_memcpy(to.dx + at * f.by_x.width, d_x, size_t(f.by_x.width) * sizeof(Real));
         const bool cut = is_cut(f, row.step(), row.b);
         along<Real>(P, [&](int64_t k, int64_t lanes) __attribute__((always_inline)) {
             V d = load_part(d_seen + k, lanes);
@@ -358,7 +367,7 @@ void fold_rows_backward(const Functions<Real>& functions, const RowBackward<Real
     const RowFold<Real>& f = to.fold;
     const RowSpace<Real> space(functions, f, end - from, memory, true);
     const Settings<Real> settings(f.options);
-    const RowProduct<Real>&product = space.product, &projection = space.projection;
+    const RowProduct<Real>&by_x = space.by_x, &by_h = space.by_h, &projection = space.projection;
     for (int64_t s = 0; s < f.sequences.time; ++s) {
         const int64_t t = f.reverse ? s : f.sequences.time - 1 - s;
         const int64_t rows = space.find(f, t, from, end);
@@ -370,10 +379,11 @@ void fold_rows_backward(const Functions<Real>& functions, const RowBackward<Real
         for (int64_t i = 0; i < rows; ++i) {
             const Real* const d_through =
                 f.projection ? projection.y + i * projection.y_row : projection.x + i * projection.x_row;
-            row(i).open(d_through, space.d, product.x + i * product.x_row);
+            row(i).open(d_through, space.d, by_x.x + i * by_x.x_row, by_h.x + i * by_h.x_row);
         }
-        product.run(rows);
-        for (int64_t i = 0; i < rows; ++i) row(i).begin(product.y + i * product.y_row);
+        if (to.dx) by_x.run(rows);
+        by_h.run(rows);
+        for (int64_t i = 0; i < rows; ++i) row(i).begin(by_x.y + i * by_x.y_row, by_h.y + i * by_h.y_row);
     }
 }
 

@@ -124,7 +124,7 @@ void run_rows(const Engine& engine, const RowFold<Real>& fold, int threads, cons
     constexpr int64_t worth_a_thread = 256 << 10;  // multiply-adds
     const auto& functions = functions_of<Real>(engine, fold.half);
     const int64_t batch = fold.sequences.batch, gates = fold.coupled ? 3 : 4;
-    const int64_t operations = fold.sequences.time * batch * gates * fold.hidden * fold.width;
+    const int64_t operations = fold.sequences.time * batch * gates * fold.hidden * (fold.by_x.width + fold.by_h.width);
     const int64_t most = std::max<int64_t>(std::min(batch / enough_rows, operations / worth_a_thread), 1);
     const Pool::Turn turn(int(std::min<int64_t>(most, threads)));
     const int64_t rows = (batch + turn.threads() - 1) / turn.threads();

@@ -390,67 +390,91 @@ void test_whole_numbers(const Engine& engine) {
 // A fold by rows, whose loss is y and the last state along a random direction.
 struct RowCase {
     static constexpr int64_t time = 5;
-    int64_t batch, units, width, gates;
-    std::vector<double> weight, projection, gain, cell_gain, peephole, mask, zones[2];
-    std::vector<double> read[3], direction[3];  // from_x, h and c; dy, dh and dc
+    int64_t batch, inputs, units, width, gates;
+    bool normal;
+    std::vector<double> by_x, by_h, projection, gains[3], bias, peephole, mask, zones;
+    std::vector<double> read[3], direction[3];  // x, h and c; dy, dh and dc
     std::vector<int64_t> lengths;
     std::vector<char> resets;
     RowFold<double> fold{};
 
-    RowCase(std::mt19937& random, int64_t rows, int64_t hidden, bool normal, bool projected, bool coupled, bool ragged)
-        : batch(rows), units(hidden), width(projected ? (hidden + 1) / 2 : hidden), gates(coupled ? 3 : 4) {
-        const auto numbers = [&](int64_t count, double scale = 1) {
-            std::normal_distribution<double> normal_numbers(0, scale);
+    RowCase(std::mt19937& random, int64_t rows, int64_t hidden, bool normalised, bool projected, bool coupled,
+            bool ragged)
+        : batch(rows),
+          inputs(1 + hidden % 20),
+          units(hidden),
+          width(projected ? (hidden + 1) / 2 : hidden),
+          gates(coupled ? 3 : 4),
+          normal(normalised) {
+        const auto numbers = [&](int64_t count, int64_t inner = 1) {
+            std::normal_distribution<double> normal_numbers(0, 1 / std::sqrt(double(inner)));
             std::vector<double> result(static_cast<size_t>(count));
             for (double& value : result) value = normal_numbers(random);
             return result;
         };
-        weight = numbers(gates * units * width, 1 / std::sqrt(double(width)));
-        if (projected) projection = numbers(width * units, 1 / std::sqrt(double(units)));
-        if (normal) gain = numbers(gates * units), cell_gain = numbers(units);
-        peephole = numbers((gates - 1) * units);
-        read[0] = numbers(time * batch * gates * units), read[1] = numbers(batch * width),
-        read[2] = numbers(batch * units);
+        by_x = numbers(gates * units * inputs, inputs), by_h = numbers(gates * units * width, width);
+        if (projected) projection = numbers(width * units, units);
+        for (int k = 0; k < 3 && normal; ++k) gains[k] = numbers(k < 2 ? gates * units : units);
+        bias = numbers(gates * units), peephole = numbers((gates - 1) * units);
+        read[0] = numbers(time * batch * inputs), read[1] = numbers(batch * width), read[2] = numbers(batch * units);
         direction[0] = numbers(time * batch * width), direction[1] = numbers(batch * width);
         direction[2] = numbers(batch * units);
-        fold.hidden = units, fold.width = width, fold.coupled = coupled, fold.reverse = ragged;
+        const auto gain = [&](int k) { return normal ? gains[k].data() : nullptr; };
+        fold.hidden = units, fold.coupled = coupled, fold.reverse = ragged;
+        fold.by_x.width = inputs, fold.by_x.gain = gain(0), fold.by_h.width = width, fold.by_h.gain = gain(1);
+        fold.cell_gain = gain(2), fold.bias = bias.data(), fold.peephole = peephole.data();
         fold.options = {ragged ? 2.0 : std::numeric_limits<double>::infinity(), {ragged ? 0.25 : 0.0, 0.5}};
         fold.sequences.time = time, fold.sequences.batch = batch;
-        if (ragged) {
-            mask = numbers(batch * width), zones[0] = numbers(time * batch * width);
-            for (double& zone : zones[0]) zone = zone > 0;
-            for (int64_t b = 0; b < batch; ++b) lengths.push_back(int64_t(random() % size_t(time + 1)));
-            for (int64_t i = 0; i < time * batch; ++i) resets.push_back(random() % 4 == 0);
-            fold.sequences.lengths = lengths.data();
-            fold.sequences.resets = {reinterpret_cast<const bool*>(resets.data()), batch, 1};
-            fold.mask = mask.data(), fold.zones[0] = zones[0].data();
-        }
-        fold.gain = normal ? gain.data() : nullptr, fold.cell_gain = normal ? cell_gain.data() : nullptr;
-        fold.peephole = peephole.data();
+        fold.x = {read[0].data(), batch * inputs, inputs};
+        if (!ragged) return;
+        mask = numbers(batch * width), zones = numbers(time * batch * width);
+        for (double& zone : zones) zone = zone > 0;
+        for (int64_t b = 0; b < batch; ++b) lengths.push_back(int64_t(random() % size_t(time + 1)));
+        for (int64_t i = 0; i < time * batch; ++i) resets.push_back(random() % 4 == 0);
+        fold.sequences.lengths = lengths.data();
+        fold.sequences.resets = {reinterpret_cast<const bool*>(resets.data()), batch, 1};
+        fold.mask = mask.data(), fold.zones[0] = zones.data();
     }
+    RowCase(const RowCase&) = delete;
 
-    // A matrix (rows, columns) as the engine reads it.
-    static Memory packed(const Engine& engine, const std::vector<double>& matrix, int64_t rows, int64_t columns) {
-        return pack<double>(engine, {Kind::linear, columns, rows, false, false},
-                            {matrix.data(), nullptr, nullptr, nullptr, nullptr});
-    }
-    static std::vector<double> transposed(const std::vector<double>& matrix, int64_t rows, int64_t columns) {
-        std::vector<double> result(matrix.size());
+    // A matrix (rows, columns) as the engine reads it, or its transposed one; nothing of none.
+    static Memory packed(const Engine& engine, const std::vector<double>& matrix, int64_t rows, int64_t columns,
+                         bool backward) {
+        if (matrix.empty()) return {};
+        std::vector<double> turned(matrix.size());
         for (int64_t i = 0; i < rows * columns; ++i)
-            result[size_t(i % columns * rows + i / columns)] = matrix[size_t(i)];
-        return result;
+            turned[size_t(i % columns * rows + i / columns)] = matrix[size_t(i)];
+        const Layer layer{Kind::linear, backward ? rows : columns, backward ? columns : rows, false, false};
+        return pack<double>(engine, layer, {(backward ? turned : matrix).data(), nullptr, nullptr, nullptr, nullptr});
     }
 
-    // The loss; what the gradient needs goes into `kept` where that is given.
-    double loss(const Engine& engine, int threads, std::vector<double>* kept = nullptr) {
-        const Memory product = packed(engine, weight, gates * units, width);
-        const Memory by_projection = projection.empty() ? Memory{} : packed(engine, projection, width, units);
-        std::vector<double> h = read[1], c = read[2], y(size_t(time * batch * width));
+    // Runs work(fold) on the fold with its products, or their transposed ones, and with what it keeps.
+    template <typename Work>
+    void with_products(const Engine& engine, bool backward, std::vector<double>* kept, const Work& work) const {
+        const Memory x = packed(engine, by_x, gates * units, inputs, backward);
+        const Memory h = packed(engine, by_h, gates * units, width, backward);
+        const Memory output = packed(engine, projection, width, units, backward);
         RowFold<double> f = fold;
-        f.product = product.get(), f.projection = by_projection.get(), f.from_x = read[0].data();
-        f.h = h.data(), f.c = c.data(), f.y = y.data();
-        if (kept) keep(f, kept);
-        run(engine, f, threads);
+        f.by_x.product = x.get(), f.by_h.product = h.get(), f.projection = output.get();
+        if (kept) {
+            const int64_t G = gates * units, sizes[] = {G, 1, G, 1, width, units, G, units, units, 1};
+            double** const to[] = {&f.by_x.normed, &f.by_x.scale, &f.by_h.normed, &f.by_h.scale,  &f.seen,
+                                   &f.before,      &f.gates,      &f.opened,      &f.cell_normed, &f.cell_scale};
+            for (int k = 0; k < 10; ++k) {
+                kept[k].resize(size_t(time * batch * sizes[k]));
+                *to[k] = kept[k].data();
+            }
+        }
+        work(f);
+    }
+
+    // What the gradient needs goes into `kept` where that is given.
+    double loss(const Engine& engine, int threads, std::vector<double>* kept = nullptr) const {
+        std::vector<double> h = read[1], c = read[2], y(size_t(time * batch * width));
+        with_products(engine, false, kept, [&](RowFold<double>& f) {
+            f.h = h.data(), f.c = c.data(), f.y = y.data();
+            run(engine, f, threads);
+        });
         double sum = 0;
         const std::vector<double>* const results[] = {&y, &h, &c};
         for (int k = 0; k < 3; ++k) {
@@ -459,38 +483,27 @@ struct RowCase {
         return sum;
     }
 
-    void keep(RowFold<double>& f, std::vector<double>* kept) const {
-        const int64_t rows = time * batch, sizes[] = {width, units, gates * units, units, gates * units, 1, units, 1};
-        double** const to[] = {&f.seen,   &f.before, &f.gates,       &f.opened,
-                               &f.normed, &f.scale,  &f.cell_normed, &f.cell_scale};
-        for (int k = 0; k < 8; ++k) {
-            kept[k].resize(size_t(rows * sizes[k]));
-            *to[k] = kept[k].data();
-        }
-    }
-
     // The gradients by what is read.
-    std::array<std::vector<double>, 3> gradients(const Engine& engine, int threads) {
-        std::vector<double> kept[8];
-        loss(engine, threads, kept);
-        const Memory product = packed(engine, transposed(weight, gates * units, width), width, gates * units);
-        const Memory by_projection =
-            projection.empty() ? Memory{} : packed(engine, transposed(projection, width, units), units, width);
-        std::array<std::vector<double>, 3> result{std::vector<double>(read[0].size()), direction[1], direction[2]};
-        std::vector<double> d_product(read[0].size()), d_output(size_t(time * batch * width)),
+    std::array<std::vector<double>, 3> gradients(const Engine& engine, int threads) const {
+        std::vector<double> kept[10], d_pre[3], d_output(size_t(time * batch * width)),
             d_opened(size_t(time * batch * units));
-        RowBackward<double> b{fold,
-                              direction[0].data(),
-                              result[1].data(),
-                              result[2].data(),
-                              result[0].data(),
-                              gain.empty() ? nullptr : d_product.data(),
-                              projection.empty() ? nullptr : d_output.data(),
-                              gain.empty() ? nullptr : d_opened.data()};
-        b.fold.product = product.get(), b.fold.projection = by_projection.get(), b.fold.from_x = read[0].data();
-        b.fold.h = read[1].data(), b.fold.c = read[2].data();
-        keep(b.fold, kept);
-        run_backward(engine, b, threads);
+        for (auto& d : d_pre) d.resize(size_t(time * batch * gates * units));
+        loss(engine, threads, kept);
+        std::array<std::vector<double>, 3> result{std::vector<double>(read[0].size()), direction[1], direction[2]};
+        const auto where = [](bool there, std::vector<double>& to) { return there ? to.data() : nullptr; };
+        with_products(engine, true, kept, [&](RowFold<double>& f) {
+            const RowBackward<double> b{f,
+                                        direction[0].data(),
+                                        result[1].data(),
+                                        result[2].data(),
+                                        d_pre[0].data(),
+                                        where(normal, d_pre[1]),
+                                        where(normal, d_pre[2]),
+                                        result[0].data(),
+                                        where(!projection.empty(), d_output),
+                                        where(normal, d_opened)};
+            run_backward(engine, b, threads);
+        });
         return result;
     }
 };

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from memfold.cells.table import CELLS
 
-__all__ = ["CELLS", "FORMULAS", "State", "Values", "Weights", "Zoneout", "fold", "fold_shares", "share", "zoned"]
+__all__ = ["CELLS", "FORMULAS", "State", "Values", "Weights", "Zoneout", "fold", "share", "zoned"]
 
 Weights = Mapping[str, Tensor]
 Values = dict[str, Tensor]
@@ -161,49 +161,22 @@ def fold(
     >>> values["h"].flatten()
     tensor([6., 5., 3., 0.])
     """
-    if lengths is not None:
-        x = torch.where(
-            _valid(x, lengths), x, 0
-        )  # a product with 0 would let NaN through, here and in the backward pass
-    options: dict[str, Any] = {"reverse": reverse, "clip": clip, "recurrent_mask": recurrent_mask, "zoneout": zoneout}
-    from_x = share(x, weights, "ih")
-    return fold_shares(cell, from_x, weights, state, lengths=lengths, resets=resets, keep=keep, **options)
-
-
-def _valid(x: Tensor, lengths: Tensor) -> Tensor:
-    """Which steps of ``(T, B, ·)`` belong to each row, ``(T, B, 1)``."""
-    return torch.arange(len(x), device=x.device)[:, None, None] < lengths[:, None]
-
-
-def fold_shares(
-    cell: str,
-    from_x: Tensor,
-    weights: Weights,
-    state: State,
-    *,
-    lengths: Tensor | None,
-    resets: Tensor | None,
-    reverse: bool,
-    clip: float | None,
-    recurrent_mask: Tensor | None,
-    zoneout: Sequence[Zoneout],
-    keep: bool = False,
-) -> tuple[Values, State]:
-    """As :func:`fold`, from what x adds to the pre-activations, ``(T, B, G*H)``."""
-    known, step, steps = CELLS[cell], FORMULAS[cell], len(from_x)
-    valid = None if lengths is None else _valid(from_x, lengths)
+    known, step = CELLS[cell], FORMULAS[cell]
+    steps = x.shape[0]
+    valid = None if lengths is None else torch.arange(steps, device=x.device)[:, None, None] < lengths[:, None]
     cut = None if resets is None else resets[..., None]  # (T, B, 1)
     if valid is not None:
+        x = torch.where(valid, x, 0)  # a product with 0 would let NaN through, here and in the backward pass
         cut = None if cut is None else cut & valid
     if cut is not None and reverse:  # a cut between t-1 and t comes before step t-1
         cut = torch.cat([cut[1:], torch.zeros_like(cut[:1])])
 
-    at_step = from_x.unbind()  # as the gradient of from_x[t] would be as large as all of it
+    from_x = share(x, weights, "ih").unbind()  # unbind, as the gradient of from_x[t] would be as large as x
     kept: dict[str, list[Tensor]] = {name: [] for name in (known.values if keep else ("h",))}
     for t in reversed(range(steps)) if reverse else range(steps):
         before = state if cut is None else tuple(torch.where(cut[t], 0, s) for s in state)
         h = before[0] if recurrent_mask is None else before[0] * recurrent_mask
-        new = step(at_step[t], h, before, weights, clip=clip)
+        new = step(from_x[t], h, before, weights, clip=clip)
         for name, old, p in zip(known.state, before, zoneout, strict=False):
             new[name] = zoned(new[name], old, p[t] if isinstance(p, Tensor) else p)
         state = tuple(new[name] for name in known.state)
