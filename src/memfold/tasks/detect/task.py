@@ -65,6 +65,7 @@ class ObjectDetector(Task):
     metrics = (Metric("map50", "higher"), Metric("map", "higher"))
     loop: ClassVar[Mapping[str, float]] = {"average": 0.995}
     needs = ("images", "image.jpg")
+    halves = True
 
     images: str | None = parameter(None, "the folder of the images, where they are not beside their boxes")
     boxes: Layout = parameter(
