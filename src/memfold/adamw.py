@@ -36,7 +36,7 @@ class AdamW:
         self.clip_norm = clip_norm
         modules = dict(network.named_modules(remove_duplicate=False))
         at = {name: name.rpartition(".") for name, _ in network.named_buffers(remove_duplicate=False)}
-        self.owners = {name: (modules[path], own) for name, (path, _, own) in at.items()}
+        self.owners = {name: (modules[path], last) for name, (path, _, last) in at.items()}
         self.average = {name: value.detach().clone() for name, value in network.state_dict().items()}
         first: dict[int, str] = {}
         for name, weight in network.named_parameters(remove_duplicate=False):
@@ -77,7 +77,7 @@ class AdamW:
 
     def buffers(self) -> Iterator[tuple[str, Tensor]]:
         """The network's buffers as they are now."""
-        return ((name, getattr(module, own)) for name, (module, own) in self.owners.items())
+        return ((name, getattr(module, last)) for name, (module, last) in self.owners.items())
 
     def state(self) -> dict[str, Tensor]:
         """What `restore` takes, by the weights' numbers and torch's names; the next step changes it."""

@@ -29,7 +29,7 @@ def has(cell: str, weights: Weights) -> bool:
 
 @dataclass(frozen=True)
 class _Options:
-    """What a fold is told besides its tensors with gradients; as `composition.fold` has it."""
+    """What a fold takes besides its tensors with gradients; as `composition.fold` has it."""
 
     cell: str
     lengths: Tensor | None
@@ -214,8 +214,8 @@ class _RowWise(torch.autograd.Function):
         ctx.set_materialize_grads(False)
         y, h, c, kept = _folded(options, _readable(tensors), keep=True)
         assert kept is not None
-        own = (options.lengths, options.resets, options.mask, *options.zones)
-        ctx.save_for_backward(*tensors, *own, *kept.all)
+        others = (options.lengths, options.resets, options.mask, *options.zones)
+        ctx.save_for_backward(*tensors, *others, *kept.all)
         ctx.options, ctx.count = replace(options, lengths=None, resets=None, mask=None, zones=()), len(tensors)
         return y, h, c
 
