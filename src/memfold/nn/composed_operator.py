@@ -1,7 +1,8 @@
 """The composition as an operator of PyTorch, ``torch.ops.memfold.compose``, one layer and direction at a call.
 
 A compiler or an exporter would unroll the composition, a copy of the cell for every step, and so fix the number of
-steps. It takes this operator whole. Outside of both the composition itself is called.
+steps. It takes this operator whole. Outside of both the composition itself is called. Of cells that the engine folds by
+rows the operator runs that.
 """
 
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 import memfold.nn.composition as composition
+import memfold.nn.row_wise as row_wise
 
 __all__ = ["Composed", "compose"]
 
@@ -55,18 +57,19 @@ def compose(call: Composed) -> tuple[Tensor, tuple[Tensor, ...]]:
 
 def _compose(*arguments: Any) -> tuple[Tensor, list[Tensor]]:
     call = Composed(*arguments)
-    values, state = composition.fold(
-        call.cell,
-        call.x,
-        dict(zip(call.names, call.weights, strict=True)),
-        tuple(call.state),
-        lengths=call.lengths,
-        resets=call.resets,
-        reverse=call.reverse,
-        clip=call.clip,
-        recurrent_mask=call.mask,
-        zoneout=[p if z is None else z.bool() for z, p in zip(call.zones, call.zoneout, strict=True)],
-    )
+    weights = dict(zip(call.names, call.weights, strict=True))
+    options: dict[str, Any] = {
+        "lengths": call.lengths,
+        "resets": call.resets,
+        "reverse": call.reverse,
+        "clip": call.clip,
+        "recurrent_mask": call.mask,
+        "zoneout": [p if z is None else z.bool() for z, p in zip(call.zones, call.zoneout, strict=True)],
+    }
+    if row_wise.has(call.cell, weights) and row_wise.reads([call.x, *call.state, *call.weights]):
+        y, state = row_wise.fold(call.cell, call.x, weights, tuple(call.state), **options)
+        return y, list(state)
+    values, state = composition.fold(call.cell, call.x, weights, tuple(call.state), **options)
     return values["h"], [part.clone() for part in state]  # no output is another's memory
 
 

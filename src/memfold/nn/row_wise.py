@@ -10,14 +10,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import memfold.nn.composition as composition
 import memfold.nn.ops as ops
 from memfold import _engine, engine
 from memfold.nn.composition import State, Weights
 
-__all__ = ["fold", "has"]
+__all__ = ["fold", "has", "reads"]
 
 NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_ph", "weight_hr", "ln_ih", "ln_hh", "ln_c")
 
@@ -25,6 +25,13 @@ NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_ph", "weight_hr
 def has(cell: str, weights: Weights) -> bool:
     """Whether this is such a cell."""
     return cell.endswith("lstm") and ("weight_hr" in weights or "ln_c" in weights)
+
+
+def reads(tensors: Sequence[Tensor]) -> bool:
+    """Whether the engine can read all of them: plain ones in memory, of one type."""
+    dtype = tensors[0].dtype
+    plain = all(type(t) in (Tensor, nn.Parameter) and t.is_cpu and t.dtype == dtype for t in tensors)
+    return plain and dtype in (torch.float32, torch.float64)
 
 
 @dataclass(frozen=True)
