@@ -136,9 +136,9 @@ template <typename Real>
 bool is_cut(const RowFold<Real>& f, int64_t t, int64_t b) {
     if (!f.sequences.resets.data) return false;
     if (!f.reverse) return *f.sequences.resets.at(t, b);
-    // A cut between t and t + 1.
-    const int64_t end = f.sequences.lengths ? f.sequences.lengths[b] : f.sequences.time;
-    return t + 1 < end && *f.sequences.resets.at(t + 1, b);
+    // A cut between t and t + 1. A compiled program may have lengths that nobody has looked at.
+    const bool is_there = t + 1 < f.sequences.time && (!f.sequences.lengths || t + 1 < f.sequences.lengths[b]);
+    return is_there && *f.sequences.resets.at(t + 1, b);
 }
 
 // One row in one step: its arrays, and the formulas between the products.

@@ -10,7 +10,7 @@ from torch import Tensor
 
 import memfold
 from memfold import nn
-from memfold.nn import dispatch
+from memfold.nn import dispatch, row_wise
 from memfold.nn.layer import Recurrent
 
 WHOLE = [{"layer_norm": True}, {"proj_size": 7}, {"layer_norm": True, "proj_size": 7}]
@@ -117,3 +117,29 @@ def test_what_is_past_a_rows_end_changes_nothing() -> None:
     gradients = torch.autograd.grad(y.sum(), list(layer.parameters()))
     assert y.isfinite().all()
     assert all(gradient.isfinite().all() for gradient in gradients)
+
+
+def test_what_does_not_fit_together_is_refused() -> None:
+    """As an operator in a compiled program it gets what nobody has looked at."""
+    weights = dict(build(layer_norm=True, proj_size=7).weights(0))
+    x, state = torch.randn(4, 3, 5, dtype=torch.float64), tuple(torch.randn(3, n, dtype=torch.float64) for n in (7, 19))
+    row_wise.fold("lstm", x, weights, state)
+    for name, weight in weights.items():
+        with pytest.raises(ValueError, match=name if name != "weight_hh" else "must be"):
+            row_wise.fold("lstm", x, weights | {name: weight[:-1]}, state)
+    without = {name: weight for name, weight in weights.items() if name != "ln_hh"}
+    with pytest.raises(ValueError, match="come together"):
+        row_wise.fold("lstm", x, without, state)
+    for options in (
+        {"lengths": torch.tensor([4, 4])},
+        {"resets": torch.zeros(3, 4, dtype=torch.bool)},
+        {"recurrent_mask": torch.ones(3, 19, dtype=torch.float64)},
+        {"zoneout": (torch.zeros(4, 3, 6, dtype=torch.bool), 0.0)},
+    ):
+        with pytest.raises(ValueError, match="must be"):
+            row_wise.fold("lstm", x, weights, state, **options)
+    with pytest.raises(ValueError, match="must be"):
+        row_wise.fold("lstm", x, weights, state[::-1])
+    too_long = torch.tensor([9, 4, 4])  # reads nothing past the end
+    resets = torch.ones(4, 3, dtype=torch.bool)
+    assert row_wise.fold("lstm", x, weights, state, lengths=too_long, resets=resets, reverse=True)[0].isfinite().all()

@@ -39,7 +39,7 @@ def served_by(layer: Stack, x: Tensor, state: State, *, ragged: bool) -> Way:
     compiling = torch.compiler.is_compiling()
     if layer.cell in KEPT and not torch._C._get_tracing_state():
         tensors = [x, *state, *(w for row in range(len(layer.weight_names)) for w in layer.weights(row).values())]
-        if row_wise.has(layer.cell, layer.weights(0)):
+        if layer.proj_size or getattr(layer, "layer_norm", False):
             plain = not compiling and not torch._C._len_torch_dispatch_stack() and x.is_cpu
             if plain and _readable(tensors, compiling):
                 return "rows"

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 import memfold.nn.composition as composition
 import memfold.nn.ops as ops
 from memfold import _engine, engine
+from memfold.call import refuse_unlike
 from memfold.nn.composition import State, Weights
 
 __all__ = ["fold", "has", "reads"]
@@ -114,7 +115,11 @@ def fold(
 
     Args:
         bfloat16: whether the products are those of bfloat16 numbers; everything else is of the weights' type.
+
+    Raises:
+        ValueError: shapes or types that do not fit together.
     """
+    _refuse_malformed(cell, x, weights, state, lengths, resets, recurrent_mask, zoneout)
     zones = [p.to(x.dtype) if isinstance(p, Tensor) else None for p in zoneout] or [None, None]
     expected = [0.0 if isinstance(p, Tensor) else p for p in zoneout] or [0.0, 0.0]
     options = _Options(cell, lengths, resets, reverse, clip, recurrent_mask, zones, expected, bfloat16)
@@ -124,6 +129,49 @@ def fold(
     else:
         y, h, c, _ = _folded(options, _readable(tensors), keep=False)
     return y, (h, c)
+
+
+def _refuse_malformed(
+    cell: str,
+    x: Tensor,
+    weights: Weights,
+    state: State,
+    lengths: Tensor | None,
+    resets: Tensor | None,
+    mask: Tensor | None,
+    zoneout: Sequence[composition.Zoneout],
+) -> None:
+    """Refuse what does not fit together: the engine would read or write beyond it.
+
+    Raises:
+        ValueError: it names the shape or type that it must have.
+    """
+    if x.dim() != 3 or weights["weight_hh"].dim() != 2:
+        raise ValueError(f"x must be (T, B, I), got {tuple(x.shape)}, and weight_hh a matrix")
+    (steps, batch, inputs), gates = x.shape, 3 if cell == "coupled_lstm" else 4
+    rows, width = weights["weight_hh"].shape
+    hidden = rows // gates
+    shapes = {"weight_ih": (rows, inputs), "weight_hh": (gates * hidden, width), "bias_ih": (rows,), "bias_hh": (rows,)}
+    shapes |= {"weight_ph": ((gates - 1) * hidden,), "weight_hr": (width, hidden), "ln_c": (hidden,)}
+    shapes |= {"ln_ih": (rows,), "ln_hh": (rows,)}
+    for name, weight in weights.items():
+        refuse_unlike(name, weight, shapes[name], x.dtype)
+    if len({"ln_ih", "ln_hh", "ln_c"} & weights.keys()) % 3 or len({"bias_ih", "bias_hh"} & weights.keys()) == 1:
+        raise ValueError(f"gains and biases come together, got {', '.join(weights)}")
+    if "weight_hr" not in weights and width != hidden:
+        raise ValueError(f"weight_hh must have {hidden} columns without a projection, got {width}")
+    sizes = [(batch, width), (batch, hidden)]
+    for name, part, size in zip("hc", state, sizes, strict=True):
+        refuse_unlike(name, part, size, x.dtype)
+    if lengths is not None:
+        refuse_unlike("lengths", lengths, (batch,), torch.int64)
+    if resets is not None:
+        refuse_unlike("resets", resets, (steps, batch), torch.bool)
+    if mask is not None:
+        refuse_unlike("mask", mask, sizes[0], x.dtype)
+    for name, zone, size in zip("hc", zoneout, sizes, strict=False):
+        if isinstance(zone, Tensor):
+            refuse_unlike(f"the zones of {name}", zone, (steps, *size), zone.dtype)
 
 
 def _readable(tensors: Sequence[Tensor | None]) -> _Given:
