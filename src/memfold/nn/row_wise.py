@@ -306,9 +306,8 @@ def _derived(
     by_x, d_output, d_opened = made(inputs, dx), made(width, given.weight_hr is not None), made(hidden, normal)
     results = (dy, by_h, by_c, d_pre, d_by_x, d_by_h, by_x, d_output, d_opened)
     engine.borrow_threads()
-    call = _Call(
-        options, given, (given.h, given.c, given.h), kept, backward=True, dx=dx
-    )  # y and the state are not read
+    unread = (given.h, given.c, given.h)  # the state and y
+    call = _Call(options, given, unread, kept, backward=True, dx=dx)
     _engine.fold_rows_backward(call.call, [_address(result) for result in results], engine.threads_at_call())
 
     # The gradients of the weights, of all steps at once. A product with 0 would let NaN through past a row's end.
