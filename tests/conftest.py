@@ -65,6 +65,13 @@ def pytest_runtest_protocol(item: pytest.Item) -> object:
         return (yield)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """What a test draws does not depend on which tests the same process ran before it: every run deals them anew."""
+    if HAS_TORCH:
+        torch.manual_seed(0)
+
+
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The documentation site, built once in a run: by the first of its processes that wants it."""
