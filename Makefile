@@ -55,7 +55,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/clang-format --dry-run --Werror $(wildcard native/*.hpp native/*.cpp tests/native/*.cpp examples/onnx/*.cpp)
+	$(BIN)/clang-format --dry-run --Werror $(wildcard native/*.hpp native/*.cpp tests/native/*.hpp tests/native/*.cpp examples/onnx/*.cpp)
 
 test: lint
 	$(PYTEST) -m "not release"

@@ -1,7 +1,8 @@
 # For tests/native/sanitize and tests/native/cross: builds the engine and its tests without Python. To be sourced.
 strict="-std=c++20 -Wall -Wextra -Werror=switch -fno-math-errno -fno-trapping-math -ffp-contract=fast -Inative"
+engine_tests="engine_test row_wise_test optimizer_test"
 
-# build FOLDER COMPILER ISAS FLAGS... makes engine_test and pool_test in the folder; LIBRARIES are linked to them.
+# build FOLDER COMPILER ISAS FLAGS... makes the tests in the folder; LIBRARIES are linked to them.
 build() {
     folder=$1 compiler=$2 isas=$3
     shift 3
@@ -22,8 +23,12 @@ build() {
             objects="$objects $folder/$isa.$part.o"
         done
     done
-    $compiler $strict "$@" -c tests/native/engine_test.cpp -o "$folder/engine_test.o"
+    for test in $engine_tests; do
+        $compiler $strict "$@" -c "tests/native/$test.cpp" -o "$folder/$test.o"
+    done
     $compiler $strict "$@" tests/native/pool_test.cpp -o "$folder/pool_test" ${LIBRARIES--pthread -ldl}
     for job in $jobs; do wait "$job"; done
-    $compiler $strict "$@" "$folder/engine_test.o" $objects -o "$folder/engine_test" ${LIBRARIES--pthread -ldl}
+    for test in $engine_tests; do
+        $compiler $strict "$@" "$folder/$test.o" $objects -o "$folder/$test" ${LIBRARIES--pthread -ldl}
+    done
 }

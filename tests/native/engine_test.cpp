@@ -11,8 +11,7 @@
 #include <thread>
 #include <vector>
 
-#include "isa.hpp"
-#include "optimizer.hpp"
+#include "checking.hpp"
 #include "run.hpp"
 #include "stack.hpp"
 
@@ -26,7 +25,6 @@
 namespace {
 
 std::atomic<long> allocations{0};
-int failures = 0;
 
 #if defined(_WIN32)
 void* aligned(std::size_t unit, std::size_t bytes) { return _aligned_malloc(bytes, unit); }
@@ -71,12 +69,6 @@ constexpr Kind every_cell[] = {
 #define MEMFOLD_CELL(name, Cell) Kind::name,
 #include "cells.def"
 };
-
-void check(bool good, const char* what) {
-    if (good) return;
-    ++failures;
-    std::printf("FAILED: %s\n", what);
-}
 
 // A random call and everything it reads and writes.
 template <typename Real>
@@ -387,161 +379,6 @@ void test_whole_numbers(const Engine& engine) {
     }
 }
 
-// A fold by rows, whose loss is y and the last state along a random direction.
-struct RowCase {
-    static constexpr int64_t time = 5;
-    int64_t batch, inputs, units, width, gates;
-    bool normal;
-    std::vector<double> by_x, by_h, projection, gains[3], bias, peephole, mask, zones;
-    std::vector<double> read[3], direction[3];  // x, h and c; dy, dh and dc
-    std::vector<int64_t> lengths;
-    std::vector<char> resets;
-    RowFold<double> fold{};
-
-    RowCase(std::mt19937& random, int64_t rows, int64_t hidden, bool normalised, bool projected, bool coupled,
-            bool ragged)
-        : batch(rows),
-          inputs(1 + hidden % 20),
-          units(hidden),
-          width(projected ? (hidden + 1) / 2 : hidden),
-          gates(coupled ? 3 : 4),
-          normal(normalised) {
-        const auto numbers = [&](int64_t count, int64_t inner = 1) {
-            std::normal_distribution<double> normal_numbers(0, 1 / std::sqrt(double(inner)));
-            std::vector<double> result(static_cast<size_t>(count));
-            for (double& value : result) value = normal_numbers(random);
-            return result;
-        };
-        by_x = numbers(gates * units * inputs, inputs), by_h = numbers(gates * units * width, width);
-        if (projected) projection = numbers(width * units, units);
-        for (int k = 0; k < 3 && normal; ++k) gains[k] = numbers(k < 2 ? gates * units : units);
-        bias = numbers(gates * units), peephole = numbers((gates - 1) * units);
-        read[0] = numbers(time * batch * inputs), read[1] = numbers(batch * width), read[2] = numbers(batch * units);
-        direction[0] = numbers(time * batch * width), direction[1] = numbers(batch * width);
-        direction[2] = numbers(batch * units);
-        const auto gain = [&](int k) { return normal ? gains[k].data() : nullptr; };
-        fold.hidden = units, fold.coupled = coupled, fold.reverse = ragged;
-        fold.by_x.width = inputs, fold.by_x.gain = gain(0), fold.by_h.width = width, fold.by_h.gain = gain(1);
-        fold.cell_gain = gain(2), fold.bias = bias.data(), fold.peephole = peephole.data();
-        fold.options = {ragged ? 2.0 : std::numeric_limits<double>::infinity(), {ragged ? 0.25 : 0.0, 0.5}};
-        fold.sequences.time = time, fold.sequences.batch = batch;
-        fold.x = {read[0].data(), batch * inputs, inputs};
-        if (!ragged) return;
-        mask = numbers(batch * width), zones = numbers(time * batch * width);
-        for (double& zone : zones) zone = zone > 0;
-        for (int64_t b = 0; b < batch; ++b) lengths.push_back(int64_t(random() % size_t(time + 1)));
-        for (int64_t i = 0; i < time * batch; ++i) resets.push_back(random() % 4 == 0);
-        fold.sequences.lengths = lengths.data();
-        fold.sequences.resets = {reinterpret_cast<const bool*>(resets.data()), batch, 1};
-        fold.mask = mask.data(), fold.zones[0] = zones.data();
-    }
-    RowCase(const RowCase&) = delete;
-
-    // A matrix (rows, columns) as the engine reads it, or its transposed one; nothing of none.
-    static Memory packed(const Engine& engine, const std::vector<double>& matrix, int64_t rows, int64_t columns,
-                         bool backward) {
-        if (matrix.empty()) return {};
-        std::vector<double> turned(matrix.size());
-        for (int64_t i = 0; i < rows * columns; ++i)
-            turned[size_t(i % columns * rows + i / columns)] = matrix[size_t(i)];
-        const Layer layer{Kind::linear, backward ? rows : columns, backward ? columns : rows, false, false};
-        return pack<double>(engine, layer, {(backward ? turned : matrix).data(), nullptr, nullptr, nullptr, nullptr});
-    }
-
-    // Runs work(fold) on the fold with its products, or their transposed ones, and with what it keeps.
-    template <typename Work>
-    void with_products(const Engine& engine, bool backward, std::vector<double>* kept, const Work& work) const {
-        const Memory x = packed(engine, by_x, gates * units, inputs, backward);
-        const Memory h = packed(engine, by_h, gates * units, width, backward);
-        const Memory output = packed(engine, projection, width, units, backward);
-        RowFold<double> f = fold;
-        f.by_x.product = x.get(), f.by_h.product = h.get(), f.projection = output.get();
-        if (kept) {
-            const int64_t G = gates * units, sizes[] = {G, 1, G, 1, width, units, G, units, units, 1};
-            double** const to[] = {&f.by_x.normed, &f.by_x.scale, &f.by_h.normed, &f.by_h.scale,  &f.seen,
-                                   &f.before,      &f.gates,      &f.opened,      &f.cell_normed, &f.cell_scale};
-            for (int k = 0; k < 10; ++k) {
-                kept[k].resize(size_t(time * batch * sizes[k]));
-                *to[k] = kept[k].data();
-            }
-        }
-        work(f);
-    }
-
-    // What the gradient needs goes into `kept` where that is given.
-    double loss(const Engine& engine, int threads, std::vector<double>* kept = nullptr) const {
-        std::vector<double> h = read[1], c = read[2], y(size_t(time * batch * width));
-        with_products(engine, false, kept, [&](RowFold<double>& f) {
-            f.h = h.data(), f.c = c.data(), f.y = y.data();
-            run(engine, f, threads);
-        });
-        double sum = 0;
-        const std::vector<double>* const results[] = {&y, &h, &c};
-        for (int k = 0; k < 3; ++k) {
-            for (size_t i = 0; i < results[k]->size(); ++i) sum += (*results[k])[i] * direction[k][i];
-        }
-        return sum;
-    }
-
-    // The gradients by what is read.
-    std::array<std::vector<double>, 3> gradients(const Engine& engine, int threads) const {
-        std::vector<double> kept[10], d_pre[3], d_output(size_t(time * batch * width)),
-            d_opened(size_t(time * batch * units));
-        for (auto& d : d_pre) d.resize(size_t(time * batch * gates * units));
-        loss(engine, threads, kept);
-        std::array<std::vector<double>, 3> result{std::vector<double>(read[0].size()), direction[1], direction[2]};
-        const auto where = [](bool there, std::vector<double>& to) { return there ? to.data() : nullptr; };
-        with_products(engine, true, kept, [&](RowFold<double>& f) {
-            const RowBackward<double> b{f,
-                                        direction[0].data(),
-                                        result[1].data(),
-                                        result[2].data(),
-                                        d_pre[0].data(),
-                                        where(normal, d_pre[1]),
-                                        where(normal, d_pre[2]),
-                                        result[0].data(),
-                                        where(!projection.empty(), d_output),
-                                        where(normal, d_opened)};
-            run_backward(engine, b, threads);
-        });
-        return result;
-    }
-};
-
-void test_rows(const Engine& engine) {
-    std::mt19937 random(6);
-    std::normal_distribution<double> normal;
-    for (const int64_t batch : {0, 1, 9}) {
-        for (const int64_t units : {2, 17, 70}) {
-            for (int which = 0; which < 16; ++which) {
-                RowCase rows(random, batch, units, which & 1, which & 2, which & 4, which & 8);
-                const auto gradients = rows.gradients(engine, 1);
-                check(rows.gradients(engine, 4) == gradients, "threads change no row's gradient");
-                std::vector<double> direction[3];
-                double along = 0;
-                for (size_t k = 0; k < 3; ++k) {
-                    for (const double g : gradients[k]) {
-                        direction[k].push_back(normal(random));
-                        along += g * direction[k].back();
-                    }
-                }
-                const auto moved = [&](double by) {
-                    for (int k = 0; k < 3; ++k) {
-                        for (size_t i = 0; i < direction[k].size(); ++i) rows.read[k][i] += by * direction[k][i];
-                    }
-                };
-                constexpr double step = 1e-6;
-                moved(step);
-                const double above = rows.loss(engine, 3);
-                moved(-2 * step);
-                const double difference = (above - rows.loss(engine, 3)) / (2 * step);
-                check(std::fabs(difference - along) < 1e-4 * (1 + std::fabs(along)),
-                      "a row's gradient is the difference");
-            }
-        }
-    }
-}
-
 void test_many_callers(const Engine& engine) {
     std::vector<std::thread> callers;
     std::atomic<int> wrong{0};
@@ -705,81 +542,6 @@ void test_fingerprint(const Engine& engine) {
     check(engine.fingerprint(data.data(), data.size()) == whole, "the same bytes have the same fingerprint");
 }
 
-bool near(double found, double expected, double tolerance) {
-    return std::abs(found - expected) <= tolerance * std::max(1.0, std::abs(expected));
-}
-
-// A step of AdamW on tensors of many sizes against the formula in double, and the same bits by any number of threads.
-template <typename Real>
-void test_adamw(const Engine& engine) {
-    std::mt19937 random(5);
-    std::normal_distribution<double> normal;
-    const std::vector<int64_t> counts{1, 7, 8192, 70'001, 0};
-    struct Tensors {
-        std::vector<Real> weight, mean, square, average, gradient;
-    };
-    std::vector<Tensors> before;
-    for (const int64_t count : counts) {
-        Tensors t;
-        for (auto* values : {&t.weight, &t.mean, &t.square, &t.average, &t.gradient}) {
-            for (int64_t k = 0; k < count; ++k) values->push_back(Real(normal(random)));
-        }
-        for (Real& value : t.square) value = std::abs(value);
-        before.push_back(std::move(t));
-    }
-    const std::vector<int64_t> steps{1, 2, 3, 40, 5};
-    const Decay decay{0.9, 0.999, 1e-8, 0.01};
-    const Rates rates{0.02, 0.5, 0.1};
-    std::vector<Tensors> first;
-    for (const int threads : {1, 3}) {
-        std::vector<Tensors> now = before;
-        std::vector<Moved<Real>> moved;
-        std::vector<const Real*> gradients;
-        for (Tensors& t : now) {
-            moved.push_back({t.weight.data(), t.mean.data(), t.square.data(), t.average.data(), nullptr});
-            gradients.push_back(t.gradient.data());
-        }
-        gradients[1] = nullptr;
-        const Optimizer<Real> optimizer(engine, decay, std::move(moved), counts);
-        double squares = 0;
-        for (const size_t t : {0, 2, 3}) {
-            for (const Real g : before[t].gradient) squares += double(g) * double(g);
-        }
-        check(near(optimizer.norm(gradients, threads), std::sqrt(squares), 1e-6), "the norm of all gradients");
-        optimizer.step(gradients, steps, rates, threads);
-        if (threads == 1) first = now;
-        for (size_t t = 0; t < counts.size(); ++t) {
-            const auto made = double(steps[t]);
-            for (size_t k = 0; k < size_t(counts[t]); ++k) {
-                const Tensors& old = before[t];
-                double weight = double(old.weight[k]);
-                if (t != 1) {
-                    const double g = rates.scale * double(old.gradient[k]);
-                    const double mean = 0.9 * double(old.mean[k]) + 0.1 * g;
-                    const double square = 0.999 * double(old.square[k]) + 0.001 * g * g;
-                    const double root = std::sqrt(square / (1 - std::pow(0.999, made))) + 1e-8;
-                    weight -= rates.rate * 0.01 * weight + rates.rate * mean / (1 - std::pow(0.9, made)) / root;
-                }
-                const double average = double(old.average[k]) + rates.share * (weight - double(old.average[k]));
-                check(near(double(now[t].weight[k]), weight, 1e-5), "a weight moves by the formula");
-                check(near(double(now[t].average[k]), average, 1e-5), "and its average after it");
-            }
-            check(now[t].weight == first[t].weight && now[t].average == first[t].average &&
-                      now[t].mean == first[t].mean && now[t].square == first[t].square,
-                  "by any number of threads the bits of a step are the same");
-        }
-    }
-}
-
-// What this machine can run, or the one instruction set that was compiled alone.
-std::vector<const Engine*> engines_to_test() {
-#ifdef MEMFOLD_ONLY
-    return {&MEMFOLD_ONLY::engine};
-#else
-    return usable_engines();
-#endif
-}
-
 void test_x86_level() {
 #if defined(__x86_64__) && defined(__linux__)
     __builtin_cpu_init();
@@ -795,21 +557,16 @@ void test_x86_level() {
 // With any argument the test of fork is left out: qemu's user mode does not survive one beside threads.
 int main(int count, char**) {
     test_x86_level();
-    for (const Engine* engine : engines_to_test()) {
-        test_folds<float>(*engine);
-        test_folds<double>(*engine);
-        test_folds<float>(*engine, true);
-        test_backward(*engine);
-        test_whole_numbers(*engine);
-        test_rows(*engine);
-        test_many_callers(*engine);
-        test_steps(*engine);
-        test_divided_steps(*engine);
-        if (count == 1) test_fork(*engine);
-        test_fingerprint(*engine);
-        test_adamw<float>(*engine);
-        test_adamw<double>(*engine);
-        std::printf("%s: %s\n", engine->isa, failures == 0 ? "right" : "wrong");
-    }
-    return failures == 0 ? 0 : 1;
+    return with_every_engine("folds", [count](const Engine& engine) {
+        test_folds<float>(engine);
+        test_folds<double>(engine);
+        test_folds<float>(engine, true);
+        test_backward(engine);
+        test_whole_numbers(engine);
+        test_many_callers(engine);
+        test_steps(engine);
+        test_divided_steps(engine);
+        if (count == 1) test_fork(engine);
+        test_fingerprint(engine);
+    });
 }
