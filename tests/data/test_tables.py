@@ -8,7 +8,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from memfold.data import tables
+from memfold.data import grid
 from memfold.data.readings import read_readings
 from memfold.data.tables import ID, TARGET, TIME, read_series
 from memfold.errors import InputError
@@ -214,7 +214,7 @@ def test_a_long_gap_in_proportion_is_filled() -> None:
 
 def test_a_grid_beyond_the_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     frame = pl.DataFrame({"ds": [0, 1, 2, 9_000], "y": [0.0, 1.0, 2.0, 3.0]})
-    monkeypatch.setattr(tables, "_memory", lambda: 1e6)
+    monkeypatch.setattr(grid, "_memory", lambda: 1e6)
     with pytest.raises(InputError, match="data frame: row 5, column 'ds': 9000 is 8,998 steps of 1 away from 2"):
         read_series(frame, missing="interpolate")
     assert read_series(frame.head(3)).lengths.tolist() == [3]

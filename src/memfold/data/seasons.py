@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from memfold.data.tables import TIME, SeriesTable, split_interval
+from memfold.data.series_table import TIME, SeriesTable, split_interval
 from memfold.data.workdays import weekdays_of
 
 __all__ = ["calendar_seasons", "find_seasons", "periods_in"]

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from memfold.data.tables import FROM_END, ID, TARGET, TIME, SeriesTable
+from memfold.data.series_table import FROM_END, ID, TARGET, TIME, SeriesTable
 from memfold.data.workdays import weekdays_of
 from memfold.runtime.forecasting.decomposition import is_seasonal, seasonal_indices, seasonal_naive_name
 
