@@ -10,7 +10,7 @@ from memfold.errors import InputError
 
 if TYPE_CHECKING:
     from memfold.tasks.fit_data import FitData
-    from memfold.tasks.model import Task
+    from memfold.tasks.fitting import Fitting
 
 __all__ = ["PARTS", "Kept", "kept_rows", "kept_sources"]
 
@@ -58,7 +58,7 @@ class Kept:
         return Kept(self.sources, rows["train"], rows["valid"], rows["test"], self.marks)
 
 
-def kept_rows(task: "Task", data: "FitData") -> Kept:
+def kept_rows(task: "Fitting", data: "FitData") -> Kept:
     """What to keep of a fit: the rows that it trained on and validated on, and those of the model it goes on from."""
     kept = Kept() if task.begun is None else vars(task.begun.model).get("kept_", Kept())
     module = task.updating()
@@ -70,7 +70,7 @@ def kept_rows(task: "Task", data: "FitData") -> Kept:
     return replace(kept, marks={**kept.marks, **module.marks(task, data)}) if hasattr(module, "marks") else kept
 
 
-def kept_sources(task: "Task", sources: Sequence[str], test: Any) -> Kept:
+def kept_sources(task: "Fitting", sources: Sequence[str], test: Any) -> Kept:
     """The same with where the data is, and the rows that were held out to be scored."""
     kept: Kept = task.kept_
     module = task.updating()

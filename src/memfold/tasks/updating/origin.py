@@ -10,7 +10,7 @@ from memfold.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from memfold.tasks.model import Task
+    from memfold.tasks.fitting import Fitting
 
 __all__ = ["Origin"]
 
@@ -42,7 +42,7 @@ class Origin:
             sha.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
         return sha.hexdigest()
 
-    def pace(self, task: "Task") -> tuple[float, int | None]:
+    def pace(self, task: "Fitting") -> tuple[float, int | None]:
         """The learning rate and the patience of an update; what somebody has set for it is taken as it is."""
         rate, patience = float(task.chosen.lr), task.patience
         if "lr" not in self.given:
@@ -51,7 +51,7 @@ class Origin:
             patience = PATIENCE
         return rate, patience
 
-    def start(self, task: "Task", network: Any) -> None:
+    def start(self, task: "Fitting", network: Any) -> None:
         """Put the earlier weights into a network; what is new there keeps its first weights.
 
         Raises:
