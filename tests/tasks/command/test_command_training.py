@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from memfold.runtime.hearing.inference import CommandModel
 from memfold.runtime.hearing.level import FLOOR
 from memfold.runtime.hearing.spotting import log_ratios, smoothed
-from memfold.runtime.hearing.warp import warped
+from memfold.runtime.hearing.warp import warp_matrix, warped
 from memfold.runtime.weights import Weights
 from memfold.tasks.command.augment import IGNORED, NONE, Recording, another_voice, augmented_piece
 from memfold.tasks.command.network import CommandNetwork, CommandProblem, CommandSize, padded, peaks, pooled
@@ -64,6 +64,13 @@ def test_a_warp_of_1_changes_nothing_and_another_moves_a_peak() -> None:
     frames = np.eye(BINS, dtype=np.float32)[[4]]
     np.testing.assert_array_equal(warped(frames, 1.0), frames)
     assert warped(frames, 1.5).argmax() == 6
+
+
+@given(st.floats(0.8, 1.25), st.integers(0, 30), st.integers(2, 100))
+def test_a_warp_is_the_product_that_exported_models_take(factor: float, frames: int, bins: int) -> None:
+    values = np.random.default_rng(frames).normal(8, 2, (frames, bins)).astype(np.float32)
+    expected = values @ warp_matrix(bins, round(factor, 2))
+    np.testing.assert_allclose(warped(values, factor), expected, rtol=1e-5, atol=1e-5)
 
 
 @given(st.integers(1, 200), st.integers(0, 1000))
