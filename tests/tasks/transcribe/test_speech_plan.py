@@ -34,6 +34,12 @@ def test_what_is_set_is_reckoned_with() -> None:
     assert large.epochs < free.epochs
 
 
+def test_the_more_passes_the_more_is_augmented() -> None:
+    shares = [plan(HOURS, seconds, 1.0, {}).values["augmented"] for seconds in (60, 900, 3600, 36_000)]
+    assert shares == sorted(shares)
+    assert 0 < shares[0] < shares[-1] == 1
+
+
 def test_quick_speech_has_short_steps() -> None:
     assert plan(HOURS, 900, 1.0, {}).values["stacked"] == 4
     assert plan(replace(HOURS, characters=400_000), 900, 1.0, {}).values["stacked"] == 2

@@ -23,7 +23,7 @@ from memfold.runtime.hearing.search import Alphabet
 from memfold.runtime.hearing.transcribing import LEAST_PART
 from memfold.tasks import SpeechRecognizer
 from memfold.tasks.transcribe.augment import Surroundings
-from memfold.tasks.transcribe.batches import Recordings, SpeechProblem, log_probabilities, stretch
+from memfold.tasks.transcribe.batches import Augmentation, Recordings, SpeechProblem, log_probabilities, stretch
 from memfold.tasks.transcribe.network import AcousticNetwork, AcousticSize
 from memfold.tasks.transcribe.report import confusions
 from memfold.tasks.transcribe.scores import counts_characters, error_rates
@@ -235,11 +235,29 @@ def test_what_a_recording_is_batched_with_changes_nothing():
 def test_an_epoch_is_the_same_whenever_it_is_asked_for():
     frames = [np.random.default_rng(n).standard_normal((n, 8)).astype(np.float16) for n in range(30, 60)]
     data = Recordings(frames, [[1, 2]] * 30)
-    around = Surroundings.of([frames[0]], frames)
-    problem = SpeechProblem(small_network(), data, data, Alphabet("abc"), 300, around, 0, 0)
+    augmentation = Augmentation(Surroundings.of([frames[0]], frames), 0, 0.5)
+    problem = SpeechProblem(small_network(), data, data, Alphabet("abc"), 300, augmentation, 0)
     for first, second in zip(problem.batches(3), problem.batches(3), strict=True):
         assert torch.equal(first.x, second.x)
         assert torch.isfinite(problem.loss(first))
+
+
+@pytest.mark.parametrize("most", [0.0, 0.3, 1.0])
+def test_no_more_batches_are_augmented_than_was_set(monkeypatch: pytest.MonkeyPatch, most: float):
+    changed: list[int] = []
+    monkeypatch.setattr(SpeechProblem, "_changed", lambda self, heard, row, *rest: changed.append(row) or heard)
+    frames = [np.full((20, 8), 10, np.float16) for _ in range(200)]
+    data = Recordings(frames, [[1, 2]] * 200)
+    augmentation = Augmentation(Surroundings.of([frames[0]], frames), 0, most)
+    problem = SpeechProblem(small_network(), data, data, Alphabet("abc"), 20, augmentation, 0)  # a row a batch
+    batches = [batch for epoch in range(3) for batch in problem.batches(epoch)]
+    assert len(changed) / len(batches) == pytest.approx(most, abs=0.1)
+
+
+def test_augmentation_grows_to_its_full_strength():
+    augmentation = Augmentation(Surroundings([], []), 10, 0.5)
+    assert [augmentation.strength(step) for step in (0, 5, 10, 20)] == [0, 0.5, 1, 1]
+    assert Augmentation(Surroundings([], []), 0, 0.5).strength(0) == 1
 
 
 def test_stretched_frames_keep_their_order():

@@ -20,7 +20,7 @@ from memfold.tasks.transcribe.augment import Surroundings, elsewhere, noise_alon
 from memfold.tasks.transcribe.network import AcousticNetwork
 from memfold.training import Problem
 
-__all__ = ["Recordings", "SpeechBatch", "SpeechProblem", "log_probabilities", "mask", "stretch"]
+__all__ = ["Augmentation", "Recordings", "SpeechBatch", "SpeechProblem", "log_probabilities", "mask", "stretch"]
 
 Frames = NDArray[np.floating[Any]]
 Array = NDArray[np.float32]
@@ -51,6 +51,25 @@ class SpeechBatch:
     lengths: Tensor
     labels: Tensor
     label_lengths: Tensor
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How recordings are changed.
+
+    Attributes:
+        surroundings: where they might have been made.
+        growing: steps over which the strength of it all grows to 1.
+        most: share of the batches, at most, whose recordings are made to sound as if made elsewhere.
+    """
+
+    surroundings: Surroundings
+    growing: int
+    most: float
+
+    def strength(self, step: int) -> float:
+        """From 0 to 1: of the masks, and the share of the batches up to ``most``."""
+        return min(1.0, step / self.growing) if self.growing else 1.0
 
 
 def mask(x: Tensor, lengths: Tensor, generator: torch.Generator, strength: float = 1.0) -> None:
@@ -115,14 +134,13 @@ class SpeechProblem(Problem):
         valid: Recordings,
         alphabet: Alphabet,
         batch_frames: int,
-        surroundings: Surroundings | None,
-        growing: int,
+        augmentation: Augmentation | None,
         seed: int,
     ) -> None:
         self.model: AcousticNetwork = model
         self.train, self.alphabet = train, alphabet
-        self.valid = _in_other_places(valid, surroundings) if surroundings else valid
-        self.batch_frames, self.surroundings, self.growing, self.seed = batch_frames, surroundings, growing, seed
+        self.valid = _in_other_places(valid, augmentation.surroundings) if augmentation else valid
+        self.batch_frames, self.augmentation, self.seed = batch_frames, augmentation, seed
         self.sizes = [len(recording) for recording in train.frames]
         self.least = [least_steps(labels) for labels in train.labels]
         self.steps_per_epoch = len(self._order(0, torch.Generator().manual_seed(seed)))
@@ -131,8 +149,7 @@ class SpeechProblem(Problem):
         generator = torch.Generator().manual_seed(1_000_003 * self.seed + epoch)
         rng = np.random.default_rng((self.seed, epoch))
         for step, rows in enumerate(self._order(epoch, generator), start=epoch * self.steps_per_epoch):
-            strength = min(1.0, step / self.growing) if self.growing else 1.0
-            yield self._batch(rows, generator, rng, strength if self.surroundings else 0.0)
+            yield self._batch(rows, generator, rng, self.augmentation.strength(step) if self.augmentation else 0.0)
 
     def _order(self, epoch: int, generator: torch.Generator) -> list[list[int]]:
         """Batches in random order; in the first epoch the short recordings first (Amodei et al. 2016, sec. 3.2)."""
@@ -144,11 +161,12 @@ class SpeechProblem(Problem):
     ) -> SpeechBatch:
         heard = [self.train.frames[i].astype(np.float32) for i in rows]
         labels = [self.train.labels[i] for i in rows]
-        if self.surroundings and strength:
-            if rng.random() < strength:  # all or none: one that is longer makes the batch longer
-                heard = [self._changed(row, i, self.surroundings, rng) for row, i in zip(heard, rows, strict=True)]
-            if rng.random() < NOTHING_SAID * strength:
-                heard.append(noise_alone(self.surroundings.bank, int(np.mean([len(row) for row in heard])), rng))
+        if self.augmentation and strength:
+            around, share = self.augmentation.surroundings, min(strength, self.augmentation.most)
+            if rng.random() < share:  # all or none: one that is longer makes the batch longer
+                heard = [self._changed(row, i, around, rng) for row, i in zip(heard, rows, strict=True)]
+            if rng.random() < NOTHING_SAID * share:
+                heard.append(noise_alone(around.bank, int(np.mean([len(row) for row in heard])), rng))
                 labels.append([])
         frames = [self.model.front.normalised(torch.from_numpy(levelled(row, self.model.causal))) for row in heard]
         lengths = torch.tensor([len(recording) for recording in frames])

@@ -108,6 +108,9 @@ class SpeechRecognizer(RateOfRecordings, Task):
         search=(False, True),
     )
     growing: int | None = planned("steps over which the augmentation grows to its full strength", least=0)
+    augmented: float | None = planned(
+        "share of the batches, at most, whose recordings sound as if made elsewhere; masks are in all", least=0, most=1
+    )
     batch_frames: int | None = planned("frames in a step", least=1)
     beam: int = parameter(
         16, "texts that the search keeps; 1 takes the likeliest labels and no language model", least=1, most=10_000
@@ -306,15 +309,16 @@ class SpeechRecognizer(RateOfRecordings, Task):
         from memfold.runtime.hearing.level import levelled
         from memfold.tasks.speech.noise import made_noise
         from memfold.tasks.transcribe.augment import Surroundings
-        from memfold.tasks.transcribe.batches import SpeechProblem
+        from memfold.tasks.transcribe.batches import Augmentation, SpeechProblem
 
         train, valid = ready
         some = train.frames[:: -(-len(train.frames) // MOST_TO_SCALE)]
         network.front.normalise_by([levelled(frames, self.causal) for frames in some])
-        around = Surroundings.of(made_noise(self.features), train.frames) if self.augment else None
-        return SpeechProblem(
-            network, train, valid, self.alphabet_, self.chosen.batch_frames, around, self.chosen.growing, self.seed
-        )
+        augmentation = None
+        if self.augment:
+            around = Surroundings.of(made_noise(self.features), train.frames)
+            augmentation = Augmentation(around, self.chosen.growing, self.chosen.augmented)
+        return SpeechProblem(network, train, valid, self.alphabet_, self.chosen.batch_frames, augmentation, self.seed)
 
     def finish(self, data: FitData, ready: "tuple[Recordings, Recordings]") -> Contest:
         """Choose the weights of the search by the character error rate of what was validated on."""
