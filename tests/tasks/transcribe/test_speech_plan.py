@@ -41,5 +41,5 @@ def test_the_more_passes_the_more_is_augmented() -> None:
 
 
 def test_quick_speech_has_short_steps() -> None:
-    assert plan(HOURS, 900, 1.0, {}).values["stacked"] == 4
+    assert plan(HOURS, 900, 1.0, {}).values["stacked"] == 3
     assert plan(replace(HOURS, characters=400_000), 900, 1.0, {}).values["stacked"] == 2
