@@ -53,7 +53,6 @@ class State(Steps):
     """
 
     _stored: ClassVar[Weights | None] = None  # the arrays of a loaded model, until its network is made of them
-
     _weight_count: ClassVar[int | None] = None  # of a loaded model
     _exported: ClassVar[Mapping[str, Run] | None] = None  # what computes the parts of a recipe in place of the network
 
