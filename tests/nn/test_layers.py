@@ -327,6 +327,41 @@ def test_trace_is_time_first_and_knows_unbatched_input():
         layer.trace(pack_sequence([x[0]]))
 
 
+# Outputs of every layer
+
+
+@pytest.mark.parametrize("gradient", [False, True])
+@pytest.mark.parametrize(("kind", "options"), EVERY_CELL, ids=str)
+def test_outputs_are_those_of_each_layer_alone(kind, options, gradient):
+    layer = build(kind, num_layers=3, bidirectional=True, dropout=0.5, **options).eval()
+    x = torch.randn(6, 3, 4, dtype=torch.float64)
+    with torch.set_grad_enabled(gradient):
+        outputs = layer.outputs(x, lengths=[6, 0, 2])
+        traces = layer.trace(x, lengths=[6, 0, 2])
+        y, _ = layer(x, lengths=[6, 0, 2])
+    assert len(outputs) == 3
+    torch.testing.assert_close(outputs[-1], y, rtol=0, atol=1e-14)
+    for k, output in enumerate(outputs):
+        h = torch.cat([traces[f"l{k}"]["h"], traces[f"l{k}_reverse"]["h"]], dim=-1)
+        torch.testing.assert_close(output, h, rtol=0, atol=1e-14)
+    if gradient:  # of the first layer's output, the first layer's weights alone have one
+        outputs[0].square().sum().backward()
+        given = {name for name, weight in layer.named_parameters() if weight.grad is not None and weight.grad.any()}
+        assert given
+        assert all("_l0" in name for name in given)
+
+
+def test_outputs_are_formed_as_that_of_a_call():
+    layer = build("LSTM", num_layers=2, batch_first=True)
+    x = torch.randn(3, 6, 4, dtype=torch.float64)
+    assert [y.shape for y in layer.outputs(x)] == [(3, 6, 5), (3, 6, 5)]
+    torch.testing.assert_close(layer.outputs(x[1])[0], layer.outputs(x)[0][1])
+    with torch.autocast("cpu", torch.bfloat16):
+        assert {y.dtype for y in layer.float().outputs(x.float())} == {torch.bfloat16}
+    with pytest.raises(TypeError, match="PackedSequence"):
+        layer.outputs(pack_sequence([x[0]]))
+
+
 # Lengths
 
 

@@ -84,17 +84,21 @@ def fold(
     resets: Tensor | None,
     *,
     packed: bool = False,
+    between: list[Tensor] | None = None,
 ) -> tuple[Tensor, State]:
     """Fold all layers: x is ``(T, B, I)``, the rest as :meth:`Recurrent.prepared` leaves it.
 
     Args:
         packed: whether x was a PackedSequence, of which torch answers in another type under autocast.
+        between: takes up what each layer but the last returns, ``(T, B, D*H)``, before dropout.
     """
     way = served_by(layer, x, state, ragged=lengths is not None or resets is not None)
+    if between is not None and way in ("torch", "packed"):  # which return the last layer's alone
+        way = "operator" if way == "packed" else "composition"
     if way == "torch":
         return torchs_own(layer, x, None, state)
     if way == "composition":
-        y, state, _ = composed(layer, x, state, lengths, resets)
+        y, state, _ = composed(layer, x, state, lengths, resets, between=between)
         return y, state
     bfloat16, dtype = _in_bfloat16(layer), _answers_type(layer, state, packed)
     x, state = _in_the_weights_type(layer, x, state)
@@ -102,9 +106,9 @@ def fold(
         y_type = dtype if bfloat16 else x.dtype
         y, state = inference.fold(layer, x, state, lengths, resets, bfloat16=bfloat16, dtype=y_type)
     elif way == "rows":
-        y, state, _ = composed(layer, x, state, lengths, resets, by_rows=True)
+        y, state, _ = composed(layer, x, state, lengths, resets, by_rows=True, between=between)
     else:
-        y, state, _ = operated(layer, x, state, lengths, resets)
+        y, state, _ = operated(layer, x, state, lengths, resets, between=between)
     if not bfloat16 or dtype == x.dtype:
         return y, state
     return y.to(dtype), tuple(s.to(dtype) for s in state)
@@ -156,9 +160,20 @@ def torchs_own(layer: Stack, x: Tensor, batch_sizes: Tensor | None, state: State
 
 
 def operated(
-    layer: Stack, x: Tensor, state: State, lengths: Tensor | None, resets: Tensor | None, *, keep: bool = False
+    layer: Stack,
+    x: Tensor,
+    state: State,
+    lengths: Tensor | None,
+    resets: Tensor | None,
+    *,
+    keep: bool = False,
+    between: list[Tensor] | None = None,
 ) -> tuple[Tensor, State, dict[str, Values]]:
-    """Fold on the engine's operators: output, final state and, of ``keep``, every value by layer and direction."""
+    """Fold on the engine's operators: output, final state and, of ``keep``, every value by layer and direction.
+
+    Args:
+        between: as of :func:`fold`.
+    """
     finals: list[State] = []
     traces: dict[str, Values] = {}
     for k in range(layer.num_layers):
@@ -184,6 +199,8 @@ def operated(
         if keep:
             named = zip((f"l{k}", f"l{k}_reverse"), ops.values(call, y, kept), strict=False)
             traces |= dict(named)
+        if between is not None and k < layer.num_layers - 1:
+            between.append(y)
         x = F.dropout(y, layer.dropout, layer.training) if k < layer.num_layers - 1 else y
     state = finals[0] if len(finals) == 1 else tuple(torch.cat(parts) for parts in zip(*finals, strict=True))
     return x, state, traces
@@ -198,6 +215,7 @@ def composed(
     *,
     keep: bool = False,
     by_rows: bool = False,
+    between: list[Tensor] | None = None,
 ) -> tuple[Tensor, State, dict[str, Values]]:
     """As :func:`operated`, on the composition; as an operator where a compiler or an exporter would unroll it.
 
@@ -254,6 +272,8 @@ def composed(
             finals.append(final)
         x = torch.cat(outputs, dim=-1)  # (T, B, D*H)
         if k < layer.num_layers - 1:
+            if between is not None:
+                between.append(x)
             x = F.dropout(x, layer.dropout, layer.training)
     return x, tuple(torch.stack(parts) for parts in zip(*finals, strict=True)), traces
 

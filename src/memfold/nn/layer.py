@@ -58,6 +58,32 @@ class Recurrent(Stack):
             return traces
         return {key: {name: v.squeeze(1) for name, v in values.items()} for key, values in traces.items()}
 
+    def outputs(
+        self,
+        x: Tensor,
+        hx: Any = None,
+        *,
+        lengths: Integers | None = None,
+        resets: Any = None,
+    ) -> list[Tensor]:
+        """What every layer returns, the first layer's first; a loss can be taken of each.
+
+        Args and errors: as :meth:`forward`; a PackedSequence is not taken.
+
+        Returns:
+            L outputs, each formed as that of :meth:`forward`, which is the last; the others are without the dropout
+            between layers.
+        """
+        if not isinstance(x, Tensor):
+            raise TypeError(f"outputs takes a tensor, with lengths where rows end early, got {type(x).__name__}")
+        time_first, state, checked, cuts = self.prepared(x, hx, lengths, resets)
+        below: list[Tensor] = []
+        last, _ = dispatch.fold(self, time_first, state, checked, cuts, between=below)
+        every = [*(y.to(last.dtype) for y in below), last]  # under autocast too
+        if x.dim() == 2:
+            return [y.squeeze(1) for y in every]
+        return [y.transpose(0, 1) if self.batch_first else y for y in every]
+
     def stream(self, streams: int = 1, *, bfloat16: bool = False) -> Stream:
         """The layer as a :class:`memfold.stream.Stream`, which takes one step at a call and needs no torch.
 
