@@ -17,7 +17,7 @@ from memfold.bench.peers import check_equal_work, peer_calls, version_of
 from memfold.data.datasets import SeriesSplit
 from memfold.data.tables import SeriesTable
 from memfold.errors import InputError
-from memfold.nn import LSTM
+from memfold.nn import GRU, LSTM
 from memfold.tasks import Forecaster
 from memfold.tasks.registry import TASKS
 
@@ -330,6 +330,17 @@ def test_a_layer_on_torch_is_called_as_ours(bidirectional: bool) -> None:
         torch.testing.assert_close(on_torch, y)
         torch.testing.assert_close(h_torch, h)
         torch.testing.assert_close(c_torch, c)
+
+
+@pytest.mark.parametrize(
+    "layer", [GRU(3, 4, 3, bias=False), LSTM(3, 4, 2, batch_first=True, bidirectional=True)], ids=("gru", "lstm")
+)
+def test_every_layers_output_on_torch_is_ours(layer: LSTM | GRU) -> None:
+    x, lengths = torch.randn(3, 3, 3), torch.tensor([3, 1, 2])
+    for on_torch, output in zip(
+        steps.OnTorch(layer).outputs(x, lengths=lengths), layer.outputs(x, lengths=lengths), strict=True
+    ):
+        torch.testing.assert_close(on_torch, output)
 
 
 def check_tasks(names: list[str]) -> None:

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+import torch.nn.functional as F
+from torch import _VF, Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from memfold.adamw import AdamW
 from memfold.bench.examples import written
@@ -189,11 +190,30 @@ class OnTorch(nn.Module):
         if lengths is None:
             y, state = self.layer(x, hx)
             return y, state
-        steps = x.shape[1 if self.batch_first else 0]
+        y, state = self.layer(self._packed(x, lengths), hx)
+        return self._padded(y, x), state
+
+    def outputs(self, x: Tensor, lengths: Tensor) -> list[Tensor]:
+        """What every layer returns: torch.nn returns the last one's, so its operator is called for each layer."""
+        layer, packed = self.layer, self._packed(x, lengths)
+        operator = getattr(_VF, layer.mode.lower())
+        directions, of_layer = 1 + layer.bidirectional, len(layer._flat_weights) // layer.num_layers
+        h = x.new_zeros(directions, int(packed.batch_sizes[0]), layer.hidden_size)
+        data, outputs = packed.data, []
+        for k in range(layer.num_layers):
+            weights = layer._flat_weights[k * of_layer : (k + 1) * of_layer]
+            options = layer.bias, 1, 0.0, layer.training, layer.bidirectional
+            y, *_ = operator(data, packed.batch_sizes, [h, h] if layer.mode == "LSTM" else h, weights, *options)
+            outputs.append(packed._replace(data=y))
+            data = F.dropout(y, layer.dropout, layer.training)
+        return [self._padded(y, x) for y in outputs]
+
+    def _packed(self, x: Tensor, lengths: Tensor) -> PackedSequence:
         counts = torch.as_tensor(lengths).clamp_min(1).cpu()  # it takes no empty rows
-        packed = pack_padded_sequence(x, counts, self.batch_first, enforce_sorted=False)
-        y, state = self.layer(packed, hx)
-        return pad_packed_sequence(y, self.batch_first, total_length=steps)[0], state
+        return pack_padded_sequence(x, counts, self.batch_first, enforce_sorted=False)
+
+    def _padded(self, y: PackedSequence, x: Tensor) -> Tensor:
+        return pad_packed_sequence(y, self.batch_first, total_length=x.shape[1 if self.batch_first else 0])[0]
 
 
 class TorchsAdamW(AdamW):

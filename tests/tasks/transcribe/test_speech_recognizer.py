@@ -23,7 +23,14 @@ from memfold.runtime.hearing.search import Alphabet
 from memfold.runtime.hearing.transcribing import LEAST_PART
 from memfold.tasks import SpeechRecognizer
 from memfold.tasks.transcribe.augment import Surroundings
-from memfold.tasks.transcribe.batches import Augmentation, Recordings, SpeechProblem, log_probabilities, stretch
+from memfold.tasks.transcribe.batches import (
+    BELOW,
+    Augmentation,
+    Recordings,
+    SpeechProblem,
+    log_probabilities,
+    stretch,
+)
 from memfold.tasks.transcribe.network import AcousticNetwork, AcousticSize
 from memfold.tasks.transcribe.report import confusions
 from memfold.tasks.transcribe.scores import counts_characters, error_rates
@@ -240,6 +247,25 @@ def test_an_epoch_is_the_same_whenever_it_is_asked_for():
     for first, second in zip(problem.batches(3), problem.batches(3), strict=True):
         assert torch.equal(first.x, second.x)
         assert torch.isfinite(problem.loss(first))
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_the_loss_is_of_the_last_layer_and_of_the_one_below(layers: int):
+    torch.manual_seed(0)
+    network = AcousticNetwork(AcousticSize(8, 2, 5, layers, 3, 0.0, causal=False))
+    data = Recordings([np.random.default_rng(0).standard_normal((40, 8)).astype(np.float16)] * 2, [[1, 2], [3, 1, 1]])
+    problem = SpeechProblem(network, data, data, Alphabet("abc"), 300, None, 0)
+    (batch,) = problem.batches(0)
+    features, steps = network.front(batch.x, batch.lengths)
+    trace = network.lstm.trace(features, lengths=steps)
+    losses = []
+    for k in range(max(0, layers - 2), layers):
+        hidden = torch.cat([trace[f"l{k}"]["h"], trace[f"l{k}_reverse"]["h"]], -1)  # (S, B, 2*H)
+        y = network.head(hidden).log_softmax(-1)
+        each = torch.nn.functional.ctc_loss(y, batch.labels, steps, batch.label_lengths, reduction="none")
+        losses.append(each.sum() / batch.label_lengths.sum())
+    expected = losses[0] if layers == 1 else BELOW * losses[0] + (1 - BELOW) * losses[1]
+    torch.testing.assert_close(problem.loss(batch), expected)
 
 
 @pytest.mark.parametrize("most", [0.0, 0.3, 1.0])

@@ -33,6 +33,10 @@ FEW, COPIES = (
     8,
 )  # characters to validate on, below which each recording is also heard in so many other surroundings
 NOTHING_SAID = 0.5  # of the batches have a row of noise alone
+# The share that the layer below the last has of the loss. Of four hours of speech in fifteen minutes the wrong
+# characters of those validated on were 20.7 % with it, in 25 passes, and 21.9 % without, in 27; of the same recordings
+# in other surroundings 29.7 and 30.4 %.
+BELOW = 0.3
 
 
 @dataclass(frozen=True)
@@ -189,7 +193,13 @@ class SpeechProblem(Problem):
         return self.model.steps(frames) >= self.least[index]
 
     def loss(self, batch: SpeechBatch) -> Tensor:
-        y, steps = self.model(batch.x, batch.lengths)
+        """CTC of the last layer and of the one below, under the same head (Lee and Watanabe 2021, sec. 3)."""
+        outputs, steps = self.model.by_layer(batch.x, batch.lengths)
+        *below, last = [self._ctc(y, steps, batch) for y in outputs]
+        return BELOW * below[0] + (1 - BELOW) * last if below else last
+
+    @staticmethod
+    def _ctc(y: Tensor, steps: Tensor, batch: SpeechBatch) -> Tensor:
         lost = F.ctc_loss(y.transpose(0, 1), batch.labels, steps, batch.label_lengths, BLANK, reduction="sum")
         return lost / batch.label_lengths.sum()  # nats a character
 

@@ -69,5 +69,15 @@ class AcousticNetwork(nn.Module):
         """Log-probabilities ``(B, S, 1 + V)`` from normalised frames ``(B, T, M)``, and the lengths of their rows."""
         features, lengths = self.front(x, lengths)  # (B, S, K*M)
         hidden, _ = self.lstm(features, lengths=lengths)  # (B, S, D*H)
+        return self._log_probabilities(hidden), lengths
+
+    def by_layer(self, x: Tensor, lengths: Tensor) -> tuple[list[Tensor], Tensor]:
+        """As :meth:`forward`, of the last two layers, the lower one's first; where there is one layer, of it alone."""
+        features, lengths = self.front(x, lengths)
+        outputs = self.lstm.outputs(features, lengths=lengths)  # each (B, S, D*H)
+        return [self._log_probabilities(hidden) for hidden in outputs[-2:]], lengths
+
+    def _log_probabilities(self, hidden: Tensor) -> Tensor:
+        """Of what a layer returns, ``(B, S, D*H)``."""
         # In float32 under autocast too: a text is as likely as a sum over hundreds of steps.
-        return torch.log_softmax(self.head(self.dropout(hidden)).float(), -1), lengths
+        return torch.log_softmax(self.head(self.dropout(hidden)).float(), -1)
