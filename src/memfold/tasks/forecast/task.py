@@ -13,10 +13,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from memfold.budget import Budget
-from memfold.data.ahead import is_ahead, with_ahead
-from memfold.data.columns import VALUE_NAMES, by_name, choose, holds_times
 from memfold.data.datasets import DataSet
-from memfold.data.delimited import Table, counted
+from memfold.data.delimited import counted
 from memfold.data.frames import like
 from memfold.data.seasons import find_seasons
 from memfold.data.sources import read_table
@@ -28,9 +26,7 @@ from memfold.data.tables import (
     SeriesTable,
     read_series,
 )
-from memfold.data.times import read_times
 from memfold.data.workdays import NONE_OFF, DaysOff, step_in_words
-from memfold.data.written import TIME_NAMES
 from memfold.display import say
 from memfold.errors import InputError
 from memfold.runtime.forecasting.blend import LINEAR, PRETRAINED, Answer
@@ -42,6 +38,7 @@ from memfold.runtime.forecasting.size import LEVELS, NetworkSize, linear_shape, 
 from memfold.runtime.recipe import Run
 from memfold.tasks.contest import ALONE, Contest
 from memfold.tasks.forecast.covariates import arrays_of, covariates_of
+from memfold.tasks.forecast.given import going_on, past_and_ahead, with_rows_ahead
 from memfold.tasks.forecast.plan import SeriesFacts, plan
 from memfold.tasks.forecast.scores import MEAN, MODEL, intermittent_names
 from memfold.tasks.model import FitData, Task, one_source
@@ -424,7 +421,7 @@ class Forecaster(Task):
         Raises:
             InputError: data that cannot be worked with.
         """
-        table = self.read(data if future is None else self._joined(read_table(data), [read_table(future)]))
+        table = self.read(data if future is None else with_rows_ahead(self, read_table(data), [read_table(future)]))
         self._say_new(table, horizon)
         forecast = self.forecast_table(table, horizon, quantiles)
         name, time = table.titles
@@ -515,26 +512,7 @@ class Forecaster(Task):
         """
         if self.known_set(inputs):
             return self.parts(inputs).train
-        tables = [read_table(one, self.encoding, sheet=self.sheet) for one in inputs]
-        target = self.target or next((t for one in tables if (t := by_name(one.frame.columns, VALUE_NAMES))), None)
-        others = {*self.past, *self.static, self.id, *([self.time] if self.time else [])}
-        ahead = [is_ahead(one, target, self.future, others) for one in tables]
-        if all(ahead):
-            raise InputError(
-                f"{tables[0].name}: holds what is known ahead and no values to forecast from; give the past, too: "
-                "memfold predict MODEL PAST AHEAD"
-            )
-        past = [one for one, its in zip(tables, ahead, strict=True) if not its]
-        return self._joined(read_table(past), [one for one, its in zip(tables, ahead, strict=True) if its])
-
-    def _joined(self, past: Table, ahead: Sequence[Table]) -> Table:
-        """The rows of the past with those of the time ahead."""
-        for one in ahead:
-            if missing := [column for column in self.future if column not in one.frame.columns]:
-                raise InputError(f"{one.name}: no column {missing[0]!r}, which the model knows ahead")
-            target = self.target or by_name(past.frame.columns, VALUE_NAMES) or TARGET
-            past = with_ahead(past, one, self.future, id=self.id, time=self.time, target=target, dates=self.dates)
-        return past
+        return past_and_ahead(self, inputs)
 
     # -- scores ----------------------------------------------------------------------------------------------
 
@@ -633,7 +611,7 @@ class Forecaster(Task):
         if not hasattr(self, "trained_"):
             table, origins = self._examples(X, y), 1
         else:
-            table, rows = self._going_on(X if y is None else with_column(X, self.target or TARGET, y))
+            table, rows = going_on(self, X if y is None else with_column(X, self.target or TARGET, y))
             counts = dict.fromkeys(rows[ID], 0) | dict(rows.filter("new").group_by(ID).len().iter_rows())
             name, count = min(counts.items(), key=lambda item: item[1])
             if count < self.horizon_:
@@ -658,7 +636,7 @@ class Forecaster(Task):
         """
         if not hasattr(self, "trained_"):
             raise InputError("a loaded model does not know the rows it was trained on; use predict with whole series")
-        table, rows = self._going_on(with_column(X, self.target or TARGET, [None] * len(X)))
+        table, rows = going_on(self, with_column(X, self.target or TARGET, [None] * len(X)))
         joined = rows.join(self.forecast_table(table), on=[ID, TIME], how="left", maintain_order="left")
         missing = joined.filter(pl.col(MODEL).is_null())
         if missing.height:
@@ -668,42 +646,6 @@ class Forecaster(Task):
                 "was trained on; split rows by time: cv=model.splitter()"
             )
         return joined[MODEL].to_numpy()
-
-    def _going_on(self, data: Any) -> tuple[SeriesTable, pl.DataFrame]:
-        """The series that the model was trained on with later rows after them.
-
-        Returns:
-            The series; and every row given: its series, its time, and whether it is ``new``, in the order given.
-        """
-        if isinstance(data, SeriesTable):
-            raw = data.frame if data.static is None else data.frame.join(data.static, on=ID, how="left")
-        else:
-            read = read_table(data, self.encoding, sheet=self.sheet)
-            time = choose(read, self.time, "time", TIME_NAMES, holds_times, {self.id})
-            raw = read.frame
-            target = self.target or by_name(raw.columns, VALUE_NAMES) or TARGET
-            names = raw[self.id].cast(pl.String) if self.id in raw.columns else pl.lit(target)
-            raw = raw.with_columns(names.alias(ID), read_times(read.column(time), self.dates)[0].alias(TIME))
-            raw = raw.rename({target: TARGET}) if target != TARGET and target in raw.columns else raw
-        before = self.trained_.known.filter(pl.col(ID).is_in(raw[ID].unique().to_list()))
-        if self.trained_.static is not None:
-            before = before.join(self.trained_.static, on=ID, how="left")
-        last = before.group_by(ID).agg(pl.col(TIME).max().alias("last"))
-        rows = raw.select(pl.col(ID), pl.col(TIME).cast(before.schema[TIME])).join(
-            last, on=ID, how="left", maintain_order="left"
-        )
-        rows = rows.select(ID, TIME, new=pl.col("last").is_null() | (pl.col(TIME) > pl.col("last")))
-        if missing := [column for column in before.columns if column not in raw.columns]:
-            title = self.target or TARGET if missing[0] == TARGET else missing[0]
-            raise InputError(f"the rows have no column {title!r}; the model was trained with it")
-        later = raw.select(before.columns).cast({TIME: before.schema[TIME]}).filter(rows["new"])
-        whole = pl.concat([before, later], how="vertical_relaxed")
-        covariates = (*self.past, *self.future)
-        kept: dict[str, Any] = {"words": set(self.covariates_.categories), "step": self.step_, "off": self.off_}
-        table = read_series(
-            whole, missing=self.missing, covariates=covariates, static=self.static, every=self.every, **kept
-        )
-        return table, rows
 
 
 def _beside(parts: PartForecasts) -> list[pl.Series]:
