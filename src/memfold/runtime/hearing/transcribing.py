@@ -58,7 +58,7 @@ class TranscribeSettings:
         """Of a part of a long recording that a network of both directions reads at once."""
         return max(self.longest, LEAST_PART * SHIFT)
 
-    def pause_steps(self, steps: int = 0) -> int:
+    def pause_steps(self, steps: int | None = None) -> int:
         """So many steps without a character end a segment.
 
         A network of both directions may write the last characters of a short recording late, in the quiet after it,
@@ -67,7 +67,7 @@ class TranscribeSettings:
         Args:
             steps: of the whole recording, where they are known.
         """
-        if not self.causal and steps * self.step_seconds <= self.most_seconds:
+        if not self.causal and steps is not None and steps * self.step_seconds <= self.most_seconds:
             return 1 + steps
         return max(1, round(self.pause / self.step_seconds))
 
@@ -125,7 +125,7 @@ class Transcribing(HearingPipeline[TranscribeSettings]):
         outputs = y[:, 0] @ self.head["weight"].T + self.head["bias"]
         return np.array([log_softmax(row) for row in outputs], np.float32).reshape(len(y), -1)
 
-    def transcript(self, steps: int = 0) -> Transcript:
+    def transcript(self, steps: int | None = None) -> Transcript:
         """The text of a recording of which nothing has been heard yet; of one of so many steps, if they are known."""
         its = self.settings
         weights = SearchWeights(its.beam, its.language, its.bonus)

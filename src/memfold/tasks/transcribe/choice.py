@@ -38,7 +38,7 @@ def chosen_weights(
     heard: Sequence[Heard],
     texts: Sequence[list[int]],
     alphabet: Alphabet,
-    pause: int,
+    pause: Callable[[int], int],
     followed: Callable[[Sequence[tuple[float, float]]], Iterable[tuple[float, float]]],
 ) -> tuple[tuple[float, float], float]:
     """The weights of the language model and of every character with the fewest edits, and these a character.
@@ -48,7 +48,7 @@ def chosen_weights(
 
     Args:
         texts: of the language model, as labels.
-        pause: steps without a character that end a segment.
+        pause: how many steps without a character end a segment, of a recording of so many steps.
         followed: shows how far the choice is.
     """
     rows = [
@@ -62,7 +62,8 @@ def chosen_weights(
     for language, bonus in followed(CHOICES):
         weights = SearchWeights(BEAM, language, bonus)
         written = [
-            Transcript(alphabet, weights, model if language else None, pause).whole(log_p) for log_p, _, model in rows
+            Transcript(alphabet, weights, model if language else None, pause(len(log_p))).whole(log_p)
+            for log_p, _, model in rows
         ]
         edits[language, bonus] = np.array([_edits(text, one) for (_, text, _), one in zip(rows, written, strict=True)])
     best = min(edits, key=lambda choice: edits[choice].sum())

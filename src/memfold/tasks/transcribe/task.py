@@ -349,7 +349,7 @@ class SpeechRecognizer(RateOfRecordings, Task):
         texts = [self.alphabet_.encode(text) for text in self.texts_]
         show = partial(followed, what="weighing the language model", show=self.progress)
         (self.language_, self.bonus_), rate = chosen_weights(
-            heard, texts, self.alphabet_, self.recogniser.settings.pause_steps(), show
+            heard, texts, self.alphabet_, self.recogniser.settings.pause_steps, show
         )
         if self.progress:
             say(f"search: language model {self.language_:g}, bonus {self.bonus_:g}: valid CER {rate:.4f}")
@@ -454,8 +454,8 @@ class SpeechRecognizer(RateOfRecordings, Task):
 
             pipeline.log_p = Stepped(parts["step"], pipeline.settings).log_p
 
-    def _transcript(self, steps: int = 0) -> Transcript:
-        """That of a recording of so many steps."""
+    def _transcript(self, steps: int | None = None) -> Transcript:
+        """That of a recording of so many steps, if they are known."""
         model = self.character_model if self.language_ else None
         return Transcript(self.alphabet_, self.weights, model, self.recogniser.settings.pause_steps(steps))
 
