@@ -131,6 +131,8 @@ def test_a_model_is_not_scored_on_a_set_that_is_not_its_own(model: Path) -> None
         (["data"], "Missing command"),
         (["bench", "guess"], "no benchmark 'guess'; there is layers, stream, train, series"),
         (["bench", "stream", "--budget", "9s"], "--budget: stream trains no model; only series does"),
+        (["bench", "busy", "--compiled"], "--compiled: busy has no such peer; only tasks has"),
+        (["bench", "layers", "--bfloat16"], "--bfloat16: layers takes no precision; only busy does"),
         (["sing"], "No such command 'sing'"),
         (["fit", "--loud"], "No such option"),
     ],

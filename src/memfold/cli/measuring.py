@@ -20,6 +20,9 @@ def bench(
     compiled: Annotated[
         bool, typer.Option("--compiled", help="tasks only: torch.nn's network compiled as well, some minutes more.")
     ] = False,
+    in_bfloat16: Annotated[
+        bool, typer.Option("--bfloat16", help="busy only: the layer and torch.nn's under torch.autocast.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Time memfold beside the peers that are installed, in one run of some minutes; above a ratio of 1 it is faster.
@@ -41,8 +44,12 @@ def bench(
         raise InputError(f"--budget: {name} trains no model; only series does")
     if compiled and name != "tasks":
         raise InputError(f"--compiled: {name} has no such peer; only tasks has")
+    if in_bfloat16 and name != "busy":
+        raise InputError(f"--bfloat16: {name} takes no precision; only busy does")
     options: dict[str, Any] = {} if budget is None else {"budget": budget}
-    results = BENCHMARKS[name](**options, **({"compiled": True} if compiled else {}))
+    options |= {"compiled": True} if compiled else {}
+    options |= {"bfloat16": True} if in_bfloat16 else {}
+    results = BENCHMARKS[name](**options)
     if as_json:
         print(json.dumps(results))
         return
