@@ -69,6 +69,12 @@ def test_what_is_set_wins(capsys: pytest.CaptureFixture[str]) -> None:
     assert "plan: a short text: window=7; some 12 epochs fit" in capsys.readouterr().err
 
 
+def test_a_plan_for_a_time_says_how_fast_the_machine_was_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("memfold.tasks.fitting.speed_for", lambda budget: 2**0.5)
+    read = small().rehearse(Parts(TEXT, TEXT), "9s")
+    assert read["plan"] == "a short text: batch_size=4 window=7; some 12 epochs fit at a speed of 1.4"
+
+
 def test_it_is_said_who_won(capsys: pytest.CaptureFixture[str]) -> None:
     model = small().fit(TEXT, budget="1ep")
     said = "memfold lost to 3-gram on the validation part, nats_carried: 3-gram 1.5, memfold 2; the answer is made of"

@@ -137,7 +137,9 @@ class Fitting(State):
         if given is None:
             plan = Plan({})
             if names != ["precision"]:
-                plan = self.plan(data.train, data.valid, budget, speed_for(budget))
+                speed = speed_for(budget)
+                plan = self.plan(data.train, data.valid, budget, speed)
+                plan = replace(plan, speed=None if budget.seconds is None else speed)
             if precision_for(self.halves) == BFLOAT16:
                 plan = replace(plan, values={**plan.values, "precision": BFLOAT16})
             plan = plan.among(names)

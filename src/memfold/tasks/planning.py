@@ -8,7 +8,7 @@ import functools
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NotRequired
 
@@ -33,19 +33,23 @@ class Plan:
         values: parameters by name.
         because: what was seen in the data, in words.
         epochs: how many fit into the budget, by the plan's estimate; None where it makes none.
+        speed: of the machine, as `machine_speed` finds it; None where the budget is no time.
     """
 
     values: Mapping[str, Any]
     because: str = ""
     epochs: float | None = None
+    speed: float | None = None
 
     def among(self, names: Sequence[str]) -> "Plan":
         """The same plan for these parameters alone."""
-        return Plan({name: self.values[name] for name in self.values if name in names}, self.because, self.epochs)
+        return replace(self, values={name: self.values[name] for name in self.values if name in names})
 
     def __str__(self) -> str:
         chosen = " ".join(f"{name}={_as_set(value)}" for name, value in self.values.items())
         fits = "" if self.epochs is None else f"; some {float(f'{self.epochs:.2g}'):g} epochs fit"
+        if fits and self.speed is not None:
+            fits += f" at a speed of {self.speed:.2g}"
         return ": ".join(part for part in (self.because, chosen) if part) + fits
 
 
