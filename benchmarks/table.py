@@ -6,12 +6,15 @@ python benchmarks/table.py series     # this alone; the rest as it was measured 
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from memfold import bench
+from memfold.bench.timing import geometric_mean
 
 FOLDER = Path(__file__).parent
+RUNS = {**bench.BENCHMARKS, "busy_bfloat16": partial(bench.busy, bfloat16=True)}
 NAMES = {"lstm": "LSTM", "gru": "GRU", "rnn": "RNN (tanh)", "peephole": "Peephole LSTM"}
 PEERS = {
     "torch": "torch.nn",
@@ -82,7 +85,7 @@ under `torch.autocast`. *ratio* is the faster of the two over memfold's in the p
 here, which is in bold. *layers* is the share of memfold's float32 step that is spent in recurrent layers;
 *preparation*, of a batch, is in no other column.
 
-{processor}, {threads} threads, x86-64-{isa}; torch {version}.
+{processor}, {threads} threads, x86-64-{isa}; torch {version}. transcribe was measured later, in a run of its own.
 
 """
 BUSY_HEAD = """
@@ -96,6 +99,14 @@ spins; four threads call at once. Of two processes side by side the share is the
 one alone, memfold's and torch.nn's.
 
 {processor}, {threads} threads, x86-64-{isa}; torch {version}.
+"""
+BUSY_HALF_HEAD = """
+### In bfloat16
+
+The same under `torch.autocast` in bfloat16, torch.nn too, beside what stands above: geometric means over the sizes.
+
+| load |  | to one thread, float32 | bfloat16 | torch.nn, float32 | bfloat16 |
+|---|---|--:|--:|--:|--:|
 """
 MEASURES = {
     "smape": ("sMAPE, %", ".2f"),
@@ -112,9 +123,9 @@ MACHINE = "\n{processor}, {threads} threads, x86-64-{isa}, {peak_gflops:.0f} GFL
 
 
 def main() -> None:
-    for name in sys.argv[1:] or bench.BENCHMARKS:
-        (FOLDER / f"{name}.json").write_text(json.dumps(bench.BENCHMARKS[name](), indent=1) + "\n")
-    files = {name: FOLDER / f"{name}.json" for name in bench.BENCHMARKS}
+    for name in sys.argv[1:] or RUNS:
+        (FOLDER / f"{name}.json").write_text(json.dumps(RUNS[name](), indent=1) + "\n")
+    files = {name: FOLDER / f"{name}.json" for name in RUNS}
     results = {name: json.loads(file.read_text()) for name, file in files.items() if file.exists()}
     (FOLDER / "README.md").write_text(report(**results))
 
@@ -127,6 +138,7 @@ def report(
     busy: dict[str, Any] | None = None,
     bfloat16: dict[str, Any] | None = None,
     tasks: dict[str, Any] | None = None,
+    busy_bfloat16: dict[str, Any] | None = None,
 ) -> str:
     machine = layers["machine"]
     extras = [peer for peer in EXTRAS if f"ratio_{peer}" in layers]
@@ -164,7 +176,8 @@ def report(
         times = " | ".join(f"{p[name]:.1f}" for name in names)
         parts.append(f"| {p['hidden']} | {times} | {p['ratio_torch']:.1f} | {p['ratio_onnxruntime']:.1f} |\n")
     others = ((training, train), (in_half, bfloat16), (stepping, tasks), (forecasting, series), (loaded, busy))
-    return "".join(parts) + "".join(section(results) for section, results in others if results)
+    parts += [section(results) for section, results in others if results]
+    return "".join(parts) + (loaded_in_half(busy, busy_bfloat16) if busy and busy_bfloat16 else "")
 
 
 def training(train: dict[str, Any]) -> str:
@@ -260,6 +273,19 @@ def loaded(busy: dict[str, Any]) -> str:
             shares = f"{p['memfold_share']:.2f}, {p['torch_share']:.2f}" if "torch_share" in p else ""
             sizes = [str(p[name]) for name in ("batch", "steps", "hidden")]
             parts.append(f"| {' | '.join([p['mode'], *sizes, *times, *ratios, shares])} |\n")
+    return "".join(parts)
+
+
+def loaded_in_half(busy: dict[str, Any], half: dict[str, Any]) -> str:
+    """What a busy machine makes of bfloat16, beside float32."""
+    parts = [BUSY_HALF_HEAD]
+    for load, mode in dict.fromkeys((p["load"], p["mode"]) for p in half["points"]):
+        means = [
+            geometric_mean([p[name] for p in results["points"] if (p["load"], p["mode"]) == (load, mode)])
+            for name in ("ratio_one_thread", "ratio_torch")
+            for results in (busy, half)
+        ]
+        parts.append(f"| {load} | {mode} | {' | '.join(f'{mean:.2f}' for mean in means)} |\n")
     return "".join(parts)
 
 

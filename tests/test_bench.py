@@ -296,8 +296,11 @@ def test_busy_measures_every_peer_under_every_load(monkeypatch: pytest.MonkeyPat
     assert busy.engine.get_num_threads() == threads
     report = runpy.run_path(str(BENCHMARKS / "table.py"))["report"]
     layers, stream = written()
-    text = report(layers, stream, busy=results)
+    text = report(layers, stream, busy=results, busy_bfloat16=results)
     assert "### One core taken" in text
+    (mean,) = (p["ratio_torch"] for p in results["points"] if p["load"] == "one core taken")
+    line = next(line for line in text.splitlines() if line.startswith("| one core taken | train |"))
+    assert line.endswith(f"| {mean:.2f} | {mean:.2f} |")
     assert text.count("| train | 1 | 4 | 8 |") == len(busy.LOADS)
 
 
