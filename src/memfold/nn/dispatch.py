@@ -15,6 +15,7 @@ import memfold.nn.ops as ops
 import memfold.nn.row_wise as row_wise
 from memfold.call import KEPT
 from memfold.nn.composition import State, Values
+from memfold.nn.conversion import converted
 from memfold.nn.stack import Stack
 
 __all__ = ["composed", "fold", "operated", "served_by", "torchs_own", "traced"]
@@ -111,7 +112,7 @@ def fold(
         y, state, _ = operated(layer, x, state, lengths, resets, between=between)
     if not bfloat16 or dtype == x.dtype:
         return y, state
-    return y.to(dtype), tuple(s.to(dtype) for s in state)
+    return converted(y, dtype), tuple(s.to(dtype) for s in state)
 
 
 def traced(layer: Stack, x: Tensor, state: State, lengths: Tensor | None, resets: Tensor | None) -> dict[str, Values]:
@@ -129,7 +130,7 @@ def _in_the_weights_type(layer: Stack, x: Tensor, state: State) -> tuple[Tensor,
     dtype = layer.weights(0)["weight_ih"].dtype
     if x.dtype == dtype and all(s.dtype == dtype for s in state):  # to ask each costs as much as some steps
         return x, state
-    return x.to(dtype), tuple(s.to(dtype) for s in state)
+    return converted(x, dtype), tuple(s.to(dtype) for s in state)
 
 
 def _in_bfloat16(layer: Stack) -> bool:
