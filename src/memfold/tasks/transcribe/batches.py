@@ -193,7 +193,7 @@ class SpeechProblem(Problem):
         return self.model.steps(frames) >= self.least[index]
 
     def loss(self, batch: SpeechBatch) -> Tensor:
-        """CTC of the last layer and of the one below, under the same head (Lee and Watanabe 2021, sec. 3)."""
+        """CTC of the last layer and of the one below, under the same head (Lee and Watanabe, ICASSP 2021)."""
         outputs, steps = self.model.by_layer(batch.x, batch.lengths)
         *below, last = [self._ctc(y, steps, batch) for y in outputs]
         return BELOW * below[0] + (1 - BELOW) * last if below else last
