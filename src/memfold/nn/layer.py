@@ -10,6 +10,7 @@ import memfold.nn.dispatch as dispatch
 import memfold.nn.inference as inference
 from memfold.cells.table import CELLS
 from memfold.nn.composition import State, Values
+from memfold.nn.conversion import converted
 from memfold.nn.ragged import Integers, checked_lengths, checked_resets
 from memfold.nn.stack import Stack
 from memfold.stream import Stream
@@ -79,7 +80,7 @@ class Recurrent(Stack):
         time_first, state, checked, cuts = self.prepared(x, hx, lengths, resets)
         below: list[Tensor] = []
         last, _ = dispatch.fold(self, time_first, state, checked, cuts, between=below)
-        every = [*(y.to(last.dtype) for y in below), last]  # under autocast too
+        every = [*(converted(y, last.dtype) for y in below), last]  # under autocast too
         if x.dim() == 2:
             return [y.squeeze(1) for y in every]
         return [y.transpose(0, 1) if self.batch_first else y for y in every]
