@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 import torch
 
+from command_line import run_here
 from memfold import bench
 from memfold.bench import series, timing
 from memfold.bench.peers import check_equal_work, peer_calls, version_of
@@ -312,6 +313,14 @@ def test_the_load_is_there_while_it_is_measured_and_gone_afterwards() -> None:
     with busy._under("all cores taken"):
         assert len(set(children.read_text().split()) - before) == busy.engine.cores()
     assert set(children.read_text().split()) <= before
+
+
+def test_the_command_line_asks_for_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(bench.BENCHMARKS, "busy", lambda **options: {"points": [], "asked": options})
+    for options, asked in (([], {}), (["--bfloat16"], {"bfloat16": True})):
+        done = run_here("bench", "busy", "--json", *options)
+        assert done.returncode == 0
+        assert json.loads(done.stdout)["asked"] == asked
 
 
 @pytest.fixture
