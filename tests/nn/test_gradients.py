@@ -12,7 +12,7 @@ import memfold
 from memfold import nn
 from memfold.nn import dispatch
 from nn.kinds import SERVED
-from nn.soak import TOLERANCE, case
+from nn.soak import TOLERANCE, Soak
 
 EXTRAS = [{}, {"clip": 0.8}, {"zoneout": 0.3}, {"recurrent_dropout": 0.4}]
 every_cell = pytest.mark.parametrize(("kind", "options"), SERVED, ids=str)
@@ -333,14 +333,34 @@ def test_a_trace_is_what_the_engine_kept_and_part_of_the_graph(kind, options, ex
             torch.testing.assert_close(found, theirs, rtol=1e-10, atol=1e-10)
 
 
-def test_a_moment_of_the_soak_finds_nothing():
+@pytest.fixture
+def soak():
     threads = memfold.get_num_threads()
-    try:
-        for seed in range(10_000, 10_050):
-            dtype, difference = case(seed)
-            assert difference <= TOLERANCE[dtype], seed
-    finally:
-        memfold.set_num_threads(threads)
+    yield Soak()
+    memfold.set_num_threads(threads)
+
+
+def test_a_moment_of_the_soak_finds_nothing(soak):
+    for seed in range(10_000, 10_050):
+        soak.add(seed)
+    assert soak.failed == []
+    assert soak.conditioned <= 2
+
+
+def test_the_soak_takes_for_rounding_only_what_rounding_moves(soak, monkeypatch):
+    monkeypatch.setitem(TOLERANCE, torch.float32, 0.0)
+    seed = 10_001  # in float32
+    soak.add(seed)
+    assert (soak.conditioned, soak.failed) == (1, [])
+
+    def wrong(layer, *call):
+        y, final, trace = composed(layer, *call)
+        return y * 1.0001, final, trace
+
+    composed = dispatch.composed
+    monkeypatch.setattr(dispatch, "operated", wrong)
+    soak.add(seed)
+    assert (soak.conditioned, soak.failed) == (1, [seed])
 
 
 def test_a_unit_that_repeats_its_clipped_value_passes_the_gradient_as_torchs_clamp_does():
