@@ -1,14 +1,29 @@
 """The detectors to beat: a Gaussian over the last values, and one over all variables of the warm-up together."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaincinv, ndtr
 
-__all__ = ["GAUSSIAN", "MAHALANOBIS", "limit_of_distance", "mahalanobis", "windowed_gaussian"]
+from memfold.data.readings import Readings
+from memfold.tasks.anomaly.judged import Judged, by_scores
+
+__all__ = ["GAUSSIAN", "MAHALANOBIS", "by_baselines", "limit_of_distance", "mahalanobis", "windowed_gaussian"]
 
 GAUSSIAN, MAHALANOBIS = "windowed Gaussian", "Mahalanobis distance"
 WINDOW, MOVED = 6400, 100  # points of the window, and by how many it moves at once: the benchmark's own detector
 LEAST_DEVIATION = 1e-6
+
+
+def by_baselines(series: Sequence[Readings], skipped: list[int], chance: float) -> dict[str, Judged]:
+    """What the detectors to beat say, by name; their alarms are as frequent in Gaussian readings as ``chance``."""
+    variables = series[0].values.shape[1]
+    named = {GAUSSIAN: by_scores([windowed_gaussian(one.values) for one in series], skipped, 1 - chance / 2)}
+    if variables > 1:  # of one variable it is the same but for the window
+        distances = [mahalanobis(one.values, skip) for one, skip in zip(series, skipped, strict=True)]
+        named[MAHALANOBIS] = by_scores(distances, skipped, limit_of_distance(variables, chance))
+    return named
 
 
 def windowed_gaussian(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from memfold.tasks.anomaly.judged import judged_table
 from memfold.tasks.anomaly.report import mark_names, watched_chart
 from memfold.words import Words
 
@@ -18,7 +19,7 @@ def drawn(model: "AnomalyDetector", inputs: Sequence[str], answers: pl.DataFrame
     """An SVG of every series and variable: its name, and what it holds."""
     series = model.parts(inputs).test if model.known_set(inputs) else model.read_files(list(inputs))
     for place, (one, judged) in enumerate(zip(series, model.answer(series).judgements, strict=True)):
-        table = model.judged_table(one, judged)
+        table = judged_table(one, judged, model.variables_, model.is_alarm)
         for column, variable in enumerate(model.variables_):
             chart = watched_chart(table, one.values[:, column].tolist(), variable, mark_names(Words()))
             name = one.name or f"series {place + 1}"

@@ -9,22 +9,23 @@ import polars as pl
 from memfold.data.readings import Readings
 from memfold.drawing import Chart, Choice, Look
 from memfold.page import ACTUAL, Section
+from memfold.tasks.anomaly.judged import Judged, judged_table
 from memfold.words import Words
 
 if TYPE_CHECKING:
-    from memfold.tasks.anomaly.task import AnomalyDetector, Judged
+    from memfold.tasks.anomaly.task import AnomalyDetector
 
 __all__ = ["judged_section", "watched_chart", "watched_section"]
 
 MOST_SHOWN = 5  # series
 
 
-def judged_section(detector: "AnomalyDetector", series: list[Readings], answers: "Judged", words: Words) -> Section:
+def judged_section(detector: "AnomalyDetector", series: list[Readings], answers: Judged, words: Words) -> Section:
     """Series with their expected bands, their alarms and what is labelled."""
     charts = {}
     for place, (one, judged) in enumerate(zip(series[:MOST_SHOWN], answers.judgements, strict=False)):
         variable = detector.variables_[0]
-        table = detector.judged_table(one, judged)
+        table = judged_table(one, judged, detector.variables_, detector.is_alarm)
         chart = watched_chart(table, one.values[:, 0].tolist(), variable, mark_names(words))
         if one.windows:
             times = table["ds"].to_list()

@@ -3,7 +3,7 @@
 import copy
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -24,11 +24,10 @@ from memfold.errors import InputError
 from memfold.runtime.forecasting.blend import PRETRAINED
 from memfold.runtime.monitoring.features import Features, FeatureSize
 from memfold.runtime.monitoring.monitor import Judgement, Monitor, score_of
-from memfold.runtime.monitoring.news import News
 from memfold.runtime.monitoring.watching import History, Watching, WatchSession
 from memfold.runtime.onnx_part import PartStream
 from memfold.runtime.recipe import Run
-from memfold.tasks.anomaly.nab import Scored
+from memfold.tasks.anomaly.judged import Judged, as_written, by_errors_alone, by_model, judged_table, scored
 from memfold.tasks.anomaly.plan import Facts, plan
 from memfold.tasks.contest import ALONE, ANSWER, Contest
 from memfold.tasks.model import FitData, Task
@@ -45,34 +44,11 @@ if TYPE_CHECKING:
     from memfold.tasks.anomaly.learning import Learner
     from memfold.tasks.anomaly.network import AnomalyProblem, Predictor
 
-__all__ = ["AnomalyDetector", "History", "Judged"]
-
-Array = NDArray[np.float64]
+__all__ = ["AnomalyDetector"]
 
 TO_JSON = json.JSONEncoder(ensure_ascii=False).encode
 REMEMBERED_POINTS = 2000  # last points of every series that a saved model remembers
 LABEL = "label"  # the column of labels that are given apart
-
-
-@dataclass(frozen=True)
-class Judged:
-    """How unusual every point of some series is.
-
-    Attributes:
-        scores: 0 to 1, of each series (N,).
-        news: the same, in which a burst counts once for each of its points.
-        faults: 0 to 1, a score that stays up while a fault lasts.
-        alarms: whether a point is one.
-        skipped: points at each series' start that are not scored.
-        judgements: what the scores come from; a baseline has none.
-    """
-
-    scores: list[Array]
-    news: list[Array]
-    faults: list[Array]
-    alarms: list[NDArray[np.bool_]]
-    skipped: list[int]
-    judgements: list[list[Judgement]]
 
 
 class AnomalyDetector(Task):
@@ -403,15 +379,7 @@ class AnomalyDetector(Task):
         return self._judged(examples, [self.warm_rows(one) for one in examples])
 
     def _judged(self, series: list[Readings], skipped: list[int]) -> Judged:
-        judgements = [list(self.watch(one)) for one in series]
-        return Judged(
-            [np.array([j.score for j in row]) for row in judgements],
-            [np.array([j.news for j in row]) for row in judgements],
-            [np.array([j.fault for j in row]) for row in judgements],
-            [np.array([self.is_alarm(j) for j in row], bool) for row in judgements],
-            skipped,
-            judgements,
-        )
+        return by_model([list(self.watch(one)) for one in series], skipped, self.is_alarm)
 
     def table(self, examples: list[Readings], answers: Judged) -> pl.DataFrame:
         """Columns ``unique_id``, ``ds``, ``score`` (0 to 1), ``alarm``, ``reason`` (what is least usual, as
@@ -420,26 +388,7 @@ class AnomalyDetector(Task):
         ``hi80_`` with its name.
         """
         pairs = zip(examples, answers.judgements, strict=True)
-        return pl.concat([self.judged_table(one, judged) for one, judged in pairs])
-
-    def judged_table(self, series: Readings, judged: list[Judgement]) -> pl.DataFrame:
-        """What `table` holds, of one series."""
-        time = pl.Series("ds", series.times)
-        moments = (time * 1e6).round().cast(pl.Int64).cast(pl.Datetime("us")) if series.dates else time.cast(pl.Int64)
-        columns: dict[str, Any] = {
-            ID: [series.name] * len(judged),
-            "ds": moments,
-            "score": [j.score for j in judged],
-            "alarm": [self.is_alarm(j) for j in judged],
-            "reason": [j.reason for j in judged],
-            "fault": [j.fault for j in judged],
-            "variable": [None if j.variable < 0 else self.variables_[j.variable] for j in judged],
-            "sigmas": [None if j.variable < 0 else j.sigmas for j in judged],
-        }
-        for k, name in enumerate(self.variables_):
-            columns |= {f"expected_{name}": [j.expected[k] for j in judged]}
-            columns |= {f"lo80_{name}": [j.low[k] for j in judged], f"hi80_{name}": [j.high[k] for j in judged]}
-        return pl.DataFrame(columns)
+        return pl.concat([judged_table(one, judged, self.variables_, self.is_alarm) for one, judged in pairs])
 
     def predict(self, data: Any) -> pl.DataFrame:
         """Judge every point of series.
@@ -467,7 +416,7 @@ class AnomalyDetector(Task):
         """Every row of one table judged, beside all that it holds."""
         given = read_table(data, self.encoding, sheet=self.sheet)
         examples = self.read(given)
-        judged = _written(self.predict(examples), examples)
+        judged = as_written(self.predict(examples), examples)
         places = np.concatenate([one.rows for one in examples if one.rows is not None])
         judged = judged[np.argsort(places).tolist()]
         others = given.frame.drop([name for name in ("ds", ID) if name in given.frame.columns])
@@ -509,40 +458,18 @@ class AnomalyDetector(Task):
         points = sum(len(one.times) - skip for one, skip in zip(examples, answers.skipped, strict=True))
         result = {"alarms_per_1000": 1000 * alarms / max(points, 1)}
         if any(one.windows for one in examples):
-            faults, news = (_scored(examples, each, answers.skipped) for each in (answers.faults, answers.news))
+            faults, news = (scored(examples, each, answers.skipped) for each in (answers.faults, answers.news))
             result |= scores(faults, news)
         return result
 
     def baselines(self, examples: list[Readings], answers: Judged) -> dict[str, Judged]:
-        from memfold.tasks.anomaly.baselines import (
-            GAUSSIAN,
-            MAHALANOBIS,
-            limit_of_distance,
-            mahalanobis,
-            windowed_gaussian,
-        )
+        from memfold.tasks.anomaly.baselines import by_baselines
 
         chance = self.false_alarms / 1000
-        gaussian = [windowed_gaussian(one.values) for one in examples]
-        named = {GAUSSIAN: (gaussian, 1 - chance / 2)}
-        if len(self.variables_) > 1:  # of one variable it is the same but for the window
-            distances = [mahalanobis(one.values, skip) for one, skip in zip(examples, answers.skipped, strict=True)]
-            named[MAHALANOBIS] = (distances, limit_of_distance(len(self.variables_), chance))
-        result = {
-            name: Judged(scores, scores, scores, [score > limit for score in scores], answers.skipped, [])
-            for name, (scores, limit) in named.items()
-        }
+        result = by_baselines(examples, answers.skipped, chance)
         if answers.judgements:
-            result[PRETRAINED if self.cold_ else ALONE] = self._alone(answers)
+            result[PRETRAINED if self.cold_ else ALONE] = by_errors_alone(answers, self.rest, score_of(chance))
         return result
-
-    def _alone(self, answers: Judged) -> Judged:
-        """What the errors alone say, of the network or of what predicts in its place."""
-        scores = [np.array([j.score_alone for j in row]) for row in answers.judgements]
-        news = [np.array(list(map(News(self.rest), row.tolist()))) for row in scores]
-        faults = [np.array([j.fault_alone for j in row]) for row in answers.judgements]
-        limit = score_of(self.false_alarms / 1000)
-        return Judged(scores, news, faults, [row > limit for row in news], answers.skipped, [])
 
     def details(self, examples: list[Readings], answers: Judged, seconds: float) -> Sequence[Any]:
         from memfold.tasks.anomaly.events import event_table, folder_table
@@ -553,8 +480,8 @@ class AnomalyDetector(Task):
             events += [(one, row, judgements[row]) for row in rows if self.is_alarm(judgements[row])]
         shown: list[Any] = [event_table(events, self.variables_)]
         if any(one.windows for one in examples) and any("/" in one.name for one in examples):
-            scored = _scored(examples, answers.news, answers.skipped)
-            shown.append(folder_table([one.name for one in examples], scored))
+            starts = scored(examples, answers.news, answers.skipped)
+            shown.append(folder_table([one.name for one in examples], starts))
         return shown
 
     # -- for scikit-learn ------------------------------------------------------------------------------------
@@ -605,23 +532,7 @@ class AnomalyDetector(Task):
         )
 
 
-def _written(judged: pl.DataFrame, examples: Sequence[Readings]) -> pl.DataFrame:
-    """A table with its times as those of the examples were, where all of them were written in one way."""
-    ways = {one.written for one in examples}
-    if len(ways) > 1:
-        return judged
-    return judged.with_columns(ways.pop().written(judged["ds"]).alias("ds"))
-
-
 def _history(series: Readings) -> History:
     last = slice(-REMEMBERED_POINTS, None)
     values = [[None if value != value else value for value in row] for row in series.values[last].tolist()]
     return History(series.name, series.day, series.times[last].tolist(), values)
-
-
-def _scored(series: Sequence[Readings], scores: Sequence[Array], skipped: Sequence[int]) -> list[Scored]:
-    """Scores with the anomalies that do not end before what is scored begins."""
-    return [
-        Scored(score, [window for window in one.windows or () if window[1] >= skip], skip)
-        for one, score, skip in zip(series, scores, skipped, strict=True)
-    ]
