@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -29,18 +28,18 @@ from memfold.data.tables import (
 from memfold.data.workdays import NONE_OFF, DaysOff, step_in_words
 from memfold.display import say
 from memfold.errors import InputError
-from memfold.runtime.forecasting.blend import LINEAR, PRETRAINED, Answer
+from memfold.runtime.forecasting.blend import LINEAR, Answer
 from memfold.runtime.forecasting.blend import Parts as PartForecasts
 from memfold.runtime.forecasting.covariates import Covariates
 from memfold.runtime.forecasting.forecasting import QUANTILES, Forecasting
 from memfold.runtime.forecasting.further import checked_levels, checked_steps, quantile_names, quantiles_at
 from memfold.runtime.forecasting.size import LEVELS, NetworkSize, linear_shape, patch_of
 from memfold.runtime.recipe import Run
-from memfold.tasks.contest import ALONE, Contest
+from memfold.tasks.contest import Contest
 from memfold.tasks.forecast.covariates import arrays_of, covariates_of
 from memfold.tasks.forecast.given import going_on, past_and_ahead, with_rows_ahead
 from memfold.tasks.forecast.plan import SeriesFacts, plan
-from memfold.tasks.forecast.scores import MEAN, MODEL, intermittent_names
+from memfold.tasks.forecast.scores import MEAN, MODEL
 from memfold.tasks.model import FitData, Task, one_source
 from memfold.tasks.parameters import Search, fitted, learning_rate, parameter, planned
 from memfold.tasks.planning import Plan, seconds_of
@@ -54,9 +53,6 @@ if TYPE_CHECKING:
 
 __all__ = ["LEVELS", "QUANTILES", "Forecaster"]
 
-ALONE_MEAN = f"{ALONE}: mean"
-OF_MEAN = {ALONE: ALONE_MEAN}  # the column with the mean forecasts of a baseline whose one number is another
-OURS = {ID, TIME, TARGET, "cutoff", MODEL, MEAN, ALONE_MEAN, "lo80", "hi80", *QUANTILES}  # columns that no baseline has
 MOST_ORIGINS = 30  # of a known set that are scored
 MOST_ENDS = 10_000  # series whose last times a model remembers
 MOST_CONTEXT = 10**6  # steps: 256 windows of them are read at once
@@ -529,34 +525,9 @@ class Forecaster(Task):
         Returns:
             As `predict`, with ``cutoff`` (the time of the last value seen), ``y`` and a column a baseline.
         """
-        from memfold.tasks.forecast.baselines import baseline_forecasts
+        from memfold.tasks.forecast.backtest import backtested
 
-        table = self.read(data)
-        horizon, step = self.horizon_, origin_step or self.horizon_
-        for name, value in (("origins", origins), ("origin_step", step)):
-            if value < 1:
-                raise InputError(f"{name} must be at least 1, got {value}")
-        demand = bool(intermittent_names(table.known))
-        parts = []
-        for origin in reversed(range(origins)):
-            history = table.head(horizon + origin * step)
-            if not len(history.ids):
-                raise InputError(f"no series is longer than the {horizon + origin * step} steps to be scored")
-            if self.future:
-                ahead = table.known.filter(pl.col(ID).is_in(history.ids)).with_columns(
-                    pl.lit(None, pl.Float64).alias(TARGET)
-                )
-                rows = ahead.join(history.frame, on=[ID, TIME], how="anti")
-                history = replace(history, frame=pl.concat([history.frame, rows]).sort(ID, TIME))
-            answer, made = self.forecasts(history)
-            forecast = self.table(history, answer)
-            if baselines:
-                others = baseline_forecasts(history, horizon, self.seasons_, demand=demand)
-                forecast = pl.concat([forecast, others.select(pl.exclude(ID, TIME))], how="horizontal")
-                forecast = forecast.with_columns(_beside(made))
-            cutoff = history.known.group_by(ID).agg(pl.col(TIME).max().alias("cutoff"))
-            parts.append(forecast.join(cutoff, on=ID).join(table.known.select(ID, TIME, TARGET), on=[ID, TIME]))
-        return pl.concat(parts)
+        return backtested(self, self.read(data), origins, origin_step, baselines)
 
     def answer(self, examples: SeriesTable, *, origins: int = 1, origin_step: int | None = None) -> pl.DataFrame:
         """What `backtest` returns."""
@@ -571,10 +542,9 @@ class Forecaster(Task):
         return points | (quantile_scores(answers, LEVELS, QUANTILES) if QUANTILES[0] in answers.columns else {})
 
     def baselines(self, examples: SeriesTable, answers: pl.DataFrame) -> dict[str, pl.DataFrame]:
-        names = [column for column in answers.columns if column not in OURS]
-        shared = answers.select(ID, TIME, TARGET, "cutoff", *names)
-        means = {name: answers[OF_MEAN.get(name, name)].alias(MEAN) for name in names}
-        return {name: shared.with_columns(pl.col(name).alias(MODEL), means[name]) for name in names}
+        from memfold.tasks.forecast.backtest import baselines_of
+
+        return baselines_of(answers)
 
     def report_on(self, forecasts: pl.DataFrame, table: SeriesTable, name: str = "") -> Report:
         """The report on what `backtest` returned for a table."""
@@ -646,10 +616,3 @@ class Forecaster(Task):
                 "was trained on; split rows by time: cv=model.splitter()"
             )
         return joined[MODEL].to_numpy()
-
-
-def _beside(parts: PartForecasts) -> list[pl.Series]:
-    """What the network alone, the linear model and the bundled forecaster forecast, as columns."""
-    others = {name: parts.others[name] for name in (LINEAR, PRETRAINED) if name in parts.others}
-    columns = {**others, ALONE: parts.network_point, ALONE_MEAN: parts.network_mean}
-    return [pl.Series(name, values.ravel()) for name, values in columns.items()]
