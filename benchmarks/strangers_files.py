@@ -49,7 +49,7 @@ class StrangerSet:
         metric: the one in the table.
         make: writes a share of the training part, and the whole test part, below a folder; None where too little would
             remain.
-        named: whether it is known by name, so that a tuned score exists.
+        named: whether 0.1.0 knows it by name, so that a tuned score exists.
     """
 
     task: str
@@ -267,7 +267,7 @@ def _strangers(name: str) -> Any:
 
 SETS = {
     "nyc-taxi": StrangerSet("forecast", "smape", _series("nyc-taxi")),
-    "us-births": StrangerSet("forecast", "smape", _series("us-births")),
+    "us-births": StrangerSet("forecast", "smape", _series("us-births"), named=False),
     "etth1": StrangerSet("forecast", "mase", _series("etth1")),
     "m4-hourly": StrangerSet("forecast", "owa", _series("m4-hourly")),
     "nab": StrangerSet("anomaly", "nab_standard", _nab),
