@@ -36,7 +36,7 @@ def main() -> None:
     scoring: dict[str, Any] = dict(job["scoring"])
     if named or not job["test"]:  # as the set, or the task, holds out a part
         parts = model.parts(named or job["train"])
-        train, test, valid, scoring = parts.train, parts.test, parts.valid, dict(parts.scoring)
+        train, test, valid, scoring = parts.train, parts.test, parts.valid, {**parts.scoring, **scoring}
     else:
         train, test, valid = model.read_files(job["train"]), None, None
     if earlier and "origin_step" in scoring:
