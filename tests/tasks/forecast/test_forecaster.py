@@ -215,6 +215,9 @@ def test_bad_requests_are_refused(fitted: Forecaster) -> None:
         fitted.predict(table().with_columns(ds=2 * pl.col("ds")))
     with pytest.raises(InputError, match="no series is longer than the 400 steps"):
         fitted.backtest(table(), origins=100)
+    for options in ({"origins": 0}, {"origin_step": 0}):
+        with pytest.raises(InputError, match=f"{next(iter(options))} must be at least 1, got 0"):
+            fitted.backtest(table(), **options)
 
 
 def test_a_constant_series_and_a_series_of_zeros_are_forecast(fitted: Forecaster) -> None:
