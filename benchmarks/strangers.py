@@ -160,8 +160,8 @@ def table(folder: Path) -> str:
         tuned = [r["metrics"][metric] for r in results.get(TUNED, [])]
         earlier = [r["metrics"].get(metric) for r in results.get(OLD, [])]
         recovered = ""
-        if best and tuned and (away := mean(tuned) - means[best]):
-            recovered = f"{(mean(answers) - means[best]) / away:.2f}"
+        if best and tuned and pick(mean(tuned), means[best]) != means[best]:
+            recovered = f"{(mean(answers) - means[best]) / (mean(tuned) - means[best]):.2f}"
         cells_ = [
             name,
             f"{share:g}",
