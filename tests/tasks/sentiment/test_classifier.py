@@ -400,7 +400,7 @@ TEXTS = [
 
 
 @pytest.mark.parametrize("classes", [2, 3])
-@pytest.mark.parametrize("kinds", [("words",), ("words", "parts"), ("characters",)])
+@pytest.mark.parametrize("kinds", [("words",), ("words", "parts"), ("characters",), ("runs",)])
 def test_what_the_tokens_add_is_all_that_the_linear_model_knows(classes: int, kinds: tuple[str, ...]) -> None:
     frame = table(90, classes)
     numbers = frame["label"].replace_strict({"bad": 0, "good": 1, "slow": 2}).to_list()
@@ -414,7 +414,7 @@ def test_what_the_tokens_add_is_all_that_the_linear_model_knows(classes: int, ki
         np.testing.assert_allclose(logits - np.logaddexp.reduce(logits), expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["words", "parts", "characters"])
+@pytest.mark.parametrize("kind", ["words", "parts", "characters", "runs"])
 @pytest.mark.parametrize("text", TEXTS)
 def test_n_grams_are_scikit_learns_with_their_places(kind: str, text: str) -> None:
     lower = text.lower()

@@ -16,6 +16,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "words": {"token_pattern": r"(?u)\b\w+\b", "ngram_range": (1, 2)},
     "parts": {"analyzer": "char_wb", "ngram_range": (2, 5), "sublinear_tf": True},  # of words
     "characters": {"analyzer": "char", "ngram_range": (1, 3)},
+    "runs": {"analyzer": "char", "ngram_range": (1, 3), "sublinear_tf": True},  # of characters
 }
 
 

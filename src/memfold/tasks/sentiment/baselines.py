@@ -1,7 +1,6 @@
 """Linear models of n-grams, by scikit-learn: what to beat, and what the LSTMs are blended with; kept with the model."""
 
 from collections.abc import Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +17,9 @@ from memfold.runtime.texts.ngrams import KINDS, RegressionSize
 __all__ = ["LinearModels", "NgramRegression"]
 
 STRENGTH = 10.0  # of the standard one, scikit-learn's C
+# Of the blended one. On Chinese reviews the cross-entropy was 0.257 with 10 and 0.247 with 30 when learned from 4,969,
+# 0.371 and 0.339 from 600, 0.512 and 0.488 from 100; on English sentences it is least between 4 and 10.
+STRENGTH_OF_WORDS, STRENGTH_OF_CHARACTERS = 4.0, 30.0
 
 
 class NgramRegression(nn.Module):
@@ -80,9 +82,9 @@ class LinearModels:
     def fit(cls, texts: Sequence[str], labels: NDArray[np.int64], by_character: bool) -> "LinearModels":
         """Fit to texts and their classes, which are numbered from 0 and all there."""
         if by_character:
-            model = NgramRegression.fit(texts, labels, ("characters",), STRENGTH)
-            return cls(model, deepcopy(model))  # each is stored by itself
-        ngrams = NgramRegression.fit(texts, labels, ("words", "parts"), 4.0)
+            ngrams = NgramRegression.fit(texts, labels, ("runs",), STRENGTH_OF_CHARACTERS)
+            return cls(ngrams, NgramRegression.fit(texts, labels, ("characters",), STRENGTH))
+        ngrams = NgramRegression.fit(texts, labels, ("words", "parts"), STRENGTH_OF_WORDS)
         return cls(ngrams, NgramRegression.fit(texts, labels, ("words",), STRENGTH))
 
     def log_probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
