@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from memfold.tasks.sentiment.plan import FEW, LARGE, SMALL, Facts, plan
+from memfold.tasks.sentiment.plan import FEW, LARGE, MOST_MEMBERS, SMALL, Facts, plan
 
 SENTENCES = Facts(7000, (10, 20, 20, 30), 2, 3000, False)
 
@@ -23,7 +23,7 @@ def test_more_time_or_a_faster_machine_brings_more_networks_and_more_texts_fewer
     networks = [chosen(SENTENCES, seconds)["members"] for seconds in (10, 60, 180)]
     assert networks == sorted(networks)
     assert networks[0] == 1
-    assert networks[-1] == 4
+    assert networks[-1] == MOST_MEMBERS
     assert chosen(SENTENCES, 180, 0.25) == chosen(SENTENCES, 45, 1)
     assert chosen(replace(SENTENCES, texts=70_000))["members"] == 1
 
@@ -57,6 +57,12 @@ def test_few_texts_are_not_trained_on_until_a_long_budget_ends() -> None:
     found = plan(few, 3600, 1, {}, 64)
     assert found.epochs == found.values["epochs"] == 600
     assert plan(SENTENCES, 3600, 1, {}, 64).epochs == 30
+
+
+def test_long_texts_are_passed_over_less_often() -> None:
+    passes = [chosen(replace(SENTENCES, lengths=(length,) * 4))["epochs"] for length in (10, 40, 80, 300)]
+    assert passes == [30, 17, 8, 8]
+    assert chosen(replace(SENTENCES, texts=640, lengths=(300,) * 4))["epochs"] == 60
 
 
 def test_what_somebody_has_set_stays_and_the_rest_follows() -> None:

@@ -17,12 +17,15 @@ SAMPLE_TEXTS = 2000  # whose lengths are looked at
 TOKEN_SECONDS = 1.1e-5  # of training a network of 100 units on a token, at speed 1; of 64 units it takes half
 LARGE, SMALL = 100, 64  # units, and dimensions of the embeddings
 ENOUGH = 10  # epochs that a network should have; by this estimate two on mr, which had 79.7 % in a minute, have 14
-MOST_MEMBERS = 4
+MOST_MEMBERS = 6
 FEW = 2500  # texts; a twentieth of fewer is too little to choose on: one text of 125 is a percent
 FOLDS = 5
 LONGEST, LEAST_LENGTH = 400, 100  # tokens
 LEAST_EPOCHS = 5
 STEPS, EPOCHS = 600, 30  # at most, whichever is more, so that the learning rate falls while few texts still teach
+# Of long texts fewer, as each teaches more: on 4,720 Chinese reviews of 110 characters four networks validated best
+# after 5 epochs of 12; five of 8, in the same time, lowered the cross-entropy of others from 0.298 to 0.283.
+TOKENS, LEAST_OF_LONG = 700, 8
 
 
 @dataclass(frozen=True)
@@ -88,9 +91,10 @@ def plan(facts: Facts, seconds: float, speed: float, given: dict[str, Any], batc
     # As many networks as have enough epochs each; few texts are validated on by those that leave them out.
     members = min(max(int(epochs_of(1, units, length) / ENOUGH), 1), MOST_MEMBERS)
     few = facts.texts < FEW and facts.rarest > 1
-    if few and members == MOST_MEMBERS:
-        members = FOLDS
+    if few:
+        members = min(members, FOLDS)
     members = values.setdefault("members", max(members, values.get("folds", 1)))
     values.setdefault("folds", min(FOLDS, members) if few else 1)
-    values.setdefault("epochs", max(EPOCHS, STEPS // -(-facts.texts // batch_size)))
+    epochs = min(max(int(TOKENS / facts.tokens_within(length)), LEAST_OF_LONG), EPOCHS)
+    values.setdefault("epochs", max(epochs, STEPS // -(-facts.texts // batch_size)))
     return Plan(values, str(facts), min(epochs_of(members, units, length), values["epochs"]))
