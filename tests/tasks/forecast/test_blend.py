@@ -15,6 +15,7 @@ from memfold.runtime.forecasting.demand import intermittent, tsb, whole_counts
 from memfold.runtime.recipe import ALONE
 from memfold.tasks import Forecaster
 from memfold.tasks.forecast.independent import UNKNOWN, independent_windows, intraclass_correlation
+from memfold.tasks.forecast.plan import SeriesFacts, plan
 from memfold.tasks.forecast.shares import fitted_blend
 
 LEVELS = tuple(level / 10 for level in range(1, 10))
@@ -173,9 +174,22 @@ def test_short_series_are_forecast(steps: int) -> None:
 def test_the_plan_leaves_what_is_given() -> None:
     frame = pl.DataFrame({"ds": np.arange(60), "y": SEASONAL})
     model = Forecaster(horizon=12, seasons=(12,), members=2).fit(frame, budget="1ep", progress=False)
-    assert model.plan_ == {"hidden_size": 16, "dropout": 0.3, "pretrained": True}
+    assert model.plan_ == {"hidden_size": 16, "dropout": 0.3, "linear": False, "pretrained": True}
     assert len(model.network_.members) == 2
     assert model.get_params()["hidden_size"] is None
+
+
+def test_a_linear_map_is_learned_from_few_long_series() -> None:
+    def linear(series: int, windows: int) -> bool:
+        return bool(plan(SeriesFacts(series, windows, 24, 12), 60, 1).values["linear"])
+
+    assert [linear(1, windows) for windows in (50, 399, 400)] == [False, False, True]
+    assert not linear(50, 4000)
+    frame = pl.DataFrame({"ds": np.arange(1700), "y": np.resize(SEASONAL, 1700)})
+    for given, chosen in ({}, True), ({"linear": False}, False):
+        model = Forecaster(horizon=4, seasons=(12,), members=1, **given).fit(frame, budget="1ep", progress=False)
+        assert model.size_.linear is chosen
+        assert model.plan_.get("linear", False) is chosen
 
 
 def in_turns(

@@ -45,6 +45,7 @@ def plan(facts: SeriesFacts, seconds: float, speed: float) -> Plan:
     # is soon known by heart: of single months and weeks (30 to 260 values) 4 networks of 16 units with a dropout of 0.3
     # alone had a MASE of 1.52 and 1.00, one of 128 with 0.1 1.63 and 1.60; half hours of taxis (200 windows) and days
     # of births (520) were tuned to 32 and 64 units, four of each.
+    linear = False
     if facts.series >= MANY_SERIES:
         hidden, dropout, members = 128, 0.1, 1
     elif facts.windows < 100:
@@ -52,7 +53,9 @@ def plan(facts: SeriesFacts, seconds: float, speed: float) -> Plan:
     elif facts.windows < 400:
         hidden, dropout, members = 32, 0.3, MEMBERS
     else:
-        hidden, dropout, members = 64, 0.2, MEMBERS
+        # A linear map of the past lowered the error of validation by 1 and 2 % on births, 3 % on transformers; on taxis
+        # and M4 trials differ.
+        hidden, dropout, members, linear = 64, 0.2, MEMBERS, True
     epochs = _epochs(facts, hidden, members, seconds, speed)
     if members > 1 and epochs < ENOUGH_EPOCHS:
         members = 1
@@ -62,6 +65,7 @@ def plan(facts: SeriesFacts, seconds: float, speed: float) -> Plan:
         "hidden_size": hidden,
         "dropout": dropout,
         "members": members,
+        "linear": linear,
         "pretrained": facts.horizon <= MOST_BUNDLED,
     }
     because = f"{series} with {facts.windows:,} horizons of {facts.horizon} steps"

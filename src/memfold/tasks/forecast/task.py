@@ -110,11 +110,7 @@ class Forecaster(Task):
     hidden_size: int | None = planned("units of the LSTM", least=1, search=Search(16, 256, log=True))
     num_layers: int = parameter(1, "layers of the LSTM", least=1, most=1000, search=(1, 2))
     dropout: float | None = planned("between layers and in the decoder", least=0, below=1, search=Search(0, 0.5))
-    linear: bool = parameter(
-        False,
-        "whether to add a linear map of the past to the forecast: for long series that change little",
-        search=(False, True),
-    )
+    linear: bool | None = planned("whether to add a linear map of the past to the forecast", search=(False, True))
     members: int | None = planned(
         "networks to train side by side and average; several small ones suit a single short series",
         least=1,
@@ -371,7 +367,7 @@ class Forecaster(Task):
             self.chosen.hidden_size,
             self.num_layers,
             self.chosen.dropout,
-            self.linear,
+            self.chosen.linear,
             self.covariates_.static_size,
         )
 
