@@ -89,10 +89,8 @@ def plan(facts: Facts, seconds: float, speed: float, given: dict[str, Any], batc
     values = {"max_length": length, "embedding_size": units, "hidden_size": units, **set_by_hand}
     units = values["hidden_size"]
     # As many networks as have enough epochs each; few texts are validated on by those that leave them out.
-    members = min(max(int(epochs_of(1, units, length) / ENOUGH), 1), MOST_MEMBERS)
     few = facts.texts < FEW and facts.rarest > 1
-    if few:
-        members = min(members, FOLDS)
+    members = min(max(int(epochs_of(1, units, length) / ENOUGH), 1), FOLDS if few else MOST_MEMBERS)
     members = values.setdefault("members", max(members, values.get("folds", 1)))
     values.setdefault("folds", min(FOLDS, members) if few else 1)
     epochs = min(max(int(TOKENS / facts.tokens_within(length)), LEAST_OF_LONG), EPOCHS)
