@@ -40,7 +40,7 @@ DAYS = "ds,y\n2020-01-01,1\n"
         ("ds,y\n1,x\n".encode("utf-16"), "row 2, column 'y': 'x' is not a number"),
         (b"ds,y\n1,\xd0\xd1\xd2\xd3\xd4\n", "line 2: byte 0xd0 is neither UTF-8 nor GB18030 nor Latin-1"),
         (DAYS + "2020-01-02,1,5\n", "row 3: 3 fields, the header has 2"),
-        (DAYS + "2020-01-02,NaN\n2020-01-03,2\n", "series 'y' has no 'y' at 2020-01-02.*missing=interpolate"),
+        (DAYS + "2020-01-02,NaN\n2020-01-03,2\n", "series 'y' has no value at 2020-01-02.*missing=interpolate"),
         (DAYS + "2020-01-02,1\n2020-01-04,2\n", "series 'y' has no row for 2020-01-03.*missing=interpolate"),
         (DAYS + "2020-01-01,1\n2020-01-02,2\n", "row 3: series 'y' has 2020-01-01 00:00:00 twice.*--set id=COLUMN"),
         (DAYS, "every series has one row"),

@@ -4,8 +4,9 @@ from collections.abc import Collection, Sequence
 
 import polars as pl
 
-from memfold.data.columns import by_name, choose, holds_numbers, holds_times
+from memfold.data.columns import by_name, holds_numbers, holds_times
 from memfold.data.delimited import Table, counted
+from memfold.data.time_columns import of_one_column, with_times
 from memfold.data.times import read_times
 from memfold.data.written import TIME_NAMES
 from memfold.errors import InputError
@@ -24,6 +25,7 @@ def is_ahead(table: Table, target: str | None, future: Sequence[str], others: Co
     if not future or not set(future) <= set(table.frame.columns):
         return False
     if target is None:
+        table = of_one_column(table, future)
         rest = [table.column(c) for c in table.frame.columns if c not in {*future, *others}]
         dated = [at.title for at in rest if by_name([at.title], TIME_NAMES) or holds_times(at)]
         return not any(holds_numbers(at) for at in rest if at.title not in dated)
@@ -46,8 +48,8 @@ def with_ahead(
     Raises:
         InputError: no column of times, or times that cannot be read.
     """
-    its_time = choose(past, time, "time", TIME_NAMES, holds_times, {id, target, *future})
-    time_ahead = its_time if its_time in ahead.frame.columns else choose(ahead, None, "time", TIME_NAMES, holds_times)
+    past, its_time = with_times(past, time, {id, target, *future})
+    ahead, time_ahead = with_times(ahead, its_time if its_time in ahead.frame.columns else None, future)
     before = read_times(past.column(its_time), dates)[0]
     after = read_times(ahead.column(time_ahead), dates)[0]
     if before.dtype != after.dtype:

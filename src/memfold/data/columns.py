@@ -9,10 +9,11 @@ from memfold.data.numbers import read_numbers
 from memfold.data.times import read_times
 from memfold.errors import InputError
 
-__all__ = ["VALUE_NAMES", "by_name", "choose", "holds_numbers", "holds_times"]
+__all__ = ["VALUE_NAMES", "by_name", "choose", "counters", "holds_numbers", "holds_times", "is_counter"]
 
 VALUE_NAMES = ("y", "value")
 _SAMPLE = 200  # values that are looked at
+_COUNTERS = {"", "index", "id", "no", "nr", "#", "row", "unnamed: 0", "column 1", "序号"}
 LEAST_ACROSS = 3  # columns that are called by times, of a table that has a row a series
 
 
@@ -81,9 +82,19 @@ def holds_times(column: Column) -> bool:
     """Whether a column's first values are dates, be it that they can be read in two ways."""
     sample = _sample(column)
     try:
-        return len(sample.values) > 0 and read_times(sample)[1].kind != "integer"
+        if len(sample.values) == 0:
+            return False
+        times, how = read_times(sample)
+        return how.kind != "integer" and (how.kind != "decimal" or _follow_each_other(times))
     except InputError as error:
         return " can be " in str(error)
+
+
+def _follow_each_other(times: pl.Series) -> bool:
+    """Whether times are evenly apart but for a few, as no prices in quarters of a point are."""
+    gaps = times.unique().sort().diff().drop_nulls().dt.total_days()
+    usual = gaps.mode().min()
+    return isinstance(usual, int) and int((gaps - usual).abs().le(3).sum()) >= 0.9 * len(gaps)
 
 
 def holds_numbers(column: Column) -> bool:
@@ -93,6 +104,20 @@ def holds_numbers(column: Column) -> bool:
         return len(read_numbers(sample)[0]) > 0
     except InputError as error:
         return " can be " in str(error)
+
+
+def is_counter(values: pl.Series, name: str) -> bool:
+    """Whether a column counts the rows, as an index does that was written with them."""
+    steps = values.diff().drop_nulls()
+    counts = len(values) > 2 and values.null_count() == 0 and bool((steps == 1).all()) and values[0] in (0.0, 1.0)
+    return counts and name.strip().lower() in _COUNTERS
+
+
+def counters(table: Table, columns: Collection[str]) -> list[str]:
+    """Those of some columns that count the rows."""
+    named = [column for column in columns if column.strip().lower() in _COUNTERS]
+    numbers = [column for column in named if holds_numbers(table.column(column))]
+    return [column for column in numbers if is_counter(read_numbers(table.column(column))[0], column)]
 
 
 def _sample(column: Column) -> Column:

@@ -244,7 +244,8 @@ def on_grid(
     for column in (TARGET, *covariates):
         if (holes := full.filter(inside & pl.col(column).is_null())).height:
             row = holes.row(0, named=True)
-            raise InputError(f"{name}: series {row[ID]!r} has no {column!r} at {row[TIME]}; {hint}")
+            what = "value" if column == TARGET else repr(column)
+            raise InputError(f"{name}: series {row[ID]!r} has no {what} at {row[TIME]}; {hint}")
     return full
 
 

@@ -10,15 +10,16 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from memfold.data.columns import VALUE_NAMES, by_name, choose, holds_numbers, holds_times
+from memfold.data.columns import VALUE_NAMES, by_name, choose, holds_numbers, is_counter
 from memfold.data.datasets import find
 from memfold.data.delimited import Table, counted
 from memfold.data.numbers import Decimal, read_numbers
 from memfold.data.sources import read_table
 from memfold.data.tables import TIME, in_order, names_in, refuse_null
+from memfold.data.time_columns import with_times
 from memfold.data.times import read_times
-from memfold.data.wide import is_counter, number_columns
-from memfold.data.written import AS_THEY_ARE, TIME_NAMES, Times
+from memfold.data.wide import number_columns
+from memfold.data.written import AS_THEY_ARE, Times
 from memfold.errors import InputError
 
 __all__ = ["ID", "Readings", "load_nab", "read_readings"]
@@ -114,7 +115,7 @@ def read_readings(
     if raw.frame.height == 0:
         raise InputError(f"{raw.name}: holds no rows")
     named = {id, label or by_name(raw.frame.columns, LABEL_NAMES) or id, *values}
-    time = choose(raw, time, "time", TIME_NAMES, holds_times, named)
+    raw, time = with_times(raw, time, named)
     columns = tuple(choose(raw, column, "values", ()) for column in values)
     notes = list(raw.notes)
     if not columns and before and set(before) <= set(raw.frame.columns):

@@ -8,11 +8,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from memfold.data.columns import by_name
-from memfold.data.delimited import Column
+from memfold.data.delimited import Table
 from memfold.data.tables import ID, TIME
+from memfold.data.time_columns import with_times
 from memfold.data.times import read_times
-from memfold.data.written import TIME_NAMES
 from memfold.errors import InputError
 
 __all__ = ["TimeSplit", "with_column"]
@@ -49,12 +48,9 @@ class TimeSplit:
             InputError: a column that is not there, or series that are too short.
         """
         frame = pl.DataFrame(nw.from_native(X, eager_only=True).to_dict(as_series=False))
-        time = self.time or by_name(frame.columns, TIME_NAMES)
-        if time is None or time not in frame.columns:
-            title = "" if time is None else f" {time!r}"
-            raise InputError(f"the table has no column{title} with times; it has {', '.join(frame.columns)}")
+        table, time = with_times(Table("the table", frame), self.time, {self.id})
         names = frame[self.id] if self.id in frame.columns else pl.repeat("", frame.height, eager=True)
-        rows = pl.DataFrame({ID: names, TIME: read_times(Column("the table", time, frame[time]))[0]})
+        rows = pl.DataFrame({ID: names, TIME: read_times(table.column(time))[0]})
         rows = (
             rows.with_row_index("row")
             .sort(ID, TIME)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from memfold.data.columns import VALUE_NAMES, choose, holds_numbers, holds_times
+from memfold.data.columns import VALUE_NAMES, choose, counters, holds_numbers
 from memfold.data.delimited import MISSING, Column, Table, counted
 from memfold.data.grid import (
     all_month_ends,
@@ -23,13 +23,16 @@ from memfold.data.numbers import Decimal, read_numbers
 from memfold.data.resampling import evenly_spaced
 from memfold.data.series_table import ID, TARGET, TIME, SeriesTable
 from memfold.data.sources import read_table
+from memfold.data.time_columns import with_times
 from memfold.data.times import ZONES, follow_clock, read_times
-from memfold.data.wide import as_long
+from memfold.data.wide import as_long, number_columns
 from memfold.data.workdays import NONE_OFF, DaysOff, holidays_of, step_of_weekdays, weekdays_of
-from memfold.data.written import TIME_NAMES, Times
+from memfold.data.written import Times
 from memfold.errors import InputError
 
 __all__ = ["ID", "TARGET", "TIME", "SeriesTable", "in_order", "names_in", "read_series", "refuse_null"]
+
+_NAMED = 3  # columns in a message
 
 
 def read_series(
@@ -84,13 +87,14 @@ def read_series(
     if isinstance(source, SeriesTable):
         return source
     raw = read_table(source, encoding, sheet=sheet)
-    name, notes = raw.name, list(raw.notes)
+    name = raw.name
     if raw.frame.height == 0:
         raise InputError(f"{name}: holds no rows")
     # Which column is what.
     wanted = tuple(covariates or ())
     named = {c for c in (*wanted, *static, id) if c in raw.frame.columns}
-    time = choose(raw, time, "time", TIME_NAMES, holds_times, named)
+    raw, time = with_times(raw, time, named)
+    notes = list(raw.notes)
     is_wide = False
     if target is None and not (wanted or static or id in raw.frame.columns):
         if long := as_long(raw, time, wide, decimal, ID, TARGET):
@@ -99,6 +103,11 @@ def read_series(
             notes = [*raw.notes, *said]
     elif wide:
         raise InputError(f"{name}: --set wide=true reads every column as a series; leave out target, id and covariates")
+    numbers = number_columns(raw, {*named, time})[0] if target is None else []
+    count = counters(raw, numbers)
+    if len(count) < len(numbers):
+        target = choose(raw, None, "target", VALUE_NAMES, holds_numbers, {*named, time, *count})
+        notes += [f"not read: {', '.join(map(repr, count))}"] if count else []
     target = choose(raw, target, "target", VALUE_NAMES, holds_numbers, {*named, time})
     _check_columns(raw, {"time": [time], "target": [target], "covariates": wanted, "static": static, "id": [id]})
     # The cells.
@@ -124,7 +133,7 @@ def read_series(
         numbers = [TARGET, *(c for c in wanted if c not in of_words)]
         frame, forced, said = evenly_spaced(frame, every, numbers, of_words, name)
         notes += said
-    _refuse_duplicates(frame, raw)
+    _refuse_duplicates(frame, raw, {*wanted, target, time})
     # From one row to the next, by the clock, the calendar or the days of work.
     days = days_of(frame) if forced is None and (step is None or weekdays_of(step)) else None
     workdays = None if days is None else (step if step and weekdays_of(step) else step_of_weekdays(days))
@@ -312,14 +321,31 @@ def refuse_null(column: Column) -> None:
         raise InputError(f"{column.cell(place)}: empty")
 
 
-def _refuse_duplicates(frame: pl.DataFrame, raw: Table) -> None:
+def _refuse_duplicates(frame: pl.DataFrame, raw: Table, taken: Collection[str]) -> None:
+    """Refuse a time that a series has twice, and name the columns that may tell several series apart.
+
+    Args:
+        taken: columns of the table that hold something else than names of series.
+    """
     twice = frame.filter((pl.col(TIME) == pl.col(TIME).shift(1).over(ID)).fill_null(False))
-    if twice.height:
-        first = twice.sort("row").row(0, named=True)
-        hint = (
-            "" if frame[ID].n_unique() > 1 else " (several series in one table need a column of names: --set id=COLUMN)"
-        )
-        raise InputError(f"{raw.name}: row {raw.row(first['row'])}: series {first[ID]!r} has {first[TIME]} twice{hint}")
+    if not twice.height:
+        return
+    hint = ""
+    if frame[ID].n_unique() == 1:
+        times = frame.sort("row")[TIME]
+        names = [c for c in raw.frame.columns if c not in taken and _tells_apart(raw.frame[c], times)]
+        shown = f"such as {' or '.join(f'--set id={name}' for name in names[:_NAMED])}" if names else "--set id=COLUMN"
+        hint = f" (several series in one table need a column of names, {shown})"
+    first = twice.sort("row").row(0, named=True)
+    raise InputError(f"{raw.name}: row {raw.row(first['row'])}: series {first[ID]!r} has {first[TIME]} twice{hint}")
+
+
+def _tells_apart(column: pl.Series, times: pl.Series) -> bool:
+    """Whether a column holds names of series, each of which has a time once and several times."""
+    if column.dtype.is_float() or column.dtype.is_nested() or column.null_count():
+        return False
+    pairs = pl.DataFrame([column.alias(ID), times.alias(TIME)])
+    return 2 * pairs[ID].n_unique() <= pairs.height and not pairs.is_duplicated().any()
 
 
 # -- holidays ------------------------------------------------------------------------------------------------

@@ -29,6 +29,9 @@ _NUMBERS = (
     (6, "%Y%m", "months, as in 202401", 1800_00, 2200_00),
     (4, "%Y", "years", 1800, 2200),
 )
+# Years with a fraction: so many months of one may they be off, as 1949.08 is by 0.04.
+_YEARS, _OFF = (1500, 2200), 0.07
+_DECIMAL_YEAR = r"^\d{4}(\.\d+)?$"
 _UNIX_NAMES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 _UNIX_FROM, _UNIX_TO = 10**8, 41 * 10**8  # seconds: 1973 to 2099
 _ZONE = r"\s?(Z|UTC|GMT|[+-]\d{2}:?\d{2}|[+-]\d{2})$"
@@ -67,6 +70,8 @@ def read_times(
     column = at.values
     if column.dtype == pl.Date or column.dtype == pl.Datetime:
         return _of_a_frame(column, at)
+    if dates is None and (read := _decimal_years(column, at)):
+        return read
     if column.dtype != pl.String and not column.dtype.is_integer():
         raise InputError(f"{at} holds {column.dtype}; expected dates or integers")
     if column.dtype == pl.String:
@@ -119,6 +124,29 @@ def _numbers(numbers: pl.Series, at: Column) -> tuple[pl.Series, Times]:
     expected = f"an integer time from {-_FARTHEST} to {_FARTHEST}"
     _refuse_outside(numbers, outside, expected, at)
     return numbers, Times("integer")
+
+
+def _decimal_years(column: pl.Series, at: Column) -> tuple[pl.Series, Times] | None:
+    """Years with fractions of whole months, as in 1949.083; None for anything else."""
+    if column.dtype.is_float():
+        column = column.cast(pl.String).str.replace(r"\.0$", "")
+    if column.dtype != pl.String:
+        return None
+    column = column.str.strip_chars().replace("", None)
+    known = column.drop_nulls()
+    if not known.str.contains(_DECIMAL_YEAR).all() or not known.str.contains(".", literal=True).any():
+        return None
+    years = column.cast(pl.Float64)
+    months = (12 * years).round()
+    off = (12 * years - months).abs()
+    if not years.drop_nulls().is_between(*_YEARS).all() or not (off <= _OFF).drop_nulls().all():
+        return None
+    numbers = months.cast(pl.Int64)
+    times = pl.select(pl.datetime(numbers // 12, numbers % 12 + 1, 1, time_unit="us").alias(column.name)).to_series()
+    fractions = known.filter(known.str.contains(".", literal=True))
+    digits = fractions.str.extract(r"\.(\d+)$").str.len_chars().max()
+    note = f"{at.short}: numbers such as {fractions[0]} read as years and months"
+    return times, Times("decimal", unit=str(digits), note=note)
 
 
 # -- texts ---------------------------------------------------------------------------------------------------

@@ -5,14 +5,13 @@ from collections.abc import Collection, Sequence
 import numpy as np
 import polars as pl
 
-from memfold.data.columns import VALUE_NAMES, by_name, holds_numbers
+from memfold.data.columns import VALUE_NAMES, by_name, holds_numbers, is_counter
 from memfold.data.delimited import Table
 from memfold.data.numbers import Decimal, read_numbers
 from memfold.errors import InputError
 
-__all__ = ["as_long", "is_counter", "number_columns"]
+__all__ = ["as_long", "number_columns"]
 
-_COUNTERS = {"", "index", "id", "no", "nr", "#", "row", "unnamed: 0", "column 1", "序号"}
 _NAMED = 4  # columns in a message
 _LIKE = 10.0  # times as large, at most, as another column of the same quantity
 _LIKE_NAMES = 1000.0  # the same where the names are alike
@@ -81,13 +80,6 @@ def number_columns(raw: Table, taken: Collection[str]) -> tuple[list[str], list[
     columns = [column for column in raw.frame.columns if column not in taken]
     numbers = [column for column in columns if holds_numbers(raw.column(column))]
     return numbers, [column for column in columns if column not in numbers]
-
-
-def is_counter(values: pl.Series, name: str) -> bool:
-    """Whether a column counts the rows, as an index does that was written with them."""
-    steps = values.diff().drop_nulls()
-    counts = len(values) > 2 and values.null_count() == 0 and bool((steps == 1).all()) and values[0] in (0.0, 1.0)
-    return counts and name.strip().lower() in _COUNTERS
 
 
 def _are_alike(names: Sequence[str], columns: Sequence[pl.Series]) -> bool:

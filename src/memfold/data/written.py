@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AS_THEY_ARE", "TIME_NAMES", "UNIX", "Times", "durations_of"]
 
-Kind = Literal["integer", "number", "unix", "text", "datetime"]
+Kind = Literal["integer", "number", "decimal", "unix", "text", "datetime"]
 
 TIME_NAMES = ("ds", "timestamp", "time", "date", "datetime", "ts", "datum", "zeit", "日期", "时间", "fecha")
 UNIX = {"s": 1, "ms": 1000, "us": 10**6, "ns": 10**9}  # ticks of a second
@@ -20,9 +20,10 @@ class Times:
 
     Attributes:
         kind: ``"integer"``, plain whole numbers; ``"number"``, whole numbers that are dates by their digits;
-            ``"unix"``, whole numbers since 1970; ``"text"``; ``"datetime"``, times of a data frame.
+            ``"decimal"``, years with fractions of whole months; ``"unix"``, whole numbers since 1970; ``"text"``;
+            ``"datetime"``, times of a data frame.
         format: of texts and of dates in digits, as strptime has it.
-        unit: of ``"unix"``, s, ms, us or ns; of ``"datetime"`` the type's.
+        unit: of ``"unix"``, s, ms, us or ns; of ``"datetime"`` the type's; of ``"decimal"`` the digits of a fraction.
         zone: of times that have one, its name or its offset such as ``+01:00``; ``""`` for those of no zone.
         utc: whether the times that were read are those of UTC, and not those of the zone.
         clock: whether the zone is that of clocks which the times follow without saying so.
@@ -53,6 +54,8 @@ class Times:
             return ticks * 1000 if self.unit == "ns" else ticks // per_tick
         if self.kind == "number":
             return times.dt.strftime(self.format).cast(pl.Int64)
+        if self.kind == "decimal":
+            return (times.dt.year() + (times.dt.month() - 1) / 12).round(int(self.unit))
         local, offset = self._local(times)
         if self.kind == "datetime":
             return self._typed(local, times)

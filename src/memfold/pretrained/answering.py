@@ -8,11 +8,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from memfold.data.columns import counters
 from memfold.data.frames import like
 from memfold.data.numbers import Decimal
 from memfold.data.seasons import calendar_seasons, periods_in
 from memfold.data.sources import read_table
 from memfold.data.tables import ID, TIME, SeriesTable, read_series
+from memfold.data.time_columns import of_one_column
 from memfold.display import say
 from memfold.errors import InputError
 from memfold.runtime.forecasting.blend import mean_of
@@ -118,9 +120,10 @@ def forecast_series(data: Any, horizon: int, season: Sequence[int] | int | None 
         InputError: as `forecast` does.
     """
     checked_horizon(horizon)
-    raw = (
-        None if isinstance(data, SeriesTable) else read_table(data, reading.get("encoding"), sheet=reading.get("sheet"))
-    )
+    raw = None
+    if not isinstance(data, SeriesTable):
+        raw = read_table(data, reading.get("encoding"), sheet=reading.get("sheet"))
+        raw = of_one_column(raw) if reading.get("time") is None else raw
     table = read_series(data if raw is None else raw, missing="keep", **reading)
     numbers = len(table.ids) * horizon * len(QUANTILES)
     if numbers > MOST_NUMBERS:
@@ -133,8 +136,9 @@ def forecast_series(data: Any, horizon: int, season: Sequence[int] | int | None 
     quantiles = InstantForecaster.bundled().quantiles(series, horizon, [seasons] * len(series))
     notes = [*(f"{table.name}: {note}" for note in table.notes), assumed]
     used = {*table.titles, table.target}
-    columns = raw.frame.columns if raw and not table.wide else ()
-    if unused := [column for column in columns if column not in used]:
+    others = [column for column in raw.frame.columns if column not in used] if raw and not table.wide else []
+    counts = counters(raw, others) if raw else []
+    if unused := [column for column in others if column not in counts]:
         notes.append(said("columns unused", columns=", ".join(map(repr, unused))))
     horizons = int((table.lengths // horizon).sum())
     if horizons >= WORTH_A_FIT:

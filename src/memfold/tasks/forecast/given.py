@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from memfold.data.ahead import is_ahead, with_ahead
-from memfold.data.columns import VALUE_NAMES, by_name, choose, holds_times
+from memfold.data.columns import VALUE_NAMES, by_name
 from memfold.data.delimited import Table
 from memfold.data.sources import read_table
 from memfold.data.tables import ID, TARGET, TIME, SeriesTable, read_series
+from memfold.data.time_columns import with_times
 from memfold.data.times import read_times
-from memfold.data.written import TIME_NAMES
 from memfold.errors import InputError
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def going_on(model: "Forecaster", data: Any) -> tuple[SeriesTable, pl.DataFrame]
         raw = data.frame if data.static is None else data.frame.join(data.static, on=ID, how="left")
     else:
         read = read_table(data, model.encoding, sheet=model.sheet)
-        time = choose(read, model.time, "time", TIME_NAMES, holds_times, {model.id})
+        read, time = with_times(read, model.time, {model.id, *model.past, *model.future})
         raw = read.frame
         target = model.target or by_name(raw.columns, VALUE_NAMES) or TARGET
         names = raw[model.id].cast(pl.String) if model.id in raw.columns else pl.lit(target)
