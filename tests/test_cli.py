@@ -321,7 +321,7 @@ def test_a_dry_run_shows_what_was_read_and_writes_nothing(tmp_path: Path) -> Non
     days = [f"{d:02d}.{m:02d}.2023" for m, last in ((1, 31), (2, 28), (3, 31)) for d in range(1, last + 1)]
     text = "Tag;Kasse\n" + "".join(f"{day};1.0{k % 10}0,5\n" for k, day in enumerate(days))
     (tmp_path / "kasse.csv").write_text(text, encoding="utf-8")
-    done = run_here("fit", "forecast", str(tmp_path / "kasse.csv"), "--out", str(tmp_path / "m"), "--dry-run")
+    done = run_here("fit", "forecast", str(tmp_path / "kasse.csv"), "--dry-run")
     assert done.returncode == 0, done.stderr
     for said in (
         "83 in 1 series of 83 rows",

@@ -41,7 +41,7 @@ def demo(
 def fit(
     task: TaskName,
     data: Data,
-    out: Annotated[Path, typer.Option(help="Folder for the model.")],
+    out: Annotated[Path | None, typer.Option(help="Folder for the model; --dry-run goes without.")] = None,
     budget: Annotated[str, typer.Option(help="Time to train, such as 90s, 3m or 1h, or epochs such as 20ep.")] = "3m",
     valid: Annotated[
         list[str] | None,
@@ -92,7 +92,10 @@ def fit(
     from memfold.tasks.updating.command import Update, run_update
 
     kind = task_class(task)
+    if out is None and (earlier is not None or not dry_run):
+        raise InputError("Missing option '--out'.")
     if earlier is not None:
+        assert out is not None
         if plan is not None:
             raise InputError(f"--plan: with --from the plan is that of {earlier}; leave --plan out")
         settings = settings if members is None else [*settings, members_setting(task, members, settings)]
@@ -106,13 +109,14 @@ def fit(
         settings = [*settings, members_setting(task, members, settings)]
     model = kind(**{**kind.known_parameters(data), **parse_settings(settable, task, settings), "seed": seed})
     Budget.parse(budget)  # refuse it before anything is read
-    check_place(out, resume=resume, overwrite=overwrite)
+    if out is not None:
+        check_place(out, resume=resume, overwrite=overwrite)
     begun = time.monotonic()
     parts = model.parts(data)
     held_out = model.read_files(valid) if valid else parts.valid
     summaries = {"to train on": parts.train, "to validate on": held_out, "to score": parts.test}
     show_read({name: model.summary(part) for name, part in summaries.items() if part is not None})
-    if dry_run:
+    if dry_run or out is None:
         show_read({"a fit would take": model.rehearse(replace(parts, valid=held_out), budget, given)})
         say("a fit would start; --dry-run trains and writes nothing")
         return 0
