@@ -147,6 +147,14 @@ def test_a_column_of_dates_goes_before_a_year_and_a_month(tmp_path: Path) -> Non
     assert read_series(file(tmp_path, f"date,year,month,y\n{rows}")).titles[1] == "date"
 
 
+def test_dates_beside_a_year_and_a_month_are_not_passed_over(tmp_path: Path) -> None:
+    rows = "".join(f"2024-01-{k:02},2024,1,{k}\n" for k in range(1, 20))
+    path = file(tmp_path, f"order day,year,month,y\n{rows}")
+    with pytest.raises(InputError, match="no column for the time; it has 'order day', 'year'"):
+        read_series(path)
+    assert read_series(path, time="order day").lengths.tolist() == [19]
+
+
 def test_a_month_that_is_an_input_stays_one(tmp_path: Path) -> None:
     rows = "".join(f"{2001 + k // 12},{k % 12 + 1},{k}\n" for k in range(24))
     table = read_series(file(tmp_path, f"year,month,y\n{rows}"), covariates=["month"])

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import polars as pl
 
-from memfold.data.columns import by_name, choose, counters, holds_times
-from memfold.data.delimited import Table
+from memfold.data.columns import by_name, choose, counters, holds_numbers, holds_times
+from memfold.data.delimited import Column, Table
 from memfold.data.written import TIME_NAMES
 
 __all__ = ["of_one_column", "with_times"]
@@ -87,13 +87,19 @@ def _of_parts(table: Table, taken: Collection[str]) -> tuple[Table, str] | None:
             texts = texts + "-" + (3 * numbers - 2).cast(pl.String).str.zfill(2)
             parts.append(quarter)
     title = "-".join(parts)
-    if len(parts) == 1 or title in columns:
+    others = [column for column in columns if column not in {*parts, *taken}]
+    if len(parts) == 1 or title in columns or any(_holds_dates(table.column(column)) for column in others):
         return None
     if len(parts) == 4:  # an hour is written with its minutes
         texts = texts + ":00"
     note = f"{' and '.join(map(repr, parts))} are one time, such as {texts[0]}"
     frame = table.frame.with_columns(texts.alias(title)).drop([part for part in parts if part not in taken])
     return replace(table, frame=frame, notes=(*table.notes, note)), title
+
+
+def _holds_dates(column: Column) -> bool:
+    """Whether a column holds dates that are no plain numbers."""
+    return column.values.dtype.is_temporal() or (holds_times(column) and not holds_numbers(column))
 
 
 def _part(values: pl.Series, least: int, most: int) -> pl.Series | None:
