@@ -66,6 +66,11 @@ def test_an_index_beside_several_columns_is_no_time(tmp_path: Path) -> None:
         read_series(tmp_path / "sales.csv")
 
 
+def test_a_column_of_lists_is_no_column_of_numbers() -> None:
+    frame = pl.DataFrame({"ds": [1, 2, 3], "sold": [1.0, 2.0, 4.0], "tags": [["a"], ["b"], ["c"]]})
+    assert read_series(frame).target == "sold"
+
+
 # -- years with fractions ------------------------------------------------------------------------------------
 
 

@@ -148,7 +148,7 @@ def test_what_is_scored_comes_after_what_is_trained_on_in_every_series() -> None
 def test_too_short_a_series_and_another_column_are_named() -> None:
     with pytest.raises(InputError, match="the shortest series has 6 rows: too few for 3 splits of 2 steps"):
         list(TimeSplit(3, 2).split(pd.DataFrame({"ds": range(6)})))
-    with pytest.raises(InputError, match="no column 'time' with times; it has ds"):
+    with pytest.raises(InputError, match="no column 'time'; it has 'ds'"):
         list(TimeSplit(time="time").split(pd.DataFrame({"ds": range(6)})))
     with pytest.raises(InputError, match="X must be a data frame, got list"):
         with_column([1, 2], "y", [1, 2])

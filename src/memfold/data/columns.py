@@ -99,6 +99,9 @@ def _follow_each_other(times: pl.Series) -> bool:
 
 def holds_numbers(column: Column) -> bool:
     """Whether a column's first values are numbers, be it that they can be read in two ways."""
+    kind = column.values.dtype
+    if not (kind.is_numeric() or kind in (pl.String, pl.Boolean)):
+        return False
     sample = _sample(column)
     try:
         return len(read_numbers(sample)[0]) > 0
