@@ -16,7 +16,7 @@ from memfold.data.readings import read_readings
 from memfold.data.sources import read_table
 from memfold.data.splits import TimeSplit
 from memfold.data.tables import read_series
-from memfold.data.time_columns import with_times
+from memfold.data.time_columns import of_one_column, with_times
 from memfold.errors import InputError
 
 
@@ -145,6 +145,25 @@ def test_a_time_in_several_columns_is_one(
     (readings,) = read_readings(tmp_path / "sales.csv")
     assert readings.dates
     assert readings.variables == ("sold",)
+
+
+def test_months_of_a_data_frame_may_be_categories() -> None:
+    names = pd.date_range("1949-01-01", periods=24, freq="MS").strftime("%b")
+    frame = pd.DataFrame({"year": np.repeat([1949, 1950], 12), "month": pd.Categorical(names), "y": np.arange(24.0)})
+    assert read_series(frame).step == "1mo"
+
+
+def test_a_year_and_a_month_without_rows_are_no_time() -> None:
+    frame = pl.DataFrame(
+        {"year": [], "month": [], "price": []}, schema=dict.fromkeys(("year", "month", "price"), pl.Int64)
+    )
+    assert of_one_column(Table("ahead.csv", frame)).frame.columns == ["year", "month", "price"]
+
+
+def test_a_file_without_a_header_is_refused(tmp_path: Path) -> None:
+    rows = "".join(f"{1949 + k / 12:.3f},{k},{k + 1}\n" for k in range(24))
+    with pytest.raises(InputError, match=r"the first row, with '1949\.000', looks like data"):
+        read_series(file(tmp_path, rows))
 
 
 def test_a_column_of_dates_goes_before_a_year_and_a_month(tmp_path: Path) -> None:

@@ -91,7 +91,9 @@ def holds_times(column: Column) -> bool:
 
 
 def _follow_each_other(times: pl.Series) -> bool:
-    """Whether times are evenly apart but for a few, as no prices in quarters of a point are."""
+    """Whether times are evenly apart but for a few, as no prices in quarters of a point are; so is one alone."""
+    if len(times) == 1:
+        return True
     gaps = times.unique().sort().diff().drop_nulls().dt.total_days()
     usual = gaps.mode().min()
     return isinstance(usual, int) and int((gaps - usual).abs().le(3).sum()) >= 0.9 * len(gaps)

@@ -105,10 +105,9 @@ def read_series(
         raise InputError(f"{name}: --set wide=true reads every column as a series; leave out target, id and covariates")
     numbers = number_columns(raw, {*named, time})[0] if target is None else []
     count = counters(raw, numbers)
-    if len(count) < len(numbers):
-        target = choose(raw, None, "target", VALUE_NAMES, holds_numbers, {*named, time, *count})
-        notes += [f"not read: {', '.join(map(repr, count))}"] if count else []
-    target = choose(raw, target, "target", VALUE_NAMES, holds_numbers, {*named, time})
+    count = count if len(count) < len(numbers) else []
+    target = choose(raw, target, "target", VALUE_NAMES, holds_numbers, {*named, time, *count})
+    notes += [f"not read: {', '.join(map(repr, count))}"] if count else []
     _check_columns(raw, {"time": [time], "target": [target], "covariates": wanted, "static": static, "id": [id]})
     # The cells.
     if id in raw.frame.columns:

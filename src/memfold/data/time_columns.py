@@ -71,7 +71,7 @@ def _of_parts(table: Table, taken: Collection[str]) -> tuple[Table, str] | None:
     columns = table.frame.columns
     year = by_name(columns, YEARS)
     years = None if year is None else _whole(table.frame[year], 1, 9999)
-    if year is None or years is None:
+    if year is None or years is None or len(years) == 0:
         return None
     parts, texts = [year], years.cast(pl.String).str.zfill(4)
     for names, least, most, before in _PARTS:
@@ -82,7 +82,7 @@ def _of_parts(table: Table, taken: Collection[str]) -> tuple[Table, str] | None:
         texts = texts + before + numbers.cast(pl.String).str.zfill(2)
         parts.append(part)
     if len(parts) == 1 and (quarter := by_name(columns, _QUARTERS)):
-        numbers = _whole(table.frame[quarter].cast(pl.String).str.strip_chars_start("Qq"), 1, 4)
+        numbers = _part(table.frame[quarter], 1, 4)
         if numbers is not None:
             texts = texts + "-" + (3 * numbers - 2).cast(pl.String).str.zfill(2)
             parts.append(quarter)
@@ -103,13 +103,16 @@ def _holds_dates(column: Column) -> bool:
 
 
 def _part(values: pl.Series, least: int, most: int) -> pl.Series | None:
-    """A part of a time as whole numbers, months also by their English names."""
-    if values.dtype == pl.String and most == 12:
-        months = {name: number for number, name in enumerate(_MONTHS, 1)}
-        short = values.str.strip_chars().str.to_lowercase().str.slice(0, 3)
-        named = short.replace_strict(months, default=None, return_dtype=pl.Int64)
-        if named.null_count() == 0 and values.str.contains(r"^\s*\p{L}").all():
-            return named
+    """A part of a time as whole numbers: months also by their English names, quarters with a Q."""
+    if values.dtype in (pl.Categorical, pl.Enum):
+        values = values.cast(pl.String)
+    if values.dtype == pl.String:
+        values = values.str.strip_chars()
+        if most == 12 and values.str.contains(r"^\p{L}").all():
+            short = values.str.to_lowercase().str.slice(0, 3)
+            values = short.replace_strict({name: k for k, name in enumerate(_MONTHS, 1)}, default=None)
+        elif most == 4:
+            values = values.str.strip_chars_start("Qq")
     return _whole(values, least, most)
 
 

@@ -164,7 +164,7 @@ class LineReader:
         from memfold.data.delimited import Column
         from memfold.data.times import read_times
 
-        column = Column("", "", pl.Series([text]))
+        column = Column("", "", pl.Series([str(text) if isinstance(text, float) else text]))
         times, _ = read_times(column, order if self.written.kind == "text" else None)
         if times.dtype.is_integer() or times[0] is None:
             raise ValueError
