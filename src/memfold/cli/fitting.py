@@ -92,10 +92,9 @@ def fit(
     from memfold.tasks.updating.command import Update, run_update
 
     kind = task_class(task)
-    if out is None and (earlier is not None or not dry_run):
+    if out is None and not dry_run:
         raise InputError("Missing option '--out'.")
     if earlier is not None:
-        assert out is not None
         if plan is not None:
             raise InputError(f"--plan: with --from the plan is that of {earlier}; leave --plan out")
         settings = settings if members is None else [*settings, members_setting(task, members, settings)]
@@ -116,10 +115,11 @@ def fit(
     held_out = model.read_files(valid) if valid else parts.valid
     summaries = {"to train on": parts.train, "to validate on": held_out, "to score": parts.test}
     show_read({name: model.summary(part) for name, part in summaries.items() if part is not None})
-    if dry_run or out is None:
+    if dry_run:
         show_read({"a fit would take": model.rehearse(replace(parts, valid=held_out), budget, given)})
         say("a fit would start; --dry-run trains and writes nothing")
         return 0
+    assert out is not None
     model.fit(parts.train, budget=budget, valid=held_out, out=out, resume=resume, overwrite=overwrite, plan=given)
     command = shlex.join(["memfold", *sys.argv[1:]])
     model.note_data(data, parts.test)

@@ -48,7 +48,7 @@ class Update:
     task: str
     data: Sequence[str]
     begun: Path
-    out: Path
+    out: Path | None  # None of a dry run
     budget: str
     valid: Sequence[str] | None
     settings: Sequence[str]
@@ -69,7 +69,8 @@ def run_update(asked: Update) -> tuple[int, Report | None, Outcome | None]:
     """
     limit = Budget.parse(asked.budget)
     before = _loaded(asked)
-    check_place(asked.out, resume=asked.resume, overwrite=asked.overwrite)
+    if asked.out is not None:
+        check_place(asked.out, resume=asked.resume, overwrite=asked.overwrite)
     begun = time.monotonic()
     changes, special = _settings(before, asked)
     task = blank(before, {**changes, "seed": asked.seed}, rescale=special.get("rescale", False))
@@ -88,6 +89,7 @@ def run_update(asked: Update) -> tuple[int, Report | None, Outcome | None]:
         show_read({"an update would take": task.rehearsed(ready.data, limit)})
         say("an update would start; --dry-run trains and writes nothing")
         return 0, None, None
+    assert asked.out is not None
     carry_out(ready, limit, place=asked.out, resume=asked.resume, overwrite=asked.overwrite)
     return _finished(asked, ready, before, begun)
 
@@ -96,6 +98,7 @@ def _finished(
     asked: Update, ready: Arranged, before: "Task", begun: float
 ) -> tuple[int, Report | None, Outcome | None]:
     """Write the model, score it and what it went on from."""
+    assert asked.out is not None
     task, out = ready.task, asked.out
     task.progress = False
     command = shlex.join(["memfold", *sys.argv[1:]])
@@ -134,7 +137,7 @@ def _loaded(asked: Update) -> "Task":
         InputError: there is none, it is damaged or of another task, or the folder is that of the new model.
     """
     folder = asked.begun
-    if folder.exists() and asked.out.exists() and folder.samefile(asked.out):
+    if asked.out is not None and folder.exists() and asked.out.exists() and folder.samefile(asked.out):
         raise InputError(f"--out {asked.out}: is the model that the update goes on from; choose another folder")
     try:
         model = load(folder)
