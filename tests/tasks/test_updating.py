@@ -199,6 +199,8 @@ def test_dry_run_writes_nothing(classifier: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "an update would take" in done.stderr
     assert not (tmp_path / "m").exists()
+    data = str(classifier.parent / "new.csv")
+    assert run_here("fit", "sentiment", data, "--from", str(classifier), "--dry-run").returncode == 0
 
 
 def test_an_interrupted_update_resumes_to_the_same_weights(
