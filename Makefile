@@ -71,7 +71,7 @@ release-check: sanitize cross test
 	$(PIP) schemathesis
 	$(PYTEST) -m release
 	$(BIN)/python tests/faults.py --kills 100
-	for isa in v2 v3 v4 v4-bf16 neon neon-bf16; do \
+	for isa in v2 v3 v4 v4-bf16 v4-amx neon neon-bf16; do \
 		! MEMFOLD_ISA=$$isa $(BIN)/python -c "import memfold.engine" 2>/dev/null || \
 		MEMFOLD_ISA=$$isa $(BIN)/python tests/nn/soak.py --minutes $(MINUTES) || exit 1; \
 	done

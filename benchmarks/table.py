@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from memfold import bench
+from memfold import bench, engine
 from memfold.bench.timing import geometric_mean
 
 FOLDER = Path(__file__).parent
@@ -75,6 +75,15 @@ forward ones. Every peer's output is compared with memfold's in float32 before i
 {processor}, {threads} threads, x86-64-{isa}, {peak_bfloat16_gflops:.0f} GFLOP/s in bfloat16, {peak_gflops:.0f} in
 float32; torch {version}. The LSTM was measured in one run, the other cells in another one.
 """
+MATRICES_HEAD = """
+## bfloat16 by AMX
+
+The same on a processor with matrix registers, whose products in bfloat16 are so fast that the formulas, and the memory,
+are what is left: so *peak* is low.
+
+{processor}, {threads} threads, x86-64-{isa}, {peak_bfloat16_gflops:.0f} GFLOP/s in bfloat16, {peak_gflops:.0f} in
+float32; torch {version}.
+"""
 STEP_HEAD = """
 ## A training step of each task: {ratio:.2f} times (geometric mean), {least:.2f} at least
 
@@ -127,8 +136,10 @@ MACHINE = "\n{processor}, {threads} threads, x86-64-{isa}, {peak_gflops:.0f} GFL
 
 def main() -> None:
     for name in sys.argv[1:] or RUNS:
-        (FOLDER / f"{name}.json").write_text(json.dumps(RUNS[name](), indent=1) + "\n")
-    files = {name: FOLDER / f"{name}.json" for name in RUNS}
+        results = json.dumps(RUNS[name](), indent=1) + "\n"
+        by_matrices = name == "bfloat16" and engine.isa() == "v4-amx"
+        (FOLDER / f"{'bfloat16_amx' if by_matrices else name}.json").write_text(results)
+    files = {name: FOLDER / f"{name}.json" for name in (*RUNS, "bfloat16_amx")}
     results = {name: json.loads(file.read_text()) for name, file in files.items() if file.exists()}
     (FOLDER / "README.md").write_text(report(**results))
 
@@ -142,6 +153,7 @@ def report(
     bfloat16: dict[str, Any] | None = None,
     tasks: dict[str, Any] | None = None,
     busy_bfloat16: dict[str, Any] | None = None,
+    bfloat16_amx: dict[str, Any] | None = None,
 ) -> str:
     machine = layers["machine"]
     extras = [peer for peer in EXTRAS if f"ratio_{peer}" in layers]
@@ -178,7 +190,8 @@ def report(
         names = ("memfold_us", "memfold_bfloat16_us", "torch_us", "onnxruntime_us")
         times = " | ".join(f"{p[name]:.1f}" for name in names)
         parts.append(f"| {p['hidden']} | {times} | {p['ratio_torch']:.1f} | {p['ratio_onnxruntime']:.1f} |\n")
-    others = ((training, train), (in_half, bfloat16), (stepping, tasks), (forecasting, series), (loaded, busy))
+    others = ((training, train), (in_half, bfloat16), (by_matrices, bfloat16_amx), (stepping, tasks))
+    others += ((forecasting, series), (loaded, busy))
     parts += [section(results) for section, results in others if results]
     return "".join(parts) + (loaded_in_half(busy, busy_bfloat16) if busy and busy_bfloat16 else "")
 
@@ -213,10 +226,15 @@ def training(train: dict[str, Any]) -> str:
     return "".join(parts)
 
 
-def in_half(bfloat16: dict[str, Any]) -> str:
+def by_matrices(bfloat16: dict[str, Any]) -> str:
+    """The section of bfloat16 by AMX."""
+    return in_half(bfloat16, MATRICES_HEAD)
+
+
+def in_half(bfloat16: dict[str, Any], head: str = HALF_HEAD) -> str:
     """The section of bfloat16."""
     machine = bfloat16["machine"]
-    parts = [HALF_HEAD.format(**machine, version=machine["versions"]["torch"])]
+    parts = [head.format(**machine, version=machine["versions"]["torch"])]
     modes = {"infer": "inference", "train": "training"}
     for name, ratio in bfloat16["ratio"].items():
         cell, mode = name.split(", ")

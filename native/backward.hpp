@@ -489,11 +489,11 @@ class Preparation {
         const int64_t hidden = backward_.fold.layer.hidden, columns = layer.hidden, first = panel * width<Real>;
         const auto row = [&](int64_t k) {
             const int64_t gate = k / space_.d_gate, unit = k % space_.d_gate;
-            if (unit >= hidden) return Vec<Real>{};
+            if (unit >= hidden || k >= layer.input) return Vec<Real>{};
             return load_units(matrix + (gate_of[gate] * hidden + unit) * columns, first, columns);
         };
         auto* const packed = to.input + panel * to.input_panel;
-        for (int64_t k = 0; k < layer.input; k += Format::depth) {
+        for (int64_t k = 0; k < whole_blocks<Format>(layer.input); k += Format::depth) {
             if constexpr (Format::rounds) {
                 store(packed + k / 2 * width<Real>, paired(row(k), row(k + 1)));
             } else {

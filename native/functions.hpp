@@ -3,6 +3,7 @@
 
 #include "adamw.hpp"
 #include "gradient.hpp"
+#include "matrices.hpp"
 #include "peak.hpp"
 #include "plan.hpp"
 #include "row_wise.hpp"

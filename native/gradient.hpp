@@ -12,7 +12,7 @@ namespace memfold::MEMFOLD_ISA {
 inline constexpr int64_t gradient_rows = 256;     // rows whose sum is made in registers
 inline constexpr int64_t gradient_groups = 4;     // of vectors along the gates, and columns of x or h, in one task:
 inline constexpr int64_t gradient_columns = 192;  // their sums, and the rows at hand, stay in the second-level cache
-inline constexpr int64_t dx_rows = 48;
+inline constexpr int64_t dx_rows = has_matrices ? 64 : 48;
 
 inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -92,24 +92,12 @@ class OuterRows {
     const Real* group_ = nullptr;
 };
 
-// The same in bfloat16, two rows side by side in pairs; the row that an odd number of them lacks is 0.
-template <>
-class OuterRows<float, Half> {
+// d of some rows in bfloat16, two rows side by side in pairs; the row that an odd number of them lacks is 0.
+class GroupPairs {
   public:
-    OuterRows(const Outer<float, Half>& o, int64_t first_row, int64_t count, int64_t from, int64_t columns)
-        : d_(o.d + first_row * o.d_row), d_row_(o.d_row), count_(count) {
-        for (int64_t r = 0; r < count; r += 2) {
-            const float *const even = o.rows[first_row + r] + from, *const odd = r + 1 < count
-                                                                                     ? o.rows[first_row + r + 1] + from
-                                                                                     : nullptr;
-            for (int64_t k = 0; k < columns; k += width<float>) {
-                const V of_even = load_units(even, k, columns), of_odd = odd ? load_units(odd, k, columns) : V{};
-                store_pairs(x_ + (r / 2 * most_columns + k) * 2, paired(of_even, of_odd));
-            }
-        }
-    }
+    GroupPairs(const Rounded* d, int64_t d_row, int64_t count) : d_(d), d_row_(d_row), count_(count) {}
 
-    void take_group(int64_t first) {
+    void take(int64_t first) {
         for (int64_t r = 0; r < count_; r += 2) {
             const Rounded* const even = d_ + r * d_row_ + first;
             for (int j = 0; j < gradient_vectors; ++j) {
@@ -119,10 +107,119 @@ class OuterRows<float, Half> {
         }
     }
 
+    int64_t count() const { return (count_ + 1) / 2; }
+    const Pairs (&operator[](int64_t pair) const)[gradient_vectors] { return group_[pair]; }
+    void clear(int64_t pair) { __builtin_memset(group_[pair], 0, sizeof group_[pair]); }
+
+    void add_biases(float* sums) const {
+        alignas(vector_bytes) Rounded ones[2 * width<float>];
+        store_pairs(ones, paired(all(1.0f), all(1.0f)));
+        Vec<float> part[1][gradient_vectors] = {};
+        for (int64_t pair = 0; pair < count(); ++pair) {
+            for (int j = 0; j < gradient_vectors; ++j)
+                part[0][j] = add_products(part[0][j], factor(ones, 0), unpacked(group_[pair][j]));
+        }
+        add_to_sums<1, float>(part, sums);
+    }
+
+  private:
+    const Rounded* d_;
+    int64_t d_row_, count_;
+    Pairs group_[gradient_rows / 2][gradient_vectors];
+
+    static MEMFOLD_INLINE Pairs alone(const Rounded* even) {
+        return paired(Half::load_part(even, width<float>), Vec<float>{});
+    }
+};
+
+// The vectors of units of two rows of x or h, as pairs; the second row may be missing.
+MEMFOLD_INLINE Pairs column_pairs(const Outer<float, Half>& o, int64_t row, bool alone, int64_t from, int64_t k,
+                                  int64_t columns) {
+    const Vec<float> even = load_units(o.rows[row] + from, k, columns);
+    return paired(even, alone ? Vec<float>{} : load_units(o.rows[row + 1] + from, k, columns));
+}
+
+#if defined(__AMX_BF16__) || defined(MEMFOLD_SOFT_AMX)
+// The same by matrix registers: 16 columns of x or h, which lie along the rows here, by the four vectors of a group.
+template <>
+class OuterRows<float, Half> {
+  public:
+    OuterRows(const Outer<float, Half>& o, int64_t first_row, int64_t count, int64_t from, int64_t columns)
+        : group_(o.d + first_row * o.d_row, o.d_row, count), blocks_(ceil_div(count, matrix_inner)) {
+        shape_matrices({16, 16, 16, 16, 16, 16, 16, 16});
+        for (int64_t k = 0; k < columns; k += width<float>) {
+            for (int64_t block = 0; block < blocks_; ++block) {
+                Pairs pairs[matrix_inner / 2];
+                for (int pair = 0; pair < matrix_inner / 2; ++pair) {
+                    const int64_t r = block * matrix_inner + 2 * pair;
+                    pairs[pair] =
+                        r < count ? column_pairs(o, first_row + r, r + 1 == count, from, k, columns) : Pairs{};
+                }
+                transpose(pairs);
+                for (int column = 0; column < matrix_rows; ++column) {
+                    store_pairs(x_ + (k + column) * row_length + block * matrix_inner, pairs[column]);
+                }
+            }
+        }
+        for (int64_t pair = group_.count(); pair < blocks_ * matrix_inner / 2; ++pair) group_.clear(pair);
+    }
+    ~OuterRows() { release_matrices(); }
+    OuterRows(const OuterRows&) = delete;
+    OuterRows& operator=(const OuterRows&) = delete;
+
+    void take_group(int64_t first) { group_.take(first); }
+
+    // sums[k][·] += the group's vectors times column k of the rows, of all columns and over all of these rows.
+    void add_all(int64_t columns, float* sums) const {
+        constexpr int64_t sum_row = gradient_vectors * vector_bytes;
+        for (int64_t k = 0; k < columns; k += matrix_rows, sums += matrix_rows * gradient_vectors * width<float>) {
+            each([&](auto j) MEMFOLD_LAMBDA { load_matrix<j>(sums + j * width<float>, sum_row); });
+            for (int64_t block = 0; block < blocks_; ++block) {
+                load_matrix<4>(x_ + k * row_length + block * matrix_inner, row_length * int64_t(sizeof(Rounded)));
+                each([&](auto j) MEMFOLD_LAMBDA {
+                    load_matrix<6 + j % 2>(&group_[block * matrix_inner / 2][j], sum_row);
+                    multiply_matrices<j, 4, 6 + j % 2>();
+                });
+            }
+            each([&](auto j) MEMFOLD_LAMBDA { store_matrix<j>(sums + j * width<float>, sum_row); });
+        }
+    }
+
+    void add_biases(float* sums) const { group_.add_biases(sums); }
+
+  private:
+    static constexpr int64_t row_length = gradient_rows + 32;  // so that rows do not all fall into the same cache sets
+
+    GroupPairs group_;
+    const int64_t blocks_;
+    alignas(vector_bytes) Rounded x_[gradient_columns * row_length];  // (column, row)
+
+    template <typename Body>
+    static MEMFOLD_INLINE void each(const Body& body) {
+        unrolled<0, gradient_vectors>(body);
+    }
+};
+#else
+// The same in bfloat16, of pairs of rows.
+template <>
+class OuterRows<float, Half> {
+  public:
+    OuterRows(const Outer<float, Half>& o, int64_t first_row, int64_t count, int64_t from, int64_t columns)
+        : group_(o.d + first_row * o.d_row, o.d_row, count) {
+        for (int64_t r = 0; r < count; r += 2) {
+            for (int64_t k = 0; k < columns; k += width<float>) {
+                store_pairs(x_ + (r / 2 * most_columns + k) * 2,
+                            column_pairs(o, first_row + r, r + 1 == count, from, k, columns));
+            }
+        }
+    }
+
+    void take_group(int64_t first) { group_.take(first); }
+
     template <int Columns>
     void add(int64_t first, float* sums) const {
         V acc[Columns][gradient_vectors] = {};
-        for (int64_t pair = 0; pair < pairs(); ++pair) {
+        for (int64_t pair = 0; pair < group_.count(); ++pair) {
             const Rounded* const row = x_ + (pair * most_columns + first) * 2;
             Weight vector[gradient_vectors];
 #pragma GCC unroll 4
@@ -137,31 +234,17 @@ class OuterRows<float, Half> {
         add_to_sums<Columns, float>(acc, sums);
     }
 
-    void add_biases(float* sums) const {
-        alignas(vector_bytes) Rounded ones[2 * width<float>];
-        store_pairs(ones, paired(all(1.0f), all(1.0f)));
-        V part[1][gradient_vectors] = {};
-        for (int64_t pair = 0; pair < pairs(); ++pair) {
-            for (int j = 0; j < gradient_vectors; ++j)
-                part[0][j] = add_products(part[0][j], factor(ones, 0), unpacked(group_[pair][j]));
-        }
-        add_to_sums<1, float>(part, sums);
-    }
+    void add_biases(float* sums) const { group_.add_biases(sums); }
 
   private:
     using V = Vec<float>;
     // So that rows do not all fall into the same cache sets, which the pairs of d take besides.
     static constexpr int64_t most_columns = gradient_columns + 8;
 
-    const Rounded* d_;
-    int64_t d_row_, count_;
+    GroupPairs group_;
     alignas(vector_bytes) Rounded x_[gradient_rows * most_columns];  // (pair of rows, column, 2)
-    Pairs group_[gradient_rows / 2][gradient_vectors];
-
-    int64_t pairs() const { return (count_ + 1) / 2; }
-
-    static MEMFOLD_INLINE Pairs alone(const Rounded* even) { return paired(Half::load_part(even, width<float>), V{}); }
 };
+#endif
 
 template <int Columns, typename Rows, typename Real>
 void outer_columns(int64_t columns, const Rows& rows, int64_t first, Real* sums) {
@@ -182,14 +265,19 @@ void outer(const Outer<Real, Format>& o, int64_t task) {
     const int64_t groups = ceil_div(gate_count, group_width);
     const bool biases = o.bias && from == 0;
     alignas(vector_bytes) Real sums[gradient_groups][gradient_columns * group_width], bias[part_width] = {};
-    for (int64_t g = 0; g < groups; ++g) __builtin_memset(sums[g], 0, size_t(columns * group_width) * sizeof(Real));
+    const int64_t summed = has_matrices ? ceil_div(columns, matrix_rows) * matrix_rows : columns;
+    for (int64_t g = 0; g < groups; ++g) __builtin_memset(sums[g], 0, size_t(summed * group_width) * sizeof(Real));
     for (int64_t r = 0; r < o.count; r += gradient_rows) {
         OuterRows<Real, Format> rows(o, r, smaller(o.count - r, gradient_rows), from, o.matrix ? columns : 0);
         for (int64_t g = 0; g < groups; ++g) {
             rows.take_group(first_gate + g * group_width);
-            for (int64_t tile = 0; o.matrix && tile < tiles; ++tile) {
-                const int64_t first = columns * tile / tiles, end = columns * (tile + 1) / tiles;
-                outer_columns<most_rows>(end - first, rows, first, sums[g] + first * group_width);
+            if constexpr (has_matrices && Format::rounds) {
+                if (o.matrix) rows.add_all(columns, sums[g]);
+            } else {
+                for (int64_t tile = 0; o.matrix && tile < tiles; ++tile) {
+                    const int64_t first = columns * tile / tiles, end = columns * (tile + 1) / tiles;
+                    outer_columns<most_rows>(end - first, rows, first, sums[g] + first * group_width);
+                }
             }
             if (biases) rows.add_biases(bias + g * group_width);
         }

@@ -24,6 +24,9 @@ extern const Engine engine;
 namespace v4_bf16 {
 extern const Functions<float> bfloat16;
 }
+namespace v4_amx {
+extern const Functions<float> bfloat16;
+}
 #else
 namespace neon {
 extern const Engine engine;
@@ -44,6 +47,8 @@ inline std::vector<const Engine*> usable_engines() {
 #if defined(__x86_64__)
     const int level = x86_level();
     static const Engine with_bf16 = but_for_bfloat16(v4::engine, "v4-bf16", v4_bf16::bfloat16);
+    static const Engine with_amx = but_for_bfloat16(v4::engine, "v4-amx", v4_amx::bfloat16);
+    if (level >= 4 && has_avx512_bf16() && may_use_amx()) usable.push_back(&with_amx);
     if (level >= 4 && has_avx512_bf16()) usable.push_back(&with_bf16);
     if (level >= 4) usable.push_back(&v4::engine);
     if (level >= 3) usable.push_back(&v3::engine);

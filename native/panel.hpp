@@ -5,8 +5,8 @@
 // what a row gets does not depend on which other rows or panels are in its tile.
 #pragma once
 
+#include "amx.hpp"
 #include "arena.hpp"
-#include "bfloat16.hpp"
 #include "cells.hpp"
 
 namespace memfold::MEMFOLD_ISA {
@@ -24,12 +24,12 @@ constexpr int panels_at_once(int rows) {
 }
 
 // How the factors of a product are stored: weights as `Element`s, of which one lane holds `depth` successive inner
-// indices, and the rows they multiply as `Input`s.
+// indices, in blocks of `block` indices that zeros fill up, and the rows they multiply as `Input`s.
 template <typename Real>
 struct Full {
     using Element = Real;
     using Input = Real;
-    static constexpr int depth = 1;
+    static constexpr int depth = 1, block = 1;
     static constexpr bool rounds = false;
 
     static MEMFOLD_INLINE void store(Input* to, Vec<Real> v) { MEMFOLD_ISA::store(to, v); }
@@ -45,7 +45,7 @@ struct Full {
 struct Half {
     using Element = uint32_t;
     using Input = Rounded;
-    static constexpr int depth = 2;
+    static constexpr int depth = 2, block = has_matrices ? matrix_inner : depth;
     static constexpr bool rounds = true;
 
     static MEMFOLD_INLINE void store(Input* to, Vec<float> v) { store_rounded(to, v); }
@@ -66,9 +66,14 @@ constexpr int64_t panel_count(int64_t hidden) {
     return (hidden + width<Real> - 1) / width<Real>;
 }
 
+template <typename Format>
+constexpr int64_t whole_blocks(int64_t inner) {
+    return (inner + Format::block - 1) / Format::block * Format::block;
+}
+
 template <typename Real, typename Format>
 constexpr int64_t panel_elements(int64_t inner, int gates) {
-    return (inner + Format::depth - 1) / Format::depth * gates * width<Real>;
+    return whole_blocks<Format>(inner) / Format::depth * gates * width<Real>;
 }
 
 // Where the parts of one layer's packed weights are.

@@ -14,9 +14,10 @@
 #endif
 
 #ifndef MEMFOLD_ISA
-#error "compile with -DMEMFOLD_ISA=v2, v3, v4, v4_bf16, neon or neon_bf16: a namespace for each instruction set"
+#error "compile with -DMEMFOLD_ISA=v2, v3, v4, v4_bf16, v4_amx, neon or neon_bf16: a namespace for each instruction set"
 #endif
 #define MEMFOLD_INLINE inline __attribute__((always_inline))
+#define MEMFOLD_LAMBDA __attribute__((always_inline))
 
 namespace memfold::MEMFOLD_ISA {
 

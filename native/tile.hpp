@@ -416,9 +416,16 @@ inline void sweep(const F& f, int64_t panel, int64_t end, int64_t rows, int at_o
     }
 }
 
+// All rows by the panels from `panel` to `end` with the processor's matrix registers: see matrices.hpp.
+template <Pass pass, typename F>
+void sweep_matrices(const F& f, int64_t panel, int64_t end, int64_t rows);
+
 template <Pass pass, typename F>
 inline void sweep(const F& f, int64_t panel, int64_t end, int64_t rows) {
     if (rows == 0) return;
+    if constexpr (has_matrices && F::Format::rounds) {
+        return sweep_matrices<pass, typename F::Multiplied>(f, panel, end, rows);
+    }
     const int64_t tiles = (rows + most_rows - 1) / most_rows;
     using Tiled = std::conditional_t<pass == Pass::step && formula_in_tiles<F>, F, typename F::Multiplied>;
     using Cell = typename F::Multiplied::Cell;

@@ -112,7 +112,7 @@ def test_the_named_systems_are_those_that_are_built_for() -> None:
     built = re.findall(r"set\(MEMFOLD_ISAS (.*)\)", build)
     assert dict(zip(("x86-64", "64-bit ARM"), built, strict=True)) == {"x86-64": "v2 v3 v4", "64-bit ARM": "neon"}
     assert platform.system() in line
-    assert engine.isa().removesuffix("-bf16") in built[0 if platform.machine() in ("x86_64", "AMD64") else 1].split()
+    assert engine.isa().partition("-")[0] in built[0 if platform.machine() in ("x86_64", "AMD64") else 1].split()
     start = first_lines()
     for system in ("Linux", "x86-64", "64-bit ARM"):
         assert system in line

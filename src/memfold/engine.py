@@ -83,7 +83,7 @@ class Product:
 
 def isa() -> str:
     """The instruction set in use: ``"v2"``, ``"v3"`` or ``"v4"`` (levels of x86-64), ``"v4-bf16"`` (v4 and
-    AVX512-BF16), ``"neon"``, or ``"neon-bf16"`` (NEON and BFDOT).
+    AVX512-BF16), ``"v4-amx"`` (and AMX-BF16), ``"neon"``, or ``"neon-bf16"`` (NEON and BFDOT).
 
     It is the machine's best unless the environment variable ``MEMFOLD_ISA`` named another before the import.
     """

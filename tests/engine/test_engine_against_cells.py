@@ -143,7 +143,7 @@ def test_weights_in_one_direction_only_are_named(alone: tuple[str, ...], ends: t
 
 
 @pytest.mark.release
-@pytest.mark.parametrize("isa", ["v2", "v3", "v4", "v4-bf16", "neon", "neon-bf16"])
+@pytest.mark.parametrize("isa", ["v2", "v3", "v4", "v4-bf16", "v4-amx", "neon", "neon-bf16"])
 def test_every_instruction_set_of_this_machine_passes_these_tests(isa: str) -> None:
     if isa == engine.isa():
         pytest.skip("this is the one that the other tests run on")

@@ -9,12 +9,15 @@ build() {
     mkdir -p "$folder"
     objects=
     jobs=
+    soft=
+    case " $isas " in *" v4_amx "*) soft=-DMEMFOLD_SOFT_AMX ;; esac  # plain loops in place of the instructions
     for isa in $isas; do
         parts="engine float32 float64 bfloat16"
         case $isa in
             neon) march= ;;
             neon_bf16) march=-march=armv8.2-a+bf16 parts=bfloat16 ;;
             v4_bf16) march="-march=x86-64-v4 -mavx512bf16" parts=bfloat16 ;;
+            v4_amx) march="-march=x86-64-v4 -mavx512bf16 $soft" parts=bfloat16 ;;
             *) march=-march=x86-64-$isa ;;
         esac
         for part in $parts; do
@@ -24,7 +27,7 @@ build() {
         done
     done
     for test in $engine_tests; do
-        $compiler $strict "$@" -c "tests/native/$test.cpp" -o "$folder/$test.o"
+        $compiler $strict "$@" $soft -c "tests/native/$test.cpp" -o "$folder/$test.o"
     done
     $compiler $strict "$@" tests/native/pool_test.cpp -o "$folder/pool_test" ${LIBRARIES--pthread -ldl}
     for job in $jobs; do wait "$job"; done

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 import memfold
 from memfold import engine
+from memfold.tasks import precision as precisions
 from memfold.tasks.generate import TextGenerator, windows
 from memfold.tasks.generate.windows import TextProblem
 from memfold.tasks.precision import precision_for
@@ -24,18 +25,21 @@ def generator(**changes: Any) -> TextGenerator:
 
 
 @pytest.mark.parametrize(
-    ("isa", "halves", "expected"),
+    ("isa", "gain", "halves", "expected"),
     [
-        ("v4-bf16", True, "bfloat16"),
-        ("v4-bf16", False, "float32"),
-        ("v4", True, "float32"),
-        ("neon-bf16", True, "float32"),
+        ("v4-bf16", 2.0, True, "bfloat16"),
+        ("v4-bf16", 2.0, False, "float32"),
+        ("v4-bf16", 0.6, True, "float32"),
+        ("v4-amx", 18.0, True, "bfloat16"),
+        ("v4", 0.5, True, "float32"),
+        ("neon-bf16", 2.0, True, "float32"),
     ],
 )
 def test_auto_is_bfloat16_where_processor_and_task_gain(
-    monkeypatch: pytest.MonkeyPatch, isa: str, halves: bool, expected: str
+    monkeypatch: pytest.MonkeyPatch, isa: str, gain: float, halves: bool, expected: str
 ) -> None:
     monkeypatch.setattr(engine, "isa", lambda: isa)
+    monkeypatch.setattr(precisions, "gain", lambda: gain)
     assert precision_for(halves) == expected
 
 
@@ -65,6 +69,7 @@ def test_the_choice_is_part_of_the_plan(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(engine, "isa", lambda: "v4-bf16")
+    monkeypatch.setattr(precisions, "gain", lambda: 2.0)
     monkeypatch.setattr(TextGenerator, "halves", True)
     model = generator().fit(TEXT, budget="1ep")
     assert model.plan_["precision"] == model.chosen.precision == "bfloat16"
@@ -91,10 +96,10 @@ def test_a_wide_vocabulary_is_learnt_in_bfloat16(monkeypatch: pytest.MonkeyPatch
     assert losses[1] == pytest.approx(losses[0], rel=0.02)
 
 
-def test_a_processor_without_the_instruction_is_told_of(
+def test_a_processor_that_is_slower_in_bfloat16_is_told_of(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(engine, "isa", lambda: "v3")
+    monkeypatch.setattr(precisions, "gain", lambda: 0.6)
     for precision, told in (("bfloat16", 1), ("float32", 0)):
         generator(precision=precision).fit(TEXT, budget="1ep")
         assert capsys.readouterr().err.count("float32 would be faster here") == told

@@ -21,7 +21,7 @@ from memfold.tasks.contest import ALONE, ANSWER
 from memfold.tasks.fit_data import FitData
 from memfold.tasks.parameters import parameters_of
 from memfold.tasks.planning import Plan, checked_plan, speed_for
-from memfold.tasks.precision import BFLOAT16, FLOAT32, computed_here, precision_for
+from memfold.tasks.precision import BFLOAT16, FLOAT32, pays_here, precision_for
 from memfold.tasks.report import Parts, Report
 from memfold.tasks.state import State
 from memfold.tasks.updating.kept import kept_rows
@@ -208,8 +208,8 @@ class Fitting(State):
             lr, patience = self.begun.pace(self)
             special["from_start"] = True
         precision = self.chosen.precision or FLOAT32
-        if data.progress and not computed_here(precision):
-            say(f"precision={precision}: this processor has no instruction for it, float32 would be faster here")
+        if data.progress and not pays_here(precision):
+            say(f"precision={precision}: float32 would be faster here")
         settings = training.Settings(limit, lr=lr, patience=patience, precision=precision, **special)
         return ready, training.Begun(problem, settings, lambda other: self.problem(other, ready))
 
