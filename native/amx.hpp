@@ -152,32 +152,32 @@ MEMFOLD_INLINE void transpose(Pairs (&rows)[16]) {
 // Up to 16 rows that a product takes, in blocks of its inner indices.
 class MatrixInput {
   public:
-    // Of `count` rows, row(0) and on, the first `inner` numbers.
-    template <typename Row>
-    void take(int count, int64_t inner, const Row& row) {
-        count_ = count;
-        whole_ = inner / matrix_inner;
-        rest_ = int(inner % matrix_inner);
-        for (int i = 0; i < count; ++i) rows_[i] = row(i);
+    // Of `count` rows the first `inner` numbers.
+    [[gnu::noinline]] void take(const Rounded* const* rows, int count, int64_t inner) {
+        for (int i = 0; i < count; ++i) rows_[i] = rows[i];
         stride_ = count > 1 ? rows_[1] - rows_[0] : 0;
         even_ = true;
         for (int i = 2; i < count; ++i) even_ = even_ && rows_[i] - rows_[i - 1] == stride_;
-        if (rest_ > 0) {
-            const int64_t from = whole_ * matrix_inner;
-            for (int i = 0; i < count; ++i) copy(gathered_[1] + i * matrix_inner, rows_[i] + from, rest_);
-        }
+        begin(count, inner);
+    }
+
+    // The same of rows that are `stride` numbers apart.
+    [[gnu::noinline]] void take(const Rounded* first, int64_t stride, int count, int64_t inner) {
+        for (int i = 0; i < count; ++i) rows_[i] = first + i * stride;
+        stride_ = stride;
+        even_ = true;
+        begin(count, inner);
     }
 
     int64_t blocks() const { return whole_ + (rest_ > 0); }
 
     template <int number>
     MEMFOLD_INLINE void load(int64_t block) {
-        if (block == whole_) return load_matrix<number>(gathered_[1], matrix_row_bytes);
-        if (even_) return load_matrix<number>(rows_[0] + block * matrix_inner, stride_ * int64_t(sizeof(Rounded)));
-        for (int i = 0; i < count_; ++i) {
-            copy(gathered_[0] + i * matrix_inner, rows_[i] + block * matrix_inner, matrix_inner);
+        if (block < whole_ && even_) {
+            load_matrix<number>(rows_[0] + block * matrix_inner, stride_ * int64_t(sizeof(Rounded)));
+        } else {
+            load_matrix<number>(gathered(block), matrix_row_bytes);
         }
-        load_matrix<number>(gathered_[0], matrix_row_bytes);
     }
 
   private:
@@ -186,6 +186,23 @@ class MatrixInput {
     int count_ = 0, rest_ = 0;
     bool even_ = true;                                             // whether the rows are equally far apart
     alignas(64) Rounded gathered_[2][matrix_rows * matrix_inner];  // rows that are not, and the last block with zeros
+
+    void begin(int count, int64_t inner) {
+        count_ = count;
+        whole_ = inner / matrix_inner;
+        rest_ = int(inner % matrix_inner);
+        if (rest_ > 0) gather(gathered_[1], whole_, rest_);
+    }
+
+    [[gnu::noinline]] const Rounded* gathered(int64_t block) {
+        if (block == whole_) return gathered_[1];
+        gather(gathered_[0], block, matrix_inner);
+        return gathered_[0];
+    }
+
+    void gather(Rounded* to, int64_t block, int numbers) const {
+        for (int i = 0; i < count_; ++i) copy(to + i * matrix_inner, rows_[i] + block * matrix_inner, numbers);
+    }
 
     static MEMFOLD_INLINE void copy(Rounded* to, const Rounded* from, int count) {
 #if defined(__AVX512BF16__)

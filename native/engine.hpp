@@ -246,13 +246,15 @@ struct Functions {
     void (*begin_step)(const Step<Real>&);             // before all parts of all passes
     void (*step)(const Step<Real>&, int part, int parts);
     double (*spend_operations)(int64_t rounds);  // for the benchmarks
-    double (*squares)(const Real* values, int64_t count);
-    void (*adamw)(const Movement<Real>&, const Moved<Real>&, int64_t count);
+    // What follows is the same for layers in bfloat16 and null among their functions.
+    double (*squares)(const Real* values, int64_t count) = nullptr;
+    void (*adamw)(const Movement<Real>&, const Moved<Real>&, int64_t count) = nullptr;
     // The rows `from` to `to` of a fold by rows, or of its backward pass: any of them, by any thread. Their products
     // are those of the functions given.
-    size_t (*row_bytes)(const Functions&, const RowFold<Real>&, int64_t rows);
-    void (*fold_rows)(const Functions&, const RowFold<Real>&, void* space, int64_t from, int64_t to);
-    void (*fold_rows_backward)(const Functions&, const RowBackward<Real>&, void* space, int64_t from, int64_t to);
+    size_t (*row_bytes)(const Functions&, const RowFold<Real>&, int64_t rows) = nullptr;
+    void (*fold_rows)(const Functions&, const RowFold<Real>&, void* space, int64_t from, int64_t to) = nullptr;
+    void (*fold_rows_backward)(const Functions&, const RowBackward<Real>&, void* space, int64_t from,
+                               int64_t to) = nullptr;
 };
 
 struct Engine {

@@ -112,8 +112,21 @@ int64_t fold_backward(const Backward<Real>& b, const Plan& plan, void* workspace
     });
 }
 
+// What is the same for rounded factors stands with the full precision alone.
 template <typename Real, typename Format>
-inline constexpr Functions<Real> functions = {
+constexpr Functions<Real> with_alike(Functions<Real> functions) {
+    if constexpr (!Format::rounds) {
+        functions.squares = squares<Real>;
+        functions.adamw = adamw<Real>;
+        functions.row_bytes = row_bytes<Real>;
+        functions.fold_rows = fold_rows<Real>;
+        functions.fold_rows_backward = fold_rows_backward<Real>;
+    }
+    return functions;
+}
+
+template <typename Real, typename Format>
+inline constexpr Functions<Real> functions = with_alike<Real, Format>({
     packed_bytes<Real, Format>,
     pack<Real, Format>,
     row_length<Real>,
@@ -130,11 +143,6 @@ inline constexpr Functions<Real> functions = {
     begin_step<Real, Format>,
     step<Real, Format>,
     spend_operations<Format>,
-    squares<Real>,
-    adamw<Real>,
-    row_bytes<Real>,
-    fold_rows<Real>,
-    fold_rows_backward<Real>,
-};
+});
 
 }  // namespace memfold::MEMFOLD_ISA::by_cell

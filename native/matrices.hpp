@@ -27,10 +27,10 @@ class MatrixBlock {
             const int64_t from = first_row + tile * upper_;
             const int count = tile > 0 ? rows - upper_ : upper_;
             if (pass == Pass::project || !f.projected) {
-                x_[tile].take(count, f.input, [&](int i) { return f.x[from + i]; });
+                x_[tile].take(f.x + from, count, f.input);
             }
             if constexpr (pass == Pass::step && Cell::hidden_gates > 0) {
-                seen_[tile].take(count, f.hidden, [&](int i) { return f.seen + (from + i) * f.row_length; });
+                seen_[tile].take(f.seen + from * f.row_length, f.row_length, count, f.hidden);
             }
         });
     }

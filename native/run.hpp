@@ -117,37 +117,41 @@ void product(const Engine& engine, const Layer& linear, const void* packed, int6
     functions.step(step, 0, 1);
 }
 
-// A fold by rows, or its backward pass, by `work(space, from, to)`: each thread has rows of its own.
+// A fold by rows, or its backward pass, by `work(functions, products, space, from, to)`: each thread has rows of its
+// own.
 template <typename Real, typename Work>
 void run_rows(const Engine& engine, const RowFold<Real>& fold, int threads, const Work& work) {
     constexpr int64_t enough_rows = 4;             // a tile of so many reads its weights slowly enough
     constexpr int64_t worth_a_thread = 256 << 10;  // multiply-adds
-    const auto& functions = functions_of<Real>(engine, fold.half);
+    const auto& functions = functions_of<Real>(engine, false);
+    const auto& products = functions_of<Real>(engine, fold.half);
     const int64_t batch = fold.sequences.batch, gates = fold.coupled ? 3 : 4;
     const int64_t operations = fold.sequences.time * batch * gates * fold.hidden * (fold.by_x.width + fold.by_h.width);
     const int64_t most = std::max<int64_t>(std::min(batch / enough_rows, operations / worth_a_thread), 1);
     const Pool::Turn turn(int(std::min<int64_t>(most, threads)));
     const int64_t rows = (batch + turn.threads() - 1) / turn.threads();
-    const size_t bytes = functions.row_bytes(functions, fold, rows);
+    const size_t bytes = functions.row_bytes(products, fold, rows);
     const Memory space = allocate(bytes * size_t(turn.threads()));
     run_tasks(turn, turn.threads(), [&](int64_t task) {
         const int64_t from = std::min(task * rows, batch), to = std::min(from + rows, batch);
-        work(functions, static_cast<char*>(space.get()) + bytes * size_t(task), from, to);
+        work(functions, products, static_cast<char*>(space.get()) + bytes * size_t(task), from, to);
     });
 }
 
 template <typename Real>
 void run(const Engine& engine, const RowFold<Real>& fold, int threads) {
-    run_rows(engine, fold, threads, [&](const auto& functions, void* space, int64_t from, int64_t to) {
-        functions.fold_rows(functions, fold, space, from, to);
-    });
+    run_rows(engine, fold, threads,
+             [&](const auto& functions, const auto& products, void* space, int64_t from, int64_t to) {
+                 functions.fold_rows(products, fold, space, from, to);
+             });
 }
 
 template <typename Real>
 void run_backward(const Engine& engine, const RowBackward<Real>& backward, int threads) {
-    run_rows(engine, backward.fold, threads, [&](const auto& functions, void* space, int64_t from, int64_t to) {
-        functions.fold_rows_backward(functions, backward, space, from, to);
-    });
+    run_rows(engine, backward.fold, threads,
+             [&](const auto& functions, const auto& products, void* space, int64_t from, int64_t to) {
+                 functions.fold_rows_backward(products, backward, space, from, to);
+             });
 }
 
 template <typename Real>

@@ -424,13 +424,14 @@ template <Pass pass, typename F>
 inline void sweep(const F& f, int64_t panel, int64_t end, int64_t rows) {
     if (rows == 0) return;
     if constexpr (has_matrices && F::Format::rounds) {
-        return sweep_matrices<pass, typename F::Multiplied>(f, panel, end, rows);
+        sweep_matrices<pass, typename F::Multiplied>(f, panel, end, rows);
+    } else {
+        const int64_t tiles = (rows + most_rows - 1) / most_rows;
+        using Tiled = std::conditional_t<pass == Pass::step && formula_in_tiles<F>, F, typename F::Multiplied>;
+        using Cell = typename F::Multiplied::Cell;
+        sweep<pass, panels_at_once<Cell>(1), Tiled>(f, panel, end, rows,
+                                                    panels_at_once<Cell>(int((rows + tiles - 1) / tiles)));
     }
-    const int64_t tiles = (rows + most_rows - 1) / most_rows;
-    using Tiled = std::conditional_t<pass == Pass::step && formula_in_tiles<F>, F, typename F::Multiplied>;
-    using Cell = typename F::Multiplied::Cell;
-    sweep<pass, panels_at_once<Cell>(1), Tiled>(f, panel, end, rows,
-                                                panels_at_once<Cell>(int((rows + tiles - 1) / tiles)));
 }
 
 }  // namespace memfold::MEMFOLD_ISA
