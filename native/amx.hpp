@@ -50,11 +50,6 @@ MEMFOLD_INLINE void store_matrix(void* to, int64_t stride) {
     asm volatile("tilestored %%tmm%c2, (%0,%1,1)" : : "r"(to), "r"(stride), "i"(number) : "memory");
 }
 
-template <int number>
-MEMFOLD_INLINE void clear_matrix() {
-    asm volatile("tilezero %%tmm%c0" : : "i"(number));
-}
-
 // sums[row][column] += rows[row][k] * weights[k][column], over k.
 template <int sums, int rows, int weights>
 MEMFOLD_INLINE void multiply_matrices() {
@@ -90,11 +85,6 @@ void store_matrix(void* to, int64_t stride) {
     for (int row = 0; row < m.rows; ++row) {
         __builtin_memcpy(static_cast<char*>(to) + row * stride, m.lane[row], matrix_row_bytes);
     }
-}
-
-template <int number>
-void clear_matrix() {
-    __builtin_memset(matrices[number].lane, 0, sizeof matrices[number].lane);
 }
 
 template <int sums, int rows, int weights>
@@ -134,8 +124,13 @@ MEMFOLD_INLINE void unrolled(const Body& body) {
 
 template <int distance, int... lane>
 MEMFOLD_INLINE void exchange(Pairs& a, Pairs& b, std::integer_sequence<int, lane...>) {
-    const Pairs upper = __builtin_shufflevector(a, b, (lane & distance ? 16 + lane - distance : lane)...);
-    b = __builtin_shufflevector(a, b, (lane & distance ? 16 + lane : lane + distance)...);
+    const Pairs first = {uint32_t(lane & distance ? 16 + lane - distance : lane)...};
+    const Pairs second = {uint32_t(lane & distance ? 16 + lane : lane + distance)...};
+    const auto of_both = [&](Pairs lanes) MEMFOLD_LAMBDA {
+        return Pairs(_mm512_permutex2var_epi32((__m512i)a, (__m512i)lanes, (__m512i)b));
+    };
+    const Pairs upper = of_both(first);
+    b = of_both(second);
     a = upper;
 }
 
@@ -205,12 +200,8 @@ class MatrixInput {
     }
 
     static MEMFOLD_INLINE void copy(Rounded* to, const Rounded* from, int count) {
-#if defined(__AVX512BF16__)
         const auto mask = __mmask32((uint64_t(1) << count) - 1);
         _mm512_storeu_si512(to, _mm512_maskz_loadu_epi16(mask, from));
-#else
-        for (int k = 0; k < matrix_inner; ++k) to[k] = k < count ? from[k] : Rounded(0);
-#endif
     }
 };
 

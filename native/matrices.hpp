@@ -185,7 +185,11 @@ inline void sweep_rows(const F& f, int64_t panel, int64_t end, int64_t rows) {
 
 template <Pass pass, typename F>
 void sweep_matrices(const F& f, int64_t panel, int64_t end, int64_t rows) {
-    rows > matrix_rows ? sweep_rows<2, pass>(f, panel, end, rows) : sweep_rows<1, pass>(f, panel, end, rows);
+    if (rows > matrix_rows) {
+        sweep_rows<2, pass>(f, panel, end, rows);
+    } else {
+        sweep_rows<1, pass>(f, panel, end, rows);
+    }
     release_matrices();
 }
 
