@@ -154,7 +154,8 @@ def mean_of(quantiles: Array) -> Array:
     """The mean of a distribution by its quantiles, (..., Q): each for an equal share, the outer ones for more."""
     weights = np.ones(quantiles.shape[-1])
     weights[[0, -1]] = 1.5
-    result: Array = quantiles @ (weights / weights.sum())
+    # Not a product of matrices, whose last bits depend with some libraries on where in memory the numbers lie.
+    result: Array = (quantiles * (weights / weights.sum())).sum(-1)
     return result
 
 
