@@ -13,7 +13,8 @@ FLOAT32: Precision = "float32"
 BFLOAT16: Precision = "bfloat16"
 
 
-# Instruction sets for bfloat16 by which validations were compared with those in float32.
+# Instruction sets for bfloat16 by which validations were compared with those in float32: AVX512-BF16 in every task, AMX
+# in generate alone.
 COMPARED = ("v4-bf16", "v4-amx")
 LEAST_GAIN = 1.3  # in products alone; a training has other things to do besides
 
